@@ -1,0 +1,134 @@
+//! Configuration: Kafka's properties as types, with Java's defaults.
+
+use core::time::Duration;
+
+/// Which replicas must have a batch before the leader answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)] // the protocol has these three
+pub enum Acks {
+    /// No answer at all: every outcome is `Unknown`.
+    None,
+    /// The leader alone.
+    Leader,
+    /// All in-sync replicas.
+    #[default]
+    All,
+}
+
+impl Acks {
+    /// The value on the wire.
+    #[must_use]
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Leader => 1,
+            Self::All => -1,
+        }
+    }
+}
+
+/// Computes CRC-32C: takes the checksum of what came before (0 at the start) and the bytes that
+/// follow, and returns the checksum of both together.
+pub type Checksum = fn(u32, &[u8]) -> u32;
+
+/// How a partition is chosen for a record that names none.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub enum Partitioner {
+    /// Java's choice: murmur2 of the key, and sticky by bytes without one (KIP-794).
+    #[default]
+    Default,
+    /// Sticky by bytes even where there is a key (`partitioner.ignore.keys`).
+    IgnoreKeys,
+    /// The caller's own: gets key, value and the number of partitions (at least 1) and returns a
+    /// partition, which is taken modulo that number.
+    Custom(fn(Option<&[u8]>, Option<&[u8]>, u32) -> u32),
+}
+
+/// What a producer is made from. Every field bears the name of Kafka's property.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs)] // built by literal, as `Config { .., ..Config::default() }`
+pub struct Config<'a> {
+    /// `bootstrap.servers`: `host:port`, separated by commas; IPv6 hosts in brackets.
+    pub bootstrap_servers: &'a str,
+    /// `client.id`: at most 64 bytes are used.
+    pub client_id: &'a str,
+    /// `acks`; idempotence needs [`Acks::All`].
+    pub acks: Acks,
+    /// `enable.idempotence`.
+    pub enable_idempotence: bool,
+    /// `linger.ms`.
+    pub linger: Duration,
+    /// `batch.size`, in bytes, with the batch's header.
+    pub batch_size: u32,
+    /// `max.request.size`, in bytes: bounds a request and a record.
+    pub max_request_size: u32,
+    /// `max.in.flight.requests.per.connection`: 1 to 5.
+    pub max_in_flight: u8,
+    /// `delivery.timeout.ms`.
+    pub delivery_timeout: Duration,
+    /// `request.timeout.ms`: how long an answer may take; the broker is told two thirds of it.
+    pub request_timeout: Duration,
+    /// `resolve.timeout.ms`: ottla's own; how long after `Unknown` the truth is searched for.
+    pub resolve_timeout: Duration,
+    /// `retry.backoff.ms`.
+    pub retry_backoff: Duration,
+    /// `retry.backoff.max.ms`.
+    pub retry_backoff_max: Duration,
+    /// `reconnect.backoff.ms`.
+    pub reconnect_backoff: Duration,
+    /// `reconnect.backoff.max.ms`.
+    pub reconnect_backoff_max: Duration,
+    /// `metadata.max.age.ms`.
+    pub metadata_max_age: Duration,
+    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102).
+    pub rebootstrap_trigger: Duration,
+    /// `connections.max.idle.ms`.
+    pub connections_max_idle: Duration,
+    /// `socket.connection.setup.timeout.ms` (KIP-601).
+    pub connection_setup_timeout: Duration,
+    /// `socket.connection.setup.timeout.max.ms` (KIP-601).
+    pub connection_setup_timeout_max: Duration,
+    /// `allow.auto.create.topics`: whether Metadata may create a topic.
+    pub allow_auto_create_topics: bool,
+    /// How partitions are chosen (`partitioner.ignore.keys`).
+    pub partitioner: Partitioner,
+    /// Computes CRC-32C.
+    pub checksum: Checksum,
+    /// `buffer.memory`, in bytes; read by [`Limits::for_config`](crate::Limits::for_config).
+    pub buffer_memory: u64,
+    /// `max.block.ms`; read by the adapters: how long `send` may wait for memory or a topic.
+    pub max_block: Duration,
+}
+
+impl Default for Config<'_> {
+    fn default() -> Self {
+        Self {
+            bootstrap_servers: "",
+            client_id: "ottla",
+            acks: Acks::All,
+            enable_idempotence: true,
+            linger: Duration::from_millis(5),
+            batch_size: 16_384,
+            max_request_size: 1_048_576,
+            max_in_flight: 5,
+            delivery_timeout: Duration::from_secs(120),
+            request_timeout: Duration::from_secs(30),
+            resolve_timeout: Duration::from_secs(300),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            reconnect_backoff: Duration::from_millis(50),
+            reconnect_backoff_max: Duration::from_secs(1),
+            metadata_max_age: Duration::from_secs(300),
+            rebootstrap_trigger: Duration::from_secs(300),
+            connections_max_idle: Duration::from_secs(540),
+            connection_setup_timeout: Duration::from_secs(10),
+            connection_setup_timeout_max: Duration::from_secs(30),
+            allow_auto_create_topics: true,
+            partitioner: Partitioner::Default,
+            checksum: crate::wire::crc32c,
+            buffer_memory: 33_554_432,
+            max_block: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What can go wrong, sorted by who can act on it, and the three-valued truth about a record.
+
+use core::fmt;
+
+use crate::wire::ErrorCode;
+
+/// What became of a batch, and so of each of its records.
+///
+/// librdkafka calls the three states persisted, not persisted and possibly persisted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The batch is in the log exactly once.
+    Delivered {
+        /// Offset of the batch's first record; `None` where the broker proved that it has the
+        /// batch without saying where.
+        base_offset: Option<i64>,
+        /// The time that the broker gave the batch, in milliseconds since the Unix epoch; `None`
+        /// where the topic keeps the records' own create times.
+        log_append_time: Option<i64>,
+    },
+    /// The batch is not in the log and never will be.
+    NotDelivered(Cause),
+    /// Whether the batch is in the log cannot be known yet.
+    Unknown(Cause),
+}
+
+/// What [`Producer::cancel`](crate::Producer::cancel) can say at once about a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The record was taken out before a byte of it left: it is not in the log and never will be.
+    NotDelivered,
+    /// The record's bytes are out. Its batch goes on to be resolved; the batch's event will tell.
+    Unknown,
+    /// The batch is settled already: its event has told, or is about to tell, the outcome.
+    Settled,
+}
+
+/// Why an outcome is not (yet) `Delivered`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// `delivery.timeout.ms` was over.
+    DeliveryTimeout,
+    /// The caller cancelled the record.
+    Cancelled,
+    /// The producer was closed before the batch was settled.
+    Closed,
+    /// A broker refused the batch with this error.
+    Broker(ErrorCode),
+    /// `resolve.timeout.ms` was over: the search for the truth was given up.
+    ResolveTimeout,
+    /// With `acks=0` no broker answers, so nothing can be known.
+    NoAcks,
+    /// The broker lost acknowledged records, or its record of this producer, so that an answer
+    /// about this batch can no longer be had.
+    SequenceDesync,
+    /// The producer hit an error that ends it.
+    Fatal(FatalError),
+}
+
+/// Why [`Producer::produce`](crate::Producer::produce) did not take a record. Nothing was queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProduceError {
+    /// All record memory or all batch slots are in use: back-pressure, try again after
+    /// [`Event::BufferAvailable`](crate::Event::BufferAvailable).
+    Full,
+    /// The topic's partitions are not known yet: try again after
+    /// [`Event::Topic`](crate::Event::Topic).
+    TopicPending,
+    /// The topic cannot be written to, for this reason.
+    Topic(ErrorCode),
+    /// The record's explicit partition does not exist in the topic.
+    UnknownPartition {
+        /// The number of partitions that the topic has.
+        partitions: u32,
+    },
+    /// The record, with its batch's header, is larger than a request or the record memory may be.
+    RecordTooLarge {
+        /// Size of the record in its batch, in bytes.
+        size: u64,
+        /// The largest size that is taken, in bytes.
+        max: u32,
+    },
+    /// The topic id is not of this producer.
+    UnknownTopic,
+    /// [`Producer::close`](crate::Producer::close) was called.
+    Closing,
+    /// The producer has ended.
+    Fatal(FatalError),
+}
+
+/// Why [`Producer::topic`](crate::Producer::topic) did not register a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TopicError {
+    /// The name is empty, `.`, `..`, or has a character other than `a-z A-Z 0-9 . _ -`.
+    InvalidName,
+    /// The name is longer than Kafka or the lent memory allows.
+    NameTooLong {
+        /// The longest name that is taken, in bytes.
+        max: u16,
+    },
+    /// All topic slots are in use.
+    TooManyTopics {
+        /// The number of topic slots.
+        max: u32,
+    },
+}
+
+/// Why a configuration was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `bootstrap.servers` is empty.
+    NoBootstrapServers,
+    /// The entry with this number (from zero) in `bootstrap.servers` is not `host:port`.
+    InvalidBootstrapServer(u16),
+    /// A value is out of the range that its property allows.
+    OutOfRange {
+        /// The property.
+        property: &'static str,
+        /// What is allowed, in words.
+        expected: &'static str,
+    },
+    /// The lent memory cannot work; the field names what is too small.
+    Memory {
+        /// What is too small.
+        what: &'static str,
+        /// How many there are.
+        have: u32,
+        /// How many there must be.
+        need: u32,
+    },
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// The address could not be resolved.
+    Unresolved,
+    /// Nobody listened, or the connection could not be set up.
+    Refused,
+    /// The connection was not set up in time.
+    SetupTimeout,
+    /// The peer closed the connection.
+    Eof,
+    /// Reading or writing failed.
+    Io,
+    /// A request was not answered in time.
+    RequestTimedOut,
+    /// The peer does not speak Kafka, or broke its rules.
+    Protocol,
+    /// The broker supports no version in common for something that a producer needs.
+    UnsupportedVersion,
+    /// The connection was idle for `connections.max.idle.ms`.
+    Idle,
+    /// The slot was needed for another broker, or the broker is gone from the cluster.
+    Replaced,
+    /// The producer was closed.
+    Closed,
+}
+
+/// An error that ends the producer. Every batch still gets its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FatalError {
+    /// The broker does not let this client have a producer id (CLUSTER_AUTHORIZATION_FAILED on
+    /// InitProducerId; brokers before 3.0 want `IDEMPOTENT_WRITE` on the cluster).
+    IdempotenceNotAuthorized,
+    /// The broker answered InitProducerId with an error that a retry cannot mend.
+    NoProducerId(ErrorCode),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeliveryTimeout => f.write_str("delivery timeout"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Closed => f.write_str("closed"),
+            Self::Broker(code) => write!(f, "{code}"),
+            Self::ResolveTimeout => f.write_str("resolve timeout"),
+            Self::NoAcks => f.write_str("acks=0: no broker answers"),
+            Self::SequenceDesync => f.write_str("the broker lost its record of this producer"),
+            Self::Fatal(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl fmt::Display for FatalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IdempotenceNotAuthorized => f.write_str(
+                "not authorized to produce idempotently (brokers before 3.0 want IDEMPOTENT_WRITE)",
+            ),
+            Self::NoProducerId(code) => write!(f, "no producer id: {code}"),
+        }
+    }
+}
+
+impl fmt::Display for ProduceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("record memory is full"),
+            Self::TopicPending => f.write_str("the topic's partitions are not known yet"),
+            Self::Topic(code) => write!(f, "the topic cannot be written to: {code}"),
+            Self::UnknownPartition { partitions } => {
+                write!(f, "no such partition: the topic has {partitions}")
+            }
+            Self::RecordTooLarge { size, max } => {
+                write!(
+                    f,
+                    "record of {size} bytes is larger than the {max} that are allowed"
+                )
+            }
+            Self::UnknownTopic => f.write_str("the topic id is not of this producer"),
+            Self::Closing => f.write_str("the producer is closing"),
+            Self::Fatal(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl fmt::Display for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName => f.write_str("not a topic name: use a-z A-Z 0-9 . _ -"),
+            Self::NameTooLong { max } => write!(f, "the topic's name is longer than {max} bytes"),
+            Self::TooManyTopics { max } => write!(f, "all {max} topic slots are in use"),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoBootstrapServers => f.write_str("bootstrap.servers is empty"),
+            Self::InvalidBootstrapServer(index) => {
+                write!(
+                    f,
+                    "bootstrap.servers: entry {} is not host:port",
+                    u32::from(*index) + 1
+                )
+            }
+            Self::OutOfRange { property, expected } => write!(f, "{property}: expected {expected}"),
+            Self::Memory { what, have, need } => {
+                write!(f, "the lent memory has {have} {what}, and needs {need}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Disconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unresolved => "the address does not resolve",
+            Self::Refused => "the connection could not be set up",
+            Self::SetupTimeout => "the connection was not set up in time",
+            Self::Eof => "the peer closed the connection",
+            Self::Io => "reading or writing failed",
+            Self::RequestTimedOut => "a request was not answered in time",
+            Self::Protocol => "the peer does not speak Kafka, or broke its rules",
+            Self::UnsupportedVersion => "no version in common with the broker",
+            Self::Idle => "idle",
+            Self::Replaced => "no longer needed",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+impl core::error::Error for FatalError {}
+impl core::error::Error for ProduceError {}
+impl core::error::Error for TopicError {}
+impl core::error::Error for ConfigError {}
