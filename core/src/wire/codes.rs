@@ -28,16 +28,8 @@ impl VersionRange {
 /// harmless, because only the highest common version is of interest.
 #[must_use]
 pub const fn negotiate(ours: VersionRange, theirs: VersionRange) -> Option<i16> {
-    let max = if ours.max < theirs.max {
-        ours.max
-    } else {
-        theirs.max
-    };
-    if ours.contains(max) && theirs.contains(max) {
-        Some(max)
-    } else {
-        None
-    }
+    let max = if ours.max < theirs.max { ours.max } else { theirs.max };
+    if ours.contains(max) && theirs.contains(max) { Some(max) } else { None }
 }
 
 /// An API key.
@@ -99,12 +91,8 @@ api_keys! {
 
 impl ApiKey {
     /// Every API that this crate has a codec for.
-    pub const SPOKEN: [Self; 4] = [
-        Self::PRODUCE,
-        Self::METADATA,
-        Self::API_VERSIONS,
-        Self::INIT_PRODUCER_ID,
-    ];
+    pub const SPOKEN: [Self; 4] =
+        [Self::PRODUCE, Self::METADATA, Self::API_VERSIONS, Self::INIT_PRODUCER_ID];
 }
 
 impl fmt::Display for ApiKey {
