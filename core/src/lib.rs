@@ -28,7 +28,7 @@ mod time;
 mod topic;
 pub mod wire;
 
-pub use config::{Acks, Checksum, Config, Partitioner};
+pub use config::{Acks, Checksum, ChoosePartition, Config, Partitioner};
 pub use conn::Segments;
 pub use error::{
     Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, TopicError, Verdict,

@@ -39,7 +39,7 @@ pub(crate) struct Partition {
     /// of a run only.
     pub(crate) run: u32,
     /// The first slot of the topic's next run.
-    pub(crate) next_run: Ix<Partition>,
+    pub(crate) next_run: Ix<Self>,
     pub(crate) leader: Ix<Broker>,
     pub(crate) leader_epoch: i32,
     /// All batches that are not settled, oldest first: those bound to a sequence, then the others.
@@ -71,7 +71,7 @@ pub(crate) struct Partition {
     pub(crate) failures: u8,
     pub(crate) listed: Listed,
     /// Place in the list that `listed` names.
-    pub(crate) link: Link<Partition>,
+    pub(crate) link: Link<Self>,
 }
 
 chains! {

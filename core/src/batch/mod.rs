@@ -68,16 +68,16 @@ pub(crate) struct Batch {
     pub(crate) outcome: Outcome,
     pub(crate) partition: Ix<Partition>,
     /// Place in its partition's queue.
-    pub(crate) queue: Link<Batch>,
+    pub(crate) queue: Link<Self>,
     /// Place among all batches by the time they were opened, or among those told `Unknown` by the
     /// time of that.
-    pub(crate) age: Link<Batch>,
+    pub(crate) age: Link<Self>,
     /// Place among the open batches that linger.
-    pub(crate) linger: Link<Batch>,
+    pub(crate) linger: Link<Self>,
     /// Place among the events to be taken.
-    pub(crate) event: Link<Batch>,
+    pub(crate) event: Link<Self>,
     /// The next batch of the same request.
-    pub(crate) next_in_request: Ix<Batch>,
+    pub(crate) next_in_request: Ix<Self>,
     pub(crate) first_page: Ix<PageLink>,
     pub(crate) last_page: Ix<PageLink>,
     /// Bytes of records.

@@ -8,7 +8,7 @@ use crate::{
 /// What follows a page in its chain, or in the list of free pages.
 #[derive(Debug)]
 pub(crate) struct PageLink {
-    next: Ix<PageLink>,
+    next: Ix<Self>,
 }
 
 impl PageLink {

@@ -118,7 +118,7 @@ pub(crate) struct Conn {
     /// No new request: the slot is wanted for another broker.
     pub(crate) draining: bool,
     /// Place among the connections that may have something to write.
-    pub(crate) write: Link<Conn>,
+    pub(crate) write: Link<Self>,
 }
 
 chains! {

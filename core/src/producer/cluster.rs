@@ -252,16 +252,13 @@ impl Producer<'_> {
             self.grow_topic(topic, told.partitions);
         } else {
             // A topic that was known goes on with what is known; the error may pass.
-            let knowledge = match slot.knowledge {
-                Knowledge::Ready if error != ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
-                    Knowledge::Ready
-                }
-                _ if error == ErrorCode::INVALID_TOPIC_EXCEPTION
-                    || error == ErrorCode::TOPIC_AUTHORIZATION_FAILED =>
-                {
-                    Knowledge::Refused(error)
-                }
-                _ => Knowledge::Pending(error),
+            let unauthorized = error == ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+            let knowledge = if slot.knowledge == Knowledge::Ready && !unauthorized {
+                Knowledge::Ready
+            } else if unauthorized || error == ErrorCode::INVALID_TOPIC_EXCEPTION {
+                Knowledge::Refused(error)
+            } else {
+                Knowledge::Pending(error)
             };
             if !matches!(knowledge, Knowledge::Refused(_)) {
                 self.metadata.again = true;

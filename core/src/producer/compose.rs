@@ -212,8 +212,7 @@ impl Producer<'_> {
         };
         // A partition with more to send goes to the end of the list, for the next request.
         let last = self.brokers.at(broker).ready.tail();
-        loop {
-            let Some(home) = self.brokers.at(broker).ready.head().some() else { break };
+        while let Some(home) = self.brokers.at(broker).ready.head().some() {
             let is_last = home == last;
             let chosen = self.candidate(home);
             let chosen = chosen.filter(|index| self.may_go(home, *index));
