@@ -26,6 +26,7 @@ import org.apache.kafka.common.Node;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -140,9 +141,25 @@ public final class Tool {
         }
     }
 
+    /** Asks again for a while: a broker that has just started does not know its topics yet. */
+    private List<TopicPartitionInfo> describe(String topic) throws Exception {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(5);
+        for (;;) {
+            try {
+                return describeOnce(topic);
+            } catch (ExecutionException e) {
+                boolean unknown = e.getCause() instanceof UnknownTopicOrPartitionException;
+                if (!unknown || System.nanoTime() > deadline) {
+                    throw e;
+                }
+            }
+            Thread.sleep(50);
+        }
+    }
+
     /** DescribeTopicsResult.all() is all there is in 2.8, and is gone in 4.0. */
     @SuppressWarnings("unchecked")
-    private List<TopicPartitionInfo> describe(String topic) throws Exception {
+    private List<TopicPartitionInfo> describeOnce(String topic) throws Exception {
         Object result = admin().describeTopics(Collections.singleton(topic));
         Object future;
         try {

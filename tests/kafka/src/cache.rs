@@ -130,17 +130,13 @@ fn run(command: &mut Command) -> Result<()> {
 
 fn pom(version: Version) -> String {
     let kafka = version.to_string();
-    let mut artefacts = vec![("org.apache.kafka", "kafka_2.13", kafka.as_str())];
-    if version.has_tools_apart() {
-        artefacts.push(("org.apache.kafka", "kafka-tools", kafka.as_str()));
-    }
     // Kafka's jars log to slf4j 1.7 and bring no backend along.
-    artefacts.push(if version.has_log4j2() {
+    let logging = if version.has_log4j2() {
         ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5")
     } else {
         ("org.slf4j", "slf4j-reload4j", "1.7.36")
-    });
-    let dependencies: String = artefacts
+    };
+    let dependencies: String = [("org.apache.kafka", "kafka_2.13", kafka.as_str()), logging]
         .iter()
         .map(|(group, artefact, version)| {
             format!(

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{
-    Batch, Config, FaultProxy, Jars, Partition, Record, Tool,
+    Batch, Config, FaultProxy, Jars, Partition, Record, Tool, Version,
     node::{Node, await_line, jvm, tail, wait},
     ports,
     process::Process,
@@ -22,6 +22,9 @@ use crate::{
 
 /// Any base64 UUID does; runs are told apart by their directories.
 const CLUSTER_ID: &str = "b3R0bGEta2Fma2EtdGVzdA";
+
+/// How long a node that has started may take to be seen by the others.
+const RETURN: Duration = Duration::from_secs(30);
 
 /// A running Kafka with a [`FaultProxy`] before each broker.
 ///
@@ -36,7 +39,7 @@ pub struct Cluster {
     nodes: Vec<Mutex<Node>>,
     _zookeeper: Option<Process>,
     proxy: FaultProxy,
-    jars: Jars,
+    version: Version,
     dir: TempDir,
 }
 
@@ -109,7 +112,7 @@ impl Cluster {
             nodes,
             _zookeeper: zookeeper,
             proxy,
-            jars,
+            version: config.version,
             dir,
         })
     }
@@ -279,7 +282,18 @@ impl Cluster {
             node.kill()?;
         }
         node.start()?;
-        node.await_started()
+        node.await_started()?;
+        // With ZooKeeper, a broker that has started is yet to be told of the cluster.
+        let begin = Instant::now();
+        while !self.brokers()?.contains(&node.id) {
+            ensure!(
+                begin.elapsed() < RETURN,
+                "node {} is not seen by the others",
+                node.id
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     /// Stops a node's process (SIGSTOP): its connections stay open and say nothing.
@@ -306,8 +320,8 @@ impl Cluster {
         Ok(self.node(node)?.log_dir())
     }
 
-    /// The batches in a node's replica of a partition, by Kafka's own `DumpLogSegments`. Of a
-    /// running node it shows what has been written so far.
+    /// The batches in a node's replica of a partition, by Kafka's own `DumpLogSegments` (of
+    /// 4.0.2 for newer versions than 4.2). Of a running node it shows what has been written so far.
     ///
     /// # Errors
     /// When there is no such node or replica, or a batch that cannot be read.
@@ -321,13 +335,9 @@ impl Cluster {
             }
         }
         segments.sort();
-        let tools = if self.jars.version().has_tools_apart() {
-            "org.apache.kafka"
-        } else {
-            "kafka"
-        };
-        let mut command = jvm(&self.jars, self.dir(), "dump", "WARN", 256)?;
-        command.arg(format!("{tools}.tools.DumpLogSegments"));
+        let jars = Jars::fetch(self.version.dumper())?;
+        let mut command = jvm(&jars, self.dir(), "dump", "WARN", 256)?;
+        command.arg("kafka.tools.DumpLogSegments");
         command.args(["--files", &segments.join(",")]);
         // Not by `Process`: the output has to be read while it runs.
         let output = command

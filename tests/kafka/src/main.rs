@@ -84,7 +84,9 @@ fn up(up: Up) -> Result<()> {
     // by the kernel when this process ends.
     let (sender, ends) = mpsc::channel();
     let signalled = sender.clone();
-    ctrlc::set_handler(move || drop(signalled.send(())))?;
+    ctrlc::set_handler(move || {
+        let _ = signalled.send(());
+    })?;
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin().by_ref(), &mut std::io::sink());
         let _ = sender.send(());

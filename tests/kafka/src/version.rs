@@ -31,9 +31,19 @@ impl Version {
         self.major >= 4
     }
 
-    /// Whether the command-line tools left the `kafka_2.13` artefact for `kafka-tools`.
-    pub(crate) const fn has_tools_apart(self) -> bool {
-        self.major > 4 || (self.major == 4 && self.minor >= 1)
+    /// The version whose `DumpLogSegments` shows its logs: that of its own `kafka_2.13` artefact,
+    /// which lost it in 4.3 to `kafka-tools`, an artefact that 4.4.0 has not been published with.
+    /// So newer ones are shown by 4.0.2: the format of record batches is the same since 0.11.
+    pub(crate) const fn dumper(self) -> Self {
+        if self.major > 4 || (self.major == 4 && self.minor >= 3) {
+            Self {
+                major: 4,
+                minor: 0,
+                patch: 2,
+            }
+        } else {
+            self
+        }
     }
 }
 
@@ -74,6 +84,7 @@ mod tests {
         assert!(versions.is_sorted());
         assert_eq!(versions.last().unwrap().to_string(), NEWEST);
         assert!(versions[0].needs_zookeeper() && !versions[1].needs_zookeeper());
+        assert!(VERSIONS.contains(&versions[3].dumper().to_string().as_str()));
         assert!("4.4".parse::<Version>().is_err());
         assert!("newest".parse::<Version>().is_err());
     }
