@@ -16,12 +16,15 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.DescribeClusterOptions;
+import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
@@ -41,6 +44,9 @@ import org.apache.kafka.common.utils.Utils;
  * The one source compiles against the clients of 2.8 as well as 4.x.
  */
 public final class Tool {
+    /** How long one question to the cluster may take before it is asked anew. */
+    private static final int QUESTION_MS = 4000;
+
     private final String bootstrap;
     private final PrintStream out;
     private Admin admin;
@@ -77,6 +83,7 @@ public final class Tool {
             case "partitions": partitions(f[1]); break;
             case "brokers": brokers(); break;
             case "probe": probe(f[1], Integer.parseInt(f[2]), Short.parseShort(f[3])); break;
+            case "produce": produce(f); break;
             case "read": read(f[1]); break;
             case "murmur2": murmur2(f); break;
             default: throw new IllegalArgumentException("no such command: " + f[0]);
@@ -84,13 +91,13 @@ public final class Tool {
     }
 
     private static <T> T get(Future<T> future) throws Exception {
-        return future.get(60, TimeUnit.SECONDS);
+        return future.get(90, TimeUnit.SECONDS);
     }
 
     private Properties common() {
         Properties p = new Properties();
         p.put("bootstrap.servers", bootstrap);
-        p.put("request.timeout.ms", "5000");
+        p.put("request.timeout.ms", "3000");
         p.put("default.api.timeout.ms", "60000");
         p.put("reconnect.backoff.max.ms", "500");
         return p;
@@ -141,15 +148,30 @@ public final class Tool {
         }
     }
 
-    /** Asks again for a while: a broker that has just started does not know its topics yet. */
-    private List<TopicPartitionInfo> describe(String topic) throws Exception {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(5);
+    private interface Question<T> {
+        T ask() throws Exception;
+    }
+
+    /**
+     * Asks again for a while: a broker that has just started does not know its topics yet, and a
+     * client that has begun to talk to a frozen broker can stay with it for a minute, so that a new
+     * client gets there sooner.
+     */
+    private <T> T ask(Question<T> question) throws Exception {
+        long begin = System.nanoTime();
         for (;;) {
+            long limit;
             try {
-                return describeOnce(topic);
-            } catch (ExecutionException e) {
-                boolean unknown = e.getCause() instanceof UnknownTopicOrPartitionException;
-                if (!unknown || System.nanoTime() > deadline) {
+                return question.ask();
+            } catch (ExecutionException | java.util.concurrent.TimeoutException e) {
+                if (e.getCause() instanceof UnknownTopicOrPartitionException) {
+                    limit = 5;
+                } else {
+                    limit = 60;
+                    admin.close(Duration.ZERO);
+                    admin = null;
+                }
+                if (System.nanoTime() - begin > TimeUnit.SECONDS.toNanos(limit)) {
                     throw e;
                 }
             }
@@ -157,10 +179,15 @@ public final class Tool {
         }
     }
 
+    private List<TopicPartitionInfo> describe(String topic) throws Exception {
+        return ask(() -> describeOnce(topic));
+    }
+
     /** DescribeTopicsResult.all() is all there is in 2.8, and is gone in 4.0. */
     @SuppressWarnings("unchecked")
     private List<TopicPartitionInfo> describeOnce(String topic) throws Exception {
-        Object result = admin().describeTopics(Collections.singleton(topic));
+        Object result = admin().describeTopics(
+            Collections.singleton(topic), new DescribeTopicsOptions().timeoutMs(QUESTION_MS));
         Object future;
         try {
             try {
@@ -188,7 +215,8 @@ public final class Tool {
 
     /** brokers: the ids of the brokers that are registered and not fenced. */
     private void brokers() throws Exception {
-        for (Node node : get(admin().describeCluster().nodes())) {
+        DescribeClusterOptions options = new DescribeClusterOptions().timeoutMs(QUESTION_MS);
+        for (Node node : ask(() -> get(admin().describeCluster(options).nodes()))) {
             answer(node.idString());
         }
     }
@@ -203,21 +231,35 @@ public final class Tool {
             Thread.sleep(50);
         }
         createTopic(new String[] {"", topic, "" + partitions, "" + replication});
-        Properties p = common();
-        p.put("acks", "all");
-        p.put("enable.idempotence", "true");
-        p.put("key.serializer", ByteArraySerializer.class.getName());
-        p.put("value.serializer", ByteArraySerializer.class.getName());
-        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(p)) {
-            List<Future<?>> sent = new ArrayList<>();
+        try (KafkaProducer<byte[], byte[]> producer = producer()) {
             for (int partition = 0; partition < partitions; partition++) {
-                sent.add(producer.send(new ProducerRecord<>(topic, partition, null, new byte[] {1})));
-            }
-            for (Future<?> future : sent) {
-                get(future);
+                get(producer.send(new ProducerRecord<>(topic, partition, null, new byte[] {1})));
             }
         }
         get(admin().deleteTopics(Collections.singleton(topic)).all());
+    }
+
+    private KafkaProducer<byte[], byte[]> producer() {
+        Properties p = common();
+        p.put("acks", "all");
+        p.put("enable.idempotence", "true");
+        p.put("delivery.timeout.ms", "60000");
+        p.put("key.serializer", ByteArraySerializer.class.getName());
+        p.put("value.serializer", ByteArraySerializer.class.getName());
+        return new KafkaProducer<>(p);
+    }
+
+    /** produce TOPIC PARTITION [VALUE]...: appends by an idempotent producer, answers the offsets. */
+    private void produce(String[] f) throws Exception {
+        try (KafkaProducer<byte[], byte[]> producer = producer()) {
+            List<Future<RecordMetadata>> sent = new ArrayList<>();
+            for (int i = 3; i < f.length; i++) {
+                sent.add(producer.send(new ProducerRecord<>(f[1], Integer.parseInt(f[2]), null, unhex(f[i]))));
+            }
+            for (Future<RecordMetadata> future : sent) {
+                answer("" + get(future).offset());
+            }
+        }
     }
 
     /**

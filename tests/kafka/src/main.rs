@@ -80,8 +80,7 @@ fn main() -> Result<()> {
 }
 
 fn up(up: Up) -> Result<()> {
-    // Signals have to be heard from the beginning; a cluster that is still starting is taken down
-    // by the kernel when this process ends.
+    // Heard from the beginning, and acted on once the cluster is up.
     let (sender, ends) = mpsc::channel();
     let signalled = sender.clone();
     ctrlc::set_handler(move || {

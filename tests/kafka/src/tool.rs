@@ -139,7 +139,28 @@ impl Tool {
             .map(drop)
     }
 
-    pub(crate) fn read(&self, topic: &str) -> Result<Vec<Record>> {
+    /// Appends records with `values` by Kafka's own idempotent producer, and returns their offsets.
+    ///
+    /// # Errors
+    /// With Kafka's reason, or when the process fails.
+    pub fn produce(&self, topic: &str, partition: i32, values: &[&[u8]]) -> Result<Vec<i64>> {
+        let mut command = vec![
+            "produce".to_owned(),
+            topic.to_owned(),
+            partition.to_string(),
+        ];
+        command.extend(values.iter().map(hex::encode));
+        self.ask(&command)?
+            .iter()
+            .map(|line| Ok(line.parse()?))
+            .collect()
+    }
+
+    /// All records of a topic up to its end offsets of now, by Kafka's own consumer.
+    ///
+    /// # Errors
+    /// With Kafka's reason, or when the process fails.
+    pub fn read(&self, topic: &str) -> Result<Vec<Record>> {
         let lines = self.ask(&["read".to_owned(), topic.to_owned()])?;
         lines.iter().map(|line| Record::parse(line)).collect()
     }

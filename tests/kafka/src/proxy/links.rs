@@ -57,9 +57,11 @@ impl<'a> Links<'a> {
         });
     }
 
-    /// Cuts `times` connections in all, each at a byte position of its own: after a random number
-    /// of bytes out of `gap` (at least one), counted over all these links since the last cut, in a
-    /// random direction; each cut is a random [`Hangup`]. All that is random follows from `seed`.
+    /// Cuts `times` connections in all, each at a byte position of its own while data flows: after
+    /// a random number of bytes out of `gap` on all these links and in both directions since the
+    /// last cut, the next connection that forwards in a random direction is cut at most 100 bytes
+    /// into that. So requests and responses are cut about as often, whatever their sizes. Each cut
+    /// is a random [`Hangup`]. All that is random follows from `seed`.
     /// It returns at once; [`Self::cuts_left`] and [`Counters::cuts_in_data`] tell how far it is.
     /// A proxy has one such plan: a new one replaces the old, and `times` of 0 ends it.
     ///

@@ -4,6 +4,10 @@ use core::ops::{Range, RangeInclusive};
 
 use super::{Direction, Hangup};
 
+/// How far into the bytes of its direction a cut is at most. Responses to Produce are some 60 bytes
+/// each, so this cuts them inside and at their ends.
+const WITHIN: u64 = 100;
+
 /// A number of cuts still to be made at random byte positions.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -13,8 +17,10 @@ pub(crate) struct Plan {
     left: u32,
     direction: Direction,
     hangup: Hangup,
-    /// Bytes in `direction` until the next cut.
-    bytes: u64,
+    /// Bytes in both directions until those in `direction` are counted.
+    before: u64,
+    /// Bytes in `direction` from then on until the cut.
+    within: u64,
 }
 
 impl Plan {
@@ -31,7 +37,8 @@ impl Plan {
             left: times,
             direction: Direction::ToBroker,
             hangup: Hangup::Fin,
-            bytes: 0,
+            before: 0,
+            within: 0,
         };
         plan.arm();
         plan
@@ -55,21 +62,29 @@ impl Plan {
         direction: Direction,
         bytes: usize,
     ) -> Option<(usize, Hangup)> {
-        if self.left == 0 || direction != self.direction || !self.links.contains(&link) {
+        if self.left == 0 || !self.links.contains(&link) {
             return None;
         }
-        if self.bytes > bytes as u64 {
-            self.bytes -= bytes as u64;
+        let bytes = bytes as u64;
+        let before = self.before.min(bytes);
+        self.before -= before;
+        if direction != self.direction {
             return None;
         }
-        let cut = (usize::try_from(self.bytes).unwrap_or(bytes), self.hangup);
+        let within = self.within.min(bytes - before);
+        self.within -= within;
+        if self.within > 0 || self.before > 0 {
+            return None;
+        }
+        let cut = (usize::try_from(before + within).ok()?, self.hangup);
         self.left -= 1;
         self.arm();
         Some(cut)
     }
 
     fn arm(&mut self) {
-        self.bytes = self.random.u64(self.gap.clone()).max(1);
+        self.before = self.random.u64(self.gap.clone());
+        self.within = self.random.u64(1..=WITHIN);
         self.direction = if self.random.bool() {
             Direction::ToBroker
         } else {
@@ -110,19 +125,20 @@ mod tests {
         assert_ne!(cuts(7, 64), cuts(8, 64));
         assert_eq!(cuts(7, 64).len(), 20);
         let (first, _) = cuts(7, 10)[0];
-        assert!((100..=1000).contains(&first));
+        assert!((101..=1000 + WITHIN).contains(&first));
     }
 
     #[test]
-    fn other_links_and_directions_do_not_count() {
-        let mut plan = Plan::new(1, 1..2, 1, 10..=10);
-        let direction = plan.direction;
-        assert!(plan.pass(0, direction, 1000).is_none());
-        assert!(plan.pass(1, direction.other(), 1000).is_none());
+    fn the_gap_is_of_both_directions_and_the_cut_of_one() {
+        let mut plan = Plan::new(1, 1..2, 1, 1000..=1000);
+        let (direction, within) = (plan.direction, usize::try_from(plan.within).unwrap());
+        assert!(plan.pass(0, direction, 5000).is_none(), "another link");
+        assert!(plan.pass(1, direction.other(), 900).is_none());
+        assert!(plan.pass(1, direction, 50).is_none());
         assert_eq!(
-            plan.pass(1, direction, 1000).map(|(bytes, _)| bytes),
-            Some(10)
+            plan.pass(1, direction, 5000).map(|(bytes, _)| bytes),
+            Some(50 + within)
         );
-        assert!(plan.pass(1, direction, 1000).is_none());
+        assert!(plan.pass(1, direction, 5000).is_none(), "there was one");
     }
 }
