@@ -146,7 +146,7 @@ fn pom(version: Version) -> String {
         })
         .collect();
     format!(
-        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">\n\
+        "<project>\n\
          <modelVersion>4.0.0</modelVersion>\n\
          <groupId>ottla</groupId><artifactId>kafka-jars</artifactId><version>1</version>\n\
          <packaging>pom</packaging>\n\

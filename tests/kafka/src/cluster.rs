@@ -14,14 +14,12 @@ use tempfile::TempDir;
 
 use crate::{
     Batch, Config, FaultProxy, Jars, Partition, Record, Tool, Version,
-    node::{Node, await_line, jvm, tail, wait},
+    node::{Node, jvm, tail},
     ports,
+    prepare::{format, start_zookeeper},
     process::Process,
     properties::{self, Addresses},
 };
-
-/// Any base64 UUID does; runs are told apart by their directories.
-const CLUSTER_ID: &str = "b3R0bGEta2Fma2EtdGVzdA";
 
 /// How long a node that has started may take to be seen by the others.
 const RETURN: Duration = Duration::from_secs(30);
@@ -375,37 +373,4 @@ impl Cluster {
 
 fn lock(node: &Mutex<Node>) -> MutexGuard<'_, Node> {
     node.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Formats the storage of all nodes at the same time.
-fn format(nodes: &[Node], dir: &Path) -> Result<()> {
-    let mut formats = nodes
-        .iter()
-        .map(|node| node.format(CLUSTER_ID))
-        .collect::<Result<Vec<Process>>>()?;
-    for (process, node) in formats.iter_mut().zip(nodes) {
-        let ended = wait(process, Duration::from_secs(120))?;
-        let well = process.ended()?.is_some_and(|status| status.success());
-        let printed = dir.join(format!("node-{}/format.out", node.id));
-        ensure!(
-            ended && well,
-            "format: {}",
-            tail(&fs::read_to_string(printed)?)
-        );
-    }
-    Ok(())
-}
-
-fn start_zookeeper(jars: &Jars, dir: &Path, address: SocketAddr) -> Result<Process> {
-    let home = dir.join("zookeeper");
-    fs::create_dir(&home)?;
-    let data = home.join("data").display().to_string();
-    fs::write(home.join("zoo.cfg"), properties::zookeeper(address, &data))?;
-    let mut command = jvm(jars, &home, "zookeeper", "INFO", 256)?;
-    command
-        .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
-        .arg(home.join("zoo.cfg"));
-    let mut process = Process::start(command)?;
-    await_line(&mut process, &home.join("zookeeper.log"), "binding to port")?;
-    Ok(process)
 }

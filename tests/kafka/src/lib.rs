@@ -16,6 +16,7 @@ mod config;
 mod dump;
 mod node;
 mod ports;
+mod prepare;
 mod process;
 mod properties;
 mod proxy;

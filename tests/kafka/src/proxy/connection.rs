@@ -82,15 +82,15 @@ pub(super) async fn serve(shared: &Shared, index: usize, mut client: TcpStream, 
     };
     let end = tokio::select! {
         end = work => end,
-        end = cut => Err(end),
+        end = cut => {
+            link.cuts.fetch_add(1, Ordering::Relaxed);
+            Err(end)
+        }
     };
     let hangup = match end {
         Ok(()) => Hangup::Fin,
         Err(End::Reset) => Hangup::Reset,
-        Err(End::Cut(hangup)) => {
-            link.cuts.fetch_add(1, Ordering::Relaxed);
-            hangup
-        }
+        Err(End::Cut(hangup)) => hangup,
     };
     for stream in [Some(client), broker].into_iter().flatten() {
         match hangup {
@@ -158,17 +158,18 @@ impl Connection<'_> {
             }
             let cut = self.cut(direction, &mut order, read);
             let bytes = cut.map_or(read, |(bytes, _)| bytes);
+            // Counted before, so that who has seen the bytes finds them counted.
+            self.link.bytes[direction].fetch_add(bytes as u64, Ordering::Relaxed);
             if to.write_all(&buffer[..bytes]).await.is_err() {
-                if self.swallows(direction.other()) {
+                self.link.bytes[direction].fetch_sub(bytes as u64, Ordering::Relaxed);
+                if cut.is_none() && self.swallows(direction.other()) {
                     // The receiver is gone, and the black hole hides it.
                     self.swallow(direction, read);
                     continue;
                 }
                 return Err(End::Reset);
             }
-            self.link.bytes[direction].fetch_add(bytes as u64, Ordering::Relaxed);
             if let Some((_, hangup)) = cut {
-                self.link.cuts_in_data.fetch_add(1, Ordering::Relaxed);
                 return Err(End::Cut(hangup));
             }
         }
@@ -203,7 +204,14 @@ impl Connection<'_> {
         let planned = plan
             .as_mut()
             .and_then(|plan| plan.pass(self.index, direction, passing));
-        planned.or(own)
+        let cut = planned.or(own);
+        if cut.is_some() {
+            // Still under the plan's lock: whoever finds no cuts left finds them counted.
+            self.link.cuts.fetch_add(1, Ordering::Relaxed);
+            self.link.cuts_in_data.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(plan);
+        cut
     }
 }
 
