@@ -8,6 +8,7 @@ mod requests;
 mod responses;
 mod robustness;
 
+use core::fmt;
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
@@ -67,4 +68,9 @@ fn with_header_rest(
 fn versions(api: ApiKey) -> impl Iterator<Item = i16> {
     let versions = api.versions().expect("an API that we speak");
     versions.min..=versions.max
+}
+
+/// Elements as the walks of [`ottla_wire_tests`] tell them.
+fn told(items: &[impl fmt::Debug]) -> Vec<String> {
+    items.iter().map(|item| format!("{item:?}")).collect()
 }

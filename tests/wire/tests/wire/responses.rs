@@ -15,7 +15,7 @@ use ottla_core::wire::{
 use ottla_wire_tests::{Entropy, drive, response};
 use proptest::prelude::*;
 
-use crate::{generate::Generate, ours, theirs, versions, with_header_rest};
+use crate::{generate::Generate, ours, theirs, told, versions, with_header_rest};
 
 /// A response of theirs: its bytes behind the correlation id, and its elements as we should tell
 /// them.
@@ -287,10 +287,6 @@ fn our_producer_id(m: &InitProducerIdResponse) -> InitProducerIdItem {
 
 fn init_producer_id_elements(m: &InitProducerIdResponse) -> Vec<String> {
     told(&[our_producer_id(m)])
-}
-
-fn told(items: &[impl std::fmt::Debug]) -> Vec<String> {
-    items.iter().map(|item| format!("{item:?}")).collect()
 }
 
 proptest! {
