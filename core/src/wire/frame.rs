@@ -65,13 +65,7 @@ impl ResponseHead {
             return reader::fail(DecodeError::Truncated);
         }
         let (rest, correlation_id) = reader::int32(rest)?;
-        Ok((
-            rest,
-            Self {
-                size,
-                correlation_id,
-            },
-        ))
+        Ok((rest, Self { size, correlation_id }))
     }
 }
 
@@ -84,10 +78,7 @@ pub fn write_response_header(w: &mut Writer<'_>, api: ApiKey, version: i16, corr
 
 /// The dialect of a response's header.
 const fn response_header(body: Dialect, api: ApiKey) -> Dialect {
-    Dialect {
-        version: body.version,
-        flexible: body.flexible && api.0 != ApiKey::API_VERSIONS.0,
-    }
+    Dialect { version: body.version, flexible: body.flexible && api.0 != ApiKey::API_VERSIONS.0 }
 }
 
 /// The header of a request.
@@ -119,12 +110,7 @@ impl<'a> RequestHeader<'a> {
         // A string of the old style in every version, so that any broker can read it.
         let (rest, client_id) = reader::nullable_string(rest, dialect.classic())?;
         let (rest, ()) = reader::tagged_fields(rest, dialect)?;
-        let header = Self {
-            api_key,
-            api_version,
-            correlation_id,
-            client_id,
-        };
+        let header = Self { api_key, api_version, correlation_id, client_id };
         Ok((rest, header))
     }
 
@@ -147,12 +133,7 @@ pub fn write_request_header(
     correlation_id: i32,
     client_id: Option<&str>,
 ) {
-    let header = RequestHeader {
-        api_key,
-        api_version,
-        correlation_id,
-        client_id,
-    };
+    let header = RequestHeader { api_key, api_version, correlation_id, client_id };
     header.write(w);
 }
 

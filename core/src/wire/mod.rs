@@ -50,10 +50,7 @@ impl Dialect {
     /// The same version with lengths of the old style and without tagged fields.
     #[must_use]
     pub const fn classic(self) -> Self {
-        Self {
-            version: self.version,
-            flexible: false,
-        }
+        Self { version: self.version, flexible: false }
     }
 }
 
@@ -93,10 +90,7 @@ impl<E> Step<E> {
     /// The same step with another element.
     pub fn map<F>(self, map: impl FnOnce(E) -> F) -> Step<F> {
         match self {
-            Self::Element { used, element } => Step::Element {
-                used,
-                element: map(element),
-            },
+            Self::Element { used, element } => Step::Element { used, element: map(element) },
             Self::Skip { used, skip } => Step::Skip { used, skip },
             Self::Wait => Step::Wait,
             Self::Done { used } => Step::Done { used },

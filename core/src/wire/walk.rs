@@ -56,10 +56,7 @@ pub(super) use atom;
 /// Returns a step that read `used` bytes, all told.
 macro_rules! element {
     ($used:expr, $element:expr) => {
-        return Ok($crate::wire::Step::Element {
-            used: $used,
-            element: $element,
-        })
+        return Ok($crate::wire::Step::Element { used: $used, element: $element })
     };
 }
 pub(super) use element;

@@ -212,9 +212,8 @@ impl<'a> Writer<'a> {
     }
 
     fn compact_len(&mut self, len: Option<usize>) {
-        match len.map_or(Some(0), |len| {
-            u32::try_from(len).ok().and_then(|len| len.checked_add(1))
-        }) {
+        match len.map_or(Some(0), |len| u32::try_from(len).ok().and_then(|len| len.checked_add(1)))
+        {
             Some(len) => self.uvarint(len),
             None => self.inexpressible(),
         }

@@ -80,12 +80,8 @@ pub fn write_record(
     value: Option<&[u8]>,
     headers: &[Header<'_>],
 ) {
-    let size = record_body_size(
-        head,
-        key.map(<[u8]>::len),
-        value.map(<[u8]>::len),
-        headers_size(headers),
-    );
+    let size =
+        record_body_size(head, key.map(<[u8]>::len), value.map(<[u8]>::len), headers_size(headers));
     write_len(w, size);
     w.int8(head.attributes);
     w.varlong(head.timestamp_delta);
@@ -165,17 +161,10 @@ impl<'a> RecordView<'a> {
             (rest, _) = read_header(rest)?;
         }
         let record = Self {
-            head: RecordHead {
-                attributes,
-                timestamp_delta,
-                offset_delta,
-            },
+            head: RecordHead { attributes, timestamp_delta, offset_delta },
             key,
             value,
-            headers: Headers {
-                left: count,
-                rest: headers,
-            },
+            headers: Headers { left: count, rest: headers },
         };
         Ok((rest, record))
     }
