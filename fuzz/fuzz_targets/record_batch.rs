@@ -35,10 +35,7 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(w.finish(), Ok(size));
             let (left, read) = RecordView::read(&again).expect("reads again");
             assert!(left.is_empty());
-            assert_eq!(
-                (read.head, read.key, read.value),
-                (record.head, record.key, record.value)
-            );
+            assert_eq!((read.head, read.key, read.value), (record.head, record.key, record.value));
             assert!(read.headers.eq(headers));
         }
         rest = behind;

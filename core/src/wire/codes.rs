@@ -254,10 +254,7 @@ mod tests {
 
     #[test]
     fn errors_are_told_by_name() {
-        assert_eq!(
-            ErrorCode::NOT_LEADER_OR_FOLLOWER.to_string(),
-            "NOT_LEADER_OR_FOLLOWER (6)"
-        );
+        assert_eq!(ErrorCode::NOT_LEADER_OR_FOLLOWER.to_string(), "NOT_LEADER_OR_FOLLOWER (6)");
         assert_eq!(ErrorCode(999).to_string(), "unknown error code (999)");
     }
 

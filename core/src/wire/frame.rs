@@ -158,18 +158,12 @@ mod tests {
     #[test]
     fn a_response_is_no_smaller_than_its_head() {
         let head = ResponseHead::read(&[0, 0, 0, 4, 0, 0, 0, 1]);
-        let expected = ResponseHead {
-            size: 4,
-            correlation_id: 1,
-        };
+        let expected = ResponseHead { size: 4, correlation_id: 1 };
         assert_eq!(head, Ok((&[][..], expected)));
         assert_eq!(expected.remaining(), 0);
         let head = ResponseHead::read(&[0, 0, 0, 3]);
         assert_eq!(head, Err(nom::Err::Failure(DecodeError::Truncated)));
         let head = ResponseHead::read(&[0xff, 0xff, 0xff, 0xff]);
-        assert_eq!(
-            head,
-            Err(nom::Err::Failure(DecodeError::NegativeLength(-1)))
-        );
+        assert_eq!(head, Err(nom::Err::Failure(DecodeError::NegativeLength(-1))));
     }
 }

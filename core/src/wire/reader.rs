@@ -255,16 +255,10 @@ mod tests {
     #[test]
     fn varints_are_read_to_the_last_bit() {
         assert_eq!(uvarint(&[0xac, 0x02, 9]), Ok((&[9][..], 300)));
-        assert_eq!(
-            uvarint(&[0xff, 0xff, 0xff, 0xff, 0x0f]),
-            Ok((&[][..], u32::MAX))
-        );
+        assert_eq!(uvarint(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok((&[][..], u32::MAX)));
         let longest: Vec<u8> = [[0xff; 9].as_slice(), &[1]].concat();
         assert_eq!(uvarlong(&longest), Ok((&[][..], u64::MAX)));
-        assert_eq!(
-            varint(&[0xff, 0xff, 0xff, 0xff, 0x0f]),
-            Ok((&[][..], i32::MIN))
-        );
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok((&[][..], i32::MIN)));
         assert_eq!(varlong(&longest), Ok((&[][..], i64::MIN)));
     }
 
@@ -276,10 +270,7 @@ mod tests {
 
     #[test]
     fn a_varint_of_too_many_bits_is_refused() {
-        fails(
-            uvarint(&[0xff, 0xff, 0xff, 0xff, 0x10]),
-            DecodeError::VarintTooLong,
-        );
+        fails(uvarint(&[0xff, 0xff, 0xff, 0xff, 0x10]), DecodeError::VarintTooLong);
         fails(uvarint(&[0x80; 5]), DecodeError::VarintTooLong);
         let longest: Vec<u8> = [[0xff; 9].as_slice(), &[2]].concat();
         fails(uvarlong(&longest), DecodeError::VarintTooLong);
@@ -309,10 +300,7 @@ mod tests {
 
     #[test]
     fn null_differs_from_empty() {
-        assert_eq!(
-            nullable_string(&[0xff, 0xff], classic()),
-            Ok((&[][..], None))
-        );
+        assert_eq!(nullable_string(&[0xff, 0xff], classic()), Ok((&[][..], None)));
         assert_eq!(nullable_string(&[0, 0], classic()), Ok((&[][..], Some(""))));
         assert_eq!(nullable_string(&[0], compact()), Ok((&[][..], None)));
         assert_eq!(nullable_string(&[1], compact()), Ok((&[][..], Some(""))));
@@ -321,29 +309,17 @@ mod tests {
         assert_eq!(nullable_count(&[0], compact()), Ok((&[][..], None)));
         assert_eq!(nullable_count(&[1], compact()), Ok((&[][..], Some(0))));
         assert_eq!(nullable_bytes(&[0xff; 4], classic()), Ok((&[][..], None)));
-        assert_eq!(
-            nullable_bytes(&[2, 7], compact()),
-            Ok((&[][..], Some(&[7][..])))
-        );
+        assert_eq!(nullable_bytes(&[2, 7], compact()), Ok((&[][..], Some(&[7][..]))));
         fails(string(&[0], compact()), DecodeError::UnexpectedNull);
         fails(count(&[0xff; 4], classic()), DecodeError::UnexpectedNull);
     }
 
     #[test]
     fn other_negative_lengths_are_refused() {
-        fails(
-            string(&[0xff, 0xfe], classic()),
-            DecodeError::NegativeLength(-2),
-        );
+        fails(string(&[0xff, 0xfe], classic()), DecodeError::NegativeLength(-2));
         let least = i32::MIN.to_be_bytes();
-        fails(
-            count(&least, classic()),
-            DecodeError::NegativeLength(i32::MIN),
-        );
-        fails(
-            nullable_bytes(&least, classic()),
-            DecodeError::NegativeLength(i32::MIN),
-        );
+        fails(count(&least, classic()), DecodeError::NegativeLength(i32::MIN));
+        fails(nullable_bytes(&least, classic()), DecodeError::NegativeLength(i32::MIN));
     }
 
     #[test]

@@ -28,16 +28,8 @@ impl VersionRange {
 /// harmless, because only the highest common version is of interest.
 #[must_use]
 pub const fn negotiate(ours: VersionRange, theirs: VersionRange) -> Option<i16> {
-    let max = if ours.max < theirs.max {
-        ours.max
-    } else {
-        theirs.max
-    };
-    if ours.contains(max) && theirs.contains(max) {
-        Some(max)
-    } else {
-        None
-    }
+    let max = if ours.max < theirs.max { ours.max } else { theirs.max };
+    if ours.contains(max) && theirs.contains(max) { Some(max) } else { None }
 }
 
 /// An API key.
@@ -99,12 +91,8 @@ api_keys! {
 
 impl ApiKey {
     /// Every API that this crate has a codec for.
-    pub const SPOKEN: [Self; 4] = [
-        Self::PRODUCE,
-        Self::METADATA,
-        Self::API_VERSIONS,
-        Self::INIT_PRODUCER_ID,
-    ];
+    pub const SPOKEN: [Self; 4] =
+        [Self::PRODUCE, Self::METADATA, Self::API_VERSIONS, Self::INIT_PRODUCER_ID];
 }
 
 impl fmt::Display for ApiKey {
@@ -116,9 +104,11 @@ impl fmt::Display for ApiKey {
     }
 }
 
-/// How a version of an API lays out its messages. Unknown APIs are taken as not flexible.
+/// How a version of an API lays out its messages. Unknown APIs are taken as not flexible, and
+/// versions below 0 as 0: before that no message has any field, and arrays of nothing never end.
 #[must_use]
 pub const fn dialect(api: ApiKey, version: i16) -> Dialect {
+    let version = if version < 0 { 0 } else { version };
     let flexible = match api.flexible_from() {
         Some(first) => version >= first,
         None => false,
@@ -165,5 +155,6 @@ mod tests {
         }
         assert!(!dialect(ApiKey::SASL_HANDSHAKE, 1).flexible);
         assert!(!dialect(ApiKey(99), 99).flexible);
+        assert_eq!(dialect(ApiKey::PRODUCE, -1).version, 0);
     }
 }

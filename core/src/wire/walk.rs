@@ -249,13 +249,7 @@ mod tests {
             let step = tags.skip::<()>(&[1], d);
             assert_eq!(step, Ok(Some(Step::Skip { used: 1, skip: 0 })));
             let step = tags.skip::<()>(&[9, 0xe8, 0x07], d);
-            assert_eq!(
-                step,
-                Ok(Some(Step::Skip {
-                    used: 3,
-                    skip: 1000
-                }))
-            );
+            assert_eq!(step, Ok(Some(Step::Skip { used: 3, skip: 1000 })));
             assert_eq!(tags.skip::<()>(&[], d), Ok(None));
         }
     }

@@ -93,7 +93,10 @@ impl Ledger {
             Verdict::NotDelivered => {
                 let said = Said::NotDelivered(Cause::Cancelled);
                 if self.withdrawn.insert(index) {
-                    assert_eq!(entry.first, None, "record {id} was answered before it was withdrawn");
+                    assert_eq!(
+                        entry.first, None,
+                        "record {id} was answered before it was withdrawn"
+                    );
                     entry.first = Some((said, now));
                     entry.last = Some(said);
                 }
@@ -193,7 +196,10 @@ impl Ledger {
                     }
                 }
                 Some(Said::NotDelivered(cause)) => {
-                    assert!(found.is_empty(), "record {id} was not delivered ({cause}), and is at {found:?}");
+                    assert!(
+                        found.is_empty(),
+                        "record {id} was not delivered ({cause}), and is at {found:?}"
+                    );
                 }
                 _ => {}
             }

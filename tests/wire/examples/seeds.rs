@@ -59,11 +59,7 @@ fn write_response(w: &mut Writer<'_>, api: ApiKey, d: Dialect) {
     match api {
         ApiKey::PRODUCE => {
             produce::write_response(w, d, 1);
-            let topic = produce::Topic {
-                name: Some("topic"),
-                id: ID,
-                partitions: 1,
-            };
+            let topic = produce::Topic { name: Some("topic"), id: ID, partitions: 1 };
             produce::write_response_topic(w, d, &topic);
             let partition = produce::Partition {
                 index: 3,
@@ -75,27 +71,16 @@ fn write_response(w: &mut Writer<'_>, api: ApiKey, d: Dialect) {
             let details = Details {
                 record_errors: &[(1, Some("bad"))],
                 error_message: Some("worse"),
-                current_leader: Some(CurrentLeader {
-                    leader_id: 2,
-                    leader_epoch: 9,
-                }),
+                current_leader: Some(CurrentLeader { leader_id: 2, leader_epoch: 9 }),
             };
             produce::write_response_partition(w, d, &partition, &details);
             produce::write_response_topic_end(w, d);
-            let endpoint = NodeEndpoint {
-                node_id: 2,
-                host: "broker",
-                port: 9092,
-            };
+            let endpoint = NodeEndpoint { node_id: 2, host: "broker", port: 9092 };
             produce::write_response_end(w, d, 10, &[(endpoint, Some("rack"))]);
         }
         ApiKey::METADATA => {
             metadata::write_response(w, d, 10, 1);
-            let broker = Broker {
-                node_id: 2,
-                host: "broker",
-                port: 9092,
-            };
+            let broker = Broker { node_id: 2, host: "broker", port: 9092 };
             metadata::write_response_broker(w, d, &broker, Some("rack"));
             metadata::write_response_cluster(w, d, Some("cluster"), 2, 1);
             let topic = metadata::Topic {
@@ -112,22 +97,14 @@ fn write_response(w: &mut Writer<'_>, api: ApiKey, d: Dialect) {
                 leader_id: 2,
                 leader_epoch: 9,
             };
-            let replicas = Replicas {
-                all: &[2, 1],
-                in_sync: &[2],
-                offline: &[1],
-            };
+            let replicas = Replicas { all: &[2, 1], in_sync: &[2], offline: &[1] };
             metadata::write_response_partition(w, d, &partition, &replicas);
             metadata::write_response_topic_end(w, d);
             metadata::write_response_end(w, d, ErrorCode::NONE);
         }
         ApiKey::API_VERSIONS => {
             api_versions::write_response(w, d, ErrorCode::NONE, 1);
-            let api = Api {
-                key: ApiKey::PRODUCE,
-                min: 0,
-                max: 13,
-            };
+            let api = Api { key: ApiKey::PRODUCE, min: 0, max: 13 };
             api_versions::write_response_api(w, d, &api);
             api_versions::write_response_end(w, d, 10);
         }
@@ -157,10 +134,7 @@ fn write_request(w: &mut Writer<'_>, api: ApiKey, d: Dialect) {
         }
         ApiKey::METADATA => {
             metadata::write_request(w, d, Some(1));
-            let topic = RequestTopic {
-                id: Uuid::ZERO,
-                name: Some("topic"),
-            };
+            let topic = RequestTopic { id: Uuid::ZERO, name: Some("topic") };
             metadata::write_request_topic(w, d, &topic);
             metadata::write_request_end(w, d, true);
         }
@@ -184,23 +158,10 @@ fn write_request(w: &mut Writer<'_>, api: ApiKey, d: Dialect) {
 }
 
 fn batch() -> Vec<u8> {
-    let headers = [Header {
-        key: "header",
-        value: Some(b"value"),
-    }];
+    let headers = [Header { key: "header", value: Some(b"value") }];
     let records = written(|w| {
-        write_record(
-            w,
-            &RecordHead::default(),
-            Some(b"key"),
-            Some(b"value"),
-            &headers,
-        );
-        let head = RecordHead {
-            attributes: 0,
-            timestamp_delta: 1000,
-            offset_delta: 1,
-        };
+        write_record(w, &RecordHead::default(), Some(b"key"), Some(b"value"), &headers);
+        let head = RecordHead { attributes: 0, timestamp_delta: 1000, offset_delta: 1 };
         write_record(w, &head, None, None, &[]);
     });
     let mut header = BatchHeader {

@@ -4,10 +4,7 @@ use std::{vec, vec::Vec};
 
 use super::*;
 
-const LEADER: CurrentLeader = CurrentLeader {
-    leader_id: 1,
-    leader_epoch: 2,
-};
+const LEADER: CurrentLeader = CurrentLeader { leader_id: 1, leader_epoch: 2 };
 
 /// Walks bytes that are all there.
 fn items(bytes: &[u8]) -> Result<Vec<ProduceResponseItem<'_>>, DecodeError> {
@@ -37,11 +34,7 @@ fn with_leader(size: u8, more: &[u8]) -> Vec<u8> {
     let mut w = Writer::new(&mut bytes);
     w.no_tagged_fields(d);
     write_response(&mut w, d, 1);
-    let topic = Topic {
-        name: Some("t"),
-        id: Uuid::ZERO,
-        partitions: 1,
-    };
+    let topic = Topic { name: Some("t"), id: Uuid::ZERO, partitions: 1 };
     write_response_topic(&mut w, d, &topic);
     let partition = Partition {
         index: 0,
@@ -91,19 +84,12 @@ fn skips_what_comes_behind_the_endpoints_in_their_field() {
     let len = endpoint.len() as u8;
     let seen = [
         ProduceResponseItem::Throttle(0),
-        ProduceResponseItem::NodeEndpoint(NodeEndpoint {
-            node_id: 7,
-            host: "h",
-            port: 9,
-        }),
+        ProduceResponseItem::NodeEndpoint(NodeEndpoint { node_id: 7, host: "h", port: 9 }),
     ];
     assert_eq!(items(&with_endpoints(len, &endpoint)), Ok(seen.to_vec()));
     let longer = [&endpoint[..], &[1, 2, 3]].concat();
     assert_eq!(items(&with_endpoints(len + 3, &longer)), Ok(seen.to_vec()));
     for short in 0..len {
-        assert_eq!(
-            items(&with_endpoints(short, &endpoint)),
-            Err(DecodeError::WrongLength)
-        );
+        assert_eq!(items(&with_endpoints(short, &endpoint)), Err(DecodeError::WrongLength));
     }
 }

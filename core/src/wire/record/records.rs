@@ -260,11 +260,7 @@ mod tests {
 
     use super::*;
 
-    const HEAD: RecordHead = RecordHead {
-        attributes: 0x55,
-        timestamp_delta: -1,
-        offset_delta: 3,
-    };
+    const HEAD: RecordHead = RecordHead { attributes: 0x55, timestamp_delta: -1, offset_delta: 3 };
 
     fn bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> Vec<u8> {
         let mut bytes = vec![0; 200];
@@ -277,10 +273,7 @@ mod tests {
 
     #[test]
     fn writes_a_record_to_the_bit() {
-        let header = Header {
-            key: "h",
-            value: None,
-        };
+        let header = Header { key: "h", value: None };
         let expected = [
             20,   // 10 bytes
             0x55, // attributes
@@ -299,16 +292,7 @@ mod tests {
 
     #[test]
     fn reads_what_was_written() {
-        let headers = [
-            Header {
-                key: "a",
-                value: Some(b"1"),
-            },
-            Header {
-                key: "a",
-                value: None,
-            },
-        ];
+        let headers = [Header { key: "a", value: Some(b"1") }, Header { key: "a", value: None }];
         let bytes = bytes(Some(b"key"), None, &headers);
         let (rest, record) = RecordView::read(&bytes).unwrap();
         assert!(rest.is_empty());
@@ -351,9 +335,6 @@ mod tests {
         let len = varint::put_i32(&mut count, i32::MAX);
         body.extend(&count[..len]);
         body.insert(0, 2 * body.len() as u8);
-        assert_eq!(
-            Records::new(&body).next(),
-            Some(Err(DecodeError::WrongLength))
-        );
+        assert_eq!(Records::new(&body).next(), Some(Err(DecodeError::WrongLength)));
     }
 }

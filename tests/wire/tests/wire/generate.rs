@@ -43,11 +43,7 @@ impl Generate<'_> {
         if !self.unknown_tags || self.entropy.byte() % 4 != 1 {
             return Tags::new();
         }
-        let max = if self.entropy.byte() % 8 == 1 {
-            2000
-        } else {
-            20
-        };
+        let max = if self.entropy.byte() % 8 == 1 { 2000 } else { 20 };
         let tags = self.entropy.list(3, |e| {
             let tag = i32::from(e.byte()) << (e.byte() % 20);
             // Those of the schema are below 10.
@@ -70,11 +66,7 @@ impl Generate<'_> {
     }
 
     fn nodes(&mut self) -> Vec<BrokerId> {
-        let max = if self.entropy.byte() % 16 == 1 {
-            300
-        } else {
-            3
-        };
+        let max = if self.entropy.byte() % 16 == 1 { 300 } else { 3 };
         self.entropy.list(max, |e| BrokerId(e.int32()))
     }
 

@@ -20,14 +20,12 @@ fn header_versions(api: ApiKey, version: i16) -> (i16, i16) {
         MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
     };
     match api {
-        ApiKey::PRODUCE => (
-            ProduceRequest::header_version(version),
-            ProduceResponse::header_version(version),
-        ),
-        ApiKey::METADATA => (
-            MetadataRequest::header_version(version),
-            MetadataResponse::header_version(version),
-        ),
+        ApiKey::PRODUCE => {
+            (ProduceRequest::header_version(version), ProduceResponse::header_version(version))
+        }
+        ApiKey::METADATA => {
+            (MetadataRequest::header_version(version), MetadataResponse::header_version(version))
+        }
         ApiKey::API_VERSIONS => (
             ApiVersionsRequest::header_version(version),
             ApiVersionsResponse::header_version(version),

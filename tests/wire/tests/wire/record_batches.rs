@@ -62,14 +62,7 @@ fn records(entropy: &mut Entropy<'_>) -> Vec<Record> {
 }
 
 fn headers(record: &Record) -> Vec<Header<'_>> {
-    record
-        .headers
-        .iter()
-        .map(|(key, value)| Header {
-            key,
-            value: value.as_deref(),
-        })
-        .collect()
+    record.headers.iter().map(|(key, value)| Header { key, value: value.as_deref() }).collect()
 }
 
 /// Our batch of their records, its base timestamp at `base`.
@@ -123,10 +116,7 @@ fn attributes(records: &[Record]) -> Attributes {
 }
 
 fn their_batch(records: &[Record]) -> Vec<u8> {
-    let options = RecordEncodeOptions {
-        version: 2,
-        compression: Compression::None,
-    };
+    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     let mut bytes = BytesMut::new();
     RecordBatchEncoder::encode(&mut bytes, records, &options).expect("encodes");
     bytes.to_vec()

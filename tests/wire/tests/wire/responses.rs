@@ -31,11 +31,7 @@ pub(crate) fn cases(entropy: &[u8]) -> Vec<Case> {
     let mut cases = Vec::new();
     for api in ApiKey::SPOKEN {
         for version in versions(api) {
-            let mut g = Generate {
-                version,
-                unknown_tags: true,
-                entropy: Entropy::new(entropy),
-            };
+            let mut g = Generate { version, unknown_tags: true, entropy: Entropy::new(entropy) };
             let (body, elements) = match api {
                 ApiKey::PRODUCE => {
                     let m = g.produce_response();
@@ -93,11 +89,7 @@ fn metadata_elements(m: &MetadataResponse, version: i16) -> Vec<String> {
 fn our_broker(
     broker: &kafka_protocol::messages::metadata_response::MetadataResponseBroker,
 ) -> metadata::Broker<'_> {
-    metadata::Broker {
-        node_id: broker.node_id.0,
-        host: &broker.host,
-        port: broker.port,
-    }
+    metadata::Broker { node_id: broker.node_id.0, host: &broker.host, port: broker.port }
 }
 
 fn our_topic(
@@ -153,9 +145,7 @@ fn write_metadata(w: &mut Writer<'_>, m: &MetadataResponse, version: i16) {
 fn produce_elements(m: &ProduceResponse, version: i16) -> Vec<String> {
     let mut items = Vec::new();
     for topic in &m.responses {
-        items.push(ProduceResponseItem::Topic(our_produce_topic(
-            topic, version,
-        )));
+        items.push(ProduceResponseItem::Topic(our_produce_topic(topic, version)));
         for partition in &topic.partition_responses {
             items.push(ProduceResponseItem::Partition(our_answer(partition)));
             for error in &partition.record_errors {
@@ -208,11 +198,7 @@ fn our_leader(leader: &LeaderIdAndEpoch) -> Option<CurrentLeader> {
 fn our_endpoint(
     endpoint: &kafka_protocol::messages::produce_response::NodeEndpoint,
 ) -> NodeEndpoint<'_> {
-    NodeEndpoint {
-        node_id: endpoint.node_id.0,
-        host: &endpoint.host,
-        port: endpoint.port,
-    }
+    NodeEndpoint { node_id: endpoint.node_id.0, host: &endpoint.host, port: endpoint.port }
 }
 
 fn write_produce(w: &mut Writer<'_>, m: &ProduceResponse, version: i16) {
@@ -248,11 +234,7 @@ fn write_produce(w: &mut Writer<'_>, m: &ProduceResponse, version: i16) {
 
 fn api_versions_elements(m: &ApiVersionsResponse, version: i16) -> Vec<String> {
     let mut items = vec![ApiVersionsItem::Error(ErrorCode(m.error_code))];
-    items.extend(
-        m.api_keys
-            .iter()
-            .map(|api| ApiVersionsItem::Api(our_api(api))),
-    );
+    items.extend(m.api_keys.iter().map(|api| ApiVersionsItem::Api(our_api(api))));
     if version >= 1 {
         items.push(ApiVersionsItem::Throttle(m.throttle_time_ms));
     }
@@ -260,11 +242,7 @@ fn api_versions_elements(m: &ApiVersionsResponse, version: i16) -> Vec<String> {
 }
 
 fn our_api(api: &kafka_protocol::messages::api_versions_response::ApiVersion) -> Api {
-    Api {
-        key: ApiKey(api.api_key),
-        min: api.min_version,
-        max: api.max_version,
-    }
+    Api { key: ApiKey(api.api_key), min: api.min_version, max: api.max_version }
 }
 
 fn write_api_versions(w: &mut Writer<'_>, m: &ApiVersionsResponse, version: i16) {

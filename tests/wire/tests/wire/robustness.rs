@@ -44,16 +44,7 @@ impl Mutation {
 fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<prop::sample::Index>;
     // Bytes that make lengths extreme come often.
-    let byte = || {
-        prop_oneof![
-            Just(0),
-            Just(1),
-            Just(0x7f),
-            Just(0x80),
-            Just(0xff),
-            any::<u8>()
-        ]
-    };
+    let byte = || prop_oneof![Just(0), Just(1), Just(0x7f), Just(0x80), Just(0xff), any::<u8>()];
     prop_oneof![
         3 => (at(), byte()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
         2 => (at(), any::<u8>()).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
@@ -101,7 +92,8 @@ proptest! {
     #[test]
     fn any_bytes_end(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         for api in ApiKey::SPOKEN {
-            for version in versions(api) {
+            // Below and above what is spoken, too.
+            for version in versions(api).chain([-1, i16::MIN, 99]) {
                 read_as_anything(&bytes, api, version);
             }
         }
