@@ -27,7 +27,8 @@ impl Dice {
 
     /// A number from `low` to `high`, both included.
     pub fn roll(&mut self, low: u64, high: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mixed = (self.0 >> 33) ^ self.0;
         low + ((u128::from(mixed) * u128::from(high - low + 1)) >> 64) as u64
     }
