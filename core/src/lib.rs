@@ -21,6 +21,7 @@ mod config;
 mod error;
 mod memory;
 mod producer;
+mod properties;
 mod record;
 mod time;
 pub mod wire;
@@ -34,5 +35,6 @@ pub use producer::{
     Address, BatchId, ConnId, Event, Output, Producer, Reason, Segments, Settled, Stats, Ticket,
     TopicId, TopicStatus,
 };
+pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
 pub use time::Instant;
