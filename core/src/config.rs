@@ -31,6 +31,10 @@ impl Acks {
 /// follow, and returns the checksum of both together.
 pub type Checksum = fn(u32, &[u8]) -> u32;
 
+/// Chooses a partition from a record's key, its value and the number of partitions (at least 1);
+/// the result is taken modulo that number.
+pub type ChoosePartition = fn(Option<&[u8]>, Option<&[u8]>, u32) -> u32;
+
 /// How a partition is chosen for a record that names none.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -40,9 +44,8 @@ pub enum Partitioner {
     Default,
     /// Sticky by bytes even where there is a key (`partitioner.ignore.keys`).
     IgnoreKeys,
-    /// The caller's own: gets key, value and the number of partitions (at least 1) and returns a
-    /// partition, which is taken modulo that number.
-    Custom(fn(Option<&[u8]>, Option<&[u8]>, u32) -> u32),
+    /// The caller's own.
+    Custom(ChoosePartition),
 }
 
 /// What a producer is made from. Every field bears the name of Kafka's property.

@@ -50,10 +50,7 @@ type Waiters = Vec<Option<(u32, Waker)>>;
 
 impl Cell {
     pub(crate) fn new(engine: Weak<Engine>) -> Self {
-        Self {
-            engine,
-            state: Mutex::default(),
-        }
+        Self { engine, state: Mutex::default() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, CellState> {
@@ -97,10 +94,7 @@ impl CellState {
 
     fn of(&self, outcome: Outcome, index: u32) -> RecordOutcome {
         match outcome {
-            Outcome::Delivered {
-                base_offset,
-                log_append_time,
-            } => RecordOutcome::Delivered {
+            Outcome::Delivered { base_offset, log_append_time } => RecordOutcome::Delivered {
                 partition: self.partition,
                 offset: base_offset.map(|base| {
                     let before = self.marks.partition_point(|mark| mark.index < index);
@@ -143,21 +137,10 @@ impl CellState {
         let Err(at) = self.marks.binary_search_by_key(&index, |mark| mark.index) else {
             return;
         };
-        self.marks.insert(
-            at,
-            Mark {
-                index,
-                taken,
-                cause,
-            },
-        );
+        self.marks.insert(at, Mark { index, taken, cause });
         let mut wake = |waiters: &Waiters| {
             let waiters = waiters.iter().flatten();
-            wakes.extend(
-                waiters
-                    .filter(|(of, _)| *of == index)
-                    .map(|(_, waker)| waker.clone()),
-            );
+            wakes.extend(waiters.filter(|(of, _)| *of == index).map(|(_, waker)| waker.clone()));
         };
         wake(&self.first_waiters);
         if taken {
@@ -175,20 +158,10 @@ impl CellState {
     ) {
         self.partition = partition;
         self.first.get_or_insert(outcome);
-        wakes.extend(
-            self.first_waiters
-                .drain(..)
-                .flatten()
-                .map(|(_, waker)| waker),
-        );
+        wakes.extend(self.first_waiters.drain(..).flatten().map(|(_, waker)| waker));
         if last {
             self.last = Some(outcome);
-            wakes.extend(
-                self.last_waiters
-                    .drain(..)
-                    .flatten()
-                    .map(|(_, waker)| waker),
-            );
+            wakes.extend(self.last_waiters.drain(..).flatten().map(|(_, waker)| waker));
         }
     }
 

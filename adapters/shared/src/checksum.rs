@@ -32,14 +32,11 @@ fn agree(left: Checksum, right: Checksum) -> bool {
         *byte = noise.to_be_bytes()[0];
     }
     let lengths = (0..=80).chain([255, 256, 257, 1023, 1024, 1025, 3072, 4096, 4184]);
-    lengths
-        .flat_map(|length| [(0, length), (length % 16, length)])
-        .all(|(start, length)| {
-            let part = &bytes[start..start + length];
-            let (head, tail) = part.split_at(length / 3);
-            left(0, part) == right(0, part) && left(left(0, head), tail) == right(0, part)
-        })
-        && left(0, b"123456789") == 0xE306_9283
+    lengths.flat_map(|length| [(0, length), (length % 16, length)]).all(|(start, length)| {
+        let part = &bytes[start..start + length];
+        let (head, tail) = part.split_at(length / 3);
+        left(0, part) == right(0, part) && left(left(0, head), tail) == right(0, part)
+    }) && left(0, b"123456789") == 0xE306_9283
 }
 
 #[cfg(test)]

@@ -61,8 +61,7 @@ impl Clock {
     /// `at` as the standard library's instant; `None` where it is out of its range.
     #[must_use]
     pub fn std(&self, at: Instant) -> Option<StdInstant> {
-        self.start
-            .checked_add(Duration::from_micros(at.as_micros()))
+        self.start.checked_add(Duration::from_micros(at.as_micros()))
     }
 
     /// The standard library's instant as ours.
@@ -80,9 +79,7 @@ fn micros(duration: Duration) -> u64 {
 fn wall_micros() -> i64 {
     // A wall clock before 1970 is a wrong one, and gives 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-    })
+    since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -33,11 +33,7 @@ pub struct Delivery {
 
 impl Delivery {
     pub(crate) const fn new(cell: Arc<Cell>, ticket: Ticket) -> Self {
-        Self {
-            cell,
-            ticket,
-            place: None,
-        }
+        Self { cell, ticket, place: None }
     }
 
     /// The record's batch and its place in it.

@@ -6,9 +6,7 @@ use std::{io, net::ToSocketAddrs, sync::Arc};
 /// The address of a host that is written as one, and needs no look-up.
 #[must_use]
 pub fn literal(host: &str, port: u16) -> Option<SocketAddr> {
-    host.parse::<IpAddr>()
-        .ok()
-        .map(|ip| SocketAddr::new(ip, port))
+    host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port))
 }
 
 /// Looks a host up. Blocks, for as long as the operating system's resolver likes.
@@ -64,9 +62,7 @@ mod tests {
     #[test]
     fn each_attempt_begins_with_the_next_address() {
         let mut rotation = Rotation::default();
-        let all: Vec<SocketAddr> = (1..=3)
-            .map(|n| SocketAddr::from(([10, 0, 0, n], 9)))
-            .collect();
+        let all: Vec<SocketAddr> = (1..=3).map(|n| SocketAddr::from(([10, 0, 0, n], 9))).collect();
         let firsts = (0..4).map(|_| {
             let mut addresses = all.clone();
             Rotation::order(&mut addresses, rotation.attempt("broker", 9));

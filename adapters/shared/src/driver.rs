@@ -112,10 +112,7 @@ impl<N: Network> Driver<N> {
 
     /// The link in a slot.
     pub fn link_mut(&mut self, index: usize) -> Option<&mut N::Link> {
-        self.links
-            .get_mut(index)?
-            .as_mut()
-            .map(|slot| &mut slot.link)
+        self.links.get_mut(index)?.as_mut().map(|slot| &mut slot.link)
     }
 
     /// Serves the links that are ready and whatever follows, then says what is to be waited for.
@@ -171,9 +168,7 @@ impl<N: Network> Driver<N> {
         let soonest = Instant::from_micros(now.as_micros() + SHORTEST);
         let until = if until <= now { soonest } else { until };
         let known = (until != Instant::NEVER).then_some(until);
-        Some(Turn::Sleep(
-            known.and_then(|at| self.engine.clock().std(at)),
-        ))
+        Some(Turn::Sleep(known.and_then(|at| self.engine.clock().std(at))))
     }
 
     fn act(&mut self) {
@@ -218,18 +213,8 @@ impl<N: Network> Driver<N> {
         };
         match link {
             Ok(link) => {
-                *place = Some(Slot {
-                    conn,
-                    link,
-                    open: false,
-                    blocked: false,
-                    unread: false,
-                });
-                self.serve(Ready {
-                    index,
-                    readable: true,
-                    writable: true,
-                });
+                *place = Some(Slot { conn, link, open: false, blocked: false, unread: false });
+                self.serve(Ready { index, readable: true, writable: true });
             }
             Err(cause) => self.lose(conn, cause),
         }
@@ -262,11 +247,9 @@ impl<N: Network> Driver<N> {
             let moved = pump::read(&mut self.engine.lock().core, now, conn, &mut slot.link);
             slot.unread = matches!(moved, Ok(Moved::CoreDone));
             match moved {
-                Ok(Moved::TurnOver) => self.again.push(Ready {
-                    index: ready.index,
-                    readable: true,
-                    writable: false,
-                }),
+                Ok(Moved::TurnOver) => {
+                    self.again.push(Ready { index: ready.index, readable: true, writable: false })
+                }
                 Ok(_) => {}
                 Err(cause) => return self.lose(conn, cause),
             }
@@ -292,11 +275,7 @@ impl<N: Network> Driver<N> {
         let over = matches!(moved, Ok(Moved::TurnOver));
         slot.blocked = over || matches!(moved, Ok(Moved::Blocked));
         if over || roomy {
-            self.again.push(Ready {
-                index: conn.index(),
-                readable: roomy,
-                writable: over,
-            });
+            self.again.push(Ready { index: conn.index(), readable: roomy, writable: over });
         }
         if let Err(cause) = moved {
             self.lose(conn, cause);
@@ -308,10 +287,7 @@ impl<N: Network> Driver<N> {
             place.take_if(|slot| slot.conn == conn);
         }
         let now = self.engine.clock().now();
-        self.engine
-            .lock()
-            .core
-            .handle_disconnected(now, conn, cause);
+        self.engine.lock().core.handle_disconnected(now, conn, cause);
     }
 }
 

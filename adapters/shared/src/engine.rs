@@ -72,10 +72,7 @@ impl Engine {
         limits: Limits,
         on_report: Option<OnReport>,
     ) -> Result<Arc<Self>, ConfigError> {
-        let config = Config {
-            checksum: checksum(),
-            ..*config
-        };
+        let config = Config { checksum: checksum(), ..*config };
         let seed = RandomState::new().hash_one("ottla");
         let core = Producer::new(&config, Memory::heap(limits), seed)?;
         Ok(Arc::new_cyclic(|engine| Self {
@@ -111,11 +108,7 @@ impl Engine {
         let wake = state.nudge(now, true);
         drop(state);
         wake.inspect(|waker| waker.wake_by_ref());
-        Ok(Topic {
-            id: id?,
-            name: Arc::from(name),
-            owner: Arc::downgrade(self),
-        })
+        Ok(Topic { id: id?, name: Arc::from(name), owner: Arc::downgrade(self) })
     }
 
     /// Cancels a record and tells at once what can be known of it.

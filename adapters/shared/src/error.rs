@@ -113,12 +113,7 @@ impl fmt::Display for SendError {
                 f.write_str("record memory is full")?;
                 (failure, waited)
             }
-            Self::TopicPending {
-                topic,
-                waited,
-                error,
-                failure,
-            } => {
+            Self::TopicPending { topic, waited, error, failure } => {
                 write!(f, "the partitions of topic {topic:?} are not known")?;
                 if let Some(error) = error {
                     write!(f, " ({error})")?;

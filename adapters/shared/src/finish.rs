@@ -43,12 +43,7 @@ impl Engine {
         state.core.flush(now);
         let (number, before) = (state.table.next_number(), state.table.first);
         self.leave(state, now, true);
-        Flushing {
-            engine: Arc::clone(self),
-            number,
-            before,
-            key: None,
-        }
+        Flushing { engine: Arc::clone(self), number, before, key: None }
     }
 
     /// Takes no more records and ends within `timeout`.
@@ -62,12 +57,7 @@ impl Engine {
         }
         let before = state.table.last;
         self.leave(state, now, true);
-        Closing {
-            engine: Arc::clone(self),
-            before,
-            until,
-            key: None,
-        }
+        Closing { engine: Arc::clone(self), before, until, key: None }
     }
 }
 

@@ -17,11 +17,7 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self {
-            counts: vec![0; BUCKETS].into_boxed_slice(),
-            total: 0,
-            max: 0,
-        }
+        Self { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0, max: 0 }
     }
 
     pub(crate) fn record(&mut self, micros: u64) {
@@ -74,10 +70,7 @@ mod tests {
     fn buckets_are_narrow_and_without_gaps() {
         for micros in (0..5_000).chain([123_456, 99_999_999, u64::from(u32::MAX)]) {
             let end = last(bucket(micros) as u64);
-            assert!(
-                end >= micros && end <= micros + micros / STEPS,
-                "{micros} {end}"
-            );
+            assert!(end >= micros && end <= micros + micros / STEPS, "{micros} {end}");
         }
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
     }

@@ -36,11 +36,9 @@ impl RecordOutcome {
 impl fmt::Display for RecordOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Delivered {
-                partition,
-                offset: Some(offset),
-                ..
-            } => write!(f, "delivered to partition {partition} at offset {offset}"),
+            Self::Delivered { partition, offset: Some(offset), .. } => {
+                write!(f, "delivered to partition {partition} at offset {offset}")
+            }
             Self::Delivered { partition, .. } => write!(f, "delivered to partition {partition}"),
             Self::NotDelivered(cause) => write!(f, "not delivered: {cause}"),
             Self::Unknown(cause) => write!(f, "not known whether delivered: {cause}"),

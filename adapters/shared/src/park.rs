@@ -30,10 +30,7 @@ thread_local! {
 }
 
 /// Runs a future on this thread until it is done, or until `deadline`: `None`.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long to park is asked of the clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "how long to park is asked of the clock")]
 pub fn block_on<T>(future: impl Future<Output = T>, deadline: Option<Instant>) -> Option<T> {
     let mut future = pin!(future);
     let waker = WAKER.with(Clone::clone);

@@ -103,9 +103,7 @@ impl Sending<'_> {
     #[must_use]
     pub fn wait_until(&self) -> Instant {
         let blocked = self.started.after(self.engine.max_block());
-        self.options
-            .deadline
-            .map_or(blocked, |deadline| deadline.min(blocked))
+        self.options.deadline.map_or(blocked, |deadline| deadline.min(blocked))
     }
 
     /// Tries at once, and does not wait.
@@ -133,9 +131,7 @@ impl Sending<'_> {
             Place::Full(_) | Place::Topic(_) => self.engine.clock().now(),
         };
         let mut state = self.engine.lock();
-        let result = self
-            .engine
-            .produce(&mut state, now, self.topic, self.record, &self.options);
+        let result = self.engine.produce(&mut state, now, self.topic, self.record, &self.options);
         let next = match (&result, waker) {
             (Err(ProduceError::Full), Some(waker)) => {
                 self.wait_for_memory(&mut state, waker);

@@ -128,9 +128,7 @@ impl State {
     /// Cancels a record in the core and tells those that wait for it.
     pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, cause: Cause) -> Verdict {
         let verdict = self.core.cancel(now, *ticket);
-        let verdict = self
-            .table
-            .cancelled(now, ticket, verdict, cause, &mut self.news);
+        let verdict = self.table.cancelled(now, ticket, verdict, cause, &mut self.news);
         self.check_flushes();
         verdict
     }
@@ -226,26 +224,19 @@ impl State {
         let Some(broker) = self.peers.get(conn.index()) else {
             return;
         };
-        if matches!(
-            cause,
-            Disconnect::Idle | Disconnect::Replaced | Disconnect::Closed
-        ) {
+        if matches!(cause, Disconnect::Idle | Disconnect::Replaced | Disconnect::Closed) {
             tracing::debug!(%broker, %cause, "connection closed");
             return;
         }
         tracing::warn!(%broker, %cause, "connection lost");
-        self.failure = Some(Failure {
-            broker: Arc::clone(broker),
-            cause,
-        });
+        self.failure = Some(Failure { broker: Arc::clone(broker), cause });
     }
 
     fn check_flushes(&mut self) {
         if self.flushes.len() > 0 {
             let table = &self.table;
             let wakes = &mut self.news.wakes;
-            self.flushes
-                .wake_where(wakes, |number| table.answered_before(*number));
+            self.flushes.wake_where(wakes, |number| table.answered_before(*number));
         }
     }
 

@@ -105,10 +105,10 @@ impl Table {
         token: Option<u64>,
     ) -> &Arc<Cell> {
         let slot = ticket.batch().index();
-        let known = self.books.get(slot).is_some_and(|book| {
-            book.as_ref()
-                .is_some_and(|book| book.batch == ticket.batch())
-        });
+        let known = self
+            .books
+            .get(slot)
+            .is_some_and(|book| book.as_ref().is_some_and(|book| book.batch == ticket.batch()));
         if !known {
             self.open(now, topic, ticket.batch());
         }
@@ -127,12 +127,7 @@ impl Table {
         book.live += 1;
         self.pending += 1;
         if let Some(token) = token {
-            book.tokens.push(Token {
-                index: ticket.index(),
-                token,
-                told: false,
-                done: false,
-            });
+            book.tokens.push(Token { index: ticket.index(), token, told: false, done: false });
         }
         &book.cell
     }
@@ -289,12 +284,7 @@ impl Table {
             return;
         };
         let mut state = book.cell.lock();
-        state.tell(
-            settled.partition,
-            settled.outcome,
-            settled.last,
-            &mut news.wakes,
-        );
+        state.tell(settled.partition, settled.outcome, settled.last, &mut news.wakes);
         for token in book.tokens.iter_mut().filter(|token| !token.done) {
             token.done = settled.last;
             if let Some(outcome) = state.first(token.index)
@@ -385,9 +375,7 @@ impl Table {
     /// Batches without a last word; for when no more word will come.
     pub(crate) fn leftovers(&self) -> Vec<(BatchId, TopicId, bool)> {
         let books = self.books.iter().flatten();
-        books
-            .map(|book| (book.batch, book.topic, book.answered))
-            .collect()
+        books.map(|book| (book.batch, book.topic, book.answered)).collect()
     }
 
     /// Tells an outcome in the core's stead, when no more word will come from it.

@@ -21,10 +21,7 @@ struct Entry<T> {
 
 impl<T> WaitList<T> {
     pub(crate) const fn new() -> Self {
-        Self {
-            next: 0,
-            entries: VecDeque::new(),
-        }
+        Self { next: 0, entries: VecDeque::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -43,11 +40,7 @@ impl<T> WaitList<T> {
             return;
         }
         *key = Some(self.next);
-        self.entries.push_back(Entry {
-            key: self.next,
-            note,
-            waker: Some(waker.clone()),
-        });
+        self.entries.push_back(Entry { key: self.next, note, waker: Some(waker.clone()) });
         self.next += 1;
     }
 
@@ -60,10 +53,7 @@ impl<T> WaitList<T> {
 
     /// Wakes up to `count` of those that have waited longest and were not woken yet.
     pub(crate) fn wake(&mut self, count: usize, wakes: &mut Vec<Waker>) {
-        let asleep = self
-            .entries
-            .iter_mut()
-            .filter_map(|entry| entry.waker.take());
+        let asleep = self.entries.iter_mut().filter_map(|entry| entry.waker.take());
         wakes.extend(asleep.take(count));
     }
 
@@ -75,9 +65,7 @@ impl<T> WaitList<T> {
     }
 
     fn position(&self, key: u64) -> Option<usize> {
-        self.entries
-            .binary_search_by_key(&key, |entry| entry.key)
-            .ok()
+        self.entries.binary_search_by_key(&key, |entry| entry.key).ok()
     }
 }
 

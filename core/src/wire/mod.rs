@@ -1,19 +1,40 @@
 //! Kafka's wire protocol: messages as bytes, without state and without memory of its own.
 //!
-//! Requests are written through one bounded [`Writer`]; responses are read element by element with
-//! a *walk*: a small state machine that is fed the unread bytes at the head of a receive window.
+//! Messages are written through one bounded [`Writer`]. Responses are read element by element
+//! with a *walk*: a small state machine that is fed the unread bytes at the head of a receive
+//! window, which need not be larger than [`MAX_ATOM`] whatever the response's size. Both
+//! directions are here for requests and for responses: a client needs one half, a model broker
+//! and a fuzzer the other.
+//!
+//! The names and the layout are those of Kafka's message schemas.
 
 mod codes;
+mod crc;
+mod error;
+mod table;
+mod walk;
+mod writer;
 
-pub use codes::{ApiKey, ErrorCode};
+pub mod api_versions;
+pub mod frame;
+pub mod init_producer_id;
+pub mod metadata;
+pub mod murmur2;
+pub mod produce;
+pub mod reader;
+pub mod record;
+pub mod varint;
 
-/// CRC-32C (Castagnoli) by table; the default of [`Config::checksum`](crate::Config::checksum).
-#[must_use]
-pub fn crc32c(_previous: u32, _bytes: &[u8]) -> u32 {
-    0
-}
+pub use codes::{ApiKey, ErrorCode, Evidence, VersionRange, dialect, negotiate};
+pub use crc::{combine, crc32c};
+pub use error::{BufferTooSmall, DecodeError};
+pub use reader::Uuid;
+pub use table::{Count, Wire, read_whole};
+pub use walk::MAX_ATOM;
+pub use writer::{Gap, Writer};
 
-/// How a message is laid out: its version, and whether that version is flexible (KIP-482).
+/// How a message is laid out: its version, and whether that version is flexible (KIP-482). Made by
+/// [`dialect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dialect {
@@ -23,7 +44,19 @@ pub struct Dialect {
     pub flexible: bool,
 }
 
+impl Dialect {
+    /// The same version with lengths of the old style and without tagged fields.
+    #[must_use]
+    pub const fn classic(self) -> Self {
+        Self { version: self.version, flexible: false }
+    }
+}
+
 /// One step of a walk over a message that may be larger than the window it is read through.
+///
+/// The driver knows where the message ends: it hands over no byte behind the end, and takes
+/// [`Wait`](Self::Wait) with all bytes at hand as [`DecodeError::Truncated`]. Every step but
+/// `Wait` and `Done` reads or skips at least one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // a walk's driver must know them all
 pub enum Step<E> {
@@ -38,7 +71,8 @@ pub enum Step<E> {
     Skip {
         /// How many bytes were read.
         used: usize,
-        /// How many bytes follow that are not to be looked at; may exceed the window.
+        /// How many bytes follow that are not to be looked at; may exceed the window, and in a
+        /// broken message the rest of it.
         skip: usize,
     },
     /// More bytes are needed to go on.
@@ -48,4 +82,16 @@ pub enum Step<E> {
         /// How many bytes were read.
         used: usize,
     },
+}
+
+impl<E> Step<E> {
+    /// The same step with another element.
+    pub fn map<F>(self, map: impl FnOnce(E) -> F) -> Step<F> {
+        match self {
+            Self::Element { used, element } => Step::Element { used, element: map(element) },
+            Self::Skip { used, skip } => Step::Skip { used, skip },
+            Self::Wait => Step::Wait,
+            Self::Done { used } => Step::Done { used },
+        }
+    }
 }

@@ -1,0 +1,234 @@
+//! Primitive types, read from the head of a slice.
+//!
+//! All of these are nom parsers in streaming mode: `Incomplete` means that more bytes are needed,
+//! and never that the bytes are wrong.
+
+use nom::{Err, bytes::streaming, number};
+
+use super::{DecodeError, Dialect, varint};
+
+/// What a parser says: the value and the bytes behind it, or why not.
+pub type Read<'a, T> = nom::IResult<&'a [u8], T, DecodeError>;
+
+/// A 128-bit identifier, as bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::exhaustive_structs)] // an open newtype
+pub struct Uuid(pub [u8; 16]);
+
+impl Uuid {
+    /// What stands for no identifier (KIP-516).
+    pub const ZERO: Self = Self([0; 16]);
+}
+
+/// Reads an INT8.
+pub fn int8(input: &[u8]) -> Read<'_, i8> {
+    number::streaming::be_i8(input)
+}
+
+/// Reads an INT16.
+pub fn int16(input: &[u8]) -> Read<'_, i16> {
+    number::streaming::be_i16(input)
+}
+
+/// Reads an INT32.
+pub fn int32(input: &[u8]) -> Read<'_, i32> {
+    number::streaming::be_i32(input)
+}
+
+/// Reads an INT64.
+pub fn int64(input: &[u8]) -> Read<'_, i64> {
+    number::streaming::be_i64(input)
+}
+
+/// Reads a UINT32.
+pub fn uint32(input: &[u8]) -> Read<'_, u32> {
+    number::streaming::be_u32(input)
+}
+
+/// Reads a BOOLEAN; everything but 0 is true, as in Java.
+pub fn boolean(input: &[u8]) -> Read<'_, bool> {
+    let (rest, byte) = number::streaming::be_u8(input)?;
+    Ok((rest, byte != 0))
+}
+
+/// Reads a UUID.
+pub fn uuid(input: &[u8]) -> Read<'_, Uuid> {
+    let (rest, value) = number::streaming::be_u128(input)?;
+    Ok((rest, Uuid(value.to_be_bytes())))
+}
+
+/// Reads `len` bytes.
+pub fn bytes(input: &[u8], len: usize) -> Read<'_, &[u8]> {
+    streaming::take(len)(input)
+}
+
+/// Reads an UNSIGNED_VARINT of at most 32 bits.
+///
+/// # Errors
+/// [`DecodeError::VarintTooLong`] where there are more bits. Padding within five bytes is taken,
+/// as Java takes it.
+pub fn uvarint(input: &[u8]) -> Read<'_, u32> {
+    let (rest, value) = base128(input, varint::MAX_LEN_32)?;
+    match u32::try_from(value) {
+        Ok(value) => Ok((rest, value)),
+        Err(_) => fail(DecodeError::VarintTooLong),
+    }
+}
+
+/// Reads an unsigned varint of at most 64 bits; see [`uvarint`].
+pub fn uvarlong(input: &[u8]) -> Read<'_, u64> {
+    base128(input, varint::MAX_LEN_64)
+}
+
+/// Reads a VARINT: zigzag, at most 32 bits; see [`uvarint`].
+pub fn varint(input: &[u8]) -> Read<'_, i32> {
+    let (rest, value) = uvarint(input)?;
+    Ok((rest, varint::unzigzag_32(value)))
+}
+
+/// Reads a VARLONG: zigzag, at most 64 bits; see [`uvarint`].
+pub fn varlong(input: &[u8]) -> Read<'_, i64> {
+    let (rest, value) = uvarlong(input)?;
+    Ok((rest, varint::unzigzag_64(value)))
+}
+
+/// Reads seven bits a byte, from at most `max` bytes, into at most 64 bits.
+fn base128(input: &[u8], max: usize) -> Read<'_, u64> {
+    let mut value = 0_u64;
+    let mut rest = input;
+    for at in 0..max {
+        let byte;
+        (rest, byte) = number::streaming::be_u8(rest)?;
+        let bits = u64::from(byte & 0x7f);
+        let shifted = bits << (7 * at);
+        if shifted >> (7 * at) != bits {
+            return fail(DecodeError::VarintTooLong);
+        }
+        value |= shifted;
+        if byte < 0x80 {
+            return Ok((rest, value));
+        }
+    }
+    fail(DecodeError::VarintTooLong)
+}
+
+/// Reads the length of a string: INT16, or UNSIGNED_VARINT plus one where compact. `None` is null.
+pub fn string_len(input: &[u8], dialect: Dialect) -> Read<'_, Option<usize>> {
+    if dialect.flexible {
+        return compact_len(input);
+    }
+    let (rest, len) = int16(input)?;
+    Ok((rest, classic_len(i32::from(len))?))
+}
+
+/// Reads the length of bytes or records: INT32, or UNSIGNED_VARINT plus one where compact. `None`
+/// is null.
+pub fn bytes_len(input: &[u8], dialect: Dialect) -> Read<'_, Option<usize>> {
+    if dialect.flexible {
+        return compact_len(input);
+    }
+    let (rest, len) = int32(input)?;
+    Ok((rest, classic_len(len)?))
+}
+
+/// Reads the count of an array: INT32, or UNSIGNED_VARINT plus one where compact. `None` is null.
+pub fn nullable_count(input: &[u8], dialect: Dialect) -> Read<'_, Option<u32>> {
+    if dialect.flexible {
+        let (rest, count) = uvarint(input)?;
+        return Ok((rest, count.checked_sub(1)));
+    }
+    match int32(input)? {
+        (rest, -1) => Ok((rest, None)),
+        (rest, count) => match u32::try_from(count) {
+            Ok(count) => Ok((rest, Some(count))),
+            Err(_) => fail(DecodeError::NegativeLength(count)),
+        },
+    }
+}
+
+/// Reads the count of an array that may not be null.
+///
+/// # Errors
+/// [`DecodeError::UnexpectedNull`].
+pub fn count(input: &[u8], dialect: Dialect) -> Read<'_, u32> {
+    let (rest, count) = nullable_count(input, dialect)?;
+    Ok((rest, present(count)?))
+}
+
+/// Reads a string that may be null.
+pub fn nullable_string(input: &[u8], dialect: Dialect) -> Read<'_, Option<&str>> {
+    let (rest, len) = string_len(input, dialect)?;
+    let Some(len) = len else {
+        return Ok((rest, None));
+    };
+    let (rest, text) = bytes(rest, len)?;
+    match core::str::from_utf8(text) {
+        Ok(text) => Ok((rest, Some(text))),
+        Err(_) => fail(DecodeError::NotUtf8),
+    }
+}
+
+/// Reads a string that may not be null.
+///
+/// # Errors
+/// [`DecodeError::UnexpectedNull`].
+pub fn string(input: &[u8], dialect: Dialect) -> Read<'_, &str> {
+    let (rest, text) = nullable_string(input, dialect)?;
+    Ok((rest, present(text)?))
+}
+
+/// Reads bytes that may be null.
+pub fn nullable_bytes(input: &[u8], dialect: Dialect) -> Read<'_, Option<&[u8]>> {
+    let (rest, len) = bytes_len(input, dialect)?;
+    let Some(len) = len else {
+        return Ok((rest, None));
+    };
+    let (rest, value) = bytes(rest, len)?;
+    Ok((rest, Some(value)))
+}
+
+/// Reads over a section of tagged fields, where the dialect has one. The section must be there as
+/// a whole: walks skip it field by field.
+pub fn tagged_fields(input: &[u8], dialect: Dialect) -> Read<'_, ()> {
+    if !dialect.flexible {
+        return Ok((input, ()));
+    }
+    let (mut rest, fields) = uvarint(input)?;
+    for _ in 0..fields {
+        let (value, _tag) = uvarint(rest)?;
+        let (value, size) = uvarint(value)?;
+        (rest, _) = bytes(value, length(size)?)?;
+    }
+    Ok((rest, ()))
+}
+
+/// A length as the address space has it.
+pub(super) fn length(len: u32) -> Result<usize, Err<DecodeError>> {
+    usize::try_from(len).map_err(|_| Err::Failure(DecodeError::LengthOverflow))
+}
+
+/// Fails: the bytes are wrong, and more would not help.
+pub(super) fn fail<T>(error: DecodeError) -> Result<T, Err<DecodeError>> {
+    Err(Err::Failure(error))
+}
+
+fn present<T>(value: Option<T>) -> Result<T, Err<DecodeError>> {
+    value.ok_or(Err::Failure(DecodeError::UnexpectedNull))
+}
+
+fn compact_len(input: &[u8]) -> Read<'_, Option<usize>> {
+    let (rest, len) = uvarint(input)?;
+    match len.checked_sub(1) {
+        Some(len) => Ok((rest, Some(length(len)?))),
+        None => Ok((rest, None)),
+    }
+}
+
+/// A length of which -1 is null.
+pub(super) fn classic_len(len: i32) -> Result<Option<usize>, Err<DecodeError>> {
+    match u32::try_from(len) {
+        Ok(len) => length(len).map(Some),
+        Err(_) if len == -1 => Ok(None),
+        Err(_) => fail(DecodeError::NegativeLength(len)),
+    }
+}
