@@ -49,22 +49,16 @@ pub enum PropertyError<'a> {
 impl fmt::Display for PropertyError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown {
-                name,
-                nearest: Some(nearest),
-            } => write!(f, "unknown property {name:?}: did you mean {nearest:?}?"),
-            Self::Unknown {
-                name,
-                nearest: None,
-            } => write!(f, "unknown property {name:?}"),
+            Self::Unknown { name, nearest: Some(nearest) } => {
+                write!(f, "unknown property {name:?}: did you mean {nearest:?}?")
+            }
+            Self::Unknown { name, nearest: None } => write!(f, "unknown property {name:?}"),
             Self::Unsupported { name, reason } => {
                 write!(f, "property {name:?} is not supported: {reason}")
             }
-            Self::Value {
-                name,
-                value,
-                expected,
-            } => write!(f, "property {name:?} is {value:?}: expected {expected}"),
+            Self::Value { name, value, expected } => {
+                write!(f, "property {name:?} is {value:?}: expected {expected}")
+            }
         }
     }
 }
@@ -98,12 +92,7 @@ const NO_TRANSACTIONS: &str = "there are no transactions in this version";
 const NO_RETRIES: &str = "retries are bounded by delivery.timeout.ms and not by number";
 
 const fn row(name: &'static str, expected: &'static str, kind: Kind) -> Property {
-    Property {
-        name,
-        alias_of: None,
-        expected,
-        kind,
-    }
+    Property { name, alias_of: None, expected, kind }
 }
 
 const fn alias(
@@ -112,12 +101,7 @@ const fn alias(
     expected: &'static str,
     kind: Kind,
 ) -> Property {
-    Property {
-        name,
-        alias_of: Some(of),
-        expected,
-        kind,
-    }
+    Property { name, alias_of: Some(of), expected, kind }
 }
 
 const fn only(
@@ -196,12 +180,8 @@ static TABLE: &[Property] = &[
 ];
 
 /// Whole families of properties that are known and not supported.
-static FAMILIES: &[(&str, &str)] = &[
-    ("sasl.", NO_TLS),
-    ("ssl.", NO_TLS),
-    ("enable.ssl.", NO_TLS),
-    ("enable.sasl.", NO_TLS),
-];
+static FAMILIES: &[(&str, &str)] =
+    &[("sasl.", NO_TLS), ("ssl.", NO_TLS), ("enable.ssl.", NO_TLS), ("enable.sasl.", NO_TLS)];
 
 /// The properties that [`Config::set`] knows, aliases and unsupported ones among them.
 #[must_use]
@@ -221,21 +201,12 @@ impl<'a> Config<'a> {
     pub fn set(&mut self, name: &'a str, value: &'a str) -> Result<(), PropertyError<'a>> {
         let key = name.trim();
         let Some(property) = TABLE.iter().find(|property| property.name == key) else {
-            return Err(
-                match FAMILIES.iter().find(|(prefix, _)| key.starts_with(prefix)) {
-                    Some((_, reason)) => PropertyError::Unsupported { name, reason },
-                    None => PropertyError::Unknown {
-                        name,
-                        nearest: nearest(key),
-                    },
-                },
-            );
+            return Err(match FAMILIES.iter().find(|(prefix, _)| key.starts_with(prefix)) {
+                Some((_, reason)) => PropertyError::Unsupported { name, reason },
+                None => PropertyError::Unknown { name, nearest: nearest(key) },
+            });
         };
-        let refused = PropertyError::Value {
-            name,
-            value,
-            expected: property.expected,
-        };
+        let refused = PropertyError::Value { name, value, expected: property.expected };
         let value = value.trim();
         match property.kind {
             Kind::Text(field) => *field(self) = value,
@@ -327,9 +298,7 @@ fn distance(left: &str, right: &str) -> Option<usize> {
             *first = before;
         }
         for (cell, r) in cells.zip(right.bytes()) {
-            let here = (diagonal + usize::from(l != r))
-                .min(*cell + 1)
-                .min(before + 1);
+            let here = (diagonal + usize::from(l != r)).min(*cell + 1).min(before + 1);
             diagonal = *cell;
             *cell = here;
             before = here;
@@ -379,12 +348,9 @@ mod tests {
 
     #[test]
     fn acks_has_kafkas_four_spellings() {
-        for (value, acks) in [
-            ("0", Acks::None),
-            ("1", Acks::Leader),
-            ("all", Acks::All),
-            ("-1", Acks::All),
-        ] {
+        for (value, acks) in
+            [("0", Acks::None), ("1", Acks::Leader), ("all", Acks::All), ("-1", Acks::All)]
+        {
             let mut config = Config::default();
             assert_eq!(config.set("request.required.acks", value), Ok(()));
             assert_eq!(config.acks, acks);
@@ -403,18 +369,12 @@ mod tests {
             told("bootstrap.server"),
             r#"unknown property "bootstrap.server": did you mean "bootstrap.servers"?"#
         );
-        assert_eq!(
-            told("completely.else"),
-            r#"unknown property "completely.else""#
-        );
+        assert_eq!(told("completely.else"), r#"unknown property "completely.else""#);
         assert_eq!(told(""), r#"unknown property """#);
         let long = format!("linger.ms{}", "x".repeat(100));
         assert_eq!(
             Config::default().set(&long, "5"),
-            Err(PropertyError::Unknown {
-                name: &long,
-                nearest: None
-            })
+            Err(PropertyError::Unknown { name: &long, nearest: None })
         );
     }
 
@@ -437,10 +397,7 @@ mod tests {
             assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
         }
         assert_eq!(
-            Config::default()
-                .set("linger.ms", "5ms")
-                .unwrap_err()
-                .to_string(),
+            Config::default().set("linger.ms", "5ms").unwrap_err().to_string(),
             r#"property "linger.ms" is "5ms": expected milliseconds, from 0"#
         );
     }
@@ -455,10 +412,7 @@ mod tests {
             "ssl.keystore.location",
         ] {
             let error = Config::default().set(name, "hunter2").unwrap_err();
-            assert!(
-                matches!(error, PropertyError::Unsupported { .. }),
-                "{error}"
-            );
+            assert!(matches!(error, PropertyError::Unsupported { .. }), "{error}");
             assert!(!error.to_string().contains("hunter2"));
         }
     }

@@ -1,9 +1,9 @@
 //! Moves bytes and time for one engine, and sleeps when there is nothing to move.
 
-use core::task::Waker;
+use core::{mem, task::Waker};
 use std::{
+    collections::VecDeque,
     io::{Read, Write},
-    mem,
     sync::Arc,
     time::Instant as StdInstant,
 };
@@ -79,7 +79,7 @@ pub struct Driver<N: Network> {
     /// Slots whose turn was over before they were done.
     again: Vec<Ready>,
     /// Kept for the room they have.
-    actions: std::collections::VecDeque<Action>,
+    actions: VecDeque<Action>,
     writes: Vec<ConnId>,
     news: News,
 }
@@ -104,7 +104,7 @@ impl<N: Network> Driver<N> {
             network,
             links: Vec::new(),
             again: Vec::new(),
-            actions: std::collections::VecDeque::new(),
+            actions: VecDeque::new(),
             writes: Vec::new(),
             news: News::default(),
         }

@@ -1,8 +1,8 @@
 //! The core behind its lock, as callers see it.
 
-use core::{fmt, panic::AssertUnwindSafe, time::Duration};
+use core::{fmt, hash::BuildHasher, panic::AssertUnwindSafe, time::Duration};
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::RandomState,
     panic::catch_unwind,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -105,9 +105,7 @@ impl Engine {
         let now = self.clock.now();
         let mut state = self.lock();
         let id = state.core.topic(now, name);
-        let wake = state.nudge(now, true);
-        drop(state);
-        wake.inspect(|waker| waker.wake_by_ref());
+        self.leave(state);
         Ok(Topic { id: id?, name: Arc::from(name), owner: Arc::downgrade(self) })
     }
 
@@ -116,16 +114,15 @@ impl Engine {
         let now = self.clock.now();
         let mut state = self.lock();
         let verdict = state.cancel(now, ticket, Cause::Cancelled);
-        self.leave(state, now, true);
+        self.leave(state);
         verdict
     }
 
     /// Cancels a record at `at`, unless it has an answer by then.
     pub fn set_deadline(&self, ticket: &Ticket, at: Instant) {
-        let now = self.clock.now();
         let mut state = self.lock();
         state.table.set_deadline(ticket, at);
-        self.leave(state, now, true);
+        self.leave(state);
     }
 
     /// Counters and gauges.
@@ -149,16 +146,16 @@ impl Engine {
             state.core.close(now, now.after(self.delivery_timeout));
             state.wake_all();
         }
-        self.leave(state, now, true);
+        self.leave(state);
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Unlocks after a call that may have left something to do for the driver.
-    pub(crate) fn leave(&self, mut state: MutexGuard<'_, State>, now: Instant, timer: bool) {
-        let wake = state.nudge(now, timer);
+    /// Unlocks after a call that has left something to do for the driver.
+    pub(crate) fn leave(&self, mut state: MutexGuard<'_, State>) {
+        let wake = state.rouse();
         // Nobody would tell the news otherwise.
         let news = state.closed.then(|| core::mem::take(&mut state.news));
         drop(state);

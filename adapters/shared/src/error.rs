@@ -140,7 +140,10 @@ impl Error for SendError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Refused(error) => Some(error),
-            _ => None,
+            Self::Full { .. }
+            | Self::TopicPending { .. }
+            | Self::ForeignTopic
+            | Self::NobodyToReportTo => None,
         }
     }
 }

@@ -42,7 +42,7 @@ impl Engine {
         let mut state = self.lock();
         state.core.flush(now);
         let (number, before) = (state.table.next_number(), state.table.first);
-        self.leave(state, now, true);
+        self.leave(state);
         Flushing { engine: Arc::clone(self), number, before, key: None }
     }
 
@@ -56,7 +56,7 @@ impl Engine {
             state.wake_all();
         }
         let before = state.table.last;
-        self.leave(state, now, true);
+        self.leave(state);
         Closing { engine: Arc::clone(self), before, until, key: None }
     }
 }

@@ -93,10 +93,6 @@ pub fn read(
 
 /// A reset is the peer's way of closing, too.
 fn failed(error: &io::Error) -> Disconnect {
-    match error.kind() {
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
-            Disconnect::Eof
-        }
-        _ => Disconnect::Io,
-    }
+    let closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::ConnectionAborted];
+    if closed.contains(&error.kind()) { Disconnect::Eof } else { Disconnect::Io }
 }

@@ -148,7 +148,7 @@ impl Sending<'_> {
             Ok(delivery) => delivery.ticket().index() == 0 || self.options.deadline.is_some(),
             Err(_) => true,
         };
-        let wake = state.nudge(now, timer);
+        let wake = state.nudge(timer);
         drop(state);
         for waker in [wake, next].into_iter().flatten() {
             waker.wake();
@@ -189,7 +189,7 @@ impl Sending<'_> {
                 state.topics.leave(key);
                 None
             }
-            _ => None,
+            Place::None | Place::Full(_) | Place::Topic(None) => None,
         }
     }
 
@@ -209,7 +209,12 @@ impl Sending<'_> {
                 failure,
             },
             ProduceError::UnknownTopic => SendError::ForeignTopic,
-            error => SendError::Refused(error),
+            ProduceError::Topic(_)
+            | ProduceError::UnknownPartition { .. }
+            | ProduceError::RecordTooLarge { .. }
+            | ProduceError::Closing
+            | ProduceError::Fatal(_)
+            | _ => SendError::Refused(error),
         }
     }
 }

@@ -83,31 +83,26 @@ impl State {
         }
     }
 
-    /// Takes what the core has to say. True if it had something to say.
-    pub(crate) fn collect(&mut self, now: Instant) -> bool {
-        let mut any = false;
+    /// Takes what the core has to say.
+    pub(crate) fn collect(&mut self, now: Instant) {
         while let Some(output) = self.core.poll_output() {
             self.dispatch(now, output);
-            any = true;
         }
         while let Some(conn) = self.core.poll_write(now) {
             self.writes.push(conn);
-            any = true;
         }
-        any
     }
 
-    /// After a call to the core from outside the driver: whom to wake if the driver sleeps and has
-    /// something to do now, or earlier than it thinks. `timer`: the call may have set a timer.
-    pub(crate) fn nudge(&mut self, now: Instant, timer: bool) -> Option<Waker> {
+    /// After a record was given to the core: whom to wake if the driver sleeps and has something to
+    /// do now, or earlier than it thinks. `timer`: the call may have set a timer.
+    pub(crate) fn nudge(&mut self, timer: bool) -> Option<Waker> {
         self.driver.as_ref()?;
-        let due =
-            self.collect(now) || !self.news.is_empty() || (timer && self.wake_time() < self.armed);
+        let due = self.core.needs_service() || (timer && self.wake_time() < self.armed);
         if due { self.driver.take() } else { None }
     }
 
-    /// The driver's waker, if it sleeps.
-    pub(crate) const fn wake_driver(&mut self) -> Option<Waker> {
+    /// After any other call: whom to wake if the driver sleeps.
+    pub(crate) const fn rouse(&mut self) -> Option<Waker> {
         self.driver.take()
     }
 
@@ -141,7 +136,7 @@ impl State {
             self.core.handle_timeout(now);
             self.collect(now);
         }
-        for (batch, topic, _) in self.table.leftovers() {
+        for (batch, topic) in self.table.leftovers() {
             let topic = self.core.topic_name(topic);
             tracing::error!(topic, "a batch was left without an outcome");
             self.table.give_up(batch, Cause::Closed, &mut self.news);

@@ -40,6 +40,7 @@ pub(crate) struct Table {
     books: Vec<Option<Box<Book>>>,
     /// The last one closed is opened next, so that the number of books, and of the vectors in
     /// them, follows the number of live batches and not of slots.
+    #[expect(clippy::vec_box, reason = "books move by their boxes")]
     spare_books: Vec<Box<Book>>,
     spare_cells: VecDeque<Arc<Cell>>,
     next_number: u64,
@@ -181,11 +182,6 @@ impl Table {
         Arc::new(Cell::new(Weak::clone(&self.engine)))
     }
 
-    /// The cell of a live batch.
-    pub(crate) fn cell(&mut self, batch: BatchId) -> Option<&Arc<Cell>> {
-        find(&mut self.books, batch).map(|book| &book.cell)
-    }
-
     /// Sets a time at which [`Table::pop_due`] gives the ticket.
     pub(crate) fn set_deadline(&mut self, ticket: &Ticket, at: Instant) {
         let slot = ticket.batch().index();
@@ -242,7 +238,7 @@ impl Table {
             // Told of already, as far as it can be.
             Verdict::Unknown if book.answered => return verdict,
             Verdict::Unknown => false,
-            _ => return verdict,
+            Verdict::Settled | _ => return verdict,
         };
         state.cancel(ticket.index(), taken, cause, &mut news.wakes);
         drop(state);
@@ -373,9 +369,9 @@ impl Table {
     }
 
     /// Batches without a last word; for when no more word will come.
-    pub(crate) fn leftovers(&self) -> Vec<(BatchId, TopicId, bool)> {
-        let books = self.books.iter().flatten();
-        books.map(|book| (book.batch, book.topic, book.answered)).collect()
+    pub(crate) fn leftovers(&self) -> Vec<(BatchId, TopicId)> {
+        let books = self.books.iter().flatten().filter(|book| book.live > 0);
+        books.map(|book| (book.batch, book.topic)).collect()
     }
 
     /// Tells an outcome in the core's stead, when no more word will come from it.
@@ -411,6 +407,6 @@ fn count(tally: &mut Tally, outcome: Outcome, records: u64) {
     match outcome {
         Outcome::Delivered { .. } => tally.delivered += records,
         Outcome::NotDelivered(_) => tally.not_delivered += records,
-        _ => tally.unknown += records,
+        Outcome::Unknown(_) | _ => tally.unknown += records,
     }
 }
