@@ -3,8 +3,9 @@
 use crate::{
     Instant,
     conn::Conn,
+    list::List,
     partition::{Partition, Waiting},
-    table::{Ix, List},
+    slots::Ix,
 };
 
 /// How a broker came to be known.

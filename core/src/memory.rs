@@ -9,6 +9,7 @@ use crate::{
     broker::Broker,
     conn::Conn,
     partition::Partition,
+    slots::Slots,
     topic::Topic,
 };
 
@@ -199,17 +200,17 @@ impl<
     /// Lends all of it to a producer.
     pub fn lend(&mut self) -> Memory<'_> {
         Memory {
-            conns: Slots(Source::Lent(&mut self.conns)),
-            brokers: Slots(Source::Lent(&mut self.brokers)),
-            topics: Slots(Source::Lent(&mut self.topics)),
-            partitions: Slots(Source::Lent(&mut self.partitions)),
-            batches: Slots(Source::Lent(&mut self.batches)),
-            links: Slots(Source::Lent(&mut self.links)),
-            pages: Slots(Source::Lent(self.pages.as_flattened_mut())),
-            rx: Slots(Source::Lent(self.rx.as_flattened_mut())),
-            tx: Slots(Source::Lent(self.tx.as_flattened_mut())),
-            topic_names: Slots(Source::Lent(self.topic_names.as_flattened_mut())),
-            broker_names: Slots(Source::Lent(self.broker_names.as_flattened_mut())),
+            conns: Slots::lent(&mut self.conns),
+            brokers: Slots::lent(&mut self.brokers),
+            topics: Slots::lent(&mut self.topics),
+            partitions: Slots::lent(&mut self.partitions),
+            batches: Slots::lent(&mut self.batches),
+            links: Slots::lent(&mut self.links),
+            pages: Slots::lent(self.pages.as_flattened_mut()),
+            rx: Slots::lent(self.rx.as_flattened_mut()),
+            tx: Slots::lent(self.tx.as_flattened_mut()),
+            topic_names: Slots::lent(self.topic_names.as_flattened_mut()),
+            broker_names: Slots::lent(self.broker_names.as_flattened_mut()),
         }
     }
 }
@@ -230,56 +231,5 @@ impl<
 {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A slice, lent or owned.
-#[derive(Debug)]
-pub(crate) struct Slots<'m, T>(Source<'m, T>);
-
-#[derive(Debug)]
-enum Source<'m, T> {
-    Lent(&'m mut [T]),
-    #[cfg(feature = "alloc")]
-    Owned(alloc::boxed::Box<[T]>),
-}
-
-impl<T> Default for Slots<'_, T> {
-    /// None at all.
-    fn default() -> Self {
-        Self(Source::Lent(&mut []))
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl Slots<'_, u8> {
-    /// Zeros, which the system can give without touching them: what is never used stays free.
-    fn bytes(len: usize) -> Self {
-        Self(Source::Owned(alloc::vec![0; len].into_boxed_slice()))
-    }
-}
-
-impl<T> Slots<'_, T> {
-    #[cfg(feature = "alloc")]
-    fn owned(len: usize, empty: impl Fn() -> T) -> Self {
-        let mut slots = alloc::vec::Vec::new();
-        slots.resize_with(len, empty);
-        Self(Source::Owned(slots.into_boxed_slice()))
-    }
-
-    pub(crate) fn all(&self) -> &[T] {
-        match &self.0 {
-            Source::Lent(slots) => slots,
-            #[cfg(feature = "alloc")]
-            Source::Owned(slots) => slots,
-        }
-    }
-
-    pub(crate) fn all_mut(&mut self) -> &mut [T] {
-        match &mut self.0 {
-            Source::Lent(slots) => slots,
-            #[cfg(feature = "alloc")]
-            Source::Owned(slots) => slots,
-        }
     }
 }

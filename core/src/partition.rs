@@ -5,7 +5,8 @@ use crate::{
     batch::{Batch, Queue},
     broker::Broker,
     conn::Conn,
-    table::{Ix, Link, List, chains},
+    list::{Link, List, chains},
+    slots::Ix,
     topic::Topic,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::{
     partition::Partition,
-    table::Ix,
+    slots::Ix,
     wire::{ErrorCode, Uuid},
 };
 

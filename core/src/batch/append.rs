@@ -1,7 +1,7 @@
 //! Encodes a record straight into its batch's pages: the only copy that its bytes ever see.
 
 use super::{Batch, PageLink, Pages};
-use crate::{Checksum, Record, table::Ix, wire::varint};
+use crate::{Checksum, Record, slots::Ix, wire::varint};
 
 /// A record with the numbers that its encoding in one batch depends on.
 #[derive(Clone, Copy, Debug)]

@@ -10,8 +10,9 @@ pub(crate) use withdraw::{compact, mark_withdrawn};
 
 use crate::{
     Cause, Instant, Outcome,
+    list::{Link, chains},
     partition::Partition,
-    table::{Ix, Link, chains},
+    slots::Ix,
     wire::{
         Writer,
         record::{Attributes, BatchHeader},

@@ -1,8 +1,8 @@
 //! Equal pages and the chains that batches make of them.
 
 use crate::{
-    memory::Slots,
-    table::{Ix, Table},
+    slots::Slots,
+    slots::{Ix, Table},
 };
 
 /// What follows a page in its chain, or in the list of free pages.

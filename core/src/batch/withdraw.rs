@@ -7,7 +7,7 @@ use super::{
     Batch, PageLink, Pages,
     append::{Sink, checksum_tail, put_varint},
 };
-use crate::{Checksum, table::Ix, wire::varint};
+use crate::{Checksum, slots::Ix, wire::varint};
 
 /// Set in the attributes of a withdrawn record. Kafka has no use for the byte, so no record that
 /// the core encodes bears it.

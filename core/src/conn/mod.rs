@@ -13,8 +13,9 @@ use crate::{
     Disconnect, Instant,
     batch::Batch,
     broker::Broker,
+    list::{Link, chains},
     partition::Partition,
-    table::{Ix, Link, chains},
+    slots::Ix,
     topic::Topic,
     wire::{ApiKey, ErrorCode},
 };

@@ -2,7 +2,7 @@
 
 use crate::{
     batch::{Batch, Chunks, Pages},
-    table::{Ix, Table},
+    slots::{Ix, Table},
 };
 
 /// The request that is being written. There is at most one a connection: the next one is made when

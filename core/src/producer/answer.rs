@@ -6,7 +6,7 @@ use crate::{
     batch::{Batch, Exposure},
     conn::{Conn, Place, Read, Request, Versions, Walk},
     partition::Partition,
-    table::Ix,
+    slots::Ix,
     wire::{
         ApiKey, ErrorCode, VersionRange,
         api_versions::{Api, ApiVersionsItem},

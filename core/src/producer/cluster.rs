@@ -6,7 +6,7 @@ use crate::{
     broker::{Broker, Origin},
     conn::Conn,
     partition::Partition,
-    table::Ix,
+    slots::Ix,
     topic::Knowledge,
     wire::{
         ErrorCode,

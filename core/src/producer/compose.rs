@@ -6,7 +6,7 @@ use crate::{
     batch::{Batch, Life},
     conn::{Conn, Request, State},
     partition::{Listed, Partition},
-    table::Ix,
+    slots::Ix,
     topic::{Knowledge, Topic},
     wire::{
         ApiKey, Uuid, Wire, Writer,

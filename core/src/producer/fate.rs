@@ -7,8 +7,9 @@ use super::{Event, Producer, Settled, Ticket};
 use crate::{
     Cause, FatalError, Outcome, Verdict,
     batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_reached},
+    list::Link,
     partition::{Partition, Phase},
-    table::{Ix, Link},
+    slots::Ix,
     wire::{ErrorCode, Evidence},
 };
 

@@ -8,7 +8,7 @@ use crate::{
     FatalError, Instant,
     batch::{Batch, Exposure, Life, compact, sequence_after},
     partition::{Partition, Phase},
-    table::Ix,
+    slots::Ix,
     wire::ErrorCode,
 };
 

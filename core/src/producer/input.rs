@@ -4,7 +4,7 @@ use super::Producer;
 use crate::{
     ConnId, Disconnect, Instant,
     conn::{Conn, Transmission},
-    table::Ix,
+    slots::Ix,
     wire::ApiKey,
 };
 

@@ -24,10 +24,11 @@ use crate::{
     batch::{Age, Batch, Events, Linger, Pages},
     broker::{Broker, Origin},
     conn::{Conn, Writable},
-    memory::Slots,
+    list::List,
     partition::{Partition, Waiting},
     random::Random,
-    table::{Ix, List, Table},
+    slots::Slots,
+    slots::{Ix, Table},
     topic::{Knowledge, Topic},
     wire::ErrorCode,
 };

@@ -4,7 +4,7 @@ use super::{Closing, Producer, window};
 use crate::{
     Address, ConnId, Event, Instant, Output, Segments, TopicId,
     conn::{Conn, State},
-    table::Ix,
+    slots::Ix,
 };
 
 impl Producer<'_> {

@@ -6,7 +6,7 @@ use crate::{
     batch::{Batch, Entry, Life, append},
     face::{BatchId, Ticket},
     partition::Partition,
-    table::Ix,
+    slots::Ix,
     topic::{Knowledge, Topic},
     wire::{murmur2, record::BatchHeader},
 };

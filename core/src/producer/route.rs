@@ -6,7 +6,7 @@ use crate::{
     batch::{Batch, Exposure, Life},
     broker::{Broker, Origin},
     conn::{Conn, Reader, State, Transmission, Walk},
-    table::Ix,
+    slots::Ix,
     wire::ApiKey,
 };
 

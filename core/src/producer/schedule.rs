@@ -5,7 +5,7 @@ use crate::{
     batch::{Batch, Exposure, Life},
     broker::Broker,
     partition::{Listed, Partition, Phase},
-    table::Ix,
+    slots::Ix,
 };
 
 /// The most batches of a partition that may be bound to sequences and not be settled: as many as a

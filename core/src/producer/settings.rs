@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use heapless::String;
 
-use crate::{Acks, Checksum, Config, ConfigError, Partitioner, memory::Slots, random::Random};
+use crate::{Acks, Checksum, Config, ConfigError, Partitioner, random::Random, slots::Slots};
 
 /// Every property that is looked at after the start.
 #[derive(Debug)]

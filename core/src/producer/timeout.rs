@@ -4,7 +4,7 @@ use super::{Closing, Producer, identity::Identity};
 use crate::{
     Cause, Disconnect, Instant, Reason,
     conn::{Conn, State},
-    table::Ix,
+    slots::Ix,
 };
 
 /// Deadlines of many things at once, each no later than the earliest of its kind. One that is too

@@ -1,8 +1,6 @@
-//! Slots by index, and lists through them, without a way to panic.
+//! Slots, lent or owned, and by index, without a way to panic.
 
 use core::marker::PhantomData;
-
-use crate::memory::Slots;
 
 /// The place of a slot in its table, or none; none is all zeros, so that empty memory is.
 pub(crate) struct Ix<T>(u32, PhantomData<fn() -> T>);
@@ -105,108 +103,57 @@ impl<'m, T> Table<'m, T> {
     }
 }
 
-/// A slot's neighbours in a list.
+/// A slice, lent or owned.
 #[derive(Debug)]
-pub(crate) struct Link<T> {
-    prev: Ix<T>,
-    next: Ix<T>,
-    listed: bool,
-}
+pub(crate) struct Slots<'m, T>(Source<'m, T>);
 
-impl<T> Link<T> {
-    pub(crate) const EMPTY: Self = Self { prev: Ix::NONE, next: Ix::NONE, listed: false };
-
-    /// Whether the slot is in a list of this kind.
-    pub(crate) const fn is_listed(&self) -> bool {
-        self.listed
-    }
-
-    pub(crate) const fn next(&self) -> Ix<T> {
-        self.next
-    }
-
-    pub(crate) const fn prev(&self) -> Ix<T> {
-        self.prev
-    }
-}
-
-/// A kind of list: which of a slot's links it goes through.
-pub(crate) trait Chain<T> {
-    fn link_mut(slot: &mut T) -> &mut Link<T>;
-}
-
-/// A list through the slots of a table, in order of insertion.
 #[derive(Debug)]
-pub(crate) struct List<T, C> {
-    head: Ix<T>,
-    tail: Ix<T>,
-    chain: PhantomData<fn() -> C>,
+enum Source<'m, T> {
+    Lent(&'m mut [T]),
+    #[cfg(feature = "alloc")]
+    Owned(alloc::boxed::Box<[T]>),
 }
 
-impl<T, C: Chain<T>> List<T, C> {
-    pub(crate) const EMPTY: Self = Self { head: Ix::NONE, tail: Ix::NONE, chain: PhantomData };
-
-    pub(crate) const fn head(&self) -> Ix<T> {
-        self.head
-    }
-
-    pub(crate) const fn tail(&self) -> Ix<T> {
-        self.tail
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.head.is_none()
-    }
-
-    /// Appends a slot; one that is listed already stays where it is.
-    pub(crate) fn push(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
-        let link = C::link_mut(table.at_mut(index));
-        if link.listed {
-            return;
-        }
-        *link = Link { prev: self.tail, next: Ix::NONE, listed: true };
-        match self.tail.some() {
-            Some(tail) => C::link_mut(table.at_mut(tail)).next = index,
-            None => self.head = index,
-        }
-        self.tail = index;
-    }
-
-    /// Takes a slot out; one that is not listed stays out.
-    pub(crate) fn remove(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
-        let link = C::link_mut(table.at_mut(index));
-        if !link.listed {
-            return;
-        }
-        let (prev, next) = (link.prev, link.next);
-        *link = Link::EMPTY;
-        match prev.some() {
-            Some(prev) => C::link_mut(table.at_mut(prev)).next = next,
-            None => self.head = next,
-        }
-        match next.some() {
-            Some(next) => C::link_mut(table.at_mut(next)).prev = prev,
-            None => self.tail = prev,
-        }
-    }
-
-    /// Takes the first slot out.
-    pub(crate) fn pop(&mut self, table: &mut Table<'_, T>) -> Option<Ix<T>> {
-        let head = self.head.some()?;
-        self.remove(table, head);
-        Some(head)
+impl<T> Default for Slots<'_, T> {
+    /// None at all.
+    fn default() -> Self {
+        Self(Source::Lent(&mut []))
     }
 }
 
-/// Declares kinds of lists: a name, the slot's type and the field that holds the link.
-macro_rules! chains {
-    ($($(#[$doc:meta])* $name:ident: $slot:ty, $field:ident;)+) => { $(
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub(crate) enum $name {}
-        impl $crate::table::Chain<$slot> for $name {
-            fn link_mut(slot: &mut $slot) -> &mut $crate::table::Link<$slot> { &mut slot.$field }
-        }
-    )+ };
+#[cfg(feature = "alloc")]
+impl Slots<'_, u8> {
+    /// Zeros, which the system can give without touching them: what is never used stays free.
+    pub(crate) fn bytes(len: usize) -> Self {
+        Self(Source::Owned(alloc::vec![0; len].into_boxed_slice()))
+    }
 }
-pub(crate) use chains;
+
+impl<'m, T> Slots<'m, T> {
+    pub(crate) const fn lent(slots: &'m mut [T]) -> Self {
+        Self(Source::Lent(slots))
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) fn owned(len: usize, empty: impl Fn() -> T) -> Self {
+        let mut slots = alloc::vec::Vec::new();
+        slots.resize_with(len, empty);
+        Self(Source::Owned(slots.into_boxed_slice()))
+    }
+
+    pub(crate) fn all(&self) -> &[T] {
+        match &self.0 {
+            Source::Lent(slots) => slots,
+            #[cfg(feature = "alloc")]
+            Source::Owned(slots) => slots,
+        }
+    }
+
+    pub(crate) fn all_mut(&mut self) -> &mut [T] {
+        match &mut self.0 {
+            Source::Lent(slots) => slots,
+            #[cfg(feature = "alloc")]
+            Source::Owned(slots) => slots,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One request, from its bytes to the bytes of its answer.
+
+use core::time::Duration;
+
+use ottla_core::wire::{
+    ApiKey, DecodeError, Dialect, Step, Writer, dialect,
+    frame::{self, RequestHeader},
+};
+
+use crate::{Action, Cluster, NodeId, cluster::NodeState, fault::Met};
+
+mod api_versions;
+mod init_producer_id;
+mod metadata;
+mod produce;
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handled {
+    /// It was handled. What there is to answer was written, and is held back for the first time;
+    /// for the second one the connection is muted.
+    Done { hold: Duration, mute: Duration },
+    /// It was handled, and the way back is dead from here on.
+    Silenced,
+    /// It was not handled: the node froze.
+    Frozen,
+    /// The connection is to be closed.
+    Close,
+}
+
+impl Handled {
+    const DONE: Self = Self::Done {
+        hold: Duration::ZERO,
+        mute: Duration::ZERO,
+    };
+}
+
+/// A request that was read.
+#[derive(Clone, Copy, Debug)]
+struct Request<'a> {
+    node: NodeId,
+    now: Duration,
+    header: RequestHeader<'a>,
+    dialect: Dialect,
+    /// What follows the header.
+    body: &'a [u8],
+    /// For how long the node throttles.
+    throttle: Duration,
+}
+
+impl Request<'_> {
+    const fn version(&self) -> i16 {
+        self.header.api_version
+    }
+
+    fn throttle_ms(&self) -> i32 {
+        i32::try_from(self.throttle.as_millis()).unwrap_or(i32::MAX)
+    }
+
+    /// Writes an answer, header and all.
+    fn answer(&self, out: &mut Vec<u8>, body: impl Fn(&mut Writer<'_>)) {
+        let RequestHeader {
+            api_key,
+            api_version,
+            correlation_id,
+            ..
+        } = self.header;
+        write_frame(out, |w| {
+            frame::write_response_header(w, api_key, api_version, correlation_id);
+            body(w);
+        });
+    }
+}
+
+/// Why a request is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unanswered {
+    /// It is no such request: the connection closes.
+    Malformed,
+    /// Answers are not asked for, and something went wrong: the connection closes, so that the
+    /// client may know.
+    Failed,
+}
+
+impl From<DecodeError> for Unanswered {
+    fn from(_: DecodeError) -> Self {
+        Self::Malformed
+    }
+}
+
+impl Cluster {
+    /// Handles one frame, which comes without its size, and appends the answer to `out`.
+    pub(crate) fn handle(
+        &mut self,
+        node: NodeId,
+        now: Duration,
+        frame: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Handled {
+        let Some(running) = self.nodes.get(&node) else {
+            return Handled::Close;
+        };
+        let versions = &running.config.versions;
+        let throttle = running.throttle;
+        if let Some((version, correlation_id)) = api_versions::asked(frame)
+            && let Some(range) = versions.range(ApiKey::API_VERSIONS)
+            && !versions.speaks(ApiKey::API_VERSIONS, version)
+        {
+            api_versions::refuse(out, correlation_id, range);
+            return Handled::DONE;
+        }
+        let Ok((body, header)) = RequestHeader::read(frame) else {
+            return Handled::Close;
+        };
+        if !versions.speaks(header.api_key, header.api_version) {
+            return Handled::Close;
+        }
+        let request = Request {
+            node,
+            now,
+            header,
+            dialect: dialect(header.api_key, header.api_version),
+            body,
+            throttle,
+        };
+        let before = out.len();
+        let mut met = None;
+        let result = match header.api_key {
+            ApiKey::PRODUCE => self.produce(&request, &mut met, out),
+            ApiKey::METADATA => self.metadata(&request, &mut met, out),
+            ApiKey::INIT_PRODUCER_ID => self.init_producer_id(&request, &mut met, out),
+            ApiKey::API_VERSIONS => self.api_versions(&request, &mut met, out),
+            _ => return Handled::Close,
+        };
+        match met.map(|met| met.action) {
+            Some(Action::Freeze) => return Handled::Frozen,
+            Some(Action::CloseBefore | Action::CloseAfter) => return Handled::Close,
+            Some(Action::Swallow) => {
+                out.truncate(before);
+                return Handled::Silenced;
+            }
+            Some(Action::Hold(hold)) => {
+                return result.map_or(Handled::Close, |()| Handled::Done {
+                    hold,
+                    mute: throttle,
+                });
+            }
+            Some(Action::Garbage(bytes)) => {
+                out.truncate(before);
+                out.extend_from_slice(&bytes);
+            }
+            Some(Action::WrongCorrelation(by)) => shift_correlation(out, before, by),
+            Some(
+                Action::Reject(_) | Action::AppendThenError { .. } | Action::Omit | Action::Twice,
+            )
+            | None => {}
+        }
+        result.map_or(Handled::Close, |()| Handled::Done {
+            hold: Duration::ZERO,
+            mute: throttle,
+        })
+    }
+
+    /// Lets a fault meet the request. `Err` where the request is not to be handled at all.
+    fn meet(
+        &mut self,
+        request: &Request<'_>,
+        asked: &[(&str, Option<i32>)],
+    ) -> Result<Option<Met>, Met> {
+        let met = self
+            .faults
+            .meet(request.header.api_key, request.node, asked);
+        match met {
+            Some(met) if met.action == Action::Freeze => {
+                if let Ok(node) = self.node_mut(request.node) {
+                    node.state = NodeState::Frozen;
+                }
+                Err(met)
+            }
+            Some(met) if met.action == Action::CloseBefore => Err(met),
+            met => Ok(met),
+        }
+    }
+}
+
+/// Walks over a message that is there as a whole.
+fn walk<'a, T>(
+    mut input: &'a [u8],
+    mut step: impl FnMut(&'a [u8]) -> Result<Step<T>, DecodeError>,
+    mut each: impl FnMut(T),
+) -> Result<(), DecodeError> {
+    loop {
+        let (used, skip) = match step(input)? {
+            Step::Element { used, element } => {
+                each(element);
+                (used, 0)
+            }
+            Step::Skip { used, skip } => (used, skip),
+            Step::Wait => return Err(DecodeError::Truncated),
+            // What may follow is of no interest, as in Kafka.
+            Step::Done { .. } => return Ok(()),
+        };
+        input = input
+            .get(used.saturating_add(skip)..)
+            .ok_or(DecodeError::Truncated)?;
+    }
+}
+
+/// Appends a frame to `out`.
+fn write_frame(out: &mut Vec<u8>, content: impl Fn(&mut Writer<'_>)) {
+    let whole = |w: &mut Writer<'_>| {
+        let size = frame::begin(w);
+        content(w);
+        frame::end(w, size, 0);
+    };
+    let len = Writer::measure(whole);
+    let at = out.len();
+    // A message that cannot be expressed is as long as the address space; nothing is said then.
+    if len > usize::try_from(i32::MAX).unwrap_or(usize::MAX) {
+        return;
+    }
+    out.resize(at.saturating_add(len), 0);
+    whole(&mut Writer::new(out.get_mut(at..).unwrap_or_default()));
+}
+
+fn shift_correlation(out: &mut [u8], frame: usize, by: i32) {
+    let at = frame.saturating_add(4)..frame.saturating_add(8);
+    if let Some(bytes) = out.get_mut(at)
+        && let Ok(id) = <[u8; 4]>::try_from(&*bytes)
+    {
+        let id = i32::from_be_bytes(id).wrapping_add(by);
+        bytes.copy_from_slice(&id.to_be_bytes());
+    }
+}

@@ -1,0 +1,307 @@
+//! PRODUCE (0).
+
+use ottla_core::wire::{
+    Count, ErrorCode, Uuid, Writer,
+    produce::{
+        self, CurrentLeader, Details, Head, NodeEndpoint, Partition, ProduceRequest,
+        ProduceRequestItem, Topic,
+    },
+    record::Attributes,
+};
+
+use super::{Request, Unanswered, walk};
+use crate::{
+    Action, Appended, Cluster, LeaderHints, Refusal, append::Delivery, fault::Met, record_batch,
+};
+
+/// A topic of the request, with the partitions that are asked for.
+struct Asked<'a> {
+    head: Topic<'a>,
+    /// The topic's id and name, where the broker knows it.
+    known: Option<(Uuid, String)>,
+    partitions: Vec<(i32, Option<&'a [u8]>)>,
+}
+
+/// What is said of one partition.
+struct Told {
+    index: i32,
+    error: ErrorCode,
+    base_offset: i64,
+    log_append_time_ms: i64,
+    log_start_offset: i64,
+    refusal: Option<Refusal>,
+    leader: Option<CurrentLeader>,
+    /// How often it is said.
+    times: usize,
+}
+
+impl Cluster {
+    pub(super) fn produce(
+        &mut self,
+        request: &Request<'_>,
+        met: &mut Option<Met>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unanswered> {
+        // All of the request is read before any of it is done.
+        let (head, topics) = self.read_produce(request)?;
+        *met = if self.faults.is_empty() {
+            None
+        } else {
+            let asked: Vec<_> = topics
+                .iter()
+                .flat_map(|topic| {
+                    let name = topic.known.as_ref().map_or_else(
+                        || topic.head.name.unwrap_or_default(),
+                        |(_, name)| name.as_str(),
+                    );
+                    let partitions = topic.partitions.iter();
+                    partitions.map(move |(index, _)| (name, Some(*index)))
+                })
+                .collect();
+            match self.meet(request, &asked) {
+                Ok(met) => met,
+                Err(stop) => {
+                    *met = Some(stop);
+                    return Ok(());
+                }
+            }
+        };
+        let delivery = Delivery {
+            node: request.node,
+            acks: head.acks,
+            version: request.version(),
+            now: request.now,
+        };
+        let transactional = topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .any(|(_, records)| records.is_some_and(is_transactional));
+        let mut failed = false;
+        let mut told: Vec<Vec<Told>> = Vec::with_capacity(topics.len());
+        for topic in &topics {
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for &(index, records) in &topic.partitions {
+                let said = if transactional {
+                    let error = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+                    Told::of(index, Err(Refusal::new(error)))
+                } else {
+                    self.produce_one(topic, index, records, delivery, met.as_ref())
+                };
+                failed |= !said.error.is_none();
+                partitions.push(said);
+            }
+            told.push(partitions);
+        }
+        if head.acks == 0 {
+            return if failed {
+                Err(Unanswered::Failed)
+            } else {
+                Ok(())
+            };
+        }
+        if request.version() >= 10 {
+            self.hint(&topics, &mut told);
+        }
+        request.answer(out, |w| self.write_produce(w, request, &topics, &told));
+        Ok(())
+    }
+
+    fn read_produce<'a>(
+        &self,
+        request: &Request<'a>,
+    ) -> Result<(Head<'a>, Vec<Asked<'a>>), Unanswered> {
+        let mut first = None;
+        let mut topics: Vec<Asked<'a>> = Vec::new();
+        let mut step = ProduceRequest::new(request.version());
+        walk(
+            request.body,
+            |input| step.step(input),
+            |item| match item {
+                ProduceRequestItem::Head(head) => first = Some(head),
+                ProduceRequestItem::Topic(head) => topics.push(Asked {
+                    head,
+                    known: self.resolve(&head),
+                    partitions: Vec::new(),
+                }),
+                ProduceRequestItem::Partition { index, records } => {
+                    if let Some(topic) = topics.last_mut() {
+                        topic.partitions.push((index, records));
+                    }
+                }
+            },
+        )?;
+        let head = first.ok_or(Unanswered::Malformed)?;
+        Ok((head, topics))
+    }
+
+    fn resolve(&self, head: &Topic<'_>) -> Option<(Uuid, String)> {
+        let id = match head.name {
+            Some(name) => self.topic_id(name)?,
+            None => head.id,
+        };
+        Some((id, self.name_of(id)?.to_owned()))
+    }
+
+    fn produce_one(
+        &mut self,
+        topic: &Asked<'_>,
+        index: i32,
+        records: Option<&[u8]>,
+        delivery: Delivery,
+        met: Option<&Met>,
+    ) -> Told {
+        let Some((id, name)) = &topic.known else {
+            let error = if topic.head.name.is_some() {
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+            } else {
+                ErrorCode::UNKNOWN_TOPIC_ID
+            };
+            return Told::of(index, Err(Refusal::new(error)));
+        };
+        let action = met
+            .filter(|met| met.is_about(name, index))
+            .map(|met| &met.action);
+        if let Some(Action::Reject(error)) = action {
+            return Told::of(index, Err(Refusal::new(*error)));
+        }
+        // Null records are no batch at all.
+        let records = records.unwrap_or_default();
+        let mut told = Told::of(index, self.append(*id, index, records, delivery));
+        match action {
+            Some(Action::AppendThenError { error, base_offset }) if told.error.is_none() => {
+                told.error = *error;
+                told.base_offset = base_offset.of(told.base_offset);
+            }
+            Some(Action::Omit) => told.times = 0,
+            Some(Action::Twice) => told.times = 2,
+            _ => {}
+        }
+        told
+    }
+
+    /// Tells who leads where this node does not (KIP-951).
+    fn hint(&self, topics: &[Asked<'_>], told: &mut [Vec<Told>]) {
+        if self.config.leader_hints == LeaderHints::None {
+            return;
+        }
+        for (topic, told) in topics.iter().zip(told) {
+            let Some((id, _)) = &topic.known else {
+                continue;
+            };
+            for told in told {
+                if told.error != ErrorCode::NOT_LEADER_OR_FOLLOWER {
+                    continue;
+                }
+                let partition = self.topics.get(id).and_then(|t| t.partition(told.index));
+                told.leader = partition.map(|partition| {
+                    let (leader_id, leader_epoch) = partition.told_leader();
+                    CurrentLeader {
+                        leader_id,
+                        leader_epoch,
+                    }
+                });
+            }
+        }
+    }
+
+    fn write_produce(
+        &self,
+        w: &mut Writer<'_>,
+        request: &Request<'_>,
+        topics: &[Asked<'_>],
+        told: &[Vec<Told>],
+    ) {
+        let d = request.dialect;
+        produce::write_response(w, d, count(topics.len()));
+        for (topic, told) in topics.iter().zip(told) {
+            let said = told.iter().map(|told| told.times).sum();
+            let head = Topic {
+                partitions: count(said),
+                ..topic.head
+            };
+            produce::write_response_topic(w, d, &head);
+            for told in told {
+                for _ in 0..told.times {
+                    told.write(w, request);
+                }
+            }
+            produce::write_response_topic_end(w, d);
+        }
+        let mut endpoints: Vec<(NodeEndpoint<'_>, Option<&str>)> = Vec::new();
+        if self.config.leader_hints == LeaderHints::WithEndpoints {
+            for leader in told.iter().flatten().filter_map(|told| told.leader) {
+                let Some(node) = self.nodes.get(&leader.leader_id) else {
+                    continue;
+                };
+                let node_id = node.config.id;
+                if endpoints.iter().all(|(known, _)| known.node_id != node_id) {
+                    let endpoint = NodeEndpoint {
+                        node_id,
+                        host: &node.config.host,
+                        port: i32::from(node.config.port),
+                    };
+                    endpoints.push((endpoint, node.config.rack.as_deref()));
+                }
+            }
+        }
+        produce::write_response_end(w, d, request.throttle_ms(), &endpoints);
+    }
+}
+
+impl Told {
+    fn of(index: i32, result: Result<Appended, Refusal>) -> Self {
+        let told = Self {
+            index,
+            error: ErrorCode::NONE,
+            base_offset: -1,
+            log_append_time_ms: -1,
+            log_start_offset: -1,
+            refusal: None,
+            leader: None,
+            times: 1,
+        };
+        match result {
+            Ok(appended) => Self {
+                base_offset: appended.base_offset,
+                log_append_time_ms: appended.log_append_time_ms,
+                log_start_offset: appended.log_start_offset,
+                ..told
+            },
+            Err(refusal) => Self {
+                error: refusal.error,
+                log_start_offset: refusal.log_start_offset,
+                refusal: Some(refusal),
+                ..told
+            },
+        }
+    }
+
+    fn write(&self, w: &mut Writer<'_>, request: &Request<'_>) {
+        let partition = Partition {
+            index: self.index,
+            error: self.error,
+            base_offset: self.base_offset,
+            log_append_time_ms: self.log_append_time_ms,
+            log_start_offset: self.log_start_offset,
+        };
+        let errors = self.refusal.iter().flat_map(|r| &r.record_errors);
+        let errors: Vec<_> = errors
+            .map(|error| (error.batch_index, Some(error.message.as_str())))
+            .collect();
+        let details = Details {
+            record_errors: &errors,
+            error_message: self.refusal.as_ref().and_then(|r| r.message.as_deref()),
+            current_leader: self.leader,
+        };
+        produce::write_response_partition(w, request.dialect, &partition, &details);
+    }
+}
+
+fn is_transactional(records: &[u8]) -> bool {
+    let header = record_batch::header(records);
+    header.is_some_and(|header| header.attributes.contains(Attributes::TRANSACTIONAL))
+}
+
+fn count(len: usize) -> Count {
+    Count::try_from(len).unwrap_or(Count::MAX)
+}

@@ -1,0 +1,165 @@
+//! Appending one batch to one partition, with Kafka's checks in Kafka's order.
+
+use core::time::Duration;
+
+use ottla_core::wire::{ErrorCode, Uuid};
+
+use crate::{
+    Cluster, NodeId, RecordError, Storage, TimestampType,
+    log::{Stamp, origin},
+    record_batch::{self, Invalid},
+};
+
+/// A batch that is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset of its first record.
+    pub base_offset: i64,
+    /// The time that the broker gave it, -1 where the topic keeps create times. For a duplicate
+    /// it is the latest timestamp of the batch, whatever the topic keeps: so Kafka answers.
+    pub log_append_time_ms: i64,
+    /// The first offset that is left in the log.
+    pub log_start_offset: i64,
+    /// Whether an earlier request had appended it.
+    pub duplicate: bool,
+}
+
+/// Why a batch is not appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The error.
+    pub error: ErrorCode,
+    /// The first offset that is left in the log, -1 where Kafka does not tell.
+    pub log_start_offset: i64,
+    /// The records at fault.
+    pub record_errors: Vec<RecordError>,
+    /// What Kafka says about it.
+    pub message: Option<String>,
+}
+
+impl Refusal {
+    /// An error with nothing besides.
+    #[must_use]
+    pub const fn new(error: ErrorCode) -> Self {
+        Self {
+            error,
+            log_start_offset: -1,
+            record_errors: Vec::new(),
+            message: None,
+        }
+    }
+
+    fn at(error: ErrorCode, log_start_offset: i64) -> Self {
+        Self {
+            log_start_offset,
+            ..Self::new(error)
+        }
+    }
+
+    fn invalid(invalid: Invalid, log_start_offset: i64) -> Self {
+        Self {
+            error: invalid.error,
+            log_start_offset,
+            record_errors: invalid.record_errors,
+            message: invalid.message.map(str::to_owned),
+        }
+    }
+}
+
+/// How a batch came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) node: NodeId,
+    pub(crate) acks: i16,
+    pub(crate) version: i16,
+    pub(crate) now: Duration,
+}
+
+impl Cluster {
+    /// Appends the one batch in `records`, or says why not.
+    ///
+    /// The order is that of `KafkaApis.handleProduceRequest`, `Partition.appendRecordsToLeader`
+    /// and `UnifiedLog.append`: the partition exists; there is one batch of format v2; acks;
+    /// leader; replicas in sync; base offset, size, checksum; records and their times; and only
+    /// then duplicate, epoch, sequence. So no refusal of a retry proves that an earlier attempt
+    /// was not appended.
+    pub(crate) fn append(
+        &mut self,
+        topic: Uuid,
+        partition: i32,
+        records: &[u8],
+        delivery: Delivery,
+    ) -> Result<Appended, Refusal> {
+        let now_ms = self.now_ms(delivery.now);
+        let storage = self.config.storage;
+        let unknown = Refusal::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        let Some(found) = self.topics.get_mut(&topic) else {
+            return Err(unknown);
+        };
+        let config = &found.config;
+        let Some(target) = usize::try_from(partition)
+            .ok()
+            .and_then(|index| found.partitions.get_mut(index))
+        else {
+            return Err(unknown);
+        };
+        let batch = record_batch::only_batch(records, delivery.version).map_err(Refusal::new)?;
+        if !(-1..=1).contains(&delivery.acks) {
+            return Err(Refusal::new(ErrorCode::INVALID_REQUIRED_ACKS));
+        }
+        if target.leader != Some(delivery.node) {
+            return Err(Refusal::new(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+        }
+        let log = &mut target.log;
+        let start = log.start_offset();
+        if delivery.acks == -1 && target.in_sync_replicas < config.min_in_sync_replicas {
+            return Err(Refusal::at(ErrorCode::NOT_ENOUGH_REPLICAS, start));
+        }
+        let Some(header) = record_batch::header(batch) else {
+            return Err(Refusal::new(ErrorCode::CORRUPT_MESSAGE));
+        };
+        if header.base_offset != 0 {
+            return Err(Refusal::at(ErrorCode::INVALID_RECORD, start));
+        }
+        if batch.len() > config.max_message_bytes {
+            return Err(Refusal::new(ErrorCode::MESSAGE_TOO_LARGE));
+        }
+        if self.config.check_crc && !record_batch::is_intact(batch, &header) {
+            return Err(Refusal::new(ErrorCode::CORRUPT_MESSAGE));
+        }
+        let deltas = self.config.check_offset_deltas;
+        let max_timestamp = record_batch::validate(batch, &header, config, deltas, now_ms)
+            .map_err(|invalid| Refusal::invalid(invalid, start))?;
+        if let Some(origin) = origin(&header) {
+            let rule = self.config.first_sequence;
+            match log.producers.check(origin, rule, log.ever_written) {
+                Ok(None) => {}
+                Ok(Some(duplicate)) => {
+                    log.counts.duplicates += 1;
+                    return Ok(Appended {
+                        base_offset: duplicate.base_offset,
+                        log_append_time_ms: duplicate.timestamp,
+                        log_start_offset: start,
+                        duplicate: true,
+                    });
+                }
+                Err(error) => return Err(Refusal::at(error, start)),
+            }
+        }
+        let by_broker = config.timestamp_type == TimestampType::LogAppendTime;
+        let stamp = Stamp {
+            leader_epoch: target.leader_epoch,
+            timestamp_type: config.timestamp_type,
+            max_timestamp: if by_broker { now_ms } else { max_timestamp },
+        };
+        let base_offset = log.append(batch, &header, stamp, storage != Storage::Nothing);
+        let appended = Appended {
+            base_offset,
+            log_append_time_ms: if by_broker { now_ms } else { -1 },
+            log_start_offset: start,
+            duplicate: false,
+        };
+        self.retain(topic, partition, batch.len());
+        Ok(appended)
+    }
+}

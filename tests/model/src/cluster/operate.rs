@@ -1,0 +1,153 @@
+//! What happens to partitions: leaders, replicas, lost records and lost state.
+
+use super::{AdminError, Cluster, NodeId};
+use crate::{
+    TopicConfig,
+    topic::{Partition, Topic},
+};
+
+impl Cluster {
+    /// Moves a partition to another leader; the leader epoch goes up by one.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownNode`], [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
+    pub fn move_leader(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        node: NodeId,
+    ) -> Result<(), AdminError> {
+        self.node_mut(node)?;
+        self.set_leader(topic, partition, Some(node))
+    }
+
+    /// Takes a partition's leader away; the leader epoch goes up by one.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
+    pub fn remove_leader(&mut self, topic: &str, partition: i32) -> Result<(), AdminError> {
+        self.set_leader(topic, partition, None)
+    }
+
+    /// The leader of a partition and its epoch.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<(NodeId, i32)> {
+        let topic = self.topics.get(&self.topic_id(topic)?)?;
+        let partition = topic.partition(partition)?;
+        Some((partition.leader?, partition.leader_epoch))
+    }
+
+    /// Lets clients be told of another leader and epoch than the true ones, in Metadata and in
+    /// the hints of Produce (KIP-951); `None` is the truth again.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
+    pub fn claim_leader(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        claimed: Option<(NodeId, i32)>,
+    ) -> Result<(), AdminError> {
+        self.partition_mut(topic, partition)?.claimed = claimed;
+        Ok(())
+    }
+
+    /// Lets Metadata tell only so many of a topic's partitions, as a flapping controller does: 0
+    /// is an unknown topic, `None` the truth again. Produce knows better.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`].
+    pub fn claim_partitions(&mut self, topic: &str, told: Option<u32>) -> Result<(), AdminError> {
+        self.topic_mut(topic)?.told_partitions = told;
+        Ok(())
+    }
+
+    /// Sets how many replicas of a partition are in sync; all are at first.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
+    pub fn set_in_sync_replicas(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        replicas: u32,
+    ) -> Result<(), AdminError> {
+        self.partition_mut(topic, partition)?.in_sync_replicas = replicas;
+        Ok(())
+    }
+
+    /// Changes a topic's configuration.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`].
+    pub fn set_topic_config(&mut self, topic: &str, config: TopicConfig) -> Result<(), AdminError> {
+        self.topic_mut(topic)?.config = config;
+        Ok(())
+    }
+
+    /// Cuts a log at an offset, as an unclean election does: records are lost, and the producers'
+    /// state is rolled back with them. The cut is at the start of the batch that has the offset.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
+    pub fn truncate(&mut self, topic: &str, partition: i32, offset: i64) -> Result<(), AdminError> {
+        self.partition_mut(topic, partition)?.log.truncate(offset);
+        self.recount();
+        Ok(())
+    }
+
+    /// Moves a log's start offset up, as DeleteRecords and retention do.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
+    pub fn delete_records(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        before: i64,
+    ) -> Result<(), AdminError> {
+        let log = &mut self.partition_mut(topic, partition)?.log;
+        log.delete_before(before);
+        self.recount();
+        Ok(())
+    }
+
+    /// Lets a partition forget a producer, as `producer.id.expiration.ms` does.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
+    pub fn forget_producer(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        producer_id: i64,
+    ) -> Result<(), AdminError> {
+        let log = &mut self.partition_mut(topic, partition)?.log;
+        log.producers.forget(producer_id);
+        Ok(())
+    }
+
+    fn set_leader(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        leader: Option<NodeId>,
+    ) -> Result<(), AdminError> {
+        let partition = self.partition_mut(topic, partition)?;
+        partition.leader = leader;
+        partition.leader_epoch = partition.leader_epoch.saturating_add(1);
+        Ok(())
+    }
+
+    fn topic_mut(&mut self, topic: &str) -> Result<&mut Topic, AdminError> {
+        let id = self.topic_id(topic).ok_or(AdminError::UnknownTopic)?;
+        self.topics.get_mut(&id).ok_or(AdminError::UnknownTopic)
+    }
+
+    fn partition_mut(&mut self, topic: &str, index: i32) -> Result<&mut Partition, AdminError> {
+        let topic = self.topic_mut(topic)?;
+        topic
+            .partition_mut(index)
+            .ok_or(AdminError::UnknownPartition)
+    }
+}

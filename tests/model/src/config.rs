@@ -1,0 +1,202 @@
+//! What a cluster is told at its start.
+
+use crate::{NodeId, Versions};
+
+/// A cluster and its rules.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// The nodes; at least one.
+    pub nodes: Vec<NodeConfig>,
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// Whether Metadata creates topics that do not exist.
+    pub auto_create: AutoCreate,
+    /// `num.partitions`: of topics that Metadata creates.
+    pub default_partitions: u32,
+    /// The configuration of topics that Metadata creates.
+    pub topic: TopicConfig,
+    /// `socket.request.max.bytes`: a larger frame closes its connection.
+    pub max_request_bytes: usize,
+    /// What is kept of the records.
+    pub storage: Storage,
+    /// Whether the checksum of a record batch is checked.
+    pub check_crc: bool,
+    /// Whether the offset deltas of uncompressed records must count up from 0. Kafka does not look
+    /// and would serve such records under wrong offsets; the model is the stricter judge.
+    pub check_offset_deltas: bool,
+    /// What a producer without state may begin with.
+    pub first_sequence: FirstSequence,
+    /// How much of the duplicate window survives the restart of a node.
+    pub restart_window: ProducerWindow,
+    /// What NOT_LEADER_OR_FOLLOWER tells in Produce from version 10 on (KIP-951).
+    pub leader_hints: LeaderHints,
+    /// The wall clock at the start of the virtual one, in milliseconds since 1970.
+    pub start_ms: i64,
+    /// Seeds topic ids and the first producer id.
+    pub seed: u64,
+}
+
+impl ClusterConfig {
+    /// A cluster of `nodes` nodes with ids from 1 up, each as [`NodeConfig::new`] makes it.
+    #[must_use]
+    pub fn with_nodes(nodes: u16) -> Self {
+        Self {
+            nodes: (1..=i32::from(nodes.max(1))).map(NodeConfig::new).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self {
+            nodes: vec![NodeConfig::new(1)],
+            cluster_id: "ottla-model".to_owned(),
+            auto_create: AutoCreate::AfterAnswer,
+            default_partitions: 1,
+            topic: TopicConfig::default(),
+            max_request_bytes: 100 * 1024 * 1024,
+            storage: Storage::Everything,
+            check_crc: true,
+            check_offset_deltas: true,
+            first_sequence: FirstSequence::Any,
+            restart_window: ProducerWindow::LastBatch,
+            leader_hints: LeaderHints::WithEndpoints,
+            start_ms: 1_700_000_000_000,
+            seed: 0,
+        }
+    }
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Its id, unlike any other's.
+    pub id: NodeId,
+    /// The host that it advertises.
+    pub host: String,
+    /// The port that it advertises.
+    pub port: u16,
+    /// Its rack.
+    pub rack: Option<String>,
+    /// The API versions that it speaks.
+    pub versions: Versions,
+}
+
+impl NodeConfig {
+    /// A node that speaks what Kafka 4 speaks and advertises 127.0.0.1, port 9091 + `id`.
+    #[must_use]
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            host: "127.0.0.1".to_owned(),
+            port: u16::try_from(id.saturating_add(9091)).unwrap_or(9092),
+            rack: None,
+            versions: Versions::default(),
+        }
+    }
+
+    /// The same node with other versions.
+    #[must_use]
+    pub fn speaking(self, versions: Versions) -> Self {
+        Self { versions, ..self }
+    }
+}
+
+/// A topic's configuration, by Kafka's names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// `max.message.bytes`: the largest record batch, its header included.
+    pub max_message_bytes: usize,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`; `None` is no bound.
+    pub timestamp_before_max_ms: Option<i64>,
+    /// `message.timestamp.after.max.ms`; `None` is no bound. Kafka's own default is an hour; the
+    /// model has none, because in a simulation the client's wall clock may be any.
+    pub timestamp_after_max_ms: Option<i64>,
+    /// `cleanup.policy=compact`: records must have a key.
+    pub compacted: bool,
+    /// `min.insync.replicas`, checked against
+    /// [`Cluster::set_in_sync_replicas`](crate::Cluster::set_in_sync_replicas) when acks is -1.
+    pub min_in_sync_replicas: u32,
+}
+
+impl Default for TopicConfig {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 1_048_588,
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_max_ms: None,
+            timestamp_after_max_ms: None,
+            compacted: false,
+            min_in_sync_replicas: 1,
+        }
+    }
+}
+
+/// Whose clock the timestamps of a topic come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's.
+    CreateTime,
+    /// The broker's; the answer tells it.
+    LogAppendTime,
+}
+
+/// Whether Metadata creates topics that do not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoCreate {
+    /// They are unknown.
+    Never,
+    /// As Kafka: this answer says UNKNOWN_TOPIC_OR_PARTITION, the next one has the topic.
+    AfterAnswer,
+    /// This answer has the topic.
+    AtOnce,
+}
+
+/// What is kept of the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// All of them.
+    Everything,
+    /// The newest: beyond this many bytes over all partitions the oldest batches are forgotten and
+    /// the log start offset of their partition moves.
+    Newest {
+        /// The bound, in bytes of record batches.
+        bytes: usize,
+    },
+    /// None: every check is made and offsets count up, but no record is kept. For benches.
+    Nothing,
+}
+
+/// What a producer may begin with on a partition that has no state of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstSequence {
+    /// Any sequence number: Kafka up to 4.4.
+    Any,
+    /// Any but only 0 on a log that was never written: Kafka 4.5 (KAFKA-15591).
+    ZeroOnNewLog,
+}
+
+/// How much of the duplicate window survives the restart of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProducerWindow {
+    /// The last batch of each producer: what a snapshot keeps.
+    LastBatch,
+    /// All five: as a follower has them that becomes leader.
+    Everything,
+    /// Nothing: the state is lost.
+    Nothing,
+}
+
+/// What NOT_LEADER_OR_FOLLOWER tells (KIP-951).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaderHints {
+    /// The leader, its epoch and its address.
+    WithEndpoints,
+    /// The leader and its epoch.
+    WithoutEndpoints,
+    /// Nothing.
+    None,
+}

@@ -1,0 +1,171 @@
+//! One partition's log.
+
+use std::collections::VecDeque;
+
+use ottla_core::wire::record::{Attributes, BatchHeader};
+
+use crate::{
+    Counts, TimestampType,
+    producer_state::{Origin, ProducerStates, advance},
+};
+
+/// The batches of a partition, and what is known of who wrote them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log {
+    batches: VecDeque<StoredBatch>,
+    start_offset: i64,
+    end_offset: i64,
+    pub(crate) ever_written: bool,
+    /// Bytes of the batches that are kept.
+    bytes: usize,
+    pub(crate) producers: ProducerStates,
+    pub(crate) counts: Counts,
+}
+
+/// A batch as it lies in the log.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredBatch {
+    pub(crate) base_offset: i64,
+    pub(crate) next_offset: i64,
+    pub(crate) bytes: Box<[u8]>,
+}
+
+/// What the broker writes into a batch before it appends it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) leader_epoch: i32,
+    pub(crate) timestamp_type: TimestampType,
+    pub(crate) max_timestamp: i64,
+}
+
+impl Log {
+    pub(crate) const fn start_offset(&self) -> i64 {
+        self.start_offset
+    }
+
+    pub(crate) const fn end_offset(&self) -> i64 {
+        self.end_offset
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &StoredBatch> {
+        self.batches.iter()
+    }
+
+    /// Appends a batch that was found good, and returns the offset of its first record. Where it
+    /// is not kept the log start offset stays all the same: a producer must not take a sink for
+    /// a log that lost its records.
+    pub(crate) fn append(
+        &mut self,
+        batch: &[u8],
+        header: &BatchHeader,
+        stamp: Stamp,
+        keep: bool,
+    ) -> i64 {
+        let base_offset = self.end_offset;
+        self.end_offset = base_offset.saturating_add(i64::from(header.records_count));
+        self.ever_written = true;
+        self.counts.batches += 1;
+        self.counts.records += u64::from(header.records_count.unsigned_abs());
+        self.counts.bytes += batch.len() as u64;
+        if let Some(origin) = origin(header) {
+            self.producers
+                .append(origin, base_offset, stamp.max_timestamp);
+        }
+        if keep {
+            self.bytes = self.bytes.saturating_add(batch.len());
+            self.batches.push_back(StoredBatch {
+                base_offset,
+                next_offset: self.end_offset,
+                bytes: stamped(batch, header, base_offset, stamp),
+            });
+        }
+        base_offset
+    }
+
+    /// Forgets the oldest batch, and returns how many bytes that were.
+    pub(crate) fn forget_oldest(&mut self) -> usize {
+        let Some(batch) = self.batches.pop_front() else {
+            return 0;
+        };
+        self.start_offset = batch.next_offset;
+        self.bytes = self.bytes.saturating_sub(batch.bytes.len());
+        batch.bytes.len()
+    }
+
+    /// Moves the log start offset up, as DeleteRecords does. The producers' state stays.
+    pub(crate) fn delete_before(&mut self, offset: i64) {
+        let offset = offset.clamp(self.start_offset, self.end_offset);
+        let dead = |batch: &StoredBatch| batch.next_offset <= offset;
+        while self.batches.front().is_some_and(dead) {
+            self.forget_oldest();
+        }
+        self.start_offset = offset;
+    }
+
+    /// Cuts the log at an offset, as a replica does that finds its leader behind. The producers'
+    /// state is rebuilt from the batches that are left.
+    pub(crate) fn truncate(&mut self, offset: i64) {
+        let offset = offset.clamp(self.start_offset, self.end_offset);
+        let beyond = |batch: &StoredBatch| batch.next_offset > offset;
+        while self.batches.back().is_some_and(beyond) {
+            if let Some(batch) = self.batches.pop_back() {
+                self.end_offset = batch.base_offset;
+                self.bytes = self.bytes.saturating_sub(batch.bytes.len());
+            }
+        }
+        self.producers.clear();
+        for batch in &self.batches {
+            let Some(header) = crate::record_batch::header(&batch.bytes) else {
+                continue;
+            };
+            if let Some(origin) = origin(&header) {
+                self.producers
+                    .append(origin, batch.base_offset, header.max_timestamp);
+            }
+        }
+    }
+}
+
+/// Who wrote a batch; `None` where it has no producer id.
+pub(crate) fn origin(header: &BatchHeader) -> Option<Origin> {
+    (header.producer_id >= 0).then(|| Origin {
+        producer_id: header.producer_id,
+        epoch: header.producer_epoch,
+        first_sequence: header.base_sequence,
+        last_sequence: advance(header.base_sequence, header.last_offset_delta),
+    })
+}
+
+/// A batch's bytes with what the broker writes into them. Offset and epoch are outside of the
+/// checksum; the time is inside.
+fn stamped(batch: &[u8], header: &BatchHeader, base_offset: i64, stamp: Stamp) -> Box<[u8]> {
+    let mut bytes = Box::<[u8]>::from(batch);
+    let mut stamped = BatchHeader {
+        base_offset,
+        partition_leader_epoch: stamp.leader_epoch,
+        max_timestamp: stamp.max_timestamp,
+        ..*header
+    };
+    let log_append_time = Attributes::LOG_APPEND_TIME.0;
+    stamped.attributes.0 = match stamp.timestamp_type {
+        TimestampType::CreateTime => header.attributes.0 & !log_append_time,
+        TimestampType::LogAppendTime => header.attributes.0 | log_append_time,
+    };
+    write(&mut bytes, &stamped);
+    if (stamped.attributes, stamped.max_timestamp) != (header.attributes, header.max_timestamp) {
+        let checked = bytes.get(BatchHeader::CHECKED_FROM..).unwrap_or_default();
+        stamped.crc = crc32c::crc32c(checked);
+        write(&mut bytes, &stamped);
+    }
+    bytes
+}
+
+fn write(bytes: &mut [u8], header: &BatchHeader) {
+    if let Some(head) = bytes.get_mut(..BatchHeader::LEN) {
+        head.copy_from_slice(&header.to_bytes());
+    }
+}

@@ -1,0 +1,159 @@
+//! What a log remembers of its producers (`ProducerStateManager`, `ProducerAppendInfo`).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ottla_core::wire::ErrorCode;
+
+use crate::{FirstSequence, ProducerWindow};
+
+/// `NUM_BATCHES_TO_RETAIN`: how many batches back a duplicate is known.
+const WINDOW: usize = 5;
+
+/// The producers of one log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProducerStates(BTreeMap<i64, Entry>);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    epoch: i16,
+    batches: VecDeque<BatchMetadata>,
+}
+
+/// What is remembered of one batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchMetadata {
+    pub(crate) first_sequence: i32,
+    pub(crate) last_sequence: i32,
+    pub(crate) base_offset: i64,
+    /// The batch's largest timestamp. Kafka answers a duplicate with it as the log append time,
+    /// whatever the topic's timestamp type.
+    pub(crate) timestamp: i64,
+}
+
+/// Who sent a batch, and which of their records it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) first_sequence: i32,
+    pub(crate) last_sequence: i32,
+}
+
+impl ProducerStates {
+    /// Judges a batch: `Ok(None)` is to be appended, `Ok(Some(_))` is in the log already.
+    ///
+    /// The order is Kafka's: first the duplicate, then the epoch, then the sequence.
+    pub(crate) fn check(
+        &self,
+        origin: Origin,
+        rule: FirstSequence,
+        ever_written: bool,
+    ) -> Result<Option<BatchMetadata>, ErrorCode> {
+        let Some(entry) = self.0.get(&origin.producer_id) else {
+            let refused = rule == FirstSequence::ZeroOnNewLog && !ever_written;
+            return if refused && origin.first_sequence != 0 {
+                Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
+            } else {
+                Ok(None)
+            };
+        };
+        if let Some(duplicate) = entry.duplicate_of(origin) {
+            return Ok(Some(duplicate));
+        }
+        if origin.epoch < entry.epoch {
+            return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
+        }
+        let in_order = if origin.epoch > entry.epoch {
+            origin.first_sequence == 0
+        } else {
+            // An entry whose every batch was forgotten cannot be: entries are made by batches.
+            let last = entry.batches.back().map_or(-1, |batch| batch.last_sequence);
+            follows(last, origin.first_sequence)
+        };
+        if in_order {
+            Ok(None)
+        } else {
+            Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
+        }
+    }
+
+    /// Remembers a batch that was appended.
+    pub(crate) fn append(&mut self, origin: Origin, base_offset: i64, timestamp: i64) {
+        let entry = self.0.entry(origin.producer_id).or_insert_with(|| Entry {
+            epoch: origin.epoch,
+            batches: VecDeque::with_capacity(WINDOW),
+        });
+        if entry.epoch != origin.epoch {
+            entry.epoch = origin.epoch;
+            entry.batches.clear();
+        }
+        if entry.batches.len() == WINDOW {
+            entry.batches.pop_front();
+        }
+        entry.batches.push_back(BatchMetadata {
+            first_sequence: origin.first_sequence,
+            last_sequence: origin.last_sequence,
+            base_offset,
+            timestamp,
+        });
+    }
+
+    /// What a restart leaves.
+    pub(crate) fn restart(&mut self, window: ProducerWindow) {
+        match window {
+            ProducerWindow::Everything => {}
+            ProducerWindow::Nothing => self.0.clear(),
+            ProducerWindow::LastBatch => {
+                for entry in self.0.values_mut() {
+                    let older = entry.batches.len().saturating_sub(1);
+                    entry.batches.drain(..older);
+                }
+            }
+        }
+    }
+
+    /// Forgets one producer, as after `producer.id.expiration.ms`.
+    pub(crate) fn forget(&mut self, producer_id: i64) {
+        self.0.remove(&producer_id);
+    }
+
+    /// Forgets all producers.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// A producer's epoch and last sequence number.
+    pub(crate) fn last(&self, producer_id: i64) -> Option<(i16, i32)> {
+        let entry = self.0.get(&producer_id)?;
+        Some((entry.epoch, entry.batches.back()?.last_sequence))
+    }
+}
+
+impl Entry {
+    /// The batch of the same epoch and exactly the same range, if it is remembered. The contents
+    /// are not compared.
+    fn duplicate_of(&self, origin: Origin) -> Option<BatchMetadata> {
+        if self.epoch != origin.epoch {
+            return None;
+        }
+        let same = |batch: &&BatchMetadata| {
+            batch.first_sequence == origin.first_sequence
+                && batch.last_sequence == origin.last_sequence
+        };
+        self.batches.iter().find(same).copied()
+    }
+}
+
+/// Whether `next` is the sequence number after `last`; after 2^31 - 1 comes 0.
+fn follows(last: i32, next: i32) -> bool {
+    last.checked_add(1).unwrap_or(0) == next
+}
+
+/// The sequence number `count` after `first`.
+pub(crate) fn advance(first: i32, count: i32) -> i32 {
+    let sum = i64::from(first).saturating_add(i64::from(count));
+    i32::try_from(sum.rem_euclid(1 << 31)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

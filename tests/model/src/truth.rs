@@ -1,0 +1,192 @@
+//! Reading the truth: what is in the logs.
+
+use ottla_core::wire::{Uuid, record::BatchHeader};
+
+use crate::{
+    Cluster,
+    log::{Log, StoredBatch},
+    producer_state::advance,
+    record_batch::{self, Headers, RawRecord, Records},
+};
+
+/// A record in a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedRecord<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its time, in milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: Vec<LoggedHeader<'a>>,
+    /// The producer id, -1 for none.
+    pub producer_id: i64,
+    /// The producer's epoch, -1 for none.
+    pub producer_epoch: i16,
+    /// The sequence number, -1 for none.
+    pub sequence: i32,
+}
+
+/// A header of a record in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedHeader<'a> {
+    /// Its key, as bytes: nobody has made sure that it is UTF-8.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+}
+
+/// A batch in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedBatch<'a> {
+    /// Its header.
+    pub header: BatchHeader,
+    /// All of its bytes, its header included.
+    pub bytes: &'a [u8],
+}
+
+/// What a partition has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Batches that were appended.
+    pub batches: u64,
+    /// Records that were appended.
+    pub records: u64,
+    /// Bytes of batches that were appended.
+    pub bytes: u64,
+    /// Batches that were in the log already.
+    pub duplicates: u64,
+}
+
+impl Cluster {
+    /// The records of a partition from its log start offset on; none where there is no such
+    /// partition. Records of compressed batches are not read.
+    pub fn log(&self, topic: &str, partition: i32) -> impl Iterator<Item = LoggedRecord<'_>> {
+        self.log_of(self.topic_id(topic).unwrap_or_default(), partition)
+    }
+
+    /// The records of a partition of a topic that may have been deleted.
+    pub fn log_of(&self, topic: Uuid, partition: i32) -> impl Iterator<Item = LoggedRecord<'_>> {
+        let start = self.find(topic, partition).map_or(0, Log::start_offset);
+        self.batches_of(topic, partition)
+            .flat_map(|batch| batch.records())
+            .filter(move |record| record.offset >= start)
+    }
+
+    /// The batches of a partition from its log start offset on.
+    pub fn batches(&self, topic: &str, partition: i32) -> impl Iterator<Item = LoggedBatch<'_>> {
+        self.batches_of(self.topic_id(topic).unwrap_or_default(), partition)
+    }
+
+    /// The batches of a partition of a topic that may have been deleted.
+    pub fn batches_of(&self, topic: Uuid, partition: i32) -> impl Iterator<Item = LoggedBatch<'_>> {
+        let stored = self.find(topic, partition).map(Log::batches);
+        stored.into_iter().flatten().filter_map(logged)
+    }
+
+    /// The offset that the next record of a partition gets; 0 where there is no such partition.
+    #[must_use]
+    pub fn end_offset(&self, topic: &str, partition: i32) -> i64 {
+        self.find_by_name(topic, partition)
+            .map_or(0, Log::end_offset)
+    }
+
+    /// The first offset that is left of a partition; 0 where there is no such partition.
+    #[must_use]
+    pub fn start_offset(&self, topic: &str, partition: i32) -> i64 {
+        self.find_by_name(topic, partition)
+            .map_or(0, Log::start_offset)
+    }
+
+    /// What a partition has seen; nothing where there is no such partition.
+    #[must_use]
+    pub fn counts(&self, topic: &str, partition: i32) -> Counts {
+        self.find_by_name(topic, partition)
+            .map_or_else(Counts::default, |log| log.counts)
+    }
+
+    /// What all partitions of all topics have seen, deleted ones included.
+    #[must_use]
+    pub fn total_counts(&self) -> Counts {
+        let topics = self.topics.values().chain(self.deleted.values());
+        let partitions = topics.flat_map(|topic| &topic.partitions);
+        partitions.fold(Counts::default(), |sum, partition| {
+            let counts = partition.log.counts;
+            Counts {
+                batches: sum.batches + counts.batches,
+                records: sum.records + counts.records,
+                bytes: sum.bytes + counts.bytes,
+                duplicates: sum.duplicates + counts.duplicates,
+            }
+        })
+    }
+
+    /// The epoch and the last sequence number that a partition has of a producer.
+    #[must_use]
+    pub fn producer_state(
+        &self,
+        topic: &str,
+        partition: i32,
+        producer_id: i64,
+    ) -> Option<(i16, i32)> {
+        self.find_by_name(topic, partition)?
+            .producers
+            .last(producer_id)
+    }
+
+    fn find_by_name(&self, topic: &str, partition: i32) -> Option<&Log> {
+        self.find(self.topic_id(topic)?, partition)
+    }
+
+    fn find(&self, topic: Uuid, partition: i32) -> Option<&Log> {
+        let topic = self
+            .topics
+            .get(&topic)
+            .or_else(|| self.deleted.get(&topic))?;
+        Some(&topic.partition(partition)?.log)
+    }
+}
+
+fn logged(batch: &StoredBatch) -> Option<LoggedBatch<'_>> {
+    Some(LoggedBatch {
+        header: record_batch::header(&batch.bytes)?,
+        bytes: &batch.bytes,
+    })
+}
+
+impl<'a> LoggedBatch<'a> {
+    /// The batch's records; none where it is compressed.
+    pub fn records(&self) -> impl Iterator<Item = LoggedRecord<'a>> + use<'a> {
+        let header = self.header;
+        let readable = header.attributes.compression() == 0;
+        let bytes = if readable { self.bytes } else { &[] };
+        Records::new(bytes, &header)
+            .map_while(Result::ok)
+            .map(move |record| read(&header, &record))
+    }
+}
+
+fn read<'a>(header: &BatchHeader, record: &RawRecord<'a>) -> LoggedRecord<'a> {
+    let (rest, left) = record.headers;
+    let headers = Headers { rest, left };
+    LoggedRecord {
+        offset: header
+            .base_offset
+            .saturating_add(i64::from(record.offset_delta)),
+        timestamp: record.timestamp,
+        key: record.key,
+        value: record.value,
+        headers: headers
+            .map(|(key, value)| LoggedHeader { key, value })
+            .collect(),
+        producer_id: header.producer_id,
+        producer_epoch: header.producer_epoch,
+        sequence: match header.base_sequence {
+            none @ ..0 => none,
+            first => advance(first, record.offset_delta),
+        },
+    }
+}
