@@ -5,7 +5,11 @@ use core::time::Duration;
 use ottla_core::{Config, ProduceError, TopicId, wire::ErrorCode};
 use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, FirstSequence, ProducerWindow};
 
-use crate::{ledger::Said, network::Weather, world::{Dice, World}};
+use crate::{
+    ledger::Said,
+    network::Weather,
+    world::{Dice, World},
+};
 
 /// What a run saw, to know that nothing is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
