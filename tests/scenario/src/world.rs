@@ -403,7 +403,7 @@ impl<'m> World<'m> {
         let mut moved = false;
         let ids: Vec<ConnId> = self.sockets.keys().copied().collect();
         for id in ids {
-            loop {
+            while self.producer.wants_read(id) {
                 let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { break };
                 let window = self.producer.rx_buffer(id);
                 let most = self.weather.arrives.min(window.len()).min(link.inbox.len());
