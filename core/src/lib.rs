@@ -22,6 +22,7 @@ mod list;
 mod memory;
 mod partition;
 mod producer;
+mod properties;
 mod random;
 mod record;
 mod slots;
@@ -39,5 +40,6 @@ pub use face::{
 };
 pub use memory::{Limits, Memory, StaticMemory};
 pub use producer::Producer;
+pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
 pub use time::Instant;

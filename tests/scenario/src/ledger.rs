@@ -93,11 +93,13 @@ impl Ledger {
             Verdict::NotDelivered => {
                 let said = Said::NotDelivered(Cause::Cancelled);
                 if self.withdrawn.insert(index) {
-                    assert_eq!(
-                        entry.first, None,
-                        "record {id} was answered before it was withdrawn"
+                    // Cancelled twice: what was unknown then may be known now.
+                    assert!(
+                        matches!(entry.first, None | Some((Said::Unknown(_), _))),
+                        "record {id} was {:?} before it was withdrawn",
+                        entry.first
                     );
-                    entry.first = Some((said, now));
+                    entry.first.get_or_insert((said, now));
                     entry.last = Some(said);
                 }
             }

@@ -3,6 +3,7 @@
 
 pub mod ledger;
 pub mod network;
+pub mod storm;
 pub mod world;
 
 pub use ledger::{Entry, Ledger, Said};
