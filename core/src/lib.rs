@@ -30,7 +30,7 @@ mod time;
 mod topic;
 pub mod wire;
 
-pub use config::{Acks, Checksum, ChoosePartition, Config, Partitioner};
+pub use config::{Acks, Checksum, ChoosePartition, Config, OnUnknown, Partitioner};
 pub use conn::Segments;
 pub use error::{
     Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, TopicError, Verdict,

@@ -12,6 +12,7 @@ mod codes;
 mod crc;
 mod error;
 mod table;
+mod versions;
 mod walk;
 mod writer;
 
@@ -25,11 +26,12 @@ pub mod reader;
 pub mod record;
 pub mod varint;
 
-pub use codes::{ApiKey, ErrorCode, Evidence, VersionRange, dialect, negotiate};
+pub use codes::{ErrorCode, Evidence};
 pub use crc::{combine, crc32c};
 pub use error::{BufferTooSmall, DecodeError};
 pub use reader::Uuid;
 pub use table::{Count, Wire, read_whole};
+pub use versions::{ApiKey, VersionRange, dialect, negotiate};
 pub use walk::MAX_ATOM;
 pub use writer::{Gap, Writer};
 

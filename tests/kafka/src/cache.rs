@@ -57,11 +57,7 @@ impl Jars {
     /// The class path for `java -cp`: all jars, and the compiled `Tool`.
     #[must_use]
     pub fn class_path(&self) -> String {
-        format!(
-            "{}:{}",
-            self.dir.join("lib/*").display(),
-            self.dir.join("classes").display()
-        )
+        format!("{}:{}", self.dir.join("lib/*").display(), self.dir.join("classes").display())
     }
 
     fn download(&self) -> Result<()> {
@@ -77,12 +73,7 @@ impl Jars {
         }
         fs::write(self.dir.join("pom.xml"), &pom)?;
         run(Command::new("mvn")
-            .args([
-                "-q",
-                "-B",
-                "dependency:copy-dependencies",
-                "-DincludeScope=runtime",
-            ])
+            .args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime"])
             .arg("-DoutputDirectory=lib")
             .current_dir(&self.dir))?;
         fs::write(done, pom)?;
@@ -99,14 +90,7 @@ impl Jars {
         let source = self.dir.join("Tool.java");
         fs::write(&source, TOOL_SOURCE)?;
         run(Command::new("javac")
-            .args([
-                "-nowarn",
-                "-encoding",
-                "UTF-8",
-                "-cp",
-                &self.class_path(),
-                "-d",
-            ])
+            .args(["-nowarn", "-encoding", "UTF-8", "-cp", &self.class_path(), "-d"])
             .args([&classes, &source]))?;
         fs::write(done, TOOL_SOURCE)?;
         Ok(())
@@ -115,9 +99,7 @@ impl Jars {
 
 fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .with_context(|| format!("running {name}"))?;
+    let output = command.output().with_context(|| format!("running {name}"))?;
     ensure!(
         output.status.success(),
         "{name} failed ({}): {}{}",

@@ -54,10 +54,8 @@ impl Cluster {
         // The ports are held until just before the processes that want them start.
         let mut held = ports::reserve(4 * config.nodes + 1)?;
         let proxy_listeners = held.split_off(3 * config.nodes + 1);
-        let ports = held
-            .iter()
-            .map(|l| Ok(l.local_addr()?))
-            .collect::<Result<Vec<SocketAddr>>>()?;
+        let ports =
+            held.iter().map(|l| Ok(l.local_addr()?)).collect::<Result<Vec<SocketAddr>>>()?;
         let (zookeeper_port, ports) = ports.split_first().context("no port")?;
         let upstreams = ports.chunks(3).map(|own| own[1]).collect::<Vec<_>>();
         let proxy = FaultProxy::new(proxy_listeners, &upstreams)?;
@@ -65,15 +63,7 @@ impl Cluster {
             .zip(ports.chunks(3).zip(proxy.addresses().iter().copied()))
             .map(|(id, (own, advertised))| {
                 let [direct, proxied, controller] = [own[0], own[1], own[2]];
-                (
-                    id,
-                    Addresses {
-                        direct,
-                        proxied,
-                        advertised,
-                        controller,
-                    },
-                )
+                (id, Addresses { direct, proxied, advertised, controller })
             })
             .collect();
         let zookeeper_port = config.version.needs_zookeeper().then_some(*zookeeper_port);
@@ -96,23 +86,13 @@ impl Cluster {
             }
         };
         nodes.iter_mut().try_for_each(Node::start)?;
-        let direct: Vec<String> = addresses
-            .iter()
-            .map(|(_, a)| a.direct.to_string())
-            .collect();
+        let direct: Vec<String> = addresses.iter().map(|(_, a)| a.direct.to_string()).collect();
         let tool = Tool::start(&jars, &direct.join(","), dir.path())?;
         nodes.iter_mut().try_for_each(Node::await_started)?;
         tool.probe("ottla-kafka-probe", nodes.len(), nodes.len().min(3))
             .context("the cluster does not get ready")?;
         let nodes = nodes.into_iter().map(Mutex::new).collect();
-        Ok(Self {
-            tool,
-            nodes,
-            _zookeeper: zookeeper,
-            proxy,
-            version: config.version,
-            dir,
-        })
+        Ok(Self { tool, nodes, _zookeeper: zookeeper, proxy, version: config.version, dir })
     }
 
     /// The direct addresses of all brokers, comma-separated.
@@ -128,11 +108,8 @@ impl Cluster {
     }
 
     fn join(&self, which: impl Fn(&Addresses) -> SocketAddr) -> String {
-        let all: Vec<String> = self
-            .nodes
-            .iter()
-            .map(|node| which(&lock(node).addresses).to_string())
-            .collect();
+        let all: Vec<String> =
+            self.nodes.iter().map(|node| which(&lock(node).addresses).to_string()).collect();
         all.join(",")
     }
 
@@ -171,8 +148,7 @@ impl Cluster {
         replication: i16,
         configs: &[(&str, &str)],
     ) -> Result<()> {
-        self.tool
-            .create_topic(name, partitions, replication, configs)
+        self.tool.create_topic(name, partitions, replication, configs)
     }
 
     /// Deletes a topic.
@@ -209,9 +185,7 @@ impl Cluster {
     /// # Errors
     /// When that is not so within `limit`.
     pub fn await_in_sync(&self, topic: &str, replicas: usize, limit: Duration) -> Result<()> {
-        self.await_partitions(topic, limit, |p| {
-            p.leader.is_some() && p.isr.len() >= replicas
-        })
+        self.await_partitions(topic, limit, |p| p.leader.is_some() && p.isr.len() >= replicas)
     }
 
     /// Waits until no partition of `topic` is led by `node`, and each has a leader.
@@ -220,9 +194,7 @@ impl Cluster {
     /// When that is not so within `limit`. After a kill or a freeze it takes at least 6 s: the
     /// session timeout of brokers.
     pub fn await_leaders_off(&self, node: i32, topic: &str, limit: Duration) -> Result<()> {
-        self.await_partitions(topic, limit, |p| {
-            p.leader.is_some_and(|leader| leader != node)
-        })
+        self.await_partitions(topic, limit, |p| p.leader.is_some_and(|leader| leader != node))
     }
 
     fn await_partitions(
@@ -284,11 +256,7 @@ impl Cluster {
         // With ZooKeeper, a broker that has started is yet to be told of the cluster.
         let begin = Instant::now();
         while !self.brokers()?.contains(&node.id) {
-            ensure!(
-                begin.elapsed() < RETURN,
-                "node {} is not seen by the others",
-                node.id
-            );
+            ensure!(begin.elapsed() < RETURN, "node {} is not seen by the others", node.id);
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())

@@ -43,9 +43,7 @@ impl Batch {
             words
                 .windows(2)
                 .find(|pair| {
-                    pair[0]
-                        .strip_suffix(':')
-                        .is_some_and(|n| n.eq_ignore_ascii_case(name))
+                    pair[0].strip_suffix(':').is_some_and(|n| n.eq_ignore_ascii_case(name))
                 })
                 .map(|pair| pair[1])
                 .with_context(|| format!("no {name}"))
@@ -79,10 +77,7 @@ mod tests {
         let batches = Batch::parse_all(printed).unwrap();
         assert_eq!(batches.len(), 1);
         assert_eq!((batches[0].base_offset, batches[0].last_sequence), (3, 1));
-        assert_eq!(
-            (batches[0].producer_id, batches[0].compression.as_str()),
-            (1000, "none")
-        );
+        assert_eq!((batches[0].producer_id, batches[0].compression.as_str()), (1000, "none"));
         assert!(batches[0].is_valid);
         assert!(Batch::parse_all("baseOffset: 3").is_err());
     }

@@ -5,10 +5,7 @@
 //!
 //! Needs a JDK (17 or newer for Kafka 4), Maven, and, on Linux, util-linux.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "the clock is only forbidden in the core"
-)]
+#![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
 mod cache;
 mod cluster;

@@ -50,18 +50,10 @@ struct Topic {
 
 fn topic(text: &str) -> Result<Topic> {
     let mut fields = text.rsplitn(3, ':');
-    let mut field = || {
-        fields
-            .next()
-            .context("a topic is NAME:PARTITIONS:REPLICATION")
-    };
+    let mut field = || fields.next().context("a topic is NAME:PARTITIONS:REPLICATION");
     let replication = field()?.parse()?;
     let partitions = field()?.parse()?;
-    Ok(Topic {
-        name: field()?.to_owned(),
-        partitions,
-        replication,
-    })
+    Ok(Topic { name: field()?.to_owned(), partitions, replication })
 }
 
 fn property(text: &str) -> Result<(String, String)> {

@@ -37,16 +37,7 @@ pub(crate) struct Node {
 impl Node {
     /// A node that lives in `dir`, and has its `server.properties` there.
     pub(crate) fn new(id: i32, addresses: Addresses, dir: PathBuf, jars: Jars, heap: u32) -> Self {
-        Self {
-            id,
-            addresses,
-            dir,
-            jars,
-            heap_mib: heap,
-            starts: 0,
-            process: None,
-            killed: None,
-        }
+        Self { id, addresses, dir, jars, heap_mib: heap, starts: 0, process: None, killed: None }
     }
 
     pub(crate) fn log_dir(&self) -> PathBuf {
@@ -70,26 +61,14 @@ impl Node {
         if self.process.is_some() {
             bail!("node {} runs", self.id);
         }
-        if let Some(killed) = self
-            .killed
-            .take()
-            .filter(|_| self.jars.version().needs_zookeeper())
-        {
+        if let Some(killed) = self.killed.take().filter(|_| self.jars.version().needs_zookeeper()) {
             // ZooKeeper refuses a broker id that belongs to a session not yet timed out.
             let timeout = Duration::from_millis(u64::from(SESSION_TIMEOUT_MS) + 1000);
             std::thread::sleep(timeout.saturating_sub(killed.elapsed()));
         }
         self.starts += 1;
-        let mut command = jvm(
-            &self.jars,
-            &self.dir,
-            &self.run_name(),
-            "INFO",
-            self.heap_mib,
-        )?;
-        command
-            .arg("kafka.Kafka")
-            .arg(self.dir.join("server.properties"));
+        let mut command = jvm(&self.jars, &self.dir, &self.run_name(), "INFO", self.heap_mib)?;
+        command.arg("kafka.Kafka").arg(self.dir.join("server.properties"));
         self.process = Some(Process::start(command)?);
         Ok(())
     }
@@ -103,33 +82,22 @@ impl Node {
     }
 
     pub(crate) fn kill(&mut self) -> Result<()> {
-        let mut process = self
-            .process
-            .take()
-            .with_context(|| format!("node {} is down", self.id))?;
+        let mut process =
+            self.process.take().with_context(|| format!("node {} is down", self.id))?;
         self.killed = Some(Instant::now());
         process.kill()
     }
 
     pub(crate) fn shut_down(&mut self) -> Result<()> {
-        let mut process = self
-            .process
-            .take()
-            .with_context(|| format!("node {} is down", self.id))?;
+        let mut process =
+            self.process.take().with_context(|| format!("node {} is down", self.id))?;
         process.signal(Signal::TERM)?;
-        ensure!(
-            wait(&mut process, START)?,
-            "node {} does not shut down",
-            self.id
-        );
+        ensure!(wait(&mut process, START)?, "node {} does not shut down", self.id);
         Ok(())
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        self.process
-            .as_ref()
-            .with_context(|| format!("node {} is down", self.id))?
-            .signal(signal)
+        self.process.as_ref().with_context(|| format!("node {} is down", self.id))?.signal(signal)
     }
 
     /// Each start logs to files of its own.
@@ -147,14 +115,8 @@ pub(crate) fn jvm(jars: &Jars, dir: &Path, name: &str, level: &str, heap: u32) -
     fs::write(&path, logging.text)?;
     let printed = File::create(dir.join(format!("{name}.out")))?;
     let mut command = java(heap);
-    command
-        .arg(logging.option)
-        .args(["-cp", &jars.class_path()])
-        .current_dir(dir);
-    command
-        .stdin(std::process::Stdio::null())
-        .stdout(printed.try_clone()?)
-        .stderr(printed);
+    command.arg(logging.option).args(["-cp", &jars.class_path()]).current_dir(dir);
+    command.stdin(std::process::Stdio::null()).stdout(printed.try_clone()?).stderr(printed);
     Ok(command)
 }
 
@@ -169,11 +131,7 @@ pub(crate) fn await_line(process: &mut Process, log: &Path, line: &str) -> Resul
         }
         if ended.is_some() || begin.elapsed() > START {
             let printed = fs::read_to_string(log.with_extension("out")).unwrap_or_default();
-            bail!(
-                "{ended:?} without {line:?}: {} {}",
-                tail(&text),
-                tail(&printed)
-            );
+            bail!("{ended:?} without {line:?}: {} {}", tail(&text), tail(&printed));
         }
         std::thread::sleep(Duration::from_millis(50));
     }

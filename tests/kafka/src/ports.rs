@@ -27,16 +27,11 @@ pub(crate) fn reserve(count: usize) -> Result<Vec<TcpListener>> {
         let port = fastrand::u16(10_000..top);
         held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
     }
-    ensure!(
-        held.len() == count,
-        "no {count} free ports between 10000 and {top}"
-    );
+    ensure!(held.len() == count, "no {count} free ports between 10000 and {top}");
     Ok(held)
 }
 
 /// Gives the ports up: what is started next can bind them.
 pub(crate) fn release(held: Vec<TcpListener>) -> Result<Vec<SocketAddr>> {
-    held.into_iter()
-        .map(|listener| Ok(listener.local_addr()?))
-        .collect()
+    held.into_iter().map(|listener| Ok(listener.local_addr()?)).collect()
 }

@@ -17,19 +17,13 @@ const CLUSTER_ID: &str = "b3R0bGEta2Fma2EtdGVzdA";
 
 /// Formats the storage of all nodes at the same time.
 pub(crate) fn format(nodes: &[Node], dir: &Path) -> Result<()> {
-    let mut formats = nodes
-        .iter()
-        .map(|node| node.format(CLUSTER_ID))
-        .collect::<Result<Vec<Process>>>()?;
+    let mut formats =
+        nodes.iter().map(|node| node.format(CLUSTER_ID)).collect::<Result<Vec<Process>>>()?;
     for (process, node) in formats.iter_mut().zip(nodes) {
         let ended = wait(process, Duration::from_secs(120))?;
         let well = process.ended()?.is_some_and(|status| status.success());
         let printed = dir.join(format!("node-{}/format.out", node.id));
-        ensure!(
-            ended && well,
-            "format: {}",
-            tail(&fs::read_to_string(printed)?)
-        );
+        ensure!(ended && well, "format: {}", tail(&fs::read_to_string(printed)?));
     }
     Ok(())
 }
@@ -41,9 +35,7 @@ pub(crate) fn start_zookeeper(jars: &Jars, dir: &Path, address: SocketAddr) -> R
     let data = home.join("data").display().to_string();
     fs::write(home.join("zoo.cfg"), properties::zookeeper(address, &data))?;
     let mut command = jvm(jars, &home, "zookeeper", "INFO", 256)?;
-    command
-        .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
-        .arg(home.join("zoo.cfg"));
+    command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(home.join("zoo.cfg"));
     let mut process = Process::start(command)?;
     await_line(&mut process, &home.join("zookeeper.log"), "binding to port")?;
     Ok(process)

@@ -37,10 +37,8 @@ impl Process {
         let (sender, answer) = mpsc::channel();
         let gone = || anyhow!("the thread that starts processes is gone");
         starter.send((command, sender)).map_err(|_| gone())?;
-        let child = answer
-            .recv()
-            .map_err(|_| gone())?
-            .with_context(|| format!("starting {name}"))?;
+        let child =
+            answer.recv().map_err(|_| gone())?.with_context(|| format!("starting {name}"))?;
         Ok(Self { child })
     }
 
@@ -88,11 +86,7 @@ pub(crate) fn guarded(program: &str) -> Command {
 pub(crate) fn java(heap_mib: u32) -> Command {
     let mut command = guarded("java");
     command
-        .args([
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            "-Xshare:auto",
-        ])
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
         .arg("-Djava.awt.headless=true")
         .arg(format!("-Xmx{heap_mib}m"));
     command
@@ -106,9 +100,7 @@ mod tests {
     fn a_child_outlives_the_thread_that_asked_for_it_but_not_its_handle() {
         let mut sleep = guarded("sleep");
         sleep.arg("60");
-        let mut process = std::thread::spawn(|| Process::start(sleep).unwrap())
-            .join()
-            .unwrap();
+        let mut process = std::thread::spawn(|| Process::start(sleep).unwrap()).join().unwrap();
         std::thread::sleep(core::time::Duration::from_millis(50));
         assert!(process.ended().unwrap().is_none());
         process.signal(Signal::STOP).unwrap();

@@ -32,10 +32,7 @@ pub(crate) fn server(
     log_dir: &str,
 ) -> String {
     let replication = nodes.len().min(3);
-    let mut text = format!(
-        "listeners=PLAINTEXT://{},PROXIED://{}",
-        own.direct, own.proxied
-    );
+    let mut text = format!("listeners=PLAINTEXT://{},PROXIED://{}", own.direct, own.proxied);
     if zookeeper.is_none() {
         let _ = write!(text, ",CONTROLLER://{}", own.controller);
     }
@@ -76,10 +73,8 @@ file.delete.delay.ms=1000
              zookeeper.session.timeout.ms={SESSION_TIMEOUT_MS}\n"
         );
     } else {
-        let voters: Vec<String> = nodes
-            .iter()
-            .map(|(id, node)| format!("{id}@{}", node.controller))
-            .collect();
+        let voters: Vec<String> =
+            nodes.iter().map(|(id, node)| format!("{id}@{}", node.controller)).collect();
         let _ = write!(
             text,
             "node.id={id}\nprocess.roles=broker,controller\ncontroller.listener.names=CONTROLLER\n\

@@ -41,13 +41,10 @@ impl Record {
         if fields[5] != "-" {
             hex::decode_to_slice(fields[5], &mut value_sha256)?;
         }
-        let headers = fields[7]
-            .split(',')
-            .filter(|header| !header.is_empty())
-            .map(|header| {
-                let (name, value) = header.split_once('=').context("a header without '='")?;
-                Ok((String::from_utf8(hex::decode(name)?)?, bytes(value)?))
-            });
+        let headers = fields[7].split(',').filter(|header| !header.is_empty()).map(|header| {
+            let (name, value) = header.split_once('=').context("a header without '='")?;
+            Ok((String::from_utf8(hex::decode(name)?)?, bytes(value)?))
+        });
         Ok(Self {
             partition: fields[0].parse()?,
             offset: fields[1].parse()?,
@@ -63,11 +60,7 @@ impl Record {
 
 /// Hexadecimal digits, or "-" for null.
 fn bytes(field: &str) -> Result<Option<Vec<u8>>> {
-    Ok(if field == "-" {
-        None
-    } else {
-        Some(hex::decode(field)?)
-    })
+    Ok(if field == "-" { None } else { Some(hex::decode(field)?) })
 }
 
 #[cfg(test)]
@@ -78,26 +71,17 @@ mod tests {
     fn a_record_is_read() {
         let sha = hex::encode(Sha256::digest(b"hi"));
         let record = Record::parse(&format!("1\t7\t99\t\t2\t{sha}\t6869\t61=-,62=0a")).unwrap();
-        assert_eq!(
-            (record.partition, record.offset, record.timestamp),
-            (1, 7, 99)
-        );
+        assert_eq!((record.partition, record.offset, record.timestamp), (1, 7, 99));
         assert_eq!(record.key, Some(vec![]));
         assert_eq!(record.value.as_deref(), Some(b"hi".as_slice()));
         assert!(record.has_value(b"hi") && !record.has_value(b"ho"));
-        assert_eq!(
-            record.headers,
-            [("a".to_owned(), None), ("b".to_owned(), Some(vec![10]))]
-        );
+        assert_eq!(record.headers, [("a".to_owned(), None), ("b".to_owned(), Some(vec![10]))]);
     }
 
     #[test]
     fn a_record_of_nulls_is_read() {
         let record = Record::parse("0\t0\t0\t-\t-1\t-\t-\t").unwrap();
-        assert_eq!(
-            (record.key, record.value_len, record.value),
-            (None, None, None)
-        );
+        assert_eq!((record.key, record.value_len, record.value), (None, None, None));
         assert!(record.headers.is_empty());
     }
 }

@@ -49,10 +49,7 @@ impl Tool {
     /// When Java cannot be started.
     pub fn start(jars: &Jars, bootstrap: &str, dir: &Path) -> Result<Self> {
         let mut command = jvm(jars, dir, "tool", "WARN", 512)?;
-        command
-            .args(["Tool", bootstrap])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        command.args(["Tool", bootstrap]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(command)?;
         let stdout = process.child().stdout.take().context("no stdout")?;
         let (sender, lines) = mpsc::channel();
@@ -63,9 +60,7 @@ impl Tool {
                 }
             }
         });
-        Ok(Self {
-            running: Mutex::new(Some(Running { process, lines })),
-        })
+        Ok(Self { running: Mutex::new(Some(Running { process, lines })) })
     }
 
     /// The partition of `partitions` that the Java producer chooses for each of `keys`.
@@ -75,10 +70,7 @@ impl Tool {
     pub fn partitions_for(&self, partitions: i32, keys: &[&[u8]]) -> Result<Vec<i32>> {
         let mut command = vec!["murmur2".to_owned(), partitions.to_string()];
         command.extend(keys.iter().map(hex::encode));
-        self.ask(&command)?
-            .iter()
-            .map(|line| Ok(line.parse()?))
-            .collect()
+        self.ask(&command)?.iter().map(|line| Ok(line.parse()?)).collect()
     }
 
     pub(crate) fn create_topic(
@@ -90,26 +82,18 @@ impl Tool {
     ) -> Result<()> {
         let mut command = vec!["create-topic".to_owned(), name.to_owned()];
         command.extend([partitions.to_string(), replication.to_string()]);
-        command.extend(
-            configs
-                .iter()
-                .flat_map(|(k, v)| [(*k).to_owned(), (*v).to_owned()]),
-        );
+        command.extend(configs.iter().flat_map(|(k, v)| [(*k).to_owned(), (*v).to_owned()]));
         self.ask(&command).map(drop)
     }
 
     pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {
-        self.ask(&["delete-topic".to_owned(), name.to_owned()])
-            .map(drop)
+        self.ask(&["delete-topic".to_owned(), name.to_owned()]).map(drop)
     }
 
     pub(crate) fn partitions(&self, topic: &str) -> Result<Vec<Partition>> {
         let lines = self.ask(&["partitions".to_owned(), topic.to_owned()])?;
         let ids = |text: &str| -> Result<Vec<i32>> {
-            text.split(',')
-                .filter(|id| !id.is_empty())
-                .map(|id| Ok(id.parse()?))
-                .collect()
+            text.split(',').filter(|id| !id.is_empty()).map(|id| Ok(id.parse()?)).collect()
         };
         lines
             .iter()
@@ -127,16 +111,12 @@ impl Tool {
     }
 
     pub(crate) fn brokers(&self) -> Result<Vec<i32>> {
-        self.ask(&["brokers".to_owned()])?
-            .iter()
-            .map(|line| Ok(line.parse()?))
-            .collect()
+        self.ask(&["brokers".to_owned()])?.iter().map(|line| Ok(line.parse()?)).collect()
     }
 
     pub(crate) fn probe(&self, topic: &str, partitions: usize, replication: usize) -> Result<()> {
         let numbers = [partitions.to_string(), replication.to_string()];
-        self.ask(&[&["probe".to_owned(), topic.to_owned()], &numbers[..]].concat())
-            .map(drop)
+        self.ask(&[&["probe".to_owned(), topic.to_owned()], &numbers[..]].concat()).map(drop)
     }
 
     /// Appends records with `values` by Kafka's own idempotent producer, and returns their offsets.
@@ -144,16 +124,9 @@ impl Tool {
     /// # Errors
     /// With Kafka's reason, or when the process fails.
     pub fn produce(&self, topic: &str, partition: i32, values: &[&[u8]]) -> Result<Vec<i64>> {
-        let mut command = vec![
-            "produce".to_owned(),
-            topic.to_owned(),
-            partition.to_string(),
-        ];
+        let mut command = vec!["produce".to_owned(), topic.to_owned(), partition.to_string()];
         command.extend(values.iter().map(hex::encode));
-        self.ask(&command)?
-            .iter()
-            .map(|line| Ok(line.parse()?))
-            .collect()
+        self.ask(&command)?.iter().map(|line| Ok(line.parse()?)).collect()
     }
 
     /// All records of a topic up to its end offsets of now, by Kafka's own consumer.
@@ -168,9 +141,7 @@ impl Tool {
     /// Sends one command and returns the lines of its answer.
     fn ask(&self, fields: &[String]) -> Result<Vec<String>> {
         ensure!(
-            !fields
-                .iter()
-                .any(|field| field.contains(['\t', '\n', '\r'])),
+            !fields.iter().any(|field| field.contains(['\t', '\n', '\r'])),
             "a tab or line break in {fields:?}"
         );
         let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);

@@ -36,11 +36,7 @@ impl Version {
     /// So newer ones are shown by 4.0.2: the format of record batches is the same since 0.11.
     pub(crate) const fn dumper(self) -> Self {
         if self.major > 4 || (self.major == 4 && self.minor >= 3) {
-            Self {
-                major: 4,
-                minor: 0,
-                patch: 2,
-            }
+            Self { major: 4, minor: 0, patch: 2 }
         } else {
             self
         }
@@ -56,15 +52,8 @@ impl FromStr for Version {
             .map(str::parse)
             .collect::<Result<_, _>>()
             .with_context(|| format!("{text:?} is no version such as {NEWEST}"))?;
-        ensure!(
-            numbers.len() == 3,
-            "{text:?} is no version such as {NEWEST}"
-        );
-        Ok(Self {
-            major: numbers[0],
-            minor: numbers[1],
-            patch: numbers[2],
-        })
+        ensure!(numbers.len() == 3, "{text:?} is no version such as {NEWEST}");
+        Ok(Self { major: numbers[0], minor: numbers[1], patch: numbers[2] })
     }
 }
 

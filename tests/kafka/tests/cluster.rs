@@ -1,8 +1,5 @@
 //! Three nodes of the newest Kafka, and what can be done to them.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "the clock is only forbidden in the core"
-)]
+#![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
 use core::time::Duration;
 use std::{process::Command, time::Instant};
@@ -58,31 +55,14 @@ fn nodes_die_and_come_back() {
     cluster.await_in_sync("t", 3, LIMIT).unwrap();
 
     let records = cluster.read("t").unwrap();
-    assert_eq!(
-        records
-            .iter()
-            .map(|record| record.offset)
-            .collect::<Vec<_>>(),
-        [0, 1, 2, 3]
-    );
+    assert_eq!(records.iter().map(|record| record.offset).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert!(records[0].has_value(b"before") && records[1].has_value(&[7; 100_000]));
     assert_eq!(records[2].value.as_deref(), Some(b"between".as_slice()));
-    assert_eq!(
-        (records[1].value.as_ref(), records[1].value_len),
-        (None, Some(100_000))
-    );
+    assert_eq!((records[1].value.as_ref(), records[1].value_len), (None, Some(100_000)));
     for node in cluster.node_ids() {
         let batches = cluster.dump_log(node, "t", 0).unwrap();
-        assert_eq!(
-            batches.iter().map(|batch| batch.count).sum::<i32>(),
-            4,
-            "node {node}"
-        );
-        assert!(
-            batches
-                .iter()
-                .all(|batch| batch.is_valid && batch.producer_id >= 0)
-        );
+        assert_eq!(batches.iter().map(|batch| batch.count).sum::<i32>(), 4, "node {node}");
+        assert!(batches.iter().all(|batch| batch.is_valid && batch.producer_id >= 0));
         assert_eq!((batches[0].base_offset, batches[0].base_sequence), (0, 0));
     }
 }
@@ -93,11 +73,7 @@ fn clients_of_the_proxy_stay_with_the_proxy() {
     let cluster = three_nodes();
     cluster.create_topic("t", 1, 3, &[]).unwrap();
     let proxy = cluster.proxy();
-    assert_eq!(
-        proxy.all().counters().connections,
-        0,
-        "brokers do not use it themselves"
-    );
+    assert_eq!(proxy.all().counters().connections, 0, "brokers do not use it themselves");
     // Bootstraps at one node, and is told of the others as the proxy's.
     let leader = usize::try_from(cluster.leader("t", 0).unwrap()).unwrap() - 1;
     let other = proxy.addresses()[(leader + 1) % 3].to_string();

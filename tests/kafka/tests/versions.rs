@@ -1,8 +1,5 @@
 //! Each tested version of Kafka starts, and is asked everything there is to ask.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "the clock is only forbidden in the core"
-)]
+#![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
 use std::time::Instant;
 
@@ -12,9 +9,7 @@ fn starts(version: &str) {
     let begin = Instant::now();
     let cluster = Cluster::start(&Config::new(version, 1).unwrap()).unwrap();
     println!("Kafka {version} with one node took {:?}", begin.elapsed());
-    cluster
-        .create_topic("t", 2, 1, &[("max.message.bytes", "1000000")])
-        .unwrap();
+    cluster.create_topic("t", 2, 1, &[("max.message.bytes", "1000000")]).unwrap();
     assert!(cluster.create_topic("t", 2, 1, &[]).is_err(), "it exists");
     assert_eq!(cluster.leader("t", 1).unwrap(), 1);
     assert_eq!(cluster.brokers().unwrap(), [1]);

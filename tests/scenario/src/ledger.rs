@@ -198,7 +198,10 @@ impl Ledger {
                     }
                 }
                 Some(Said::NotDelivered(cause)) => {
-                    assert!(found.is_empty(), "record {id} was not delivered ({cause}), and is at {found:?}");
+                    assert!(
+                        found.is_empty(),
+                        "record {id} was not delivered ({cause}), and is at {found:?}"
+                    );
                 }
                 _ => {}
             }

@@ -27,7 +27,8 @@ impl Dice {
 
     /// A number from `low` to `high`, both included.
     pub fn roll(&mut self, low: u64, high: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mixed = (self.0 >> 33) ^ self.0;
         low + ((u128::from(mixed) * u128::from(high - low + 1)) >> 64) as u64
     }
@@ -69,6 +70,8 @@ pub struct World<'m> {
     pub closed: bool,
     /// Bytes that left the core.
     pub sent: u64,
+    /// The largest response that was on its way to the core, in bytes.
+    pub largest_response: usize,
     sockets: BTreeMap<ConnId, Socket>,
     ghosts: Vec<Link>,
 }
@@ -111,6 +114,7 @@ impl<'m> World<'m> {
             unreachable: Vec::new(),
             closed: false,
             sent: 0,
+            largest_response: 0,
             sockets: BTreeMap::new(),
             ghosts: Vec::new(),
         }
@@ -388,6 +392,7 @@ impl<'m> World<'m> {
                 }
                 Some(Socket::Open(link)) => {
                     moved |= link.advance(&mut self.cluster, self.now, latency);
+                    self.largest_response = self.largest_response.max(link.largest_response);
                 }
                 _ => {}
             }

@@ -34,9 +34,21 @@ fn every_law_holds_in_every_storm() {
         }
     }
     println!("{count} storms: {sum:?}");
-    assert!(failed.is_empty(), "{} seeds failed: {:?}", failed.len(), &failed[..failed.len().min(20)]);
+    assert!(
+        failed.is_empty(),
+        "{} seeds failed: {:?}",
+        failed.len(),
+        &failed[..failed.len().min(20)]
+    );
     if count >= 100 {
-        let seen = [sum.delivered, sum.not_delivered, sum.unknown, sum.refined, sum.retries, sum.epoch_bumps];
+        let seen = [
+            sum.delivered,
+            sum.not_delivered,
+            sum.unknown,
+            sum.refined,
+            sum.retries,
+            sum.epoch_bumps,
+        ];
         assert!(seen.iter().all(|seen| *seen > 0), "something never happened: {sum:?}");
     }
 }

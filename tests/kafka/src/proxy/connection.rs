@@ -57,12 +57,7 @@ pub(super) async fn serve(shared: &Shared, index: usize, mut client: TcpStream, 
     let _open = Open(link);
     let mut faults = link.faults.subscribe();
     let (cuts, _) = faults.borrow().cut_now;
-    let connection = Connection {
-        shared,
-        index,
-        link,
-        lost: Both::default(),
-    };
+    let connection = Connection { shared, index, link, lost: Both::default() };
     let cut = async {
         let ordered = faults.wait_for(|faults| faults.cut_now.0 != cuts).await;
         let ordered = ordered.map(|faults| faults.cut_now.1.unwrap_or(Hangup::Fin));
@@ -76,9 +71,7 @@ pub(super) async fn serve(shared: &Shared, index: usize, mut client: TcpStream, 
         let Ok(stream) = TcpStream::connect(to).await else {
             return Err(End::Reset);
         };
-        connection
-            .forward_both(&mut client, broker.insert(stream))
-            .await
+        connection.forward_both(&mut client, broker.insert(stream)).await
     };
     let end = tokio::select! {
         end = work => end,
@@ -184,9 +177,7 @@ impl Connection<'_> {
 
     fn swallow(&self, direction: Direction, bytes: usize) {
         self.lost[direction].store(true, Ordering::Relaxed);
-        self.link
-            .swallowed
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.link.swallowed.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// How many of `bytes` may pass before the connection is to be cut, if it is.
@@ -201,9 +192,7 @@ impl Connection<'_> {
         // The plan counts what passes, whoever cuts.
         let passing = own.map_or(bytes, |(bytes, _)| bytes);
         let mut plan = self.shared.plan();
-        let planned = plan
-            .as_mut()
-            .and_then(|plan| plan.pass(self.index, direction, passing));
+        let planned = plan.as_mut().and_then(|plan| plan.pass(self.index, direction, passing));
         let cut = planned.or(own);
         if cut.is_some() {
             // Still under the plan's lock: whoever finds no cuts left finds them counted.
@@ -225,10 +214,7 @@ struct Order {
 impl Order {
     fn pass(&mut self, each: CutAfter, bytes: usize) -> Option<(usize, Hangup)> {
         if self.order != each.order {
-            *self = Self {
-                order: each.order,
-                passed: 0,
-            };
+            *self = Self { order: each.order, passed: 0 };
         }
         let left = each.bytes.saturating_sub(self.passed);
         self.passed += bytes as u64;

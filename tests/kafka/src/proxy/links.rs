@@ -49,11 +49,8 @@ impl<'a> Links<'a> {
         static ORDERS: AtomicU64 = AtomicU64::new(1);
         let order = ORDERS.fetch_add(1, Ordering::Relaxed);
         self.set(|faults| {
-            faults.cut_after[direction] = after.map(|(bytes, hangup)| CutAfter {
-                order,
-                bytes,
-                hangup,
-            });
+            faults.cut_after[direction] =
+                after.map(|(bytes, hangup)| CutAfter { order, bytes, hangup });
         });
     }
 
@@ -105,12 +102,7 @@ impl<'a> Links<'a> {
 
     /// Ends all faults of these links, and the plan of random cuts if it concerns any of them.
     pub fn heal(&self) {
-        self.set(|faults| {
-            *faults = Faults {
-                cut_now: faults.cut_now,
-                ..Faults::default()
-            }
-        });
+        self.set(|faults| *faults = Faults { cut_now: faults.cut_now, ..Faults::default() });
         let mut plan = self.shared.plan();
         plan.take_if(|plan| plan.concerns(&self.range));
     }

@@ -56,22 +56,12 @@ impl FaultProxy {
     /// # Errors
     /// When the listeners are not as many as the upstreams, or the system denies what is needed.
     pub fn new(listeners: Vec<TcpListener>, upstreams: &[SocketAddr]) -> Result<Self> {
-        ensure!(
-            listeners.len() == upstreams.len(),
-            "as many listeners as upstreams are needed"
-        );
-        let addresses = listeners
-            .iter()
-            .map(TcpListener::local_addr)
-            .collect::<io::Result<Vec<_>>>()?;
+        ensure!(listeners.len() == upstreams.len(), "as many listeners as upstreams are needed");
+        let addresses =
+            listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
         let links = upstreams.iter().map(|_| Link::default()).collect();
-        let shared = Arc::new(Shared {
-            links,
-            plan: Mutex::new(None),
-        });
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let shared = Arc::new(Shared { links, plan: Mutex::new(None) });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let listeners = {
             // Registering a listener needs the runtime's context.
@@ -87,18 +77,12 @@ impl FaultProxy {
         for ((index, listener), upstream) in listeners.into_iter().enumerate().zip(upstreams) {
             runtime.spawn(accept(Arc::clone(&shared), index, listener, *upstream));
         }
-        let thread = std::thread::Builder::new()
-            .name("fault proxy".to_owned())
-            .spawn(move || {
+        let thread =
+            std::thread::Builder::new().name("fault proxy".to_owned()).spawn(move || {
                 // The sender never sends; it is dropped.
                 let _ = runtime.block_on(stopped);
             })?;
-        Ok(Self {
-            shared,
-            addresses,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { shared, addresses, stop: Some(stop), thread: Some(thread) })
     }
 
     /// A proxy before `upstreams` at free ports.

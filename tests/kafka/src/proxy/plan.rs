@@ -85,16 +85,8 @@ impl Plan {
     fn arm(&mut self) {
         self.before = self.random.u64(self.gap.clone());
         self.within = self.random.u64(1..=WITHIN);
-        self.direction = if self.random.bool() {
-            Direction::ToBroker
-        } else {
-            Direction::ToClient
-        };
-        self.hangup = if self.random.bool() {
-            Hangup::Fin
-        } else {
-            Hangup::Reset
-        };
+        self.direction = if self.random.bool() { Direction::ToBroker } else { Direction::ToClient };
+        self.hangup = if self.random.bool() { Hangup::Fin } else { Hangup::Reset };
     }
 }
 
@@ -135,10 +127,7 @@ mod tests {
         assert!(plan.pass(0, direction, 5000).is_none(), "another link");
         assert!(plan.pass(1, direction.other(), 900).is_none());
         assert!(plan.pass(1, direction, 50).is_none());
-        assert_eq!(
-            plan.pass(1, direction, 5000).map(|(bytes, _)| bytes),
-            Some(50 + within)
-        );
+        assert_eq!(plan.pass(1, direction, 5000).map(|(bytes, _)| bytes), Some(50 + within));
         assert!(plan.pass(1, direction, 5000).is_none(), "there was one");
     }
 }

@@ -60,9 +60,7 @@ fn drain(mut stream: &TcpStream) -> (usize, bool) {
 
 /// Nothing comes for a while.
 fn silent(mut stream: &TcpStream) -> bool {
-    stream
-        .set_read_timeout(Some(Duration::from_millis(150)))
-        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(150))).unwrap();
     let read = stream.read(&mut [0; 1]);
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     read.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
@@ -82,20 +80,10 @@ fn it_forwards_and_counts() {
     let stream = connect(&proxy);
     round_trip(&stream, 100_000);
     let counters = proxy.all().counters();
-    assert_eq!(
-        (counters.connections, counters.open, counters.cuts),
-        (1, 1, 0)
-    );
-    assert_eq!(
-        (counters.bytes_to_broker, counters.bytes_to_client),
-        (100_000, 100_000)
-    );
+    assert_eq!((counters.connections, counters.open, counters.cuts), (1, 1, 0));
+    assert_eq!((counters.bytes_to_broker, counters.bytes_to_client), (100_000, 100_000));
     stream.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(
-        drain(&stream),
-        (0, false),
-        "the end of the stream passes through"
-    );
+    assert_eq!(drain(&stream), (0, false), "the end of the stream passes through");
     eventually(|| proxy.all().counters().open == 0);
     assert_eq!(proxy.all().counters().cuts, 0);
 }
@@ -122,9 +110,7 @@ fn each_connection_is_cut_after_its_bytes() {
     let proxy = proxy();
     let early = connect(&proxy);
     round_trip(&early, 1000);
-    proxy
-        .all()
-        .cut_each_after(Direction::ToClient, Some((777, Hangup::Fin)));
+    proxy.all().cut_each_after(Direction::ToClient, Some((777, Hangup::Fin)));
     for mut stream in [early, connect(&proxy)] {
         stream.write_all(&[1; 50_000]).unwrap();
         assert_eq!(drain(&stream).0, 777);
@@ -207,14 +193,9 @@ fn frozen_connections_press_back_and_can_be_cut() {
     let proxy = proxy();
     let mut stream = connect(&proxy);
     proxy.all().freeze(Direction::ToBroker, true);
-    stream
-        .set_write_timeout(Some(Duration::from_millis(300)))
-        .unwrap();
+    stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
     let error = stream.write_all(&vec![0; 64 << 20]).unwrap_err();
-    assert!(
-        matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
-        "{error}"
-    );
+    assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
     proxy.all().cut(Hangup::Reset);
     assert_eq!(drain(&stream), (0, true));
 }
@@ -251,11 +232,8 @@ fn new_connections_are_refused_and_open_ones_stay() {
 #[test]
 fn links_are_apart() {
     let proxy = FaultProxy::to(&[echo(), echo()]).unwrap();
-    let streams: Vec<TcpStream> = proxy
-        .addresses()
-        .iter()
-        .map(|address| TcpStream::connect(address).unwrap())
-        .collect();
+    let streams: Vec<TcpStream> =
+        proxy.addresses().iter().map(|address| TcpStream::connect(address).unwrap()).collect();
     streams.iter().for_each(|stream| round_trip(stream, 10));
     assert_eq!(proxy.link(1).cut(Hangup::Reset), 1);
     assert_eq!(drain(&streams[1]), (0, true));
@@ -265,10 +243,7 @@ fn links_are_apart() {
 
 #[test]
 fn a_dead_upstream_is_a_dead_connection_and_dropping_closes() {
-    let dead = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let dead = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let proxy = FaultProxy::to(&[dead, echo()]).unwrap();
     let (got, _) = drain(&TcpStream::connect(proxy.addresses()[0]).unwrap());
     assert_eq!(got, 0);

@@ -62,14 +62,9 @@ impl Cluster {
                     None => (self.name_of(topic.id).unwrap_or_default(), None),
                 })
                 .collect();
-            let names: Vec<(String, Option<i32>)> = names
-                .into_iter()
-                .map(|(name, index)| (name.to_owned(), index))
-                .collect();
-            let names: Vec<_> = names
-                .iter()
-                .map(|(name, at)| (name.as_str(), *at))
-                .collect();
+            let names: Vec<(String, Option<i32>)> =
+                names.into_iter().map(|(name, index)| (name.to_owned(), index)).collect();
+            let names: Vec<_> = names.iter().map(|(name, at)| (name.as_str(), *at)).collect();
             match self.meet(request, &names) {
                 Ok(met) => met,
                 Err(stop) => {
@@ -188,11 +183,7 @@ impl Cluster {
             let name = told.name.or_else(|| self.name_of(told.id));
             let head = metadata::Topic {
                 error: told.error,
-                name: if d.version < 12 {
-                    Some(name.unwrap_or_default())
-                } else {
-                    name
-                },
+                name: if d.version < 12 { Some(name.unwrap_or_default()) } else { name },
                 id: told.id,
                 internal: false,
                 partitions: count(partitions.len()),
@@ -216,11 +207,7 @@ impl Cluster {
     ) {
         let leaderless = leader == -1 || self.state(leader) == NodeState::Down;
         let partition = Partition {
-            error: if leaderless {
-                ErrorCode::LEADER_NOT_AVAILABLE
-            } else {
-                ErrorCode::NONE
-            },
+            error: if leaderless { ErrorCode::LEADER_NOT_AVAILABLE } else { ErrorCode::NONE },
             index,
             leader_id: if leaderless { -1 } else { leader },
             leader_epoch,
