@@ -278,8 +278,11 @@ impl Chain {
         {
             self.resolved += 1;
         }
-        let first = self.resolved.min(place);
-        let mut bases: Vec<i32> = self.bound[first..].iter().map(|bound| bound.base).collect();
+        if place < self.resolved {
+            return;
+        }
+        let open = self.bound[self.resolved..].iter();
+        let mut bases: Vec<i32> = open.map(|bound| bound.base).collect();
         bases.sort_unstable();
         bases.dedup();
         assert!(bases.len() <= WINDOW, "I4: {} batches in doubt\n{}", bases.len(), story());
