@@ -70,7 +70,7 @@ fn a_client_is_served_from_bootstrap_to_append() {
     let mut socket = Socket::connect(server.addresses()[0]);
     assert_eq!(
         read_versions(3, &socket.call(&versions_request(3))).len(),
-        6
+        7
     );
 
     let answer = socket.call(&metadata_request(12, Some(&[by_name("t")]), true));
