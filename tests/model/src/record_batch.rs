@@ -360,6 +360,3 @@ fn varlong(input: &mut &[u8]) -> Result<i64, Malformed> {
     }
     Err(Malformed)
 }
-
-#[cfg(test)]
-mod tests;

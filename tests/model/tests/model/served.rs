@@ -75,9 +75,12 @@ fn a_client_is_served_from_bootstrap_to_append() {
 
     let answer = socket.call(&metadata_request(12, Some(&[by_name("t")]), true));
     let told = read_metadata(12, &answer);
-    let advertised = told.iter().find_map(|item| match item {
-        MetadataItem::Broker(broker) => Some((broker.host, broker.port)),
-        _ => None,
+    let advertised = told.iter().find_map(|item| {
+        if let MetadataItem::Broker(broker) = item {
+            Some((broker.host, broker.port))
+        } else {
+            None
+        }
     });
     let port = i32::from(server.addresses()[0].port());
     assert_eq!(advertised, Some(("127.0.0.1", port)));
