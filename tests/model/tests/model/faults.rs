@@ -178,6 +178,24 @@ fn a_node_may_freeze_over_a_request() {
 }
 
 #[test]
+fn a_node_may_freeze_over_a_straggler() {
+    let mut cluster = one_node();
+    let mut client = Client::new(&cluster, 1);
+    cluster.inject(Fault::produce(Action::Freeze).after(1));
+    for sequence in 0..2 {
+        let frame = client.request(&cluster, 0, batch(0, sequence, 1).bytes());
+        client.connection.receive(&mut cluster, T0, &frame);
+    }
+    client.connection.handle_eof();
+    client.connection.advance(&mut cluster, T0);
+    assert!(cluster.is_frozen(1) && !client.connection.is_closed());
+    cluster.thaw(1).unwrap();
+    client.connection.advance(&mut cluster, at_ms(10));
+    assert_eq!(cluster.end_offset("t", 0), 2);
+    assert!(client.connection.is_closed());
+}
+
+#[test]
 fn other_apis_fail_to_order_too() {
     let mut cluster = one_node();
     let mut client = Client::new(&cluster, 1);
