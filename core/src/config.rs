@@ -31,6 +31,10 @@ impl Acks {
 /// follow, and returns the checksum of both together.
 pub type Checksum = fn(u32, &[u8]) -> u32;
 
+/// Chooses a partition from a record's key, its value and the number of partitions (at least 1);
+/// the result is taken modulo that number.
+pub type ChoosePartition = fn(Option<&[u8]>, Option<&[u8]>, u32) -> u32;
+
 /// How a partition is chosen for a record that names none.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -40,9 +44,21 @@ pub enum Partitioner {
     Default,
     /// Sticky by bytes even where there is a key (`partitioner.ignore.keys`).
     IgnoreKeys,
-    /// The caller's own: gets key, value and the number of partitions (at least 1) and returns a
-    /// partition, which is taken modulo that number.
-    Custom(fn(Option<&[u8]>, Option<&[u8]>, u32) -> u32),
+    /// The caller's own.
+    Custom(ChoosePartition),
+}
+
+/// What becomes of a batch after its caller was told [`Outcome::Unknown`](crate::Outcome).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnUnknown {
+    /// It is sent again, byte for byte the same, until the broker says what became of it or
+    /// `resolve.timeout.ms` is over. It may be written after its caller was answered.
+    #[default]
+    Resolve,
+    /// It is not sent again. If no answer to what was sent comes, its partition begins a new epoch,
+    /// so that a straggler can come before the records that follow and not after them.
+    Abandon,
 }
 
 /// What a producer is made from. Every field bears the name of Kafka's property.
@@ -71,6 +87,8 @@ pub struct Config<'a> {
     pub request_timeout: Duration,
     /// `resolve.timeout.ms`: ottla's own; how long after `Unknown` the truth is searched for.
     pub resolve_timeout: Duration,
+    /// `on.unknown`: ottla's own; `resolve` or `abandon`.
+    pub on_unknown: OnUnknown,
     /// `retry.backoff.ms`.
     pub retry_backoff: Duration,
     /// `retry.backoff.max.ms`.
@@ -115,6 +133,7 @@ impl Default for Config<'_> {
             delivery_timeout: Duration::from_secs(120),
             request_timeout: Duration::from_secs(30),
             resolve_timeout: Duration::from_secs(300),
+            on_unknown: OnUnknown::Resolve,
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
             reconnect_backoff: Duration::from_millis(50),

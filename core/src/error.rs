@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::wire::ErrorCode;
+use crate::wire::{DecodeError, ErrorCode};
 
 /// What became of a batch, and so of each of its records.
 ///
@@ -51,6 +51,9 @@ pub enum Cause {
     Broker(ErrorCode),
     /// `resolve.timeout.ms` was over: the search for the truth was given up.
     ResolveTimeout,
+    /// `Unknown` was told and [`OnUnknown::Abandon`](crate::OnUnknown) is configured: the search for
+    /// the truth was not begun.
+    Abandoned,
     /// With `acks=0` no broker answers, so nothing can be known.
     NoAcks,
     /// The broker lost acknowledged records, or its record of this producer, so that an answer
@@ -152,8 +155,17 @@ pub enum Disconnect {
     Io,
     /// A request was not answered in time.
     RequestTimedOut,
-    /// The peer does not speak Kafka, or broke its rules.
-    Protocol,
+    /// The peer does not speak Kafka: these bytes are no response.
+    Malformed(DecodeError),
+    /// The peer answered a request that was not made, or not in turn.
+    Unexpected {
+        /// The correlation id of the request that is to be answered; `None` where there is none.
+        expected: Option<i32>,
+        /// The correlation id that came.
+        found: i32,
+    },
+    /// The peer's answer to a produce request left out a partition.
+    Incomplete,
     /// The broker supports no version in common for something that a producer needs.
     UnsupportedVersion,
     /// The connection was idle for `connections.max.idle.ms`.
@@ -183,6 +195,7 @@ impl fmt::Display for Cause {
             Self::Closed => f.write_str("closed"),
             Self::Broker(code) => write!(f, "{code}"),
             Self::ResolveTimeout => f.write_str("resolve timeout"),
+            Self::Abandoned => f.write_str("abandoned"),
             Self::NoAcks => f.write_str("acks=0: no broker answers"),
             Self::SequenceDesync => f.write_str("the broker lost its record of this producer"),
             Self::Fatal(error) => write!(f, "{error}"),
@@ -211,10 +224,7 @@ impl fmt::Display for ProduceError {
                 write!(f, "no such partition: the topic has {partitions}")
             }
             Self::RecordTooLarge { size, max } => {
-                write!(
-                    f,
-                    "record of {size} bytes is larger than the {max} that are allowed"
-                )
+                write!(f, "record of {size} bytes is larger than the {max} that are allowed")
             }
             Self::UnknownTopic => f.write_str("the topic id is not of this producer"),
             Self::Closing => f.write_str("the producer is closing"),
@@ -238,11 +248,7 @@ impl fmt::Display for ConfigError {
         match self {
             Self::NoBootstrapServers => f.write_str("bootstrap.servers is empty"),
             Self::InvalidBootstrapServer(index) => {
-                write!(
-                    f,
-                    "bootstrap.servers: entry {} is not host:port",
-                    u32::from(*index) + 1
-                )
+                write!(f, "bootstrap.servers: entry {} is not host:port", u32::from(*index) + 1)
             }
             Self::OutOfRange { property, expected } => write!(f, "{property}: expected {expected}"),
             Self::Memory { what, have, need } => {
@@ -255,13 +261,20 @@ impl fmt::Display for ConfigError {
 impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Malformed(error) => return write!(f, "the peer does not speak Kafka: {error}"),
+            Self::Unexpected { expected: Some(expected), found } => {
+                return write!(f, "expected an answer to request {expected}, found one to {found}");
+            }
+            Self::Unexpected { expected: None, found } => {
+                return write!(f, "expected no answer, found one to request {found}");
+            }
+            Self::Incomplete => "an answer left out a partition that was asked about",
             Self::Unresolved => "the address does not resolve",
             Self::Refused => "the connection could not be set up",
             Self::SetupTimeout => "the connection was not set up in time",
             Self::Eof => "the peer closed the connection",
             Self::Io => "reading or writing failed",
             Self::RequestTimedOut => "a request was not answered in time",
-            Self::Protocol => "the peer does not speak Kafka, or broke its rules",
             Self::UnsupportedVersion => "no version in common with the broker",
             Self::Idle => "idle",
             Self::Replaced => "no longer needed",

@@ -4,12 +4,7 @@
 #![warn(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #![cfg_attr(
     not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
 #[cfg(feature = "alloc")]
@@ -17,22 +12,34 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod batch;
+mod broker;
 mod config;
+mod conn;
 mod error;
+mod face;
+mod list;
 mod memory;
+mod partition;
 mod producer;
+mod properties;
+mod random;
 mod record;
+mod slots;
 mod time;
+mod topic;
 pub mod wire;
 
-pub use config::{Acks, Checksum, Config, Partitioner};
+pub use config::{Acks, Checksum, ChoosePartition, Config, OnUnknown, Partitioner};
+pub use conn::Segments;
 pub use error::{
     Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, TopicError, Verdict,
 };
-pub use memory::{Limits, Memory};
-pub use producer::{
-    Address, BatchId, ConnId, Event, Output, Producer, Reason, Segments, Settled, Stats, Ticket,
-    TopicId, TopicStatus,
+pub use face::{
+    Address, BatchId, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId, TopicStatus,
 };
+pub use memory::{Limits, Memory, StaticMemory};
+pub use producer::{Payload, Producer};
+pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
 pub use time::Instant;

@@ -1,1 +1,45 @@
-//! ottla-blocking
+//! An idempotent Kafka producer for threads, without a runtime.
+//!
+//! ```no_run
+//! # fn example() -> Result<(), Box<dyn core::error::Error>> {
+//! use core::time::Duration;
+//! use ottla_blocking::{Producer, Record, RecordOutcome};
+//!
+//! let producer = Producer::from_properties([("bootstrap.servers", "localhost:9092")])?;
+//! let topic = producer.topic("events")?;
+//!
+//! // Waits for memory, or for the topic to be known, up to `max.block.ms`.
+//! let delivery = producer.send(&topic, &Record { value: Some(b"hello"), ..Record::default() })?;
+//!
+//! // Gives up waiting after a second. The record is neither cancelled nor lost by that.
+//! match delivery.wait_timeout(Duration::from_secs(1)) {
+//!     Some(RecordOutcome::Delivered { offset, .. }) => println!("at {offset:?}"),
+//!     Some(outcome) => println!("{outcome}"),
+//!     None => println!("still under way; a cancel says {:?}", delivery.cancel()),
+//! }
+//! let report = producer.close(Duration::from_secs(5));
+//! assert!(report.complete);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One thread moves all bytes and sleeps until a socket is ready, a time has come, or a caller's
+//! record needs it: most records join a batch and wake nobody. A second one looks up names, if there
+//! are any to look up.
+#![forbid(unsafe_code)]
+
+mod builder;
+mod delivery;
+mod drive;
+mod link;
+mod producer;
+mod resolver;
+
+pub use builder::Builder;
+pub use delivery::{Delivery, Late};
+pub use ottla_core::{Acks, Cause, Config, Header, Limits, Partitioner, Record, Ticket, Verdict};
+pub use ottla_shared::{
+    BuildError, CloseReport, Failure, Latency, RecordOutcome, Report, SendError, Stats, Tally,
+    Topic,
+};
+pub use producer::Producer;

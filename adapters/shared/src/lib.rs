@@ -1,1 +1,43 @@
-//! ottla-shared
+//! What ottla's adapters for machines with an operating system have in common: all that is
+//! neither a socket nor a way of waiting.
+//!
+//! The core of a producer lives behind one lock in an [`Engine`]. Callers hold the lock for as long
+//! as it takes to encode a record; a [`Driver`] holds it while it moves bytes between the core and
+//! the links of its [`Network`]. An adapter gives a network, drives the driver from a task or a
+//! thread, and wraps [`Sending`] and [`Delivery`], which are plain futures, in its own words.
+#![forbid(unsafe_code)]
+
+mod cell;
+mod checksum;
+mod clock;
+mod delivery;
+mod dial;
+mod driver;
+mod engine;
+mod error;
+mod finish;
+mod latency;
+mod outcome;
+mod park;
+mod pump;
+mod sending;
+mod settings;
+mod state;
+mod stats;
+mod table;
+mod waiting;
+
+pub use checksum::checksum;
+pub use clock::Clock;
+pub use delivery::{Delivery, Late};
+pub use dial::{Rotation, literal, resolve};
+pub use driver::{Driver, Link, Network, Ready, Turn};
+pub use engine::{Engine, Topic};
+pub use error::{BuildError, Failure, SendError};
+pub use finish::{Closing, Flushing};
+pub use outcome::{CloseReport, RecordOutcome, Report, Tally};
+pub use park::block_on;
+pub use pump::{Moved, read, write};
+pub use sending::{Options, Sending};
+pub use settings::Settings;
+pub use stats::{Latency, Stats};

@@ -1,1 +1,42 @@
-//! ottla-tokio
+//! An idempotent Kafka producer for tokio.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn core::error::Error>> {
+//! use core::time::Duration;
+//! use ottla_tokio::{Producer, Record, RecordOutcome};
+//!
+//! let producer = Producer::from_properties([("bootstrap.servers", "localhost:9092")])?;
+//! let topic = producer.topic("events")?;
+//!
+//! // Waits for memory, or for the topic to be known, up to `max.block.ms`.
+//! let delivery = producer.send(&topic, &Record { value: Some(b"hello"), ..Record::default() }).await?;
+//!
+//! // Gives up waiting after a second. The record is neither cancelled nor lost by that.
+//! match tokio::time::timeout(Duration::from_secs(1), delivery.reattach()).await {
+//!     Ok(RecordOutcome::Delivered { offset, .. }) => println!("at {offset:?}"),
+//!     Ok(outcome) => println!("{outcome}"),
+//!     Err(_) => println!("still under way; a cancel says {:?}", delivery.cancel()),
+//! }
+//! let report = producer.close(Duration::from_secs(5)).await;
+//! assert!(report.complete);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One task moves all bytes. It is told to go on by the sockets that are ready, and by callers only
+//! where their records need it: most records join a batch and wake nobody.
+#![forbid(unsafe_code)]
+
+mod builder;
+mod drive;
+mod link;
+mod producer;
+mod ready;
+
+pub use builder::Builder;
+pub use ottla_core::{Acks, Cause, Config, Header, Limits, Partitioner, Record, Ticket, Verdict};
+pub use ottla_shared::{
+    BuildError, CloseReport, Delivery, Failure, Late, Latency, RecordOutcome, Report, SendError,
+    Stats, Tally, Topic,
+};
+pub use producer::Producer;

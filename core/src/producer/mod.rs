@@ -1,357 +1,328 @@
 //! The producer: one state machine over all connections, topics and batches.
 
-use core::marker::PhantomData;
+mod answer;
+mod cluster;
+mod compose;
+mod fate;
+mod identity;
+mod input;
+#[cfg(feature = "_internal")]
+mod internal;
+mod output;
+mod payload;
+mod produce;
+mod route;
+mod schedule;
+mod settings;
+mod timeout;
 
+use core::fmt;
+
+use identity::Identity;
+use settings::{Names, Settings};
+
+pub use payload::Payload;
+
+pub(crate) use crate::face::{BatchId, Event, Settled, Ticket};
 use crate::{
-    Config, ConfigError, Disconnect, FatalError, Instant, Memory, Outcome, ProduceError, Record,
-    TopicError, Verdict, wire::ErrorCode,
+    Config, ConfigError, FatalError, Instant, Memory, Stats, TopicError, TopicId, TopicStatus,
+    batch::{Age, Batch, Events, Linger, Pages},
+    broker::{Broker, Origin},
+    conn::{Conn, Writable},
+    list::List,
+    partition::{Partition, Waiting},
+    random::Random,
+    slots::Slots,
+    slots::{Ix, Table},
+    topic::{Knowledge, Topic},
+    wire::ErrorCode,
 };
 
-/// A connection slot and which of its lives is meant; a stale id is ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId {
-    pub(crate) index: u16,
-    pub(crate) generation: u16,
-}
-
-impl ConnId {
-    /// The slot's number, from zero and below [`Limits::connections`](crate::Limits).
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.index as usize
-    }
-}
-
-/// A registered topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicId(pub(crate) u16);
-
-impl TopicId {
-    /// The topic's number, from zero in the order of registration.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A batch slot and which of its lives is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BatchId {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
-
-impl BatchId {
-    /// The slot's number, from zero and below [`Limits::batches`](crate::Limits).
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.index as usize
-    }
-
-    /// Which life of the slot is meant.
-    #[must_use]
-    pub const fn generation(self) -> u32 {
-        self.generation
-    }
-}
-
-/// The receipt for one record: its batch, and its place in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    pub(crate) batch: BatchId,
-    pub(crate) index: u32,
-    pub(crate) page: u32,
-    pub(crate) at: u32,
-}
-
-impl Ticket {
-    /// The batch that the record went into.
-    #[must_use]
-    pub const fn batch(&self) -> BatchId {
-        self.batch
-    }
-
-    /// The record's place in its batch, from zero in the order of `produce`.
-    ///
-    /// Its offset is the batch's base offset plus this, less the number of records before it in
-    /// the batch that were cancelled with [`Verdict::NotDelivered`].
-    #[must_use]
-    pub const fn index(&self) -> u32 {
-        self.index
-    }
-}
-
-/// Where a connection leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Address<'a> {
-    /// Name or IP address; an IPv6 address comes without brackets.
-    pub host: &'a str,
-    /// TCP port.
-    pub port: u16,
-}
-
-/// What the producer wants its caller to do or to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Output {
-    /// Open a connection to [`Producer::address`], then call `handle_connected` or
-    /// `handle_disconnected`.
-    Connect(ConnId),
-    /// Close this connection; its id is dead already. Bytes not yet written are not to be written.
-    Disconnect(ConnId),
-    /// Something that the application may want to know.
-    Event(Event),
-    /// [`Producer::close`] is complete: nothing more will come.
-    Closed,
-}
-
-/// Something that the application may want to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// The records of a batch have an outcome.
-    Settled(Settled),
-    /// A topic's status changed: see [`Producer::topic_status`].
-    Topic(TopicId),
-    /// Memory came free after `produce` had answered [`ProduceError::Full`].
-    BufferAvailable,
-    /// A connection to a broker ended, or could not be had, for this reason.
-    Disconnected {
-        /// The connection; its id is dead.
-        conn: ConnId,
-        /// Why.
-        cause: Disconnect,
-    },
-    /// The producer has ended; every batch gets its outcome.
-    Fatal(FatalError),
-}
-
-/// The outcome of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Settled {
-    /// The batch.
-    pub batch: BatchId,
-    /// Its topic.
-    pub topic: TopicId,
-    /// Its partition.
-    pub partition: i32,
-    /// How many records it holds, those taken out by `cancel` not counted.
-    pub records: u32,
-    /// What became of them.
-    pub outcome: Outcome,
-    /// An `Unknown` was told before, so this is the late verdict.
-    pub late: bool,
-    /// Nothing more will be told of this batch. False only with `Unknown`: a late verdict follows.
-    pub last: bool,
-}
-
-/// What is known of a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TopicStatus {
-    /// Its partitions are not known yet; the last error that the brokers gave, if any.
-    Pending(Option<ErrorCode>),
-    /// It can be written to.
-    Ready {
-        /// The number of its partitions.
-        partitions: u32,
-    },
-    /// It cannot be written to; the producer asks again at `metadata.max.age.ms`.
-    Refused(ErrorCode),
-}
-
-/// What the next deadline of [`Producer::poll_timeout`] is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reason {
-    /// A batch has lingered.
-    Linger,
-    /// A batch reaches `delivery.timeout.ms` or `resolve.timeout.ms`.
-    Delivery,
-    /// A partition's retry backoff ends.
-    RetryBackoff,
-    /// A broker's reconnect backoff ends.
-    ReconnectBackoff,
-    /// A connection must be set up by then.
-    ConnectionSetup,
-    /// A request must be answered by then.
-    Request,
-    /// A broker's throttle ends.
-    Throttle,
-    /// Metadata is to be asked for.
-    Metadata,
-    /// A producer id is to be asked for.
-    ProducerId,
-    /// An idle connection is to be closed.
-    Idle,
-    /// `close` must be complete.
-    Close,
-}
-
-/// Counters since the start, and gauges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Records taken by `produce`.
-    pub records: u64,
-    /// Bytes of those records as encoded.
-    pub bytes: u64,
-    /// Records delivered.
-    pub delivered: u64,
-    /// Records not delivered.
-    pub not_delivered: u64,
-    /// Records whose last word is `Unknown`.
-    pub unknown: u64,
-    /// Batches sent again.
-    pub retries: u64,
-    /// Produce requests sent.
-    pub requests: u64,
-    /// Connections opened.
-    pub connections: u64,
-    /// Connections that ended otherwise than by our wish.
-    pub disconnects: u64,
-    /// Epochs started because a gap had to be left.
-    pub epoch_bumps: u64,
-    /// Pages that hold records.
-    pub pages_used: u32,
-    /// All pages.
-    pub pages: u32,
-    /// Batches that are not settled.
-    pub batches: u32,
-}
-
-/// The pieces of what is to be written next, in order.
-#[derive(Debug)]
-pub struct Segments<'a>(PhantomData<&'a u8>);
-
-impl<'a> Iterator for Segments<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        None
-    }
-}
-
 /// A Kafka producer without sockets, clock, threads and heap.
-#[derive(Debug)]
+///
+/// The methods are of four kinds:
+///
+/// - what the application wants: [`topic`](Self::topic), [`produce`](Self::produce),
+///   [`cancel`](Self::cancel), [`flush`](Self::flush), [`close`](Self::close);
+/// - what the network and the clock did: `handle_*`;
+/// - what to do next: [`poll_output`](Self::poll_output), [`poll_write`](Self::poll_write),
+///   [`poll_timeout`](Self::poll_timeout);
+/// - looking, and moving bytes: [`address`](Self::address), [`wants_write`](Self::wants_write),
+///   [`transmit`](Self::transmit), [`rx_buffer`](Self::rx_buffer), [`stats`](Self::stats).
+///
+/// *Drain before you wait:* after any number of calls, take [`poll_output`](Self::poll_output) until
+/// it is `None`, write to the connections that [`poll_write`](Self::poll_write) names, and only then
+/// wait for a socket, for [`poll_timeout`](Self::poll_timeout) or for the application.
 pub struct Producer<'m> {
-    _memory: Memory<'m>,
+    settings: Settings,
+    now: Instant,
+    random: Random,
+    conns: Table<'m, Conn>,
+    brokers: Table<'m, Broker>,
+    topics: Table<'m, Topic>,
+    partitions: Table<'m, Partition>,
+    batches: Table<'m, Batch>,
+    pages: Pages<'m>,
+    rx: Slots<'m, u8>,
+    tx: Slots<'m, u8>,
+    topic_names: Names<'m>,
+    broker_names: Names<'m>,
+    topic_count: u32,
+    /// Partition slots from here on were never used; none is ever given back.
+    partition_count: u32,
+    free_batches: Ix<Batch>,
+    /// The settled batch that the last output was about.
+    shown: Ix<Batch>,
+    /// Batches that hold records and are not settled.
+    unsettled: u32,
+    /// Batches of which nothing was told, by age.
+    age: List<Batch, Age>,
+    /// Batches of which `Unknown` was told, by when.
+    resolving: List<Batch, Age>,
+    linger: List<Batch, Linger>,
+    events: List<Batch, Events>,
+    /// Partitions whose retry backoff runs.
+    backoff: List<Partition, Waiting>,
+    writable: List<Conn, Writable>,
+    identity: Identity,
+    identity_failures: u8,
+    metadata: cluster::Metadata,
+    timers: timeout::Timers,
+    closing: Closing,
+    fatal: Option<FatalError>,
+    fatal_untold: bool,
+    /// `Full` was answered, and `BufferAvailable` not told since.
+    starved: bool,
+    /// Something came free since then.
+    relieved: bool,
+    /// Connections that have something to tell.
+    conn_outputs: u32,
+    /// Topics that have something to tell.
+    topic_outputs: u32,
+    /// A broker with something to send found no slot for a connection.
+    wants_slot: bool,
+    stats: Stats,
+}
+
+/// How far `close` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    Open,
+    /// What is left gets until then.
+    Draining(Instant),
+    /// All is settled; `Output::Closed` waits to be taken.
+    Closed,
+    Told,
 }
 
 impl<'m> Producer<'m> {
-    /// Makes a producer. It needs no network: bootstrap servers are dialled when a topic is
-    /// registered.
-    pub fn new(_config: &Config<'_>, memory: Memory<'m>, _seed: u64) -> Result<Self, ConfigError> {
-        Ok(Self { _memory: memory })
+    /// Makes a producer. It needs no network: brokers are dialled when a topic is registered.
+    ///
+    /// `seed` is for the jitter of backoffs and for the choice of partitions; two producers should
+    /// not share one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the property, or the part of the memory, that cannot work.
+    pub fn new(config: &Config<'_>, memory: Memory<'m>, seed: u64) -> Result<Self, ConfigError> {
+        let settings = Settings::new(config)?;
+        let identity =
+            if config.enable_idempotence { Identity::Wanted(Instant::ZERO) } else { Identity::Off };
+        let mut producer = Self {
+            settings,
+            now: Instant::ZERO,
+            random: Random::new(seed),
+            conns: Table::new(memory.conns, || Conn::EMPTY),
+            topic_names: Names::new(memory.topic_names, memory.topics.all().len()),
+            broker_names: Names::new(memory.broker_names, memory.brokers.all().len()),
+            brokers: Table::new(memory.brokers, || Broker::EMPTY),
+            topics: Table::new(memory.topics, || Topic::EMPTY),
+            partitions: Table::new(memory.partitions, || Partition::EMPTY),
+            batches: Table::new(memory.batches, || Batch::EMPTY),
+            pages: Pages::new(memory.pages, memory.links),
+            rx: memory.rx,
+            tx: memory.tx,
+            topic_count: 0,
+            partition_count: 0,
+            free_batches: Ix::NONE,
+            shown: Ix::NONE,
+            unsettled: 0,
+            age: List::EMPTY,
+            resolving: List::EMPTY,
+            linger: List::EMPTY,
+            events: List::EMPTY,
+            backoff: List::EMPTY,
+            writable: List::EMPTY,
+            identity,
+            identity_failures: 0,
+            metadata: cluster::Metadata::NEW,
+            timers: timeout::Timers::NEW,
+            closing: Closing::Open,
+            fatal: None,
+            fatal_untold: false,
+            starved: false,
+            relieved: false,
+            conn_outputs: 0,
+            topic_outputs: 0,
+            wants_slot: false,
+            stats: Stats::default(),
+        };
+        producer.check_memory()?;
+        producer.add_bootstrap_servers(config.bootstrap_servers)?;
+        producer.link_free_batches();
+        Ok(producer)
     }
 
-    /// Registers a topic, or finds it where it is registered already.
-    pub fn topic(&mut self, _now: Instant, _name: &str) -> Result<TopicId, TopicError> {
-        unimplemented!()
+    /// Registers a topic, or finds it where it is registered already. A topic is never forgotten.
+    ///
+    /// Its partitions are asked for at once; [`Event::Topic`] tells when they are known.
+    ///
+    /// # Errors
+    ///
+    /// [`TopicError`] where the name is not one, or where there is no room for it.
+    pub fn topic(&mut self, now: Instant, name: &str) -> Result<TopicId, TopicError> {
+        self.advance(now);
+        let max = self.topic_names.longest().min(249) as u16;
+        if name.len() > usize::from(max) {
+            return Err(TopicError::NameTooLong { max });
+        }
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if matches!(name, "" | "." | "..") || !name.bytes().all(legal) {
+            return Err(TopicError::InvalidName);
+        }
+        if let Some(known) = self.find_topic(name) {
+            return Ok(TopicId(known.number() as u16));
+        }
+        if self.topic_count == self.topics.len() {
+            return Err(TopicError::TooManyTopics { max: self.topics.len() });
+        }
+        let index = Ix::new(self.topic_count);
+        self.topic_count += 1;
+        self.topic_names.set(index.number(), name);
+        let topic = self.topics.at_mut(index);
+        topic.knowledge = Knowledge::Pending(ErrorCode::NONE);
+        topic.name_len = name.len() as u16;
+        self.want_metadata();
+        Ok(TopicId(index.number() as u16))
     }
 
-    /// The name of a topic.
+    /// The name of a topic; `None` where the id is not of this producer.
     #[must_use]
-    pub fn topic_name(&self, _topic: TopicId) -> Option<&str> {
-        None
+    pub fn topic_name(&self, topic: TopicId) -> Option<&str> {
+        let (index, slot) = self.topics.find(u32::from(topic.0))?;
+        (slot.knowledge != Knowledge::Free).then(|| self.name_of_topic(index))
     }
 
     /// What is known of a topic; `None` where the id is not of this producer.
     #[must_use]
-    pub fn topic_status(&self, _topic: TopicId) -> Option<TopicStatus> {
-        None
+    pub fn topic_status(&self, topic: TopicId) -> Option<TopicStatus> {
+        let (_, slot) = self.topics.find(u32::from(topic.0))?;
+        match slot.knowledge {
+            Knowledge::Free => None,
+            Knowledge::Pending(error) => {
+                Some(TopicStatus::Pending((error != ErrorCode::NONE).then_some(error)))
+            }
+            Knowledge::Ready => Some(TopicStatus::Ready { partitions: slot.partition_count }),
+            Knowledge::Refused(error) => Some(TopicStatus::Refused(error)),
+        }
     }
 
-    /// Encodes a record into its partition's batch.
-    pub fn produce(
-        &mut self,
-        _now: Instant,
-        _topic: TopicId,
-        _record: &Record<'_>,
-    ) -> Result<Ticket, ProduceError> {
-        unimplemented!()
-    }
-
-    /// Gives up waiting for a record. O(1).
-    pub fn cancel(&mut self, _now: Instant, _ticket: Ticket) -> Verdict {
-        unimplemented!()
-    }
-
-    /// Sends what is buffered without waiting for it to linger.
-    pub fn flush(&mut self, _now: Instant) {}
-
-    /// Takes no more records, sends what is buffered, and ends by `deadline`.
-    pub fn close(&mut self, _now: Instant, _deadline: Instant) {}
-
-    /// The connection is open.
-    pub fn handle_connected(&mut self, _now: Instant, _conn: ConnId) {}
-
-    /// `len` bytes were read into [`Producer::rx_buffer`].
-    pub fn handle_received(&mut self, _now: Instant, _conn: ConnId, _len: usize) {}
-
-    /// The socket accepted the first `len` bytes of [`Producer::transmit`].
-    pub fn handle_transmitted(&mut self, _now: Instant, _conn: ConnId, _len: usize) {}
-
-    /// The connection ended, or could not be opened.
-    pub fn handle_disconnected(&mut self, _now: Instant, _conn: ConnId, _cause: Disconnect) {}
-
-    /// The time of [`Producer::poll_timeout`] has come.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
-
-    /// What to do next; drain until `None` before waiting.
-    #[must_use]
-    pub fn poll_output(&mut self) -> Option<Output> {
-        None
-    }
-
-    /// When to call [`Producer::handle_timeout`], and what for.
-    #[must_use]
-    pub fn poll_timeout(&mut self) -> Option<(Instant, Reason)> {
-        None
-    }
-
-    /// Where a connection leads; `None` for a dead id.
-    #[must_use]
-    pub fn address(&self, _conn: ConnId) -> Option<Address<'_>> {
-        None
-    }
-
-    /// Whether the connection has room to receive into.
-    #[must_use]
-    pub fn wants_read(&self, _conn: ConnId) -> bool {
-        false
-    }
-
-    /// Whether there is something to write. Prepares the next request where there is none under way.
-    #[must_use]
-    pub fn wants_write(&mut self, _now: Instant, _conn: ConnId) -> bool {
-        false
-    }
-
-    /// The connections that [`Producer::wants_write`] may have changed for since it was last
-    /// asked; drain until `None`.
-    #[must_use]
-    pub fn poll_write(&mut self, _now: Instant) -> Option<ConnId> {
-        None
-    }
-
-    /// What to write, borrowed; empty where there is nothing.
-    #[must_use]
-    pub fn transmit(&self, _conn: ConnId) -> Segments<'_> {
-        Segments(PhantomData)
-    }
-
-    /// Where to read into; empty for a dead id.
-    #[must_use]
-    pub fn rx_buffer(&mut self, _conn: ConnId) -> &mut [u8] {
-        &mut []
-    }
-
-    /// Counters and gauges.
+    /// Counters since the start, and gauges.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let pages = self.pages.count();
+        let pages_used = pages - self.pages.free();
+        Stats { pages, pages_used, batches: self.unsettled, ..self.stats }
     }
+
+    /// Moves time on; a clock that steps back is ignored.
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    fn name_of_topic(&self, topic: Ix<Topic>) -> &str {
+        self.topic_names.get(topic.number(), self.topics.at(topic).name_len)
+    }
+
+    fn host_of(&self, broker: Ix<Broker>) -> &str {
+        self.broker_names.get(broker.number(), self.brokers.at(broker).host_len)
+    }
+
+    fn find_topic(&self, name: &str) -> Option<Ix<Topic>> {
+        (0..self.topic_count).map(Ix::new).find(|topic| self.name_of_topic(*topic) == name)
+    }
+
+    fn check_memory(&self) -> Result<(), ConfigError> {
+        let record = self.settings.max_request_size.min(self.settings.batch_size);
+        let least = [
+            ("connections", self.conns.len(), 1),
+            ("topics", self.topics.len(), 1),
+            ("partitions", self.partitions.len(), 1),
+            ("batches", self.batches.len(), 1),
+            ("brokers", self.brokers.len(), 1),
+            ("bytes of record memory", self.pages.count() * self.pages.size(), record),
+            ("bytes of receive window", window(&self.rx, self.conns.len()), 512),
+            (
+                "bytes of request head",
+                window(&self.tx, self.conns.len()),
+                compose::least_head(self.settings.client_id().len(), self.topic_names.longest()),
+            ),
+        ];
+        for (what, have, need) in least {
+            if have < need {
+                return Err(ConfigError::Memory { what, have, need });
+            }
+        }
+        Ok(())
+    }
+
+    fn add_bootstrap_servers(&mut self, servers: &str) -> Result<(), ConfigError> {
+        let mut count = 0_u32;
+        for entry in servers.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let invalid = ConfigError::InvalidBootstrapServer(count as u16);
+            let (host, port) = settings::host_and_port(entry).ok_or(invalid)?;
+            if count == self.brokers.len() {
+                let need = servers.split(',').count() as u32;
+                return Err(ConfigError::Memory { what: "brokers", have: count, need });
+            }
+            let index = Ix::new(count);
+            if !self.broker_names.set(index.number(), host) {
+                let (have, need) = (self.broker_names.longest() as u32, host.len() as u32);
+                return Err(ConfigError::Memory { what: "bytes a host name", have, need });
+            }
+            let broker = self.brokers.at_mut(index);
+            broker.origin = Origin::Bootstrap;
+            broker.node_id = -1 - count as i32;
+            broker.host_len = host.len() as u16;
+            broker.port = port;
+            count += 1;
+        }
+        if count == 0 { Err(ConfigError::NoBootstrapServers) } else { Ok(()) }
+    }
+
+    fn link_free_batches(&mut self) {
+        let mut next = Ix::NONE;
+        for number in (0..self.batches.len()).rev() {
+            let index = Ix::new(number);
+            self.batches.at_mut(index).next_in_request = next;
+            next = index;
+        }
+        self.free_batches = next;
+    }
+}
+
+impl fmt::Debug for Producer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("now", &self.now)
+            .field("identity", &self.identity)
+            .field("closing", &self.closing)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The share of each connection in a region, in bytes.
+fn window(region: &Slots<'_, u8>, connections: u32) -> u32 {
+    (region.all().len() as u32).checked_div(connections).unwrap_or(0)
 }

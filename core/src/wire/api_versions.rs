@@ -33,10 +33,7 @@ impl Api {
     /// The versions as a range.
     #[must_use]
     pub const fn versions(&self) -> VersionRange {
-        VersionRange {
-            min: self.min,
-            max: self.max,
-        }
+        VersionRange { min: self.min, max: self.max }
     }
 }
 

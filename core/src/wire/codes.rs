@@ -1,130 +1,6 @@
-//! Numbers with names: API keys, their versions, and error codes with what they prove.
+//! Error codes by name, and what each proves.
 
 use core::fmt;
-
-use super::Dialect;
-
-/// An inclusive range of API versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs)] // the protocol has these two
-pub struct VersionRange {
-    /// The lowest version.
-    pub min: i16,
-    /// The highest version.
-    pub max: i16,
-}
-
-impl VersionRange {
-    /// Whether `version` is in the range.
-    #[must_use]
-    pub const fn contains(self, version: i16) -> bool {
-        self.min <= version && version <= self.max
-    }
-}
-
-/// The highest version that both ranges have; `None` where they have none in common.
-///
-/// Kafka 4.x says that Produce starts at 0 although it refuses versions below 3 (KAFKA-18659):
-/// harmless, because only the highest common version is of interest.
-#[must_use]
-pub const fn negotiate(ours: VersionRange, theirs: VersionRange) -> Option<i16> {
-    let max = if ours.max < theirs.max {
-        ours.max
-    } else {
-        theirs.max
-    };
-    if ours.contains(max) && theirs.contains(max) {
-        Some(max)
-    } else {
-        None
-    }
-}
-
-/// An API key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::exhaustive_structs)] // an open newtype
-pub struct ApiKey(pub i16);
-
-macro_rules! api_keys {
-    ($($code:literal $name:ident: $versions:expr, flexible $flexible:expr;)+) => {
-        impl ApiKey {
-            $(
-                #[doc = concat!("`", stringify!($name), "` (", stringify!($code), ").")]
-                pub const $name: Self = Self($code);
-            )+
-
-            /// Kafka's name; `None` for keys that this crate does not speak.
-            #[must_use]
-            pub const fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($code => Some(stringify!($name)),)+
-                    _ => None,
-                }
-            }
-
-            /// The versions that this crate reads and writes; `None` where it has no codec.
-            #[must_use]
-            pub const fn versions(self) -> Option<VersionRange> {
-                match self.0 {
-                    $($code => $versions,)+
-                    _ => None,
-                }
-            }
-
-            /// The first flexible version (KIP-482): compact lengths and tagged fields.
-            #[must_use]
-            pub const fn flexible_from(self) -> Option<i16> {
-                match self.0 {
-                    $($code => $flexible,)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-const fn versions(min: i16, max: i16) -> Option<VersionRange> {
-    Some(VersionRange { min, max })
-}
-
-// From the schemas in kafka-clients 4.4.0, `common/message/*.json`.
-api_keys! {
-    0 PRODUCE: versions(3, 13), flexible Some(9);
-    3 METADATA: versions(1, 13), flexible Some(9);
-    17 SASL_HANDSHAKE: None, flexible None;
-    18 API_VERSIONS: versions(0, 4), flexible Some(3);
-    22 INIT_PRODUCER_ID: versions(0, 5), flexible Some(2);
-    36 SASL_AUTHENTICATE: None, flexible Some(2);
-}
-
-impl ApiKey {
-    /// Every API that this crate has a codec for.
-    pub const SPOKEN: [Self; 4] = [
-        Self::PRODUCE,
-        Self::METADATA,
-        Self::API_VERSIONS,
-        Self::INIT_PRODUCER_ID,
-    ];
-}
-
-impl fmt::Display for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => write!(f, "{name} ({})", self.0),
-            None => write!(f, "unknown API key ({})", self.0),
-        }
-    }
-}
-
-/// How a version of an API lays out its messages. Unknown APIs are taken as not flexible.
-#[must_use]
-pub const fn dialect(api: ApiKey, version: i16) -> Dialect {
-    let flexible = match api.flexible_from() {
-        Some(first) => version >= first,
-        None => false,
-    };
-    Dialect { version, flexible }
-}
 
 /// An error code as a broker sent it; unknown ones are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -205,6 +81,9 @@ impl ErrorCode {
     }
 
     /// Whether metadata must be asked for again before another attempt is of use.
+    ///
+    /// Unlike in Java, also at UNKNOWN_LEADER_EPOCH and BROKER_NOT_AVAILABLE: both say that the
+    /// broker and this client disagree about the cluster.
     #[must_use]
     pub const fn refreshes_metadata(self) -> bool {
         matches!(self.remedy(), Remedy::Refresh)
@@ -366,6 +245,43 @@ impl fmt::Display for ErrorCode {
         match self.name() {
             Some(name) => write!(f, "{name} ({})", self.0),
             None => write!(f, "unknown error code ({})", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn errors_are_told_by_name() {
+        assert_eq!(ErrorCode::NOT_LEADER_OR_FOLLOWER.to_string(), "NOT_LEADER_OR_FOLLOWER (6)");
+        assert_eq!(ErrorCode(999).to_string(), "unknown error code (999)");
+    }
+
+    #[test]
+    fn an_unknown_code_proves_nothing_and_is_tried_again() {
+        for code in [ErrorCode(137), ErrorCode(i16::MAX), ErrorCode(i16::MIN)] {
+            assert_eq!(code.evidence(), Evidence::Ambiguous);
+            assert!(code.is_retriable());
+            assert!(!code.refreshes_metadata());
+        }
+    }
+
+    #[test]
+    fn only_two_codes_prove_an_append() {
+        let appended = (i16::MIN..=i16::MAX)
+            .map(ErrorCode)
+            .filter(|code| code.evidence() == Evidence::Appended);
+        assert!(appended.eq([ErrorCode::NONE, ErrorCode::DUPLICATE_SEQUENCE_NUMBER]));
+    }
+
+    #[test]
+    fn what_is_refreshed_is_retriable() {
+        for code in (i16::MIN..=i16::MAX).map(ErrorCode) {
+            assert!(code.is_retriable() || !code.refreshes_metadata(), "{code}");
         }
     }
 }

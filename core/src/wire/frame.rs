@@ -65,13 +65,7 @@ impl ResponseHead {
             return reader::fail(DecodeError::Truncated);
         }
         let (rest, correlation_id) = reader::int32(rest)?;
-        Ok((
-            rest,
-            Self {
-                size,
-                correlation_id,
-            },
-        ))
+        Ok((rest, Self { size, correlation_id }))
     }
 }
 
@@ -84,10 +78,7 @@ pub fn write_response_header(w: &mut Writer<'_>, api: ApiKey, version: i16, corr
 
 /// The dialect of a response's header.
 const fn response_header(body: Dialect, api: ApiKey) -> Dialect {
-    Dialect {
-        version: body.version,
-        flexible: body.flexible && api.0 != ApiKey::API_VERSIONS.0,
-    }
+    Dialect { version: body.version, flexible: body.flexible && api.0 != ApiKey::API_VERSIONS.0 }
 }
 
 /// The header of a request.
@@ -119,12 +110,7 @@ impl<'a> RequestHeader<'a> {
         // A string of the old style in every version, so that any broker can read it.
         let (rest, client_id) = reader::nullable_string(rest, dialect.classic())?;
         let (rest, ()) = reader::tagged_fields(rest, dialect)?;
-        let header = Self {
-            api_key,
-            api_version,
-            correlation_id,
-            client_id,
-        };
+        let header = Self { api_key, api_version, correlation_id, client_id };
         Ok((rest, header))
     }
 
@@ -147,11 +133,37 @@ pub fn write_request_header(
     correlation_id: i32,
     client_id: Option<&str>,
 ) {
-    let header = RequestHeader {
-        api_key,
-        api_version,
-        correlation_id,
-        client_id,
-    };
+    let header = RequestHeader { api_key, api_version, correlation_id, client_id };
     header.write(w);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_counts_what_is_sent_from_elsewhere() {
+        let mut buf = [0; 32];
+        let mut w = Writer::new(&mut buf);
+        w.int8(7);
+        let size = begin(&mut w);
+        write_request_header(&mut w, ApiKey::PRODUCE, 9, 5, Some("c"));
+        end(&mut w, size, 1000);
+        let len = w.finish().unwrap();
+        let (rest, size) = read_size(&buf[1..len]).unwrap();
+        assert_eq!(size, rest.len() + 1000);
+        assert_eq!(rest, [0, 0, 0, 9, 0, 0, 0, 5, 0, 1, b'c', 0]);
+    }
+
+    #[test]
+    fn a_response_is_no_smaller_than_its_head() {
+        let head = ResponseHead::read(&[0, 0, 0, 4, 0, 0, 0, 1]);
+        let expected = ResponseHead { size: 4, correlation_id: 1 };
+        assert_eq!(head, Ok((&[][..], expected)));
+        assert_eq!(expected.remaining(), 0);
+        let head = ResponseHead::read(&[0, 0, 0, 3]);
+        assert_eq!(head, Err(nom::Err::Failure(DecodeError::Truncated)));
+        let head = ResponseHead::read(&[0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(head, Err(nom::Err::Failure(DecodeError::NegativeLength(-1))));
+    }
 }

@@ -12,6 +12,7 @@ mod codes;
 mod crc;
 mod error;
 mod table;
+mod versions;
 mod walk;
 mod writer;
 
@@ -25,11 +26,12 @@ pub mod reader;
 pub mod record;
 pub mod varint;
 
-pub use codes::{ApiKey, ErrorCode, Evidence, VersionRange, dialect, negotiate};
+pub use codes::{ErrorCode, Evidence};
 pub use crc::{combine, crc32c};
 pub use error::{BufferTooSmall, DecodeError};
 pub use reader::Uuid;
 pub use table::{Count, Wire, read_whole};
+pub use versions::{ApiKey, VersionRange, dialect, negotiate};
 pub use walk::MAX_ATOM;
 pub use writer::{Gap, Writer};
 
@@ -48,10 +50,7 @@ impl Dialect {
     /// The same version with lengths of the old style and without tagged fields.
     #[must_use]
     pub const fn classic(self) -> Self {
-        Self {
-            version: self.version,
-            flexible: false,
-        }
+        Self { version: self.version, flexible: false }
     }
 }
 
@@ -91,10 +90,7 @@ impl<E> Step<E> {
     /// The same step with another element.
     pub fn map<F>(self, map: impl FnOnce(E) -> F) -> Step<F> {
         match self {
-            Self::Element { used, element } => Step::Element {
-                used,
-                element: map(element),
-            },
+            Self::Element { used, element } => Step::Element { used, element: map(element) },
             Self::Skip { used, skip } => Step::Skip { used, skip },
             Self::Wait => Step::Wait,
             Self::Done { used } => Step::Done { used },

@@ -8,20 +8,14 @@ pub fn murmur2(key: &[u8]) -> i32 {
     let mut hash = 0x9747_b28c ^ (key.len() as u32);
     let mut words = key.chunks_exact(4);
     for word in &mut words {
-        let word = word
-            .iter()
-            .rev()
-            .fold(0, |word, &byte| (word << 8) | u32::from(byte));
+        let word = word.iter().rev().fold(0, |word, &byte| (word << 8) | u32::from(byte));
         let mixed = word.wrapping_mul(M);
         let mixed = (mixed ^ (mixed >> 24)).wrapping_mul(M);
         hash = hash.wrapping_mul(M) ^ mixed;
     }
     let rest = words.remainder();
     if !rest.is_empty() {
-        let tail = rest
-            .iter()
-            .rev()
-            .fold(0, |word, &byte| (word << 8) | u32::from(byte));
+        let tail = rest.iter().rev().fold(0, |word, &byte| (word << 8) | u32::from(byte));
         hash = (hash ^ tail).wrapping_mul(M);
     }
     hash = (hash ^ (hash >> 13)).wrapping_mul(M);
@@ -54,10 +48,7 @@ mod tests {
             ("foobar", -790_332_482),
             ("a-little-bit-long-string", -985_981_536),
             ("a-little-bit-longer-string", -1_486_304_829),
-            (
-                "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
-                -58_897_971,
-            ),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
         ] {
             assert_eq!(murmur2(key.as_bytes()), hash, "{key}");
         }
@@ -65,10 +56,7 @@ mod tests {
 
     #[test]
     fn clears_the_sign_rather_than_negating() {
-        assert_eq!(
-            partition(b"a", 10),
-            ((-1_563_381_124_i32) & 0x7fff_ffff) as u32 % 10
-        );
+        assert_eq!(partition(b"a", 10), ((-1_563_381_124_i32) & 0x7fff_ffff) as u32 % 10);
         assert_eq!(partition(b"a", 0), 0);
     }
 }

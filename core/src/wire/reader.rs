@@ -232,3 +232,105 @@ pub(super) fn classic_len(len: i32) -> Result<Option<usize>, Err<DecodeError>> {
         Err(_) => fail(DecodeError::NegativeLength(len)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::wire::{ApiKey, dialect};
+
+    fn classic() -> Dialect {
+        dialect(ApiKey::METADATA, 1)
+    }
+
+    fn compact() -> Dialect {
+        dialect(ApiKey::METADATA, 9)
+    }
+
+    fn fails<T: core::fmt::Debug + PartialEq>(read: Read<'_, T>, error: DecodeError) {
+        assert_eq!(read, Err(Err::Failure(error)));
+    }
+
+    #[test]
+    fn varints_are_read_to_the_last_bit() {
+        assert_eq!(uvarint(&[0xac, 0x02, 9]), Ok((&[9][..], 300)));
+        assert_eq!(uvarint(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok((&[][..], u32::MAX)));
+        let longest: Vec<u8> = [[0xff; 9].as_slice(), &[1]].concat();
+        assert_eq!(uvarlong(&longest), Ok((&[][..], u64::MAX)));
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok((&[][..], i32::MIN)));
+        assert_eq!(varlong(&longest), Ok((&[][..], i64::MIN)));
+    }
+
+    #[test]
+    fn a_padded_varint_is_read_as_java_reads_it() {
+        assert_eq!(uvarint(&[0x80, 0x80, 0x80, 0x80, 0]), Ok((&[][..], 0)));
+        assert_eq!(uvarint(&[0x81, 0]), Ok((&[][..], 1)));
+    }
+
+    #[test]
+    fn a_varint_of_too_many_bits_is_refused() {
+        fails(uvarint(&[0xff, 0xff, 0xff, 0xff, 0x10]), DecodeError::VarintTooLong);
+        fails(uvarint(&[0x80; 5]), DecodeError::VarintTooLong);
+        let longest: Vec<u8> = [[0xff; 9].as_slice(), &[2]].concat();
+        fails(uvarlong(&longest), DecodeError::VarintTooLong);
+        fails(uvarlong(&[0x80; 10]), DecodeError::VarintTooLong);
+    }
+
+    #[test]
+    fn varints_written_are_read_and_measured() {
+        let mut values: Vec<u64> = (0..64).flat_map(|bit| [1 << bit, (1 << bit) - 1]).collect();
+        values.push(u64::MAX);
+        for value in values {
+            let mut buf = [0; varint::MAX_LEN_64];
+            let len = varint::put_u64(&mut buf, value);
+            assert_eq!(len, varint::len_u64(value));
+            assert_eq!(uvarlong(&buf[..len]), Ok((&[][..], value)));
+            assert_eq!(varint::put_u64(&mut buf[..len - 1], value), 0);
+            let signed = value as i64;
+            let len = varint::put_i64(&mut buf, signed);
+            assert_eq!(len, varint::len_i64(signed));
+            assert_eq!(varlong(&buf[..len]), Ok((&[][..], signed)));
+            let short = value as i32;
+            let len = varint::put_i32(&mut buf, short);
+            assert_eq!(len, varint::len_i32(short));
+            assert_eq!(varint(&buf[..len]), Ok((&[][..], short)));
+        }
+    }
+
+    #[test]
+    fn null_differs_from_empty() {
+        assert_eq!(nullable_string(&[0xff, 0xff], classic()), Ok((&[][..], None)));
+        assert_eq!(nullable_string(&[0, 0], classic()), Ok((&[][..], Some(""))));
+        assert_eq!(nullable_string(&[0], compact()), Ok((&[][..], None)));
+        assert_eq!(nullable_string(&[1], compact()), Ok((&[][..], Some(""))));
+        assert_eq!(nullable_count(&[0xff; 4], classic()), Ok((&[][..], None)));
+        assert_eq!(nullable_count(&[0; 4], classic()), Ok((&[][..], Some(0))));
+        assert_eq!(nullable_count(&[0], compact()), Ok((&[][..], None)));
+        assert_eq!(nullable_count(&[1], compact()), Ok((&[][..], Some(0))));
+        assert_eq!(nullable_bytes(&[0xff; 4], classic()), Ok((&[][..], None)));
+        assert_eq!(nullable_bytes(&[2, 7], compact()), Ok((&[][..], Some(&[7][..]))));
+        fails(string(&[0], compact()), DecodeError::UnexpectedNull);
+        fails(count(&[0xff; 4], classic()), DecodeError::UnexpectedNull);
+    }
+
+    #[test]
+    fn other_negative_lengths_are_refused() {
+        fails(string(&[0xff, 0xfe], classic()), DecodeError::NegativeLength(-2));
+        let least = i32::MIN.to_be_bytes();
+        fails(count(&least, classic()), DecodeError::NegativeLength(i32::MIN));
+        fails(nullable_bytes(&least, classic()), DecodeError::NegativeLength(i32::MIN));
+    }
+
+    #[test]
+    fn text_is_utf8() {
+        fails(string(&[2, 0xff], compact()), DecodeError::NotUtf8);
+    }
+
+    #[test]
+    fn tagged_fields_are_skipped_where_the_dialect_has_them() {
+        let fields = [2, 5, 1, 0xaa, 0xff, 0x01, 0, 7];
+        assert_eq!(tagged_fields(&fields, compact()), Ok((&[7][..], ())));
+        assert_eq!(tagged_fields(&fields, classic()), Ok((&fields[..], ())));
+    }
+}

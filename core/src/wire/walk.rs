@@ -56,10 +56,7 @@ pub(super) use atom;
 /// Returns a step that read `used` bytes, all told.
 macro_rules! element {
     ($used:expr, $element:expr) => {
-        return Ok($crate::wire::Step::Element {
-            used: $used,
-            element: $element,
-        })
+        return Ok($crate::wire::Step::Element { used: $used, element: $element })
     };
 }
 pub(super) use element;
@@ -220,3 +217,40 @@ macro_rules! skip {
     };
 }
 pub(super) use skip;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{ApiKey, dialect};
+
+    #[test]
+    fn an_atom_is_the_same_whatever_the_window() {
+        let d = dialect(ApiKey::METADATA, 1);
+        let mut bytes = [b'x'; 2 * MAX_ATOM];
+        for (len, expected) in [
+            (MAX_ATOM - 2, Ok(Some(MAX_ATOM))),
+            (MAX_ATOM - 1, Err(DecodeError::TooLong { max: MAX_ATOM })),
+        ] {
+            bytes[..2].copy_from_slice(&(len as i16).to_be_bytes());
+            for window in [MAX_ATOM, MAX_ATOM + 1, bytes.len()] {
+                let read = small_atom(&bytes[..window], |i| reader::string(i, d));
+                assert_eq!(read.map(|atom| atom.map(|(used, _)| used)), expected);
+            }
+            let read = small_atom(&bytes[..MAX_ATOM - 1], |i| reader::string(i, d));
+            assert_eq!(read, Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_section_of_fields_starts_anew() {
+        let d = dialect(ApiKey::METADATA, 9);
+        let mut tags = Tags::default();
+        for _ in 0..2 {
+            let step = tags.skip::<()>(&[1], d);
+            assert_eq!(step, Ok(Some(Step::Skip { used: 1, skip: 0 })));
+            let step = tags.skip::<()>(&[9, 0xe8, 0x07], d);
+            assert_eq!(step, Ok(Some(Step::Skip { used: 3, skip: 1000 })));
+            assert_eq!(tags.skip::<()>(&[], d), Ok(None));
+        }
+    }
+}

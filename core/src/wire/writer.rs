@@ -212,9 +212,8 @@ impl<'a> Writer<'a> {
     }
 
     fn compact_len(&mut self, len: Option<usize>) {
-        match len.map_or(Some(0), |len| {
-            u32::try_from(len).ok().and_then(|len| len.checked_add(1))
-        }) {
+        match len.map_or(Some(0), |len| u32::try_from(len).ok().and_then(|len| len.checked_add(1)))
+        {
             Some(len) => self.uvarint(len),
             None => self.inexpressible(),
         }
@@ -223,5 +222,66 @@ impl<'a> Writer<'a> {
     /// Makes the message one that no buffer can hold.
     pub(super) const fn inexpressible(&mut self) {
         self.len = usize::MAX;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+
+    use super::*;
+    use crate::wire::{ApiKey, dialect};
+
+    #[test]
+    fn stores_nothing_past_the_end_but_counts() {
+        let mut buf = [0xaa; 5];
+        let mut w = Writer::new(&mut buf);
+        w.int32(1);
+        w.int32(2); // does not fit
+        w.int8(3); // would fit where the one before did not
+        assert_eq!(w.finish(), Err(BufferTooSmall { needed: 9 }));
+        assert_eq!(buf, [0, 0, 0, 1, 0xaa]);
+    }
+
+    #[test]
+    fn measures_what_it_writes() {
+        let write = |w: &mut Writer<'_>| {
+            w.varlong(i64::MIN);
+            w.string("ottla", dialect(ApiKey::PRODUCE, 9));
+        };
+        assert_eq!(Writer::measure(write), 10 + 1 + 5);
+    }
+
+    #[test]
+    fn fills_a_gap() {
+        let mut buf = [0xaa; 6];
+        let mut w = Writer::new(&mut buf);
+        w.int8(1);
+        let gap = w.gap::<4>();
+        w.int8(2);
+        assert_eq!(w.len_since(&gap), 1);
+        w.fill(gap, 7_u32.to_be_bytes());
+        assert_eq!(w.finish(), Ok(6));
+        assert_eq!(buf, [1, 0, 0, 0, 7, 2]);
+    }
+
+    #[test]
+    fn fills_no_gap_that_did_not_fit() {
+        let mut buf = [0xaa; 3];
+        let mut w = Writer::new(&mut buf);
+        let gap = w.gap::<4>();
+        w.fill(gap, [1; 4]);
+        assert_eq!(w.finish(), Err(BufferTooSmall { needed: 4 }));
+        assert_eq!(buf, [0xaa; 3]);
+    }
+
+    #[test]
+    fn a_text_that_the_protocol_cannot_express_fits_nowhere() {
+        let text: String = core::iter::repeat_n('x', 32_768).collect();
+        for version in [3, 9] {
+            let d = dialect(ApiKey::PRODUCE, version);
+            assert_eq!(Writer::measure(|w| w.string(&text, d)), usize::MAX);
+            assert!(Writer::measure(|w| w.string(&text[1..], d)) < 32_800);
+        }
     }
 }

@@ -1,1 +1,31 @@
-//! ottla-kafka
+//! A real Kafka for tests: [`Cluster`] runs one or three nodes of a chosen version, [`FaultProxy`]
+//! stands before every broker and breaks connections on demand, and the read-back oracles
+//! ([`Cluster::read`], [`Cluster::dump_log`], [`Tool::partitions_for`]) are Kafka's own clients and
+//! tools, so that ottla is never judged by ottla.
+//!
+//! Needs a JDK (17 or newer for Kafka 4), Maven, and, on Linux, util-linux.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
+
+mod cache;
+mod cluster;
+mod config;
+mod dump;
+mod node;
+mod ports;
+mod prepare;
+mod process;
+mod properties;
+mod proxy;
+mod record;
+mod tool;
+mod version;
+
+pub use cache::{Jars, cache_dir};
+pub use cluster::Cluster;
+pub use config::Config;
+pub use dump::Batch;
+pub use proxy::{Counters, Direction, FaultProxy, Hangup, Links};
+pub use record::Record;
+pub use tool::{Partition, Tool};
+pub use version::{NEWEST, VERSIONS, Version};

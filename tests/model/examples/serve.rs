@@ -13,10 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .skip(1)
         .map(|address| address.parse())
         .collect::<Result<Vec<SocketAddr>, _>>()?;
-    let config = ClusterConfig {
-        default_partitions: 6,
-        ..ClusterConfig::to_serve()
-    };
+    let config = ClusterConfig { default_partitions: 6, ..ClusterConfig::to_serve() };
     let server = Server::start(&listen, config)?;
     println!("{}", server.bootstrap_servers());
     io::copy(&mut io::stdin(), &mut io::sink())?;

@@ -25,11 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let count = args.next().map_or(Ok(1_000), |arg| arg.parse())?;
     for storage in [Storage::Nothing, Storage::Newest { bytes: 256 << 20 }] {
         for check_crc in [true, false] {
-            let config = ClusterConfig {
-                storage,
-                check_crc,
-                ..ClusterConfig::default()
-            };
+            let config = ClusterConfig { storage, check_crc, ..ClusterConfig::default() };
             let (bytes, took) = run(config, record, count)?;
             let rate = bytes as f64 / took.as_secs_f64() / 1e6;
             println!("{rate:7.0} MB/s  {storage:?}, checksum {check_crc}");
@@ -78,11 +74,7 @@ fn request(id: Uuid, record: usize, count: i32) -> Vec<u8> {
     let value = vec![b'x'; record];
     let records = written(|w| {
         for offset_delta in 0..count {
-            let head = RecordHead {
-                attributes: 0,
-                timestamp_delta: 0,
-                offset_delta,
-            };
+            let head = RecordHead { attributes: 0, timestamp_delta: 0, offset_delta };
             write_record(w, &head, None, Some(&value), &[]);
         }
     });

@@ -40,19 +40,11 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// An error with nothing besides.
     pub(crate) const fn new(error: ErrorCode) -> Self {
-        Self {
-            error,
-            log_start_offset: -1,
-            record_errors: Vec::new(),
-            message: None,
-        }
+        Self { error, log_start_offset: -1, record_errors: Vec::new(), message: None }
     }
 
     fn at(error: ErrorCode, log_start_offset: i64) -> Self {
-        Self {
-            log_start_offset,
-            ..Self::new(error)
-        }
+        Self { log_start_offset, ..Self::new(error) }
     }
 
     fn invalid(invalid: Invalid, log_start_offset: i64) -> Self {
@@ -96,9 +88,8 @@ impl Cluster {
             return Err(unknown);
         };
         let config = &found.config;
-        let Some(target) = usize::try_from(partition)
-            .ok()
-            .and_then(|index| found.partitions.get_mut(index))
+        let Some(target) =
+            usize::try_from(partition).ok().and_then(|index| found.partitions.get_mut(index))
         else {
             return Err(unknown);
         };

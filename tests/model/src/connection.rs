@@ -173,9 +173,7 @@ impl Connection {
     /// Whether a driver with a socket should read: not while a whole request waits.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        let whole = self
-            .frame_size()
-            .is_some_and(|size| size <= self.waiting().len());
+        let whole = self.frame_size().is_some_and(|size| size <= self.waiting().len());
         !self.closed && !self.gone && !whole
     }
 
@@ -256,8 +254,6 @@ impl Connection {
     }
 
     fn waiting(&self) -> &[u8] {
-        self.input
-            .get(self.handled..self.received)
-            .unwrap_or_default()
+        self.input.get(self.handled..self.received).unwrap_or_default()
     }
 }

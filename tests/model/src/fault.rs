@@ -31,14 +31,7 @@ impl Fault {
     /// Meets the next request of an API, once, at any node.
     #[must_use]
     pub const fn new(api: ApiKey, action: Action) -> Self {
-        Self {
-            api,
-            node: None,
-            partition: None,
-            skip: 0,
-            times: 1,
-            action,
-        }
+        Self { api, node: None, partition: None, skip: 0, times: 1, action }
     }
 
     /// Meets the next produce request, once, at any node.
@@ -50,19 +43,13 @@ impl Fault {
     /// The same at one node alone.
     #[must_use]
     pub fn at(self, node: NodeId) -> Self {
-        Self {
-            node: Some(node),
-            ..self
-        }
+        Self { node: Some(node), ..self }
     }
 
     /// The same about one partition alone.
     #[must_use]
     pub fn on(self, topic: &str, partition: i32) -> Self {
-        Self {
-            partition: Some((topic.to_owned(), partition)),
-            ..self
-        }
+        Self { partition: Some((topic.to_owned(), partition)), ..self }
     }
 
     /// The same after `skip` matching requests.
@@ -207,10 +194,7 @@ impl Faults {
                 fault.skip -= 1;
                 continue;
             }
-            let met = Met {
-                action: fault.action.clone(),
-                partition: fault.partition.clone(),
-            };
+            let met = Met { action: fault.action.clone(), partition: fault.partition.clone() };
             if fault.times != u32::MAX {
                 fault.times = fault.times.saturating_sub(1);
             }

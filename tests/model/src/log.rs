@@ -72,8 +72,7 @@ impl Log {
         self.counts.records += u64::from(header.records_count.unsigned_abs());
         self.counts.bytes += batch.len() as u64;
         if let Some(origin) = origin(header) {
-            self.producers
-                .append(origin, base_offset, stamp.max_timestamp);
+            self.producers.append(origin, base_offset, stamp.max_timestamp);
         }
         if keep {
             self.bytes = self.bytes.saturating_add(batch.len());
@@ -123,8 +122,7 @@ impl Log {
                 continue;
             };
             if let Some(origin) = origin(&header) {
-                self.producers
-                    .append(origin, batch.base_offset, header.max_timestamp);
+                self.producers.append(origin, batch.base_offset, header.max_timestamp);
             }
         }
     }

@@ -70,11 +70,7 @@ impl ProducerStates {
             let last = entry.batches.back().map_or(-1, |batch| batch.last_sequence);
             follows(last, origin.first_sequence)
         };
-        if in_order {
-            Ok(None)
-        } else {
-            Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
-        }
+        if in_order { Ok(None) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) }
     }
 
     /// Remembers a batch that was appended.

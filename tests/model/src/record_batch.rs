@@ -36,11 +36,7 @@ pub(crate) struct Invalid {
 
 impl From<ErrorCode> for Invalid {
     fn from(error: ErrorCode) -> Self {
-        Self {
-            error,
-            record_errors: Vec::new(),
-            message: None,
-        }
+        Self { error, record_errors: Vec::new(), message: None }
     }
 }
 
@@ -164,21 +160,14 @@ pub(crate) fn validate(
             });
         } else if let Some(message) = wrong_timestamp(&record, header, topic, now_ms) {
             error = ErrorCode::INVALID_TIMESTAMP;
-            errors.push(RecordError {
-                batch_index: seen,
-                message,
-            });
+            errors.push(RecordError { batch_index: seen, message });
         }
         seen = seen.saturating_add(1);
     }
     if seen != header.records_count {
         return invalid;
     }
-    if errors.is_empty() {
-        Ok(max_timestamp)
-    } else {
-        Err(rejected(error, errors))
-    }
+    if errors.is_empty() { Ok(max_timestamp) } else { Err(rejected(error, errors)) }
 }
 
 fn rejected(error: ErrorCode, record_errors: Vec<RecordError>) -> Invalid {
@@ -187,11 +176,7 @@ fn rejected(error: ErrorCode, record_errors: Vec<RecordError>) -> Invalid {
     } else {
         "One or more records have been rejected due to record errors"
     };
-    Invalid {
-        error,
-        record_errors,
-        message: Some(message),
-    }
+    Invalid { error, record_errors, message: Some(message) }
 }
 
 fn log_append_time_set(header: &BatchHeader, topic: &TopicConfig) -> bool {
@@ -261,10 +246,7 @@ impl<'a> Records<'a> {
         let key = bytes(&mut body)?;
         let value = bytes(&mut body)?;
         let count = u32::try_from(varint(&mut body)?).map_err(|_| Malformed)?;
-        let headers = Headers {
-            rest: body,
-            left: count,
-        };
+        let headers = Headers { rest: body, left: count };
         if !headers.are_well_formed() {
             return Err(Malformed);
         }

@@ -30,19 +30,12 @@ pub(crate) struct Partition {
 
 impl Partition {
     pub(crate) fn new(leader: Option<NodeId>, in_sync_replicas: u32) -> Self {
-        Self {
-            leader,
-            leader_epoch: 0,
-            claimed: None,
-            in_sync_replicas,
-            log: Log::default(),
-        }
+        Self { leader, leader_epoch: 0, claimed: None, in_sync_replicas, log: Log::default() }
     }
 
     /// The leader and its epoch as clients are told; -1 where there is none.
     pub(crate) fn told_leader(&self) -> (NodeId, i32) {
-        self.claimed
-            .unwrap_or((self.leader.unwrap_or(-1), self.leader_epoch))
+        self.claimed.unwrap_or((self.leader.unwrap_or(-1), self.leader_epoch))
     }
 }
 

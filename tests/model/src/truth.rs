@@ -90,22 +90,19 @@ impl Cluster {
     /// The offset that the next record of a partition gets; 0 where there is no such partition.
     #[must_use]
     pub fn end_offset(&self, topic: &str, partition: i32) -> i64 {
-        self.find_by_name(topic, partition)
-            .map_or(0, Log::end_offset)
+        self.find_by_name(topic, partition).map_or(0, Log::end_offset)
     }
 
     /// The first offset that is left of a partition; 0 where there is no such partition.
     #[must_use]
     pub fn start_offset(&self, topic: &str, partition: i32) -> i64 {
-        self.find_by_name(topic, partition)
-            .map_or(0, Log::start_offset)
+        self.find_by_name(topic, partition).map_or(0, Log::start_offset)
     }
 
     /// What a partition has seen; nothing where there is no such partition.
     #[must_use]
     pub fn counts(&self, topic: &str, partition: i32) -> Counts {
-        self.find_by_name(topic, partition)
-            .map_or_else(Counts::default, |log| log.counts)
+        self.find_by_name(topic, partition).map_or_else(Counts::default, |log| log.counts)
     }
 
     /// What all partitions of all topics have seen, deleted ones included.
@@ -132,9 +129,7 @@ impl Cluster {
         partition: i32,
         producer_id: i64,
     ) -> Option<(i16, i32)> {
-        self.find_by_name(topic, partition)?
-            .producers
-            .last(producer_id)
+        self.find_by_name(topic, partition)?.producers.last(producer_id)
     }
 
     fn find_by_name(&self, topic: &str, partition: i32) -> Option<&Log> {
@@ -142,19 +137,13 @@ impl Cluster {
     }
 
     fn find(&self, topic: Uuid, partition: i32) -> Option<&Log> {
-        let topic = self
-            .topics
-            .get(&topic)
-            .or_else(|| self.deleted.get(&topic))?;
+        let topic = self.topics.get(&topic).or_else(|| self.deleted.get(&topic))?;
         Some(&topic.partition(partition)?.log)
     }
 }
 
 fn logged(batch: &StoredBatch) -> Option<LoggedBatch<'_>> {
-    Some(LoggedBatch {
-        header: record_batch::header(&batch.bytes)?,
-        bytes: &batch.bytes,
-    })
+    Some(LoggedBatch { header: record_batch::header(&batch.bytes)?, bytes: &batch.bytes })
 }
 
 impl<'a> LoggedBatch<'a> {
@@ -163,9 +152,7 @@ impl<'a> LoggedBatch<'a> {
         let header = self.header;
         let readable = header.attributes.compression() == 0;
         let bytes = if readable { self.bytes } else { &[] };
-        Records::new(bytes, &header)
-            .map_while(Result::ok)
-            .map(move |record| read(&header, &record))
+        Records::new(bytes, &header).map_while(Result::ok).map(move |record| read(&header, &record))
     }
 }
 
@@ -173,15 +160,11 @@ fn read<'a>(header: &BatchHeader, record: &RawRecord<'a>) -> LoggedRecord<'a> {
     let (rest, left) = record.headers;
     let headers = Headers { rest, left };
     LoggedRecord {
-        offset: header
-            .base_offset
-            .saturating_add(i64::from(record.offset_delta)),
+        offset: header.base_offset.saturating_add(i64::from(record.offset_delta)),
         timestamp: record.timestamp,
         key: record.key,
         value: record.value,
-        headers: headers
-            .map(|(key, value)| LoggedHeader { key, value })
-            .collect(),
+        headers: headers.map(|(key, value)| LoggedHeader { key, value }).collect(),
         producer_id: header.producer_id,
         producer_epoch: header.producer_epoch,
         sequence: match header.base_sequence {

@@ -214,10 +214,9 @@ impl Skip {
             Self::ClusterId => (Dull::String.when(version >= 2), At::Controller),
             Self::Replicas => (Dull::Int32Array, At::Skip(Self::InSyncReplicas)),
             Self::InSyncReplicas => (Dull::Int32Array, At::Skip(Self::OfflineReplicas)),
-            Self::OfflineReplicas => (
-                Dull::Int32Array.when(version >= 5),
-                At::Skip(Self::PartitionTags),
-            ),
+            Self::OfflineReplicas => {
+                (Dull::Int32Array.when(version >= 5), At::Skip(Self::PartitionTags))
+            }
             Self::PartitionTags => (Dull::Tags, At::Partition),
             Self::TopicOperations => (Dull::Int32.when(version >= 8), At::Skip(Self::TopicTags)),
             Self::TopicTags => (Dull::Tags, At::Topic),

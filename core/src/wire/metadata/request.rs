@@ -59,7 +59,7 @@ pub enum MetadataRequestItem<'a> {
     Topics(Option<Count>),
     /// A topic.
     Topic(RequestTopic<'a>),
-    /// The end.
+    /// The end, from version 4 on. Below it the broker may create topics.
     End(End),
 }
 
@@ -125,6 +125,7 @@ impl MetadataRequest {
                     self.topics = self.topics.saturating_sub(1);
                     element!(used, MetadataRequestItem::Topic(topic));
                 }
+                At::End if d.version < 4 => self.at = At::Tags,
                 At::End => {
                     let Some((used, end)) = large_atom(input, |i| End::read(i, d.classic()))?
                     else {

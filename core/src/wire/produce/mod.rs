@@ -9,6 +9,8 @@ use super::{
 
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 
 pub use request::{
     Head, ProduceRequest, ProduceRequestItem, write_end, write_head, write_partition,

@@ -30,22 +30,13 @@ pub fn write_head(
     timeout_ms: i32,
     topics: Count,
 ) {
-    let head = Head {
-        transactional_id,
-        acks,
-        timeout_ms,
-        topics,
-    };
+    let head = Head { transactional_id, acks, timeout_ms, topics };
     head.write(w, dialect);
 }
 
 /// Writes the head of a topic: its name, or from version 13 on its id.
 pub fn write_topic(w: &mut Writer<'_>, dialect: Dialect, name: &str, id: Uuid, partitions: Count) {
-    let topic = Topic {
-        name: Some(name),
-        id,
-        partitions,
-    };
+    let topic = Topic { name: Some(name), id, partitions };
     topic.write(w, dialect);
 }
 
@@ -54,10 +45,7 @@ pub fn write_partition(w: &mut Writer<'_>, dialect: Dialect, index: i32, records
     w.int32(index);
     // A batch is bounded by a `u32` everywhere; what is no length in this address space is none
     // that can be sent either.
-    w.bytes_len(
-        Some(usize::try_from(records_len).unwrap_or(usize::MAX)),
-        dialect,
-    );
+    w.bytes_len(Some(usize::try_from(records_len).unwrap_or(usize::MAX)), dialect);
 }
 
 /// Writes the end of a partition, behind its record batch.

@@ -255,10 +255,7 @@ impl ProduceResponse {
     }
 
     fn spend(&mut self, used: usize) -> Result<(), DecodeError> {
-        self.left = self
-            .left
-            .checked_sub(used)
-            .ok_or(DecodeError::WrongLength)?;
+        self.left = self.left.checked_sub(used).ok_or(DecodeError::WrongLength)?;
         Ok(())
     }
 }

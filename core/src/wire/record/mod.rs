@@ -207,14 +207,8 @@ impl<'a> Batch<'a> {
             .split_at_checked(header.records_len()?)
             .ok_or(DecodeError::BatchLength(header.batch_length))?;
         let end = input.len().saturating_sub(rest.len());
-        let checked = input
-            .get(BatchHeader::CHECKED_FROM..end)
-            .unwrap_or_default();
-        let batch = Self {
-            header,
-            records,
-            checked,
-        };
+        let checked = input.get(BatchHeader::CHECKED_FROM..end).unwrap_or_default();
+        let batch = Self { header, records, checked };
         Ok((batch, rest))
     }
 

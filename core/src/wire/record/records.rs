@@ -80,12 +80,8 @@ pub fn write_record(
     value: Option<&[u8]>,
     headers: &[Header<'_>],
 ) {
-    let size = record_body_size(
-        head,
-        key.map(<[u8]>::len),
-        value.map(<[u8]>::len),
-        headers_size(headers),
-    );
+    let size =
+        record_body_size(head, key.map(<[u8]>::len), value.map(<[u8]>::len), headers_size(headers));
     write_len(w, size);
     w.int8(head.attributes);
     w.varlong(head.timestamp_delta);
@@ -165,17 +161,10 @@ impl<'a> RecordView<'a> {
             (rest, _) = read_header(rest)?;
         }
         let record = Self {
-            head: RecordHead {
-                attributes,
-                timestamp_delta,
-                offset_delta,
-            },
+            head: RecordHead { attributes, timestamp_delta, offset_delta },
             key,
             value,
-            headers: Headers {
-                left: count,
-                rest: headers,
-            },
+            headers: Headers { left: count, rest: headers },
         };
         Ok((rest, record))
     }
@@ -264,3 +253,88 @@ impl<'a> Iterator for Records<'a> {
 }
 
 impl core::iter::FusedIterator for Records<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use std::{vec, vec::Vec};
+
+    use super::*;
+
+    const HEAD: RecordHead = RecordHead { attributes: 0x55, timestamp_delta: -1, offset_delta: 3 };
+
+    fn bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> Vec<u8> {
+        let mut bytes = vec![0; 200];
+        let mut w = Writer::new(&mut bytes);
+        write_record(&mut w, &HEAD, key, value, headers);
+        let len = w.finish().unwrap();
+        bytes.truncate(len);
+        bytes
+    }
+
+    #[test]
+    fn writes_a_record_to_the_bit() {
+        let header = Header { key: "h", value: None };
+        let expected = [
+            20,   // 10 bytes
+            0x55, // attributes
+            1,    // timestamp delta
+            6,    // offset delta
+            1,    // null key
+            0,    // empty value
+            2,    // one header
+            2, b'h', // its key
+            1,    // its null value
+        ];
+        let mut expected = expected.to_vec();
+        expected[0] = 2 * (expected.len() as u8 - 1);
+        assert_eq!(bytes(None, Some(b""), &[header]), expected);
+    }
+
+    #[test]
+    fn reads_what_was_written() {
+        let headers = [Header { key: "a", value: Some(b"1") }, Header { key: "a", value: None }];
+        let bytes = bytes(Some(b"key"), None, &headers);
+        let (rest, record) = RecordView::read(&bytes).unwrap();
+        assert!(rest.is_empty());
+        assert_eq!(record.head, HEAD);
+        assert_eq!(record.key, Some(&b"key"[..]));
+        assert_eq!(record.value, None);
+        assert!(record.headers.eq(headers));
+        for cut in 0..bytes.len() {
+            assert!(RecordView::read(&bytes[..cut]).unwrap_err().is_incomplete());
+        }
+    }
+
+    #[test]
+    fn a_record_fills_its_length() {
+        let good = bytes(Some(b"key"), Some(b"value"), &[]);
+        for change in [-2_i8, 2] {
+            let mut bad = good.clone();
+            bad.push(0);
+            bad[0] = bad[0].wrapping_add_signed(change);
+            let error = Records::new(&bad).next();
+            assert_eq!(error, Some(Err(DecodeError::WrongLength)), "{change}");
+        }
+    }
+
+    #[test]
+    fn ends_behind_the_first_error() {
+        let mut bytes = bytes(None, None, &[]);
+        bytes.extend([1, 1, 1]); // a record of length -1, and another
+        let mut records = Records::new(&bytes);
+        assert!(matches!(records.next(), Some(Ok(_))));
+        assert_eq!(records.next(), Some(Err(DecodeError::UnexpectedNull)));
+        assert_eq!(records.next(), None);
+    }
+
+    #[test]
+    fn counts_drive_loops_and_no_more() {
+        // 2^31 - 1 headers are announced, and none is there.
+        let mut body = vec![0, 0, 0, 1, 1];
+        let mut count = [0; 5];
+        let len = varint::put_i32(&mut count, i32::MAX);
+        body.extend(&count[..len]);
+        body.insert(0, 2 * body.len() as u8);
+        assert_eq!(Records::new(&body).next(), Some(Err(DecodeError::WrongLength)));
+    }
+}

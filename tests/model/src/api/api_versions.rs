@@ -16,21 +16,14 @@ use crate::{Action, Cluster, fault::Met};
 pub(super) fn asked(frame: &[u8]) -> Option<(i16, i32)> {
     let &[k0, k1, v0, v1, c0, c1, c2, c3] = frame.first_chunk()?;
     let key = ApiKey(i16::from_be_bytes([k0, k1]));
-    let asked = (
-        i16::from_be_bytes([v0, v1]),
-        i32::from_be_bytes([c0, c1, c2, c3]),
-    );
+    let asked = (i16::from_be_bytes([v0, v1]), i32::from_be_bytes([c0, c1, c2, c3]));
     (key == ApiKey::API_VERSIONS).then_some(asked)
 }
 
 /// Answers a version that is not spoken: in version 0, with the range that is (KIP-511).
 pub(super) fn refuse(out: &mut Vec<u8>, correlation_id: i32, range: VersionRange) {
     let d = dialect(ApiKey::API_VERSIONS, 0);
-    let api = Api {
-        key: ApiKey::API_VERSIONS,
-        min: range.min,
-        max: range.max,
-    };
+    let api = Api { key: ApiKey::API_VERSIONS, min: range.min, max: range.max };
     write_frame(out, |w| {
         frame::write_response_header(w, ApiKey::API_VERSIONS, 0, correlation_id);
         write_response(w, d, ErrorCode::UNSUPPORTED_VERSION, 1);

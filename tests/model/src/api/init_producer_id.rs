@@ -37,11 +37,8 @@ impl Cluster {
             _ if half_given => ErrorCode::INVALID_REQUEST,
             _ => ErrorCode::NONE,
         };
-        let (producer_id, producer_epoch) = if error.is_none() {
-            (self.new_producer_id(), 0)
-        } else {
-            (-1, -1)
-        };
+        let (producer_id, producer_epoch) =
+            if error.is_none() { (self.new_producer_id(), 0) } else { (-1, -1) };
         let item = InitProducerIdItem {
             throttle_ms: request.throttle_ms(),
             error,

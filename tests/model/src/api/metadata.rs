@@ -177,11 +177,7 @@ impl Cluster {
             let name = told.name.or_else(|| self.name_of(told.id));
             let head = metadata::Topic {
                 error: told.error,
-                name: if d.version < 12 {
-                    Some(name.unwrap_or_default())
-                } else {
-                    name
-                },
+                name: if d.version < 12 { Some(name.unwrap_or_default()) } else { name },
                 id: told.id,
                 internal: false,
                 partitions: count(partitions.len()),
@@ -205,11 +201,7 @@ impl Cluster {
     ) {
         let leaderless = leader == -1 || self.state(leader) == NodeState::Down;
         let partition = Partition {
-            error: if leaderless {
-                ErrorCode::LEADER_NOT_AVAILABLE
-            } else {
-                ErrorCode::NONE
-            },
+            error: if leaderless { ErrorCode::LEADER_NOT_AVAILABLE } else { ErrorCode::NONE },
             index,
             leader_id: if leaderless { -1 } else { leader },
             leader_epoch,

@@ -29,10 +29,7 @@ pub(crate) enum Handled {
 }
 
 impl Handled {
-    const DONE: Self = Self::Done {
-        hold: Duration::ZERO,
-        mute: Duration::ZERO,
-    };
+    const DONE: Self = Self::Done { hold: Duration::ZERO, mute: Duration::ZERO };
 }
 
 /// A request that was read.
@@ -59,12 +56,7 @@ impl Request<'_> {
 
     /// Writes an answer, header and all.
     fn answer(&self, out: &mut Vec<u8>, body: impl Fn(&mut Writer<'_>)) {
-        let RequestHeader {
-            api_key,
-            api_version,
-            correlation_id,
-            ..
-        } = self.header;
+        let RequestHeader { api_key, api_version, correlation_id, .. } = self.header;
         write_frame(out, |w| {
             frame::write_response_header(w, api_key, api_version, correlation_id);
             body(w);
@@ -140,10 +132,7 @@ impl Cluster {
                 return Handled::Silenced;
             }
             Some(Action::Hold(hold)) => {
-                return result.map_or(Handled::Close, |()| Handled::Done {
-                    hold,
-                    mute: throttle,
-                });
+                return result.map_or(Handled::Close, |()| Handled::Done { hold, mute: throttle });
             }
             Some(Action::Garbage(bytes)) => {
                 out.truncate(before);
@@ -155,10 +144,7 @@ impl Cluster {
             )
             | None => {}
         }
-        result.map_or(Handled::Close, |()| Handled::Done {
-            hold: Duration::ZERO,
-            mute: throttle,
-        })
+        result.map_or(Handled::Close, |()| Handled::Done { hold: Duration::ZERO, mute: throttle })
     }
 
     /// Lets a fault meet the request. `Err` where the request is not to be handled at all.
@@ -167,9 +153,7 @@ impl Cluster {
         request: &Request<'_>,
         asked: &[(&str, Option<i32>)],
     ) -> Result<Option<Met>, Met> {
-        let met = self
-            .faults
-            .meet(request.header.api_key, request.node, asked);
+        let met = self.faults.meet(request.header.api_key, request.node, asked);
         match met {
             Some(met) if met.action == Action::Freeze => {
                 if let Ok(node) = self.node_mut(request.node) {
@@ -200,9 +184,7 @@ fn walk<'a, T>(
             // What may follow is of no interest, as in Kafka.
             Step::Done { .. } => return Ok(()),
         };
-        input = input
-            .get(used.saturating_add(skip)..)
-            .ok_or(DecodeError::Truncated)?;
+        input = input.get(used.saturating_add(skip)..).ok_or(DecodeError::Truncated)?;
     }
 }
 

@@ -96,11 +96,7 @@ impl Cluster {
             told.push(partitions);
         }
         if head.acks == 0 {
-            return if failed {
-                Err(Unanswered::Failed)
-            } else {
-                Ok(())
-            };
+            return if failed { Err(Unanswered::Failed) } else { Ok(()) };
         }
         if request.version() >= 10 {
             self.hint(&topics, &mut told);
@@ -121,11 +117,9 @@ impl Cluster {
             |input| step.step(input),
             |item| match item {
                 ProduceRequestItem::Head(head) => first = Some(head),
-                ProduceRequestItem::Topic(head) => topics.push(Asked {
-                    head,
-                    known: self.resolve(&head),
-                    partitions: Vec::new(),
-                }),
+                ProduceRequestItem::Topic(head) => {
+                    topics.push(Asked { head, known: self.resolve(&head), partitions: Vec::new() })
+                }
                 ProduceRequestItem::Partition { index, records } => {
                     if let Some(topic) = topics.last_mut() {
                         topic.partitions.push((index, records));
@@ -161,9 +155,7 @@ impl Cluster {
             };
             return Told::of(index, Err(Refusal::new(error)));
         };
-        let action = met
-            .filter(|met| met.is_about(name, index))
-            .map(|met| &met.action);
+        let action = met.filter(|met| met.is_about(name, index)).map(|met| &met.action);
         if let Some(Action::Reject(error)) = action {
             return Told::of(index, Err(Refusal::new(*error)));
         }
@@ -198,10 +190,7 @@ impl Cluster {
                 let partition = self.topics.get(id).and_then(|t| t.partition(told.index));
                 told.leader = partition.map(|partition| {
                     let (leader_id, leader_epoch) = partition.told_leader();
-                    CurrentLeader {
-                        leader_id,
-                        leader_epoch,
-                    }
+                    CurrentLeader { leader_id, leader_epoch }
                 });
             }
         }
@@ -218,10 +207,7 @@ impl Cluster {
         produce::write_response(w, d, count(topics.len()));
         for (topic, told) in topics.iter().zip(told) {
             let said = told.iter().map(|told| told.times).sum();
-            let head = Topic {
-                partitions: count(said),
-                ..topic.head
-            };
+            let head = Topic { partitions: count(said), ..topic.head };
             produce::write_response_topic(w, d, &head);
             for told in told {
                 for _ in 0..told.times {
@@ -288,9 +274,8 @@ impl Told {
             log_start_offset: self.log_start_offset,
         };
         let errors = self.refusal.iter().flat_map(|r| &r.record_errors);
-        let errors: Vec<_> = errors
-            .map(|error| (error.batch_index, Some(error.message.as_str())))
-            .collect();
+        let errors: Vec<_> =
+            errors.map(|error| (error.batch_index, Some(error.message.as_str()))).collect();
         let details = Details {
             record_errors: &errors,
             error_message: self.refusal.as_ref().and_then(|r| r.message.as_deref()),

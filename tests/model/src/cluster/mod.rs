@@ -228,9 +228,7 @@ impl Cluster {
     #[must_use]
     pub fn partitions(&self, name: &str) -> u32 {
         let topic = self.topic_id(name).and_then(|id| self.topics.get(&id));
-        topic.map_or(0, |topic| {
-            u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX)
-        })
+        topic.map_or(0, |topic| u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX))
     }
 
     /// Lets something go wrong with requests to come.

@@ -128,9 +128,7 @@ impl Cluster {
     }
 
     pub(crate) fn state(&self, node: NodeId) -> NodeState {
-        self.nodes
-            .get(&node)
-            .map_or(NodeState::Down, |node| node.state)
+        self.nodes.get(&node).map_or(NodeState::Down, |node| node.state)
     }
 
     pub(crate) fn node_mut(&mut self, node: NodeId) -> Result<&mut Node, AdminError> {

@@ -146,8 +146,6 @@ impl Cluster {
 
     fn partition_mut(&mut self, topic: &str, index: i32) -> Result<&mut Partition, AdminError> {
         let topic = self.topic_mut(topic)?;
-        topic
-            .partition_mut(index)
-            .ok_or(AdminError::UnknownPartition)
+        topic.partition_mut(index).ok_or(AdminError::UnknownPartition)
     }
 }

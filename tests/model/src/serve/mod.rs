@@ -98,14 +98,9 @@ impl Server {
             start: Instant::now(),
         });
         let served = Loop::new(Arc::clone(&shared), listeners)?;
-        let thread = thread::Builder::new()
-            .name("ottla-model".to_owned())
-            .spawn(move || served.run())?;
-        Ok(Self {
-            shared,
-            addresses,
-            thread: Some(thread),
-        })
+        let thread =
+            thread::Builder::new().name("ottla-model".to_owned()).spawn(move || served.run())?;
+        Ok(Self { shared, addresses, thread: Some(thread) })
     }
 
     /// Where the nodes listen, in their order.

@@ -42,11 +42,7 @@ impl<S: AsSource> Registered<S> {
         // SAFETY: the socket must be taken out of the poller before it is closed. `Drop` does so,
         // the socket is private, is never moved out, and so lives as long as this.
         unsafe { poller.0.add(&socket.source(), Event::none(key))? };
-        Ok(Self {
-            socket,
-            poller: poller.clone(),
-            key,
-        })
+        Ok(Self { socket, poller: poller.clone(), key })
     }
 
     pub(super) const fn socket(&self) -> &S {

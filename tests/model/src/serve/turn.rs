@@ -108,9 +108,7 @@ impl Loop {
         }
         let cluster = self.shared.lock();
         let clients = self.clients.values();
-        let next = clients
-            .filter_map(|client| client.connection.poll_timeout(&cluster))
-            .min();
+        let next = clients.filter_map(|client| client.connection.poll_timeout(&cluster)).min();
         let next = next.map(|at| at.saturating_sub(self.shared.now()));
         let again = self.accept_again.then_some(ACCEPT_AGAIN);
         next.into_iter().chain(again).min()

@@ -82,10 +82,7 @@ fn a_wrong_checksum_is_corrupt() {
 
 #[test]
 fn the_checksum_may_be_left_unchecked() {
-    let mut cluster = with_topic(ClusterConfig {
-        check_crc: false,
-        ..ClusterConfig::default()
-    });
+    let mut cluster = with_topic(ClusterConfig { check_crc: false, ..ClusterConfig::default() });
     let mut client = Client::new(&cluster, 1);
     let mut bytes = batch(0, 0, 3).bytes();
     bytes[BatchHeader::CRC_AT] ^= 1;
@@ -114,10 +111,8 @@ fn the_header_must_agree_with_itself() {
 
 #[test]
 fn kafka_does_not_look_at_offset_deltas() {
-    let mut cluster = with_topic(ClusterConfig {
-        check_offset_deltas: false,
-        ..ClusterConfig::default()
-    });
+    let mut cluster =
+        with_topic(ClusterConfig { check_offset_deltas: false, ..ClusterConfig::default() });
     let mut client = Client::new(&cluster, 1);
     let mut odd = batch(0, 0, 3);
     odd.first_delta = 5;
@@ -145,15 +140,11 @@ fn zstd_needs_version_7() {
 #[test]
 fn a_batch_may_be_as_large_as_the_bound() {
     let good = batch(0, 0, 3).bytes();
-    for (max_message_bytes, expected) in [
-        (good.len(), OK),
-        (good.len() - 1, ErrorCode::MESSAGE_TOO_LARGE),
-    ] {
+    for (max_message_bytes, expected) in
+        [(good.len(), OK), (good.len() - 1, ErrorCode::MESSAGE_TOO_LARGE)]
+    {
         let mut cluster = with_topic(ClusterConfig {
-            topic: TopicConfig {
-                max_message_bytes,
-                ..TopicConfig::default()
-            },
+            topic: TopicConfig { max_message_bytes, ..TopicConfig::default() },
             ..ClusterConfig::default()
         });
         let mut client = Client::new(&cluster, 1);
@@ -189,10 +180,7 @@ fn wrong_timestamps_are_told_by_record() {
 #[test]
 fn compacted_topics_want_keys() {
     let mut cluster = with_topic(ClusterConfig {
-        topic: TopicConfig {
-            compacted: true,
-            ..TopicConfig::default()
-        },
+        topic: TopicConfig { compacted: true, ..TopicConfig::default() },
         ..ClusterConfig::default()
     });
     let mut client = Client::new(&cluster, 1);
@@ -306,10 +294,7 @@ fn acks_0_has_no_answer_and_an_error_closes() {
 #[test]
 fn too_few_replicas_matter_with_acks_all() {
     let mut cluster = with_topic(ClusterConfig {
-        topic: TopicConfig {
-            min_in_sync_replicas: 2,
-            ..TopicConfig::default()
-        },
+        topic: TopicConfig { min_in_sync_replicas: 2, ..TopicConfig::default() },
         ..ClusterConfig::with_nodes(3)
     });
     let mut client = Client::new(&cluster, 1);
@@ -368,13 +353,7 @@ fn a_retry_that_is_refused_may_have_been_appended() {
     let mut client = Client::new(&cluster, 1);
     client.produce(&mut cluster, &batch(0, 0, 3));
     cluster
-        .set_topic_config(
-            "t",
-            TopicConfig {
-                max_message_bytes: 10,
-                ..TopicConfig::default()
-            },
-        )
+        .set_topic_config("t", TopicConfig { max_message_bytes: 10, ..TopicConfig::default() })
         .unwrap();
     let (error, _) = client.produce(&mut cluster, &batch(0, 0, 3));
     assert_eq!(error, ErrorCode::MESSAGE_TOO_LARGE);
@@ -384,14 +363,10 @@ fn a_retry_that_is_refused_may_have_been_appended() {
 #[test]
 fn topics_are_unknown_by_name_and_by_id() {
     let mut cluster = one_node();
-    let nowhere = Named {
-        name: "nowhere",
-        id: Uuid([9; 16]),
-    };
-    for (version, expected) in [
-        (12, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
-        (13, ErrorCode::UNKNOWN_TOPIC_ID),
-    ] {
+    let nowhere = Named { name: "nowhere", id: Uuid([9; 16]) };
+    for (version, expected) in
+        [(12, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION), (13, ErrorCode::UNKNOWN_TOPIC_ID)]
+    {
         let mut client = Client::new(&cluster, 1);
         let bytes = batch(0, 0, 1).bytes();
         let frame = produce_request(version, -1, nowhere, &[(0, bytes)]);
@@ -411,10 +386,7 @@ fn partitions_of_one_request_are_judged_apart() {
     let mut cluster = one_node();
     cluster.inject(Fault::produce(Action::Reject(ErrorCode::KAFKA_STORAGE_ERROR)).on("t", 1));
     let mut client = Client::new(&cluster, 1);
-    let topic = Named {
-        name: "t",
-        id: cluster.topic_id("t").unwrap(),
-    };
+    let topic = Named { name: "t", id: cluster.topic_id("t").unwrap() };
     let batches = [
         (0, batch(0, 0, 1).bytes()),
         (1, batch(0, 0, 1).bytes()),
@@ -424,11 +396,7 @@ fn partitions_of_one_request_are_judged_apart() {
     let frame = produce_request(13, -1, topic, &batches);
     let answer = client.call(&mut cluster, T0, &frame);
     let produced = read_produced(13, &answer);
-    let told: Vec<_> = produced
-        .partitions
-        .iter()
-        .map(|p| (p.index, p.error))
-        .collect();
+    let told: Vec<_> = produced.partitions.iter().map(|p| (p.index, p.error)).collect();
     let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
     let storage = ErrorCode::KAFKA_STORAGE_ERROR;
     assert_eq!(told, [(0, OK), (1, storage), (2, OK), (3, unknown)]);
@@ -459,19 +427,14 @@ fn old_records_are_forgotten_beyond_the_bound() {
 
 #[test]
 fn a_sink_checks_all_and_keeps_nothing() {
-    let mut cluster = with_topic(ClusterConfig {
-        storage: Storage::Nothing,
-        ..ClusterConfig::default()
-    });
+    let mut cluster =
+        with_topic(ClusterConfig { storage: Storage::Nothing, ..ClusterConfig::default() });
     let mut client = Client::new(&cluster, 1);
     assert_eq!(client.produce(&mut cluster, &batch(0, 0, 3)), (OK, 0));
     assert_eq!(client.produce(&mut cluster, &batch(0, 3, 3)), (OK, 3));
     assert_eq!(client.produce(&mut cluster, &batch(0, 0, 3)), (OK, 0));
     let out_of_order = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
-    assert_eq!(
-        client.produce(&mut cluster, &batch(0, 9, 3)).0,
-        out_of_order
-    );
+    assert_eq!(client.produce(&mut cluster, &batch(0, 9, 3)).0, out_of_order);
     assert_eq!(cluster.log("t", 0).count(), 0);
     assert_eq!(cluster.end_offset("t", 0), 6);
     assert_eq!(cluster.counts("t", 0).records, 6);

@@ -101,11 +101,7 @@ fn malformed_and_oversized_frames_close() {
         let mut client = Client::new(&cluster, 1);
         assert!(client.call(&mut cluster, T0, &frame).is_empty());
         assert!(client.connection.is_closed(), "{frame:?}");
-        assert!(
-            client
-                .call(&mut cluster, T0, &versions_request(0))
-                .is_empty()
-        );
+        assert!(client.call(&mut cluster, T0, &versions_request(0)).is_empty());
     }
     // The largest frame is waited for.
     let mut cluster = one_node();
@@ -228,10 +224,7 @@ fn throttling_is_told_and_mutes_the_connection() {
     assert_eq!(read_produced(13, &answer).only(), (ErrorCode::NONE, 1));
     // Another connection is not muted.
     let mut other = Client::new(&cluster, 1);
-    assert_eq!(
-        other.produce(&mut cluster, &batch(0, 2, 1)).0,
-        ErrorCode::NONE
-    );
+    assert_eq!(other.produce(&mut cluster, &batch(0, 2, 1)).0, ErrorCode::NONE);
 }
 
 #[test]
@@ -256,10 +249,7 @@ fn producer_ids_are_new_each_time() {
 #[test]
 fn a_run_follows_from_its_seed() {
     let run = |seed| {
-        let mut cluster = with_topic(ClusterConfig {
-            seed,
-            ..ClusterConfig::default()
-        });
+        let mut cluster = with_topic(ClusterConfig { seed, ..ClusterConfig::default() });
         let mut client = Client::new(&cluster, 1);
         let topics = [by_name("t"), by_name("new")];
         let mut bytes = client.call(&mut cluster, T0, &metadata_request(12, Some(&topics), true));

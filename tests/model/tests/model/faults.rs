@@ -26,18 +26,13 @@ fn a_rejected_batch_is_not_appended() {
 
 #[test]
 fn errors_after_an_append_have_any_base_offset() {
-    for (kind, expected) in [
-        (BaseOffset::Kept, 0),
-        (BaseOffset::Unknown, -1),
-        (BaseOffset::Min, i64::MIN),
-    ] {
+    for (kind, expected) in
+        [(BaseOffset::Kept, 0), (BaseOffset::Unknown, -1), (BaseOffset::Min, i64::MIN)]
+    {
         let mut cluster = one_node();
         let mut client = Client::new(&cluster, 1);
         let error = ErrorCode::REQUEST_TIMED_OUT;
-        cluster.inject(Fault::produce(Action::AppendThenError {
-            error,
-            base_offset: kind,
-        }));
+        cluster.inject(Fault::produce(Action::AppendThenError { error, base_offset: kind }));
         let told = client.produce(&mut cluster, &batch(0, 0, 1));
         assert_eq!(told, (error, expected));
         assert_eq!(values(&cluster, 0), ["0/0"]);

@@ -49,14 +49,8 @@ fn a_gap_and_a_partial_overlap_are_out_of_order() {
     let mut client = Client::new(&cluster, 1);
     client.produce(&mut cluster, &batch(0, 0, 3));
     client.produce(&mut cluster, &batch(0, 3, 2));
-    assert_eq!(
-        client.produce(&mut cluster, &batch(0, 9, 1)),
-        (OUT_OF_ORDER, -1)
-    );
-    assert_eq!(
-        client.produce(&mut cluster, &batch(0, 3, 1)),
-        (OUT_OF_ORDER, -1)
-    );
+    assert_eq!(client.produce(&mut cluster, &batch(0, 9, 1)), (OUT_OF_ORDER, -1));
+    assert_eq!(client.produce(&mut cluster, &batch(0, 3, 1)), (OUT_OF_ORDER, -1));
     assert_eq!(cluster.end_offset("t", 0), 5);
 }
 
@@ -67,16 +61,10 @@ fn five_batches_back_is_a_duplicate_and_six_is_out_of_order() {
     for sequence in 0..6 {
         client.produce(&mut cluster, &batch(0, sequence, 1));
     }
-    assert_eq!(
-        client.produce(&mut cluster, &batch(0, 0, 1)),
-        (OUT_OF_ORDER, -1)
-    );
+    assert_eq!(client.produce(&mut cluster, &batch(0, 0, 1)), (OUT_OF_ORDER, -1));
     for sequence in 1..6 {
         let offset = i64::from(sequence);
-        assert_eq!(
-            client.produce(&mut cluster, &batch(0, sequence, 1)),
-            (OK, offset)
-        );
+        assert_eq!(client.produce(&mut cluster, &batch(0, sequence, 1)), (OK, offset));
     }
 }
 
@@ -85,10 +73,7 @@ fn a_new_epoch_begins_at_zero_and_fences_the_old_one() {
     let mut cluster = one_node();
     let mut client = Client::new(&cluster, 1);
     client.produce(&mut cluster, &batch(0, 0, 3));
-    assert_eq!(
-        client.produce(&mut cluster, &batch(1, 3, 1)),
-        (OUT_OF_ORDER, -1)
-    );
+    assert_eq!(client.produce(&mut cluster, &batch(1, 3, 1)), (OUT_OF_ORDER, -1));
     assert_eq!(client.produce(&mut cluster, &batch(1, 0, 1)), (OK, 3));
     let fenced = (ErrorCode::INVALID_PRODUCER_EPOCH, -1);
     assert_eq!(client.produce(&mut cluster, &batch(0, 3, 1)), fenced);
@@ -130,11 +115,7 @@ fn a_batch_may_span_the_wrap() {
     client.produce(&mut cluster, &batch(0, i32::MAX - 2, 2));
     let spanning = batch(0, i32::MAX, 3);
     assert_eq!(client.produce(&mut cluster, &spanning), (OK, 2));
-    assert_eq!(
-        client.produce(&mut cluster, &spanning),
-        (OK, 2),
-        "duplicate"
-    );
+    assert_eq!(client.produce(&mut cluster, &spanning), (OK, 2), "duplicate");
     assert_eq!(cluster.producer_state("t", 0, 7), Some((0, 1)));
     assert_eq!(client.produce(&mut cluster, &batch(0, 2, 1)), (OK, 5));
     let sequences: Vec<_> = cluster.log("t", 0).skip(2).map(|r| r.sequence).collect();
@@ -165,10 +146,7 @@ fn without_state_any_sequence_is_taken() {
     let mut client = Client::new(&cluster, 1);
     assert_eq!(client.produce(&mut cluster, &batch(5, 77, 1)), (OK, 0));
     // But the state is there then.
-    assert_eq!(
-        client.produce(&mut cluster, &batch(5, 77, 2)),
-        (OUT_OF_ORDER, -1)
-    );
+    assert_eq!(client.produce(&mut cluster, &batch(5, 77, 2)), (OUT_OF_ORDER, -1));
 }
 
 #[test]
@@ -178,10 +156,7 @@ fn kafka_4_5_refuses_a_first_sequence_on_a_log_that_was_never_written() {
         ..ClusterConfig::default()
     });
     let mut client = Client::new(&cluster, 1);
-    assert_eq!(
-        client.produce(&mut cluster, &batch(0, 1, 1)),
-        (OUT_OF_ORDER, -1)
-    );
+    assert_eq!(client.produce(&mut cluster, &batch(0, 1, 1)), (OUT_OF_ORDER, -1));
     assert_eq!(client.produce(&mut cluster, &batch(0, 0, 1)), (OK, 0));
     // A log that was written once takes any, be it empty now.
     cluster.delete_records("t", 0, 1).unwrap();
@@ -198,24 +173,18 @@ fn a_restart_leaves_the_last_batch_alone() {
     }
     cluster.restart(1).unwrap();
     let mut client = Client::new(&cluster, 1);
-    assert_eq!(
-        client.produce(&mut cluster, &batch(0, 1, 1)),
-        (OUT_OF_ORDER, -1)
-    );
+    assert_eq!(client.produce(&mut cluster, &batch(0, 1, 1)), (OUT_OF_ORDER, -1));
     assert_eq!(client.produce(&mut cluster, &batch(0, 2, 1)), (OK, 2));
     assert_eq!(client.produce(&mut cluster, &batch(0, 3, 1)), (OK, 3));
 }
 
 #[test]
 fn a_restart_may_leave_all_or_nothing() {
-    for (window, expected) in [
-        (ProducerWindow::Everything, (OK, 0)),
-        (ProducerWindow::Nothing, (OK, 3)),
-    ] {
-        let mut cluster = with_topic(ClusterConfig {
-            restart_window: window,
-            ..ClusterConfig::default()
-        });
+    for (window, expected) in
+        [(ProducerWindow::Everything, (OK, 0)), (ProducerWindow::Nothing, (OK, 3))]
+    {
+        let mut cluster =
+            with_topic(ClusterConfig { restart_window: window, ..ClusterConfig::default() });
         let mut client = Client::new(&cluster, 1);
         for sequence in 0..3 {
             client.produce(&mut cluster, &batch(0, sequence, 1));
@@ -235,10 +204,8 @@ fn the_state_moves_with_the_leader() {
     let mut client = Client::new(&cluster, 2);
     assert_eq!(client.produce(&mut cluster, &batch(0, 0, 1)), (OK, 0));
     assert_eq!(client.produce(&mut cluster, &batch(0, 1, 1)), (OK, 1));
-    let epochs: Vec<_> = cluster
-        .batches("t", 0)
-        .map(|batch| batch.header.partition_leader_epoch)
-        .collect();
+    let epochs: Vec<_> =
+        cluster.batches("t", 0).map(|batch| batch.header.partition_leader_epoch).collect();
     assert_eq!(epochs, [0, 1]);
 }
 
@@ -251,10 +218,7 @@ fn the_state_is_rolled_back_with_the_log() {
     }
     cluster.truncate("t", 0, 1).unwrap();
     assert_eq!(cluster.end_offset("t", 0), 1);
-    assert_eq!(
-        client.produce(&mut cluster, &batch(0, 3, 1)),
-        (OUT_OF_ORDER, -1)
-    );
+    assert_eq!(client.produce(&mut cluster, &batch(0, 3, 1)), (OUT_OF_ORDER, -1));
     assert_eq!(client.produce(&mut cluster, &batch(0, 1, 1)), (OK, 1));
     assert_eq!(values(&cluster, 0), ["0/0", "0/1"]);
 }

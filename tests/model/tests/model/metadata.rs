@@ -76,19 +76,14 @@ fn nodes_that_are_up_are_told_where_they_advertise() {
     cluster.stop(3).unwrap();
     assert_eq!(
         brokers(&mut cluster),
-        [
-            (1, "127.0.0.1".to_owned(), 9092),
-            (2, "broker.example".to_owned(), 1234)
-        ]
+        [(1, "127.0.0.1".to_owned(), 9092), (2, "broker.example".to_owned(), 1234)]
     );
 }
 
 #[test]
 fn topics_are_created_as_kafka_does() {
-    let mut cluster = Cluster::new(ClusterConfig {
-        default_partitions: 2,
-        ..ClusterConfig::default()
-    });
+    let mut cluster =
+        Cluster::new(ClusterConfig { default_partitions: 2, ..ClusterConfig::default() });
     let told = ask(&mut cluster, 12, Some(&[by_name("new")]));
     assert_eq!(told[0].0, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     let told = ask(&mut cluster, 12, Some(&[by_name("new")]));
@@ -104,10 +99,7 @@ fn topics_may_be_created_at_once_or_never() {
         (AutoCreate::AtOnce, ErrorCode::NONE),
         (AutoCreate::Never, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
     ] {
-        let mut cluster = Cluster::new(ClusterConfig {
-            auto_create,
-            ..ClusterConfig::default()
-        });
+        let mut cluster = Cluster::new(ClusterConfig { auto_create, ..ClusterConfig::default() });
         for _ in 0..2 {
             let told = ask(&mut cluster, 12, Some(&[by_name("new")]));
             assert_eq!(told[0].0, expected);
@@ -129,20 +121,14 @@ fn topics_are_asked_for_by_id() {
     let mut cluster = one_node();
     let id = cluster.topic_id("t").unwrap();
     let known = RequestTopic { id, name: None };
-    let unknown = RequestTopic {
-        id: Uuid([1; 16]),
-        name: None,
-    };
+    let unknown = RequestTopic { id: Uuid([1; 16]), name: None };
     let told = ask(&mut cluster, 12, Some(&[known, unknown]));
     assert_eq!(told[0].0, ErrorCode::NONE);
     assert_eq!(told[0].1.as_deref(), Some("t"));
     let error = ErrorCode::UNKNOWN_TOPIC_ID;
     assert_eq!(told[1], (error, None, unknown.id, Vec::new()));
     // Versions 10 and 11 have the field and do not heed it.
-    let named = RequestTopic {
-        id,
-        name: Some("t"),
-    };
+    let named = RequestTopic { id, name: Some("t") };
     let told = ask(&mut cluster, 10, Some(&[named]));
     assert_eq!(told[0].0, ErrorCode::INVALID_REQUEST);
 }
@@ -196,20 +182,15 @@ fn who_is_not_the_leader_tells_who_is_from_version_10_on() {
         (13, LeaderHints::WithoutEndpoints),
         (13, LeaderHints::None),
     ] {
-        let mut cluster = with_topic(ClusterConfig {
-            leader_hints: hints,
-            ..ClusterConfig::with_nodes(2)
-        });
+        let mut cluster =
+            with_topic(ClusterConfig { leader_hints: hints, ..ClusterConfig::with_nodes(2) });
         cluster.move_leader("t", 0, 2).unwrap();
         let mut client = Client::new(&cluster, 1).speaking(version);
         let produced = client.produce_bytes(&mut cluster, T0, 0, batch(0, 0, 1).bytes());
         let error = ErrorCode::NOT_LEADER_OR_FOLLOWER;
         assert_eq!(produced.only(), (error, -1));
-        let leaders: Vec<_> = produced
-            .leaders
-            .iter()
-            .map(|leader| (leader.leader_id, leader.leader_epoch))
-            .collect();
+        let leaders: Vec<_> =
+            produced.leaders.iter().map(|leader| (leader.leader_id, leader.leader_epoch)).collect();
         let told = version >= 10 && hints != LeaderHints::None;
         let leader = told.then_some((2, 1));
         assert_eq!(leaders, Vec::from_iter(leader));

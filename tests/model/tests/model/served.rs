@@ -20,10 +20,7 @@ fn any_port() -> SocketAddr {
 }
 
 fn start(nodes: usize) -> Server {
-    let config = ClusterConfig {
-        auto_create: AutoCreate::AtOnce,
-        ..ClusterConfig::default()
-    };
+    let config = ClusterConfig { auto_create: AutoCreate::AtOnce, ..ClusterConfig::default() };
     Server::start(&vec![any_port(); nodes], config).unwrap()
 }
 
@@ -32,9 +29,7 @@ struct Socket(TcpStream);
 impl Socket {
     fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         Self(stream)
     }
 
@@ -58,20 +53,14 @@ impl Socket {
 }
 
 fn named(server: &Server) -> Named<'static> {
-    Named {
-        name: "t",
-        id: server.with_cluster(|c| c.topic_id("t").unwrap()),
-    }
+    Named { name: "t", id: server.with_cluster(|c| c.topic_id("t").unwrap()) }
 }
 
 #[test]
 fn a_client_is_served_from_bootstrap_to_append() {
     let server = start(1);
     let mut socket = Socket::connect(server.addresses()[0]);
-    assert_eq!(
-        read_versions(3, &socket.call(&versions_request(3))).len(),
-        7
-    );
+    assert_eq!(read_versions(3, &socket.call(&versions_request(3))).len(), 7);
 
     let answer = socket.call(&metadata_request(12, Some(&[by_name("t")]), true));
     let told = read_metadata(12, &answer);
@@ -138,12 +127,7 @@ fn each_node_has_its_listener() {
     server.with_cluster(|c| c.create_topic("t", 3).unwrap());
     for (partition, address) in (0..).zip(server.addresses()) {
         let mut socket = Socket::connect(*address);
-        let frame = produce_request(
-            13,
-            -1,
-            named(&server),
-            &[(partition, batch(0, 0, 1).bytes())],
-        );
+        let frame = produce_request(13, -1, named(&server), &[(partition, batch(0, 0, 1).bytes())]);
         let produced = read_produced(13, &socket.call(&frame));
         assert_eq!(produced.only(), (ErrorCode::NONE, 0));
         let frame = produce_request(13, -1, named(&server), &[(9, batch(0, 0, 1).bytes())]);
@@ -164,10 +148,7 @@ fn a_frozen_node_goes_on_when_it_is_thawed() {
     let soon = Some(Duration::from_millis(50));
     socket.0.set_read_timeout(soon).unwrap();
     assert!(socket.receive().is_err(), "silence");
-    socket
-        .0
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    socket.0.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     server.with_cluster(|c| c.thaw(1).unwrap());
     let produced = read_produced(13, &socket.receive().unwrap());
     assert_eq!(produced.only(), (ErrorCode::NONE, 0));
@@ -218,11 +199,8 @@ fn a_stopped_node_closes_its_connections() {
 #[test]
 fn it_stops_at_once_with_clients_connected() {
     let server = start(2);
-    let sockets: Vec<_> = server
-        .addresses()
-        .iter()
-        .map(|address| Socket::connect(*address))
-        .collect();
+    let sockets: Vec<_> =
+        server.addresses().iter().map(|address| Socket::connect(*address)).collect();
     server.with_cluster(|c| c.freeze(1).unwrap());
     let began = clock();
     drop(server);

@@ -107,15 +107,9 @@ impl Batch {
             for ((offset_delta, value), timestamp_delta) in
                 deltas.zip(&self.values).zip(&self.timestamps)
             {
-                let head = RecordHead {
-                    attributes: 0,
-                    timestamp_delta: *timestamp_delta,
-                    offset_delta,
-                };
-                let headers = [Header {
-                    key: "h",
-                    value: Some(b"1"),
-                }];
+                let head =
+                    RecordHead { attributes: 0, timestamp_delta: *timestamp_delta, offset_delta };
+                let headers = [Header { key: "h", value: Some(b"1") }];
                 let key = self.keys.then_some(&b"key"[..]);
                 write_record(w, &head, key, Some(value), &headers);
             }
@@ -171,10 +165,8 @@ pub(crate) fn init_request(version: i16, transactional_id: Option<&str>) -> Vec<
 
 pub(crate) fn versions_request(version: i16) -> Vec<u8> {
     request(ApiKey::API_VERSIONS, version, 44, |w, d| {
-        let request = ApiVersionsRequest {
-            client_software_name: "ottla",
-            client_software_version: "0.1.0",
-        };
+        let request =
+            ApiVersionsRequest { client_software_name: "ottla", client_software_version: "0.1.0" };
         request.write(w, d);
     })
 }
@@ -195,10 +187,7 @@ pub(crate) fn metadata_request(
 }
 
 pub(crate) fn by_name(name: &str) -> RequestTopic<'_> {
-    RequestTopic {
-        id: Uuid::ZERO,
-        name: Some(name),
-    }
+    RequestTopic { id: Uuid::ZERO, name: Some(name) }
 }
 
 /// Reads all of a response's body, by a walk.
@@ -251,9 +240,7 @@ pub(crate) fn read_produced(version: i16, frame: &[u8]) -> Produced {
     for item in read(frame, |input| walk.step(input)) {
         match item {
             ProduceResponseItem::Topic(topic) => {
-                produced
-                    .topics
-                    .push((topic.name.map(str::to_owned), topic.id));
+                produced.topics.push((topic.name.map(str::to_owned), topic.id));
             }
             ProduceResponseItem::Partition(partition) => produced.partitions.push(partition),
             ProduceResponseItem::RecordError { batch_index } => {
@@ -262,9 +249,7 @@ pub(crate) fn read_produced(version: i16, frame: &[u8]) -> Produced {
             ProduceResponseItem::CurrentLeader(leader) => produced.leaders.push(leader),
             ProduceResponseItem::Throttle(ms) => produced.throttle = ms,
             ProduceResponseItem::NodeEndpoint(e) => {
-                produced
-                    .endpoints
-                    .push((e.node_id, e.host.to_owned(), e.port));
+                produced.endpoints.push((e.node_id, e.host.to_owned(), e.port));
             }
         }
     }
@@ -295,11 +280,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(cluster: &Cluster, node: NodeId) -> Self {
-        Self {
-            connection: Connection::new(cluster, node),
-            version: 13,
-            acks: -1,
-        }
+        Self { connection: Connection::new(cluster, node), version: 13, acks: -1 }
     }
 
     pub(crate) fn speaking(self, version: i16) -> Self {
@@ -313,10 +294,7 @@ impl Client {
     }
 
     pub(crate) fn request(&self, cluster: &Cluster, partition: i32, bytes: Vec<u8>) -> Vec<u8> {
-        let topic = Named {
-            name: "t",
-            id: cluster.topic_id("t").unwrap(),
-        };
+        let topic = Named { name: "t", id: cluster.topic_id("t").unwrap() };
         produce_request(self.version, self.acks, topic, &[(partition, bytes)])
     }
 
@@ -344,8 +322,7 @@ impl Client {
         partition: i32,
         batch: &Batch,
     ) -> (ErrorCode, i64) {
-        self.produce_bytes(cluster, T0, partition, batch.bytes())
-            .only()
+        self.produce_bytes(cluster, T0, partition, batch.bytes()).only()
     }
 }
 

@@ -1,0 +1,123 @@
+//! The receipt for one record, and waiting for its answer.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use ottla_core::{Ticket, Verdict};
+use ottla_shared::{RecordOutcome, block_on};
+
+/// One record that the producer took.
+///
+/// Its first answer comes no later than `delivery.timeout.ms`, the record's own deadline or a
+/// cancel, whatever the network does; `Unknown` is one. Where it is, the producer goes on to find
+/// out, and [`Delivery::late`] waits for that.
+///
+/// Dropping it detaches: the record is neither cancelled nor lost, and neither is it by a wait that
+/// is given up. A clone waits for the same record, which is never produced twice.
+#[derive(Clone, Debug)]
+#[must_use = "it tells what became of the record; drop it to detach"]
+pub struct Delivery(ottla_shared::Delivery);
+
+/// The last word on one record. Dropping it detaches.
+#[derive(Clone, Debug)]
+#[must_use = "it tells what became of the record; drop it to detach"]
+pub struct Late(ottla_shared::Delivery);
+
+impl Delivery {
+    pub(crate) const fn new(delivery: ottla_shared::Delivery) -> Self {
+        Self(delivery)
+    }
+
+    /// The record's batch and its place in it.
+    #[must_use]
+    pub const fn ticket(&self) -> Ticket {
+        self.0.ticket()
+    }
+
+    /// What is known of the record now: the last word, or the first answer, or nothing yet.
+    #[must_use]
+    pub fn try_outcome(&self) -> Option<RecordOutcome> {
+        self.0.try_outcome()
+    }
+
+    /// Waits for the first answer.
+    #[must_use]
+    pub fn wait(&self) -> RecordOutcome {
+        loop {
+            if let Some(outcome) = self.wait_until(None) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Waits for the first answer, for so long at most.
+    #[must_use]
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<RecordOutcome> {
+        self.wait_until(after(timeout))
+    }
+
+    /// Waits for the first answer, until then at most.
+    #[must_use]
+    pub fn wait_deadline(&self, deadline: Instant) -> Option<RecordOutcome> {
+        self.wait_until(Some(deadline))
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> Option<RecordOutcome> {
+        // Once it is there, nothing needs to be set up to wait for it.
+        self.0.try_outcome().or_else(|| block_on(self.0.reattach(), deadline))
+    }
+
+    /// Gives up on the record, and says at once what is true of it.
+    ///
+    /// `NotDelivered`: it is not in the log and never will be. `Unknown`: its bytes had left; the
+    /// producer goes on to find out. `Settled`: the outcome is known already, or about to be told.
+    /// No other record notices.
+    pub fn cancel(&self) -> Verdict {
+        self.0.cancel()
+    }
+
+    /// Cancels the record when `timeout` is over, unless it has an answer by then. This holds even
+    /// if nobody waits, and after the delivery is dropped.
+    pub fn deadline(self, timeout: Duration) -> Self {
+        Self(self.0.deadline(timeout))
+    }
+
+    /// Waits for the same record again, which a clone does as well.
+    pub fn reattach(&self) -> Self {
+        self.clone()
+    }
+
+    /// Waits for the last word on the record. It is `Unknown` only if the truth could not be found
+    /// out within `resolve.timeout.ms`, or before the producer was closed.
+    pub fn late(self) -> Late {
+        Late(self.0)
+    }
+}
+
+impl Late {
+    /// Waits for the last word.
+    #[must_use]
+    pub fn wait(&self) -> RecordOutcome {
+        loop {
+            if let Some(outcome) = self.wait_until(None) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Waits for the last word, for so long at most.
+    #[must_use]
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<RecordOutcome> {
+        self.wait_until(after(timeout))
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> Option<RecordOutcome> {
+        block_on(self.0.reattach().late(), deadline)
+    }
+}
+
+/// `None` is never.
+#[expect(clippy::disallowed_methods, reason = "callers speak of durations, threads park until")]
+fn after(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}

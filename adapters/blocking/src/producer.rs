@@ -1,0 +1,201 @@
+//! The producer as an application holds it.
+
+use core::time::Duration;
+use std::{
+    sync::Arc,
+    thread::{self, ThreadId},
+};
+
+use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
+use ottla_shared::{
+    BuildError, CloseReport, Engine, Options, SendError, Stats, Tally, Topic, block_on,
+};
+
+use crate::{Builder, Delivery, drive::Drive};
+
+/// A handle to a producer. Clones are handles to the same one, and cheap.
+///
+/// When the last handle is dropped, the producer goes on in the background until what was sent is
+/// settled, for at most `delivery.timeout.ms`; [`Producer::close`] waits for that and tells.
+#[derive(Clone, Debug)]
+pub struct Producer {
+    last: Arc<LastHandle>,
+}
+
+#[derive(Debug)]
+struct LastHandle {
+    engine: Arc<Engine>,
+    driver: ThreadId,
+}
+
+impl Drop for LastHandle {
+    fn drop(&mut self) {
+        self.engine.close_unattended();
+    }
+}
+
+impl Producer {
+    /// Starts to make a producer.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Makes a producer from properties with Kafka's names.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is unknown or refused, or the operating system gives no thread.
+    pub fn from_properties<N: AsRef<str>, V: AsRef<str>>(
+        properties: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, BuildError> {
+        Self::builder().properties(properties).build()
+    }
+
+    /// Makes a producer from a configuration. Its `checksum` is replaced by the fastest there is.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is refused, or the operating system gives no thread.
+    pub fn new(config: &Config<'_>) -> Result<Self, BuildError> {
+        Self::builder().build_on(config)
+    }
+
+    pub(crate) fn start(engine: Arc<Engine>) -> Result<Self, BuildError> {
+        let drive = Drive::new(Arc::clone(&engine))?;
+        let thread = thread::Builder::new().name("ottla".to_owned());
+        let driver = thread.spawn(move || drive.run())?.thread().id();
+        Ok(Self { last: Arc::new(LastHandle { engine, driver }) })
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.last.engine
+    }
+
+    /// Registers a topic, or finds it. Its partitions are asked for in the background.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no name for a topic, or there is no room for another.
+    pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
+        self.engine().topic(name)
+    }
+
+    /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms`.
+    ///
+    /// The record is copied before this returns. Called from `on_report`, it does not wait.
+    ///
+    /// # Errors
+    ///
+    /// Where the record was not taken.
+    pub fn send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
+        self.send_with(topic, record, Options::default())
+    }
+
+    /// Sends a record that is cancelled if it has no answer when `timeout` is over. That includes
+    /// the wait for memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`].
+    pub fn send_deadline(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        timeout: Duration,
+    ) -> Result<Delivery, SendError> {
+        self.send_with(topic, record, Options::default().deadline(self.after(timeout)))
+    }
+
+    /// Sends a record of which `on_report` is told under this number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`], and without `on_report`.
+    pub fn send_with_token(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        token: u64,
+    ) -> Result<Ticket, SendError> {
+        let options = Options::default().token(token);
+        Ok(self.send_with(topic, record, options)?.ticket())
+    }
+
+    /// Sends a record if it can be taken at once.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot; the record is still the caller's.
+    pub fn try_send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
+        self.engine().try_send(topic, record, Options::default()).map(Delivery::new)
+    }
+
+    /// As [`Producer::send_with_token`], if it can be taken at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::try_send`], and without `on_report`.
+    pub fn try_send_with_token(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        token: u64,
+    ) -> Result<Ticket, SendError> {
+        let options = Options::default().token(token);
+        Ok(self.engine().try_send(topic, record, options)?.ticket())
+    }
+
+    fn send_with(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<Delivery, SendError> {
+        match self.engine().try_send(topic, record, options) {
+            // The driver's own thread must not wait for what only it can bring.
+            Err(error) if error.is_temporary() && thread::current().id() != self.last.driver => {}
+            result => return result.map(Delivery::new),
+        }
+        let mut sending = self.engine().sending(topic, record, options);
+        let until = self.engine().clock().std(sending.wait_until());
+        let result = block_on(&mut sending, until).unwrap_or_else(|| sending.give_up());
+        result.map(Delivery::new)
+    }
+
+    /// Gives up on a record; see [`Delivery::cancel`].
+    pub fn cancel(&self, ticket: &Ticket) -> Verdict {
+        self.engine().cancel(ticket)
+    }
+
+    /// Cancels a record when `timeout` is over; see [`Delivery::deadline`].
+    pub fn set_deadline(&self, ticket: &Ticket, timeout: Duration) {
+        self.engine().set_deadline(ticket, self.after(timeout));
+    }
+
+    fn after(&self, timeout: Duration) -> Instant {
+        self.engine().clock().now().after(timeout)
+    }
+
+    /// Sends what is buffered at once, and waits until each record that was taken before has an
+    /// answer. Returns how many answers of which kind came meanwhile.
+    ///
+    /// That takes `delivery.timeout.ms` at most.
+    pub fn flush(&self) -> Tally {
+        block_on(self.engine().flush(), None).unwrap_or_default()
+    }
+
+    /// Takes no more records, and waits until all are settled, but not much longer than `timeout`:
+    /// what has no answer by then gets one, which may be `Unknown`.
+    pub fn close(&self, timeout: Duration) -> CloseReport {
+        let mut closing = self.engine().close(timeout);
+        let guard = self.engine().clock().std(closing.wait_until());
+        block_on(&mut closing, guard).unwrap_or_else(|| closing.give_up())
+    }
+
+    /// Counters, gauges and latencies, as they are now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.engine().stats()
+    }
+}

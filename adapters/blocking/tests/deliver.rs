@@ -1,0 +1,284 @@
+//! The whole way, on loopback: a producer and the model broker, whose log is the truth.
+#![allow(clippy::disallowed_methods)] // tests look at the time
+
+use core::{net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use ottla_blocking::{Cause, Producer, Record, RecordOutcome, SendError, Verdict};
+use ottla_model::{Action, ClusterConfig, Fault, serve::Server};
+
+fn server(partitions: u32) -> Server {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = ClusterConfig::with_nodes(2);
+    let server = Server::start(&[any, any], config).unwrap();
+    server.with_cluster(|cluster| cluster.create_topic("t", partitions)).unwrap();
+    server
+}
+
+fn producer(server: &Server, properties: &[(&str, &str)]) -> Producer {
+    let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
+    builder.properties(properties.iter().copied()).build().unwrap()
+}
+
+fn value(bytes: &[u8]) -> Record<'_> {
+    Record { value: Some(bytes), ..Record::default() }
+}
+
+/// The values in a topic's log, by partition and offset.
+fn log(server: &Server) -> BTreeMap<(i32, i64), Vec<u8>> {
+    server.with_cluster(|cluster| {
+        let partitions = 0..cluster.partitions("t") as i32;
+        let of = |partition| {
+            let records = cluster.log("t", partition);
+            let at = move |offset| (partition, offset);
+            records.map(move |record| (at(record.offset), record.value.unwrap().to_vec()))
+        };
+        partitions.flat_map(of).collect()
+    })
+}
+
+#[test]
+fn ten_thousand_records_are_where_their_outcomes_say() {
+    let server = server(6);
+    let producer = producer(&server, &[]);
+    let topic = producer.topic("t").unwrap();
+    let mut deliveries = Vec::new();
+    for number in 0..10_000_u32 {
+        let bytes = number.to_be_bytes();
+        deliveries.push((number, producer.send(&topic, &value(&bytes)).unwrap()));
+    }
+    let mut told = BTreeMap::new();
+    for (number, delivery) in deliveries {
+        let RecordOutcome::Delivered { partition, offset: Some(offset), .. } = delivery.wait()
+        else {
+            panic!("record {number} was not delivered")
+        };
+        told.insert((partition, offset), number.to_be_bytes().to_vec());
+    }
+    assert_eq!(told.len(), 10_000);
+    assert_eq!(log(&server), told);
+    let report = producer.close(Duration::from_secs(5));
+    assert!(report.complete, "{report:?}");
+    let stats = producer.stats();
+    assert_eq!(stats.answers.delivered, 10_000);
+    assert_eq!(stats.latency.count, 10_000);
+    assert_eq!(stats.queue_depth, 0);
+}
+
+#[test]
+fn back_pressure_loses_nobody() {
+    let server = server(3);
+    let small = [("buffer.memory", "32768"), ("batch.size", "2048"), ("linger.ms", "0")];
+    let producer = producer(&server, &[&small[..], &[("max.request.size", "8192")]].concat());
+    let topic = producer.topic("t").unwrap();
+    let tasks: Vec<_> = (0..20_u8)
+        .map(|task| {
+            let (producer, topic) = (producer.clone(), topic.clone());
+            std::thread::spawn(move || {
+                let bytes = vec![task; 900];
+                for _ in 0..100 {
+                    let delivery = producer.send(&topic, &value(&bytes)).unwrap();
+                    // Half of them wait, half detach.
+                    if task % 2 == 0 {
+                        assert!(delivery.wait().is_delivered());
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.join().unwrap();
+    }
+    producer.flush();
+    assert_eq!(log(&server).len(), 2_000);
+    assert_eq!(producer.stats().waiting, 0);
+}
+
+#[test]
+fn unknown_at_once_the_truth_later_and_no_duplicate() {
+    let server = server(1);
+    let producer = producer(&server, &[("linger.ms", "0")]);
+    let topic = producer.topic("t").unwrap();
+    assert!(producer.send(&topic, &value(b"warm")).unwrap().wait().is_delivered());
+    let hold = Action::Hold(Duration::from_millis(400));
+    server.with_cluster(|cluster| cluster.inject(Fault::produce(hold)));
+    let delivery = producer.send(&topic, &value(b"a")).unwrap();
+    while log(&server).len() < 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let start = Instant::now();
+    assert_eq!(delivery.cancel(), Verdict::Unknown);
+    assert_eq!(delivery.wait(), RecordOutcome::Unknown(Cause::Cancelled));
+    assert!(start.elapsed() < Duration::from_millis(100));
+    assert_eq!(delivery.clone().late().wait_timeout(Duration::ZERO), None);
+    let late = delivery.late().wait();
+    assert!(matches!(late, RecordOutcome::Delivered { offset: Some(1), .. }), "{late}");
+    assert_eq!(log(&server).len(), 2);
+}
+
+#[test]
+fn cancelled_before_it_left_it_is_not_in_the_log_and_offsets_stay_true() {
+    let server = server(1);
+    let producer = producer(&server, &[("linger.ms", "300")]);
+    let topic = producer.topic("t").unwrap();
+    let mut deliveries = Vec::new();
+    for bytes in [b"a", b"b", b"c", b"d"] {
+        deliveries.push(producer.send(&topic, &value(bytes)).unwrap());
+    }
+    assert_eq!(deliveries[1].cancel(), Verdict::NotDelivered);
+    assert_eq!(deliveries[1].cancel(), Verdict::NotDelivered);
+    producer.flush();
+    let mut offsets = Vec::new();
+    for delivery in deliveries {
+        offsets.push(match delivery.wait() {
+            RecordOutcome::Delivered { offset, .. } => offset.unwrap(),
+            outcome @ (RecordOutcome::NotDelivered(_) | RecordOutcome::Unknown(_) | _) => {
+                assert_eq!(outcome, RecordOutcome::NotDelivered(Cause::Cancelled));
+                -1
+            }
+        });
+    }
+    assert_eq!(offsets, [0, -1, 1, 2]);
+    let log: Vec<_> = log(&server).into_values().collect();
+    assert_eq!(log, [b"a", b"c", b"d"]);
+}
+
+#[test]
+fn a_frozen_broker_delays_neither_deadline_nor_close() {
+    let server = server(1);
+    let producer = producer(&server, &[("linger.ms", "0")]);
+    let topic = producer.topic("t").unwrap();
+    assert!(producer.send(&topic, &value(b"warm")).unwrap().wait().is_delivered());
+    server.with_cluster(|cluster| (cluster.freeze(1).unwrap(), cluster.freeze(2).unwrap()));
+    let start = Instant::now();
+    let deadline = Duration::from_millis(50);
+    let sent = producer.send_deadline(&topic, &value(b"a"), deadline).unwrap();
+    assert_eq!(sent.wait(), RecordOutcome::Unknown(Cause::DeliveryTimeout));
+    assert!(start.elapsed() >= deadline && start.elapsed() < deadline * 4);
+    // Nobody waits for this one: it gets its answer all the same.
+    drop(producer.send_deadline(&topic, &value(b"b"), deadline).unwrap());
+    std::thread::sleep(deadline * 3);
+    assert_eq!(producer.stats().answers.unknown, 2);
+    let start = Instant::now();
+    let report = producer.close(Duration::from_millis(200));
+    assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed());
+    assert!(report.complete);
+    assert_eq!((report.records.unknown, report.records.not_delivered), (2, 0));
+}
+
+#[test]
+fn a_refused_port_is_named_when_the_wait_is_over() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = free.local_addr().unwrap().to_string();
+    drop(free);
+    let properties = [("bootstrap.servers", refused.as_str()), ("max.block.ms", "200")];
+    let producer = Producer::from_properties(properties).unwrap();
+    let topic = producer.topic("t").unwrap();
+    let start = Instant::now();
+    let error = producer.send(&topic, &value(b"a")).unwrap_err();
+    assert!(start.elapsed() >= Duration::from_millis(200));
+    assert!(start.elapsed() < Duration::from_millis(400));
+    assert!(matches!(error, SendError::TopicPending { failure: Some(_), .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(&refused) && text.contains("could not be set up"), "{text}");
+    assert!(producer.close(Duration::from_secs(1)).complete);
+}
+
+#[test]
+fn a_missing_topic_is_named_when_the_wait_is_over() {
+    let server = server(1);
+    let properties = [("max.block.ms", "300"), ("allow.auto.create.topics", "false")];
+    let producer = producer(&server, &properties);
+    let topic = producer.topic("nowhere").unwrap();
+    let error = producer.send(&topic, &value(b"a")).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("nowhere") && text.contains("UNKNOWN_TOPIC"), "{text}");
+}
+
+#[test]
+fn reports_come_for_tokens() {
+    let server = server(2);
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let to = Arc::clone(&reports);
+    let servers = server.bootstrap_servers();
+    let builder = Producer::builder().property("bootstrap.servers", &servers);
+    let on_report = move |report: &_| to.lock().unwrap().push(*report);
+    let producer = builder.on_report(on_report).build().unwrap();
+    let topic = producer.topic("t").unwrap();
+    for token in 0..1_000 {
+        producer.send_with_token(&topic, &value(b"x"), token).unwrap();
+    }
+    let ticket = producer.send_with_token(&topic, &value(b"y"), 1_000).unwrap();
+    assert_eq!(producer.cancel(&ticket), Verdict::NotDelivered);
+    producer.flush();
+    assert_eq!(producer.stats().answers.total(), 1_001);
+    producer.close(Duration::from_secs(5));
+    let mut reports = reports.lock().unwrap();
+    reports.sort_by_key(|report: &ottla_blocking::Report| report.token);
+    let tokens: Vec<_> = reports.iter().map(|report| report.token).collect();
+    assert_eq!(tokens, (0..=1_000).collect::<Vec<_>>());
+    let delivered = reports.iter().filter(|report| report.outcome.is_delivered());
+    assert_eq!(delivered.count(), 1_000);
+}
+
+#[test]
+fn the_last_handle_leaves_nothing_behind() {
+    let server = server(1);
+    let producer = producer(&server, &[("linger.ms", "10000")]);
+    let topic = producer.topic("t").unwrap();
+    let delivery = producer.send(&topic, &value(b"a")).unwrap();
+    drop(producer);
+    assert!(delivery.wait().is_delivered());
+    assert_eq!(log(&server).len(), 1);
+}
+
+#[test]
+fn a_name_is_looked_up() {
+    let server = server(1);
+    let port = server.addresses()[0].port();
+    let servers = format!("localhost:{port}");
+    let producer = Producer::from_properties([("bootstrap.servers", servers)]).unwrap();
+    let topic = producer.topic("t").unwrap();
+    assert!(producer.send(&topic, &value(b"a")).unwrap().wait().is_delivered());
+}
+
+#[test]
+fn a_name_that_nobody_has_is_named_when_the_wait_is_over() {
+    let properties = [("bootstrap.servers", "no.such.host.invalid:9092"), ("max.block.ms", "3000")];
+    let producer = Producer::from_properties(properties).unwrap();
+    let topic = producer.topic("t").unwrap();
+    let text = producer.send(&topic, &value(b"a")).unwrap_err().to_string();
+    assert!(text.contains("no.such.host.invalid:9092"), "{text}");
+}
+
+#[test]
+fn sending_from_a_report_never_waits() {
+    let server = server(1);
+    let own = Arc::new(Mutex::new(None::<(Producer, ottla_blocking::Topic)>));
+    let refused = Arc::new(Mutex::new(None));
+    let (of, to) = (Arc::clone(&own), Arc::clone(&refused));
+    let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
+    let producer = builder
+        .on_report(move |_| {
+            let own = of.lock().unwrap();
+            let (producer, _) = own.as_ref().unwrap();
+            let unknown = producer.topic("unknown").unwrap();
+            *to.lock().unwrap() = producer.send(&unknown, &value(b"b")).err();
+        })
+        .build()
+        .unwrap();
+    let topic = producer.topic("t").unwrap();
+    *own.lock().unwrap() = Some((producer.clone(), topic.clone()));
+    producer.send_with_token(&topic, &value(b"a"), 1).unwrap();
+    producer.flush();
+    let start = Instant::now();
+    while refused.lock().unwrap().is_none() && start.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(matches!(*refused.lock().unwrap(), Some(SendError::TopicPending { .. })));
+    own.lock().unwrap().take();
+}

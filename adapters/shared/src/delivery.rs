@@ -1,0 +1,166 @@
+//! The receipt for one record, and the future of its answer.
+
+use core::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use std::sync::Arc;
+
+use ottla_core::{Ticket, Verdict};
+
+use crate::{
+    cell::{Answer, Cell},
+    outcome::RecordOutcome,
+};
+
+/// One record that the producer took: a future of what became of it.
+///
+/// It is ready with the first answer, and `Unknown` is one: no later than `delivery.timeout.ms`,
+/// the record's own deadline or a cancel, whatever the network does. Where the answer is `Unknown`
+/// the producer goes on to find out; [`Delivery::late`] waits for that.
+///
+/// Dropping it detaches: the record is neither cancelled nor lost, so giving up the wait by a
+/// timeout is safe. A clone waits for the same record, which is never produced twice.
+#[must_use = "it tells what became of the record; drop it to detach"]
+pub struct Delivery {
+    cell: Arc<Cell>,
+    ticket: Ticket,
+    place: Option<usize>,
+}
+
+impl Delivery {
+    pub(crate) const fn new(cell: Arc<Cell>, ticket: Ticket) -> Self {
+        Self { cell, ticket, place: None }
+    }
+
+    /// The record's batch and its place in it.
+    #[must_use]
+    pub const fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// What is known of the record now: the last word, or the first answer, or nothing yet.
+    #[must_use]
+    pub fn try_outcome(&self) -> Option<RecordOutcome> {
+        self.cell.lock().first(self.ticket.index())
+    }
+
+    /// Gives up on the record, and says at once what is true of it.
+    ///
+    /// `NotDelivered`: it is not in the log and never will be. `Unknown`: its bytes had left; the
+    /// producer goes on to find out. `Settled`: the outcome is known already, or about to be told.
+    /// No other record notices.
+    pub fn cancel(&self) -> Verdict {
+        // It stands, even where the core knows the batch no more.
+        let before = self.cell.lock().verdict(self.ticket.index());
+        if before == Some(Verdict::NotDelivered) {
+            return Verdict::NotDelivered;
+        }
+        // Without an engine there is no driver, and all batches were settled when it ended.
+        let engine = self.cell.engine.upgrade();
+        engine.map_or(Verdict::Settled, |engine| engine.cancel(&self.ticket))
+    }
+
+    /// Cancels the record when `timeout` is over, unless it has an answer by then. This holds even
+    /// if nobody waits, and after the delivery is dropped.
+    pub fn deadline(self, timeout: Duration) -> Self {
+        if let Some(engine) = self.cell.engine.upgrade() {
+            let at = engine.clock().now().after(timeout);
+            engine.set_deadline(&self.ticket, at);
+        }
+        self
+    }
+
+    /// Waits for the same record again.
+    pub fn reattach(&self) -> Self {
+        Self::new(Arc::clone(&self.cell), self.ticket)
+    }
+
+    /// Waits for the last word on the record. It is `Unknown` only if the truth could not be found
+    /// out within `resolve.timeout.ms`, or before the producer was closed.
+    #[must_use = "a future does nothing until it is polled"]
+    pub fn late(self) -> Late {
+        Late(self.reattach())
+    }
+
+    fn poll(&mut self, which: Answer, cx: &mut Context<'_>) -> Poll<RecordOutcome> {
+        let index = self.ticket.index();
+        let mut state = self.cell.lock();
+        match state.answer(which, index) {
+            Some(outcome) => {
+                if let Some(place) = self.place.take() {
+                    state.leave(which, place);
+                }
+                Poll::Ready(outcome)
+            }
+            None => {
+                state.wait(which, index, &mut self.place, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn detach(&mut self, which: Answer) {
+        if let Some(place) = self.place.take() {
+            self.cell.lock().leave(which, place);
+        }
+    }
+}
+
+impl Clone for Delivery {
+    fn clone(&self) -> Self {
+        self.reattach()
+    }
+}
+
+impl Future for Delivery {
+    type Output = RecordOutcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RecordOutcome> {
+        Self::poll(self.get_mut(), Answer::First, cx)
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.detach(Answer::First);
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("ticket", &self.ticket)
+            .field("outcome", &self.try_outcome())
+            .finish()
+    }
+}
+
+/// The future of the last word on a record. Dropping it detaches.
+#[derive(Debug)]
+pub struct Late(Delivery);
+
+impl Late {
+    /// Waits for the first answer again, or for nothing.
+    pub fn delivery(&self) -> Delivery {
+        self.0.reattach()
+    }
+}
+
+impl Future for Late {
+    type Output = RecordOutcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RecordOutcome> {
+        self.get_mut().0.poll(Answer::Last, cx)
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        // Before the delivery's own drop, which would look for its place among the others.
+        self.0.detach(Answer::Last);
+    }
+}

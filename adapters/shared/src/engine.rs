@@ -1,0 +1,214 @@
+//! The core behind its lock, as callers see it.
+
+use core::{fmt, hash::BuildHasher, panic::AssertUnwindSafe, time::Duration};
+use std::{
+    hash::RandomState,
+    panic::catch_unwind,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use ottla_core::{
+    Cause, Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Record, Ticket,
+    TopicError, TopicId, Verdict,
+};
+
+use crate::{
+    checksum::checksum, clock::Clock, delivery::Delivery, outcome::Report, sending::Options,
+    state::State, stats::Stats, table::News,
+};
+
+/// Whom to report to.
+pub(crate) type OnReport = Box<dyn Fn(&Report) + Send + Sync>;
+
+/// One producer: the core behind its lock, the clock, and all who wait.
+pub struct Engine {
+    clock: Clock,
+    max_block: Duration,
+    delivery_timeout: Duration,
+    on_report: Option<OnReport>,
+    state: Mutex<State>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+/// A registered topic of one producer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    id: TopicId,
+    name: Arc<str>,
+    owner: Weak<Engine>,
+}
+
+impl Topic {
+    /// The topic's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The topic's number, as it is in reports.
+    #[must_use]
+    pub const fn id(&self) -> TopicId {
+        self.id
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+}
+
+impl Engine {
+    /// Makes a producer with the fastest checksum there is and a seed from the operating system.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is refused.
+    pub fn new(
+        config: &Config<'_>,
+        limits: Limits,
+        on_report: Option<OnReport>,
+    ) -> Result<Arc<Self>, ConfigError> {
+        let config = Config { checksum: checksum(), ..*config };
+        let seed = RandomState::new().hash_one("ottla");
+        let core = Producer::new(&config, Memory::heap(limits), seed)?;
+        Ok(Arc::new_cyclic(|engine| Self {
+            clock: Clock::start(),
+            max_block: config.max_block,
+            delivery_timeout: config.delivery_timeout,
+            on_report,
+            state: Mutex::new(State::new(core, Weak::clone(engine))),
+        }))
+    }
+
+    /// The producer's clock.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// `max.block.ms`.
+    #[must_use]
+    pub const fn max_block(&self) -> Duration {
+        self.max_block
+    }
+
+    /// Registers a topic, or finds it.
+    ///
+    /// # Errors
+    ///
+    /// Where the name is not one for a topic, or there is no room.
+    pub fn topic(self: &Arc<Self>, name: &str) -> Result<Topic, TopicError> {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let id = state.core.topic(now, name);
+        self.leave(state);
+        Ok(Topic { id: id?, name: Arc::from(name), owner: Arc::downgrade(self) })
+    }
+
+    /// Cancels a record and tells at once what can be known of it.
+    pub fn cancel(&self, ticket: &Ticket) -> Verdict {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let verdict = state.cancel(now, ticket, Cause::Cancelled);
+        self.leave(state);
+        verdict
+    }
+
+    /// Cancels a record at `at`, unless it has an answer by then.
+    pub fn set_deadline(&self, ticket: &Ticket, at: Instant) {
+        let mut state = self.lock();
+        state.table.set_deadline(ticket, at);
+        self.leave(state);
+    }
+
+    /// Counters and gauges.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let state = self.lock();
+        Stats {
+            core: state.core.stats(),
+            answers: state.table.first,
+            latency: (&state.table.latency).into(),
+            queue_depth: state.table.pending(),
+            waiting: state.full.len() + state.topics.len(),
+        }
+    }
+
+    /// Closes in the background: for when the last handle is gone and nobody waits.
+    pub fn close_unattended(&self) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if !state.closed {
+            state.core.close(now, now.after(self.delivery_timeout));
+            state.wake_all();
+        }
+        self.leave(state);
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Unlocks after a call that has left something to do for the driver.
+    pub(crate) fn leave(&self, mut state: MutexGuard<'_, State>) {
+        let wake = state.rouse();
+        // Nobody would tell the news otherwise.
+        let news = state.closed.then(|| core::mem::take(&mut state.news));
+        drop(state);
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+        if let Some(mut news) = news {
+            self.tell(&mut news);
+        }
+    }
+
+    /// Gives a record to the core, and enters it in the table.
+    pub(crate) fn produce(
+        &self,
+        state: &mut State,
+        now: Instant,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: &Options,
+    ) -> Result<Delivery, ProduceError> {
+        if !core::ptr::eq(topic.owner.as_ptr(), self) {
+            return Err(ProduceError::UnknownTopic);
+        }
+        let mut record = *record;
+        if record.timestamp == -1 {
+            record.timestamp = self.clock.wall_ms(now);
+        }
+        let ticket = state.core.produce(now, topic.id, &record)?;
+        let cell = state.table.enter(now, topic.id, &ticket, options.token);
+        let delivery = Delivery::new(Arc::clone(cell), ticket);
+        if let Some(at) = options.deadline {
+            state.table.set_deadline(&ticket, at);
+        }
+        Ok(delivery)
+    }
+
+    pub(crate) const fn reports(&self) -> bool {
+        self.on_report.is_some()
+    }
+
+    /// Wakes and reports, with the lock free.
+    pub(crate) fn tell(&self, news: &mut News) {
+        for waker in news.wakes.drain(..) {
+            waker.wake();
+        }
+        if let Some(on_report) = &self.on_report {
+            for report in &news.reports {
+                // The application's fault must not end the driver, on which others depend.
+                if catch_unwind(AssertUnwindSafe(|| on_report(report))).is_err() {
+                    tracing::error!(token = report.token, "`on_report` panicked");
+                }
+            }
+        }
+        news.reports.clear();
+    }
+}

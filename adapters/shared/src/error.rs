@@ -1,0 +1,149 @@
+//! Why a producer was not built, and why a record was not taken.
+
+use core::{error::Error, fmt, time::Duration};
+use std::{io, sync::Arc};
+
+use ottla_core::{ConfigError, Disconnect, ProduceError, wire::ErrorCode};
+
+/// Why a producer was not built.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A property was refused; the text names it.
+    Property(String),
+    /// The configuration as a whole was refused.
+    Config(ConfigError),
+    /// The operating system did not give what a driver needs.
+    Io(io::Error),
+    /// There is no runtime to run the driver on.
+    NoRuntime,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Property(text) => f.write_str(text),
+            Self::Config(error) => write!(f, "{error}"),
+            Self::Io(error) => write!(f, "the driver could not be started: {error}"),
+            Self::NoRuntime => f.write_str("no runtime: build the producer within one"),
+        }
+    }
+}
+
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Io(error) => Some(error),
+            Self::Property(_) | Self::NoRuntime => None,
+        }
+    }
+}
+
+impl From<ConfigError> for BuildError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<io::Error> for BuildError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// How the last connection that was lost, or not had, came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The broker, as `host:port`.
+    pub broker: Arc<str>,
+    /// Why.
+    pub cause: Disconnect,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.broker, self.cause)
+    }
+}
+
+/// Why a record was not taken. Nothing was queued, so it is safe to send it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Record memory was full all the time that the call was allowed to wait.
+    Full {
+        /// How long that was.
+        waited: Duration,
+        /// What the last lost connection was lost for, if none was had since.
+        failure: Option<Failure>,
+    },
+    /// The topic's partitions were not known all the time that the call was allowed to wait.
+    TopicPending {
+        /// The topic.
+        topic: Arc<str>,
+        /// How long that was.
+        waited: Duration,
+        /// What brokers last said about the topic.
+        error: Option<ErrorCode>,
+        /// What the last lost connection was lost for, if none was had since.
+        failure: Option<Failure>,
+    },
+    /// The core refused it, and waiting would not help.
+    Refused(ProduceError),
+    /// The topic is another producer's.
+    ForeignTopic,
+    /// The record has a token, but nobody was named whom to report to.
+    NobodyToReportTo,
+}
+
+impl SendError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::TopicPending { .. })
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (failure, waited) = match self {
+            Self::Full { waited, failure } => {
+                f.write_str("record memory is full")?;
+                (failure, waited)
+            }
+            Self::TopicPending { topic, waited, error, failure } => {
+                write!(f, "the partitions of topic {topic:?} are not known")?;
+                if let Some(error) = error {
+                    write!(f, " ({error})")?;
+                }
+                (failure, waited)
+            }
+            Self::Refused(error) => return write!(f, "{error}"),
+            Self::ForeignTopic => return f.write_str("the topic is another producer's"),
+            Self::NobodyToReportTo => {
+                return f.write_str("a record with a token needs `on_report`");
+            }
+        };
+        if !waited.is_zero() {
+            write!(f, " after {waited:?}")?;
+        }
+        match failure {
+            Some(failure) => write!(f, "; last connection: {failure}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused(error) => Some(error),
+            Self::Full { .. }
+            | Self::TopicPending { .. }
+            | Self::ForeignTopic
+            | Self::NobodyToReportTo => None,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Waiting for all records at once: flush and close.
+
+use core::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use std::sync::Arc;
+
+use ottla_core::Instant;
+
+use crate::{
+    engine::Engine,
+    outcome::{CloseReport, Tally},
+};
+
+/// The future of a flush: ready once each record that was taken before has an answer.
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is polled"]
+pub struct Flushing {
+    engine: Arc<Engine>,
+    number: u64,
+    before: Tally,
+    key: Option<u64>,
+}
+
+/// The future of a close: ready once all is settled.
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is polled"]
+pub struct Closing {
+    engine: Arc<Engine>,
+    before: Tally,
+    until: Instant,
+    key: Option<u64>,
+}
+
+impl Engine {
+    /// Sends what is buffered without waiting for it to linger.
+    pub fn flush(self: &Arc<Self>) -> Flushing {
+        let now = self.clock().now();
+        let mut state = self.lock();
+        state.core.flush(now);
+        let (number, before) = (state.table.next_number(), state.table.first);
+        self.leave(state);
+        Flushing { engine: Arc::clone(self), number, before, key: None }
+    }
+
+    /// Takes no more records and ends within `timeout`.
+    pub fn close(self: &Arc<Self>, timeout: Duration) -> Closing {
+        let now = self.clock().now();
+        let until = now.after(timeout);
+        let mut state = self.lock();
+        if !state.closed {
+            state.core.close(now, until);
+            state.wake_all();
+        }
+        let before = state.table.last;
+        self.leave(state);
+        Closing { engine: Arc::clone(self), before, until, key: None }
+    }
+}
+
+impl Closing {
+    /// When it is late enough to call [`Closing::give_up`]: a little after the deadline, by which
+    /// the driver ends if it runs at all.
+    #[must_use]
+    pub const fn wait_until(&self) -> Instant {
+        self.until.after(Duration::from_millis(100))
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn give_up(self) -> CloseReport {
+        let state = self.engine.lock();
+        CloseReport::new(state.table.last.since(&self.before), state.closed)
+    }
+}
+
+impl Future for Flushing {
+    type Output = Tally;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tally> {
+        let this = &mut *self;
+        let mut state = this.engine.lock();
+        if state.closed || state.table.answered_before(this.number) {
+            return Poll::Ready(state.table.first.since(&this.before));
+        }
+        state.flushes.wait(&mut this.key, this.number, cx.waker());
+        Poll::Pending
+    }
+}
+
+impl Future for Closing {
+    type Output = CloseReport;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReport> {
+        let this = &mut *self;
+        let mut state = this.engine.lock();
+        if state.closed {
+            let records = state.table.last.since(&this.before);
+            return Poll::Ready(CloseReport::new(records, true));
+        }
+        state.closes.wait(&mut this.key, (), cx.waker());
+        Poll::Pending
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.engine.lock().flushes.leave(key);
+        }
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.engine.lock().closes.leave(key);
+        }
+    }
+}

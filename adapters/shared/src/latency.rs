@@ -1,0 +1,92 @@
+//! A histogram of durations with buckets of at most 3 % width.
+
+use core::time::Duration;
+
+/// Each power of two has this many buckets.
+const STEPS: u64 = 32;
+/// Durations up to 2^32 microseconds, 71 minutes; longer ones count as that long.
+const BUCKETS: usize = 896;
+
+/// Counts durations in microseconds.
+#[derive(Debug)]
+pub(crate) struct Histogram {
+    counts: Box<[u64]>,
+    total: u64,
+    max: u64,
+}
+
+impl Histogram {
+    pub(crate) fn new() -> Self {
+        Self { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0, max: 0 }
+    }
+
+    pub(crate) fn record(&mut self, micros: u64) {
+        if let Some(count) = self.counts.get_mut(bucket(micros)) {
+            *count += 1;
+        }
+        self.total += 1;
+        self.max = self.max.max(micros);
+    }
+
+    pub(crate) const fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub(crate) const fn max(&self) -> Duration {
+        Duration::from_micros(self.max)
+    }
+
+    /// The duration that `per_mille` of all are not longer than, rounded up to its bucket's end.
+    pub(crate) fn quantile(&self, per_mille: u64) -> Duration {
+        let wanted = (self.total * per_mille).div_ceil(1000).max(1);
+        let mut seen = 0;
+        for (index, count) in self.counts.iter().enumerate() {
+            seen += count;
+            if seen >= wanted {
+                return Duration::from_micros(last(index as u64).min(self.max));
+            }
+        }
+        Duration::ZERO
+    }
+}
+
+fn bucket(micros: u64) -> usize {
+    let micros = micros.min(u64::from(u32::MAX));
+    let shift = u64::from((micros | STEPS).ilog2() - STEPS.ilog2());
+    (shift * STEPS + (micros >> shift)) as usize
+}
+
+/// The longest duration in a bucket.
+const fn last(bucket: u64) -> u64 {
+    let shift = (bucket / STEPS).saturating_sub(1);
+    ((bucket - shift * STEPS + 1) << shift) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_narrow_and_without_gaps() {
+        for micros in (0..5_000).chain([123_456, 99_999_999, u64::from(u32::MAX)]) {
+            let end = last(bucket(micros) as u64);
+            assert!(end >= micros && end <= micros + micros / STEPS, "{micros} {end}");
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_recorded() {
+        let mut histogram = Histogram::new();
+        assert_eq!(histogram.quantile(500), Duration::ZERO);
+        (1..=1000).for_each(|micros| histogram.record(micros));
+        let near = |value: Duration, micros: u64| {
+            let value = value.as_micros() as u64;
+            value >= micros && value <= micros + micros / STEPS
+        };
+        assert!(near(histogram.quantile(500), 500));
+        assert!(near(histogram.quantile(990), 990));
+        assert_eq!(histogram.quantile(1000), Duration::from_millis(1));
+        assert_eq!(histogram.max(), Duration::from_millis(1));
+    }
+}

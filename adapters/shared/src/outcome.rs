@@ -1,0 +1,113 @@
+//! What is told of a single record.
+
+use core::{fmt, time::Duration};
+
+use ottla_core::{Cause, TopicId};
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordOutcome {
+    /// The record is in the log exactly once.
+    Delivered {
+        /// The partition that it went to.
+        partition: i32,
+        /// Its offset; `None` where the broker proved that it has it without saying where.
+        offset: Option<i64>,
+        /// The time that the broker gave it, in milliseconds since the Unix epoch; `None` where
+        /// the topic keeps the record's own create time.
+        timestamp: Option<i64>,
+    },
+    /// The record is not in the log and never will be: it is safe to produce it again.
+    NotDelivered(Cause),
+    /// Whether the record is in the log cannot be known yet. Producing it again could duplicate
+    /// it; `reattach` and `late` wait for the truth instead.
+    Unknown(Cause),
+}
+
+impl RecordOutcome {
+    /// Whether the record is in the log.
+    #[must_use]
+    pub const fn is_delivered(&self) -> bool {
+        matches!(self, Self::Delivered { .. })
+    }
+}
+
+impl fmt::Display for RecordOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delivered { partition, offset: Some(offset), .. } => {
+                write!(f, "delivered to partition {partition} at offset {offset}")
+            }
+            Self::Delivered { partition, .. } => write!(f, "delivered to partition {partition}"),
+            Self::NotDelivered(cause) => write!(f, "not delivered: {cause}"),
+            Self::Unknown(cause) => write!(f, "not known whether delivered: {cause}"),
+        }
+    }
+}
+
+/// What is told of a record that was sent with a token.
+///
+/// A record gets one report, or two: `Unknown`, and later the truth with `late` set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The caller's own number for the record.
+    pub token: u64,
+    /// The record's topic.
+    pub topic: TopicId,
+    /// What became of it.
+    pub outcome: RecordOutcome,
+    /// `Unknown` was told before.
+    pub late: bool,
+    /// How long ago the record was taken.
+    pub elapsed: Duration,
+}
+
+/// How many records got which answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// In the log.
+    pub delivered: u64,
+    /// Not in the log, now and for ever.
+    pub not_delivered: u64,
+    /// Not known.
+    pub unknown: u64,
+}
+
+impl Tally {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.delivered + self.not_delivered + self.unknown
+    }
+
+    /// What was added since `earlier`.
+    #[must_use]
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            delivered: self.delivered.saturating_sub(earlier.delivered),
+            not_delivered: self.not_delivered.saturating_sub(earlier.not_delivered),
+            unknown: self.unknown.saturating_sub(earlier.unknown),
+        }
+    }
+}
+
+/// How a producer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// The last word on each record that had none when `close` was called.
+    pub records: Tally,
+    /// Everything was settled and all connections were closed when `close` returned.
+    pub complete: bool,
+}
+
+impl CloseReport {
+    /// Puts the two together.
+    #[must_use]
+    pub const fn new(records: Tally, complete: bool) -> Self {
+        Self { records, complete }
+    }
+}

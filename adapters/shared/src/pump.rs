@@ -1,0 +1,98 @@
+//! Moving bytes between the core and one non-blocking stream.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+
+use ottla_core::{ConnId, Disconnect, Instant, Producer};
+
+/// Pieces a vectored write has at most.
+const PIECES: usize = 64;
+/// Bytes written, about, before others get their turn with the core.
+const WRITE_TURN: usize = 256 * 1024;
+/// Reads before others get their turn.
+const READ_TURN: usize = 16;
+
+/// Why moving bytes stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Moved {
+    /// The core has nothing to write, or no room to read into.
+    CoreDone,
+    /// The stream takes or has nothing now.
+    Blocked,
+    /// Enough for one turn; there may be more.
+    TurnOver,
+}
+
+/// Writes what the core has for `conn`.
+///
+/// # Errors
+///
+/// Where the connection is to be ended.
+pub fn write(
+    core: &mut Producer<'_>,
+    now: Instant,
+    conn: ConnId,
+    stream: &mut impl Write,
+) -> Result<Moved, Disconnect> {
+    let mut written = 0;
+    while core.wants_write(now, conn) {
+        if written >= WRITE_TURN {
+            return Ok(Moved::TurnOver);
+        }
+        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let mut count = 0;
+        let segments = core.transmit(conn).filter(|segment| !segment.is_empty());
+        for (piece, segment) in pieces.iter_mut().zip(segments) {
+            *piece = IoSlice::new(segment);
+            count += 1;
+        }
+        let pieces = pieces.get(..count).unwrap_or_default();
+        if pieces.is_empty() {
+            break;
+        }
+        match stream.write_vectored(pieces) {
+            Ok(0) => return Err(Disconnect::Io),
+            Ok(len) => {
+                core.handle_transmitted(now, conn, len);
+                written += len;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    Ok(Moved::CoreDone)
+}
+
+/// Reads what the stream has for `conn`.
+///
+/// # Errors
+///
+/// Where the connection has ended.
+pub fn read(
+    core: &mut Producer<'_>,
+    now: Instant,
+    conn: ConnId,
+    stream: &mut impl Read,
+) -> Result<Moved, Disconnect> {
+    for _ in 0..READ_TURN {
+        let window = core.rx_buffer(conn);
+        if window.is_empty() {
+            return Ok(Moved::CoreDone);
+        }
+        match stream.read(window) {
+            Ok(0) => return Err(Disconnect::Eof),
+            Ok(len) => core.handle_received(now, conn, len),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    Ok(Moved::TurnOver)
+}
+
+/// A reset is the peer's way of closing, too.
+fn failed(error: &io::Error) -> Disconnect {
+    let closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::ConnectionAborted];
+    if closed.contains(&error.kind()) { Disconnect::Eof } else { Disconnect::Io }
+}

@@ -1,0 +1,247 @@
+//! Sending a record, with back-pressure.
+
+use core::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+use std::sync::Arc;
+
+use ottla_core::{Instant, ProduceError, Record, TopicStatus};
+
+use crate::{
+    delivery::Delivery,
+    engine::{Engine, Topic},
+    error::SendError,
+    state::State,
+};
+
+/// What goes with a record and is not sent.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The caller's number for the record, for its reports.
+    pub token: Option<u64>,
+    /// When the record is to be cancelled if it has no answer.
+    pub deadline: Option<Instant>,
+}
+
+impl Options {
+    /// With a token.
+    #[must_use]
+    pub const fn token(mut self, token: u64) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// With a deadline.
+    #[must_use]
+    pub const fn deadline(mut self, at: Instant) -> Self {
+        self.deadline = Some(at);
+        self
+    }
+}
+
+/// A record on its way into the core: a future that is ready once the core took or refused it.
+///
+/// It knows no time. Who waits for it does so until `max.block.ms` is over and then calls
+/// [`Sending::give_up`]. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is polled"]
+pub struct Sending<'a> {
+    engine: &'a Arc<Engine>,
+    topic: &'a Topic,
+    record: &'a Record<'a>,
+    options: Options,
+    started: Instant,
+    place: Place,
+}
+
+/// In which list the sender waits.
+#[derive(Debug)]
+enum Place {
+    None,
+    Full(Option<u64>),
+    Topic(Option<u64>),
+}
+
+impl Engine {
+    /// Sends a record if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no room, the topic is not known yet, or the record is refused.
+    pub fn try_send(
+        self: &Arc<Self>,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<Delivery, SendError> {
+        self.sending(topic, record, options).give_up()
+    }
+
+    /// Starts to send a record.
+    pub fn sending<'a>(
+        self: &'a Arc<Self>,
+        topic: &'a Topic,
+        record: &'a Record<'a>,
+        options: Options,
+    ) -> Sending<'a> {
+        Sending {
+            engine: self,
+            topic,
+            record,
+            options,
+            started: self.clock().now(),
+            place: Place::None,
+        }
+    }
+}
+
+impl Sending<'_> {
+    /// Until when it may wait.
+    #[must_use]
+    pub fn wait_until(&self) -> Instant {
+        let blocked = self.started.after(self.engine.max_block());
+        self.options.deadline.map_or(blocked, |deadline| deadline.min(blocked))
+    }
+
+    /// Tries at once, and does not wait.
+    ///
+    /// # Errors
+    ///
+    /// Where the record is not taken; says what was waited for, and what stands in the way.
+    pub fn give_up(mut self) -> Result<Delivery, SendError> {
+        self.check()?;
+        self.attempt(None).map_err(|error| self.explain(error))
+    }
+
+    fn check(&self) -> Result<(), SendError> {
+        if self.options.token.is_some() && !self.engine.reports() {
+            return Err(SendError::NobodyToReportTo);
+        }
+        Ok(())
+    }
+
+    /// Tries once. With a waker it waits where waiting helps.
+    fn attempt(&mut self, waker: Option<&Waker>) -> Result<Delivery, ProduceError> {
+        // The first attempt comes right after `started` was read.
+        let now = match self.place {
+            Place::None => self.started,
+            Place::Full(_) | Place::Topic(_) => self.engine.clock().now(),
+        };
+        let mut state = self.engine.lock();
+        let result = self.engine.produce(&mut state, now, self.topic, self.record, &self.options);
+        let next = match (&result, waker) {
+            (Err(ProduceError::Full), Some(waker)) => {
+                self.wait_for_memory(&mut state, waker);
+                None
+            }
+            (Err(ProduceError::TopicPending), Some(waker)) => {
+                self.wait_for_topic(&mut state, waker);
+                None
+            }
+            _ => self.leave(&mut state),
+        };
+        // A record that joins a batch sets no timer: the batch's own is running.
+        let timer = match &result {
+            Ok(delivery) => delivery.ticket().index() == 0 || self.options.deadline.is_some(),
+            Err(_) => true,
+        };
+        let wake = state.nudge(timer);
+        drop(state);
+        for waker in [wake, next].into_iter().flatten() {
+            waker.wake();
+        }
+        result
+    }
+
+    fn wait_for_memory(&mut self, state: &mut State, waker: &Waker) {
+        if !matches!(self.place, Place::Full(_)) {
+            self.leave(state);
+            self.place = Place::Full(None);
+        }
+        if let Place::Full(key) = &mut self.place {
+            state.full.wait(key, (), waker);
+        }
+    }
+
+    fn wait_for_topic(&mut self, state: &mut State, waker: &Waker) {
+        if !matches!(self.place, Place::Topic(_)) {
+            let next = self.leave(state);
+            state.news.wakes.extend(next);
+            self.place = Place::Topic(None);
+        }
+        if let Place::Topic(key) = &mut self.place {
+            state.topics.wait(key, (), waker);
+        }
+    }
+
+    /// Waits no longer. There may be memory for another: returns whom to wake.
+    fn leave(&mut self, state: &mut State) -> Option<Waker> {
+        match core::mem::replace(&mut self.place, Place::None) {
+            Place::Full(Some(key)) if state.full.leave(key) => {
+                let mut wakes = Vec::new();
+                state.full.wake(1, &mut wakes);
+                wakes.pop()
+            }
+            Place::Topic(Some(key)) => {
+                state.topics.leave(key);
+                None
+            }
+            Place::None | Place::Full(_) | Place::Topic(None) => None,
+        }
+    }
+
+    fn explain(&self, error: ProduceError) -> SendError {
+        let waited = self.engine.clock().now().since(self.started);
+        let state = self.engine.lock();
+        let failure = state.failure.clone();
+        match error {
+            ProduceError::Full => SendError::Full { waited, failure },
+            ProduceError::TopicPending => SendError::TopicPending {
+                topic: self.topic.shared_name(),
+                waited,
+                error: match state.core.topic_status(self.topic.id()) {
+                    Some(TopicStatus::Pending(error)) => error,
+                    _ => None,
+                },
+                failure,
+            },
+            ProduceError::UnknownTopic => SendError::ForeignTopic,
+            ProduceError::Topic(_)
+            | ProduceError::UnknownPartition { .. }
+            | ProduceError::RecordTooLarge { .. }
+            | ProduceError::Closing
+            | ProduceError::Fatal(_)
+            | _ => SendError::Refused(error),
+        }
+    }
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<Delivery, SendError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.check()?;
+        match this.attempt(Some(cx.waker())) {
+            Ok(delivery) => Poll::Ready(Ok(delivery)),
+            Err(ProduceError::Full | ProduceError::TopicPending) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(this.explain(error))),
+        }
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if matches!(self.place, Place::None) {
+            return;
+        }
+        let engine = self.engine;
+        let next = self.leave(&mut engine.lock());
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What a producer is built from, before it is one.
+
+use core::fmt;
+use std::sync::Arc;
+
+use ottla_core::{Config, Limits};
+
+use crate::{
+    engine::{Engine, OnReport},
+    error::BuildError,
+    outcome::Report,
+};
+
+/// Properties by name, and what has no name.
+#[derive(Default)]
+pub struct Settings {
+    properties: Vec<(String, String)>,
+    limits: Option<Limits>,
+    on_report: Option<OnReport>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("properties", &self.properties)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Adds a property; of two with one name the later one counts.
+    pub fn property(&mut self, name: &str, value: &str) {
+        self.properties.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Sets how much there is room for; by default it follows the configuration.
+    pub const fn limits(&mut self, limits: Limits) {
+        self.limits = Some(limits);
+    }
+
+    /// Sets whom to report to.
+    pub fn on_report(&mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) {
+        self.on_report = Some(Box::new(on_report));
+    }
+
+    /// Makes the producer on top of `config`.
+    ///
+    /// # Errors
+    ///
+    /// Where a property or the configuration is refused.
+    pub fn build(self, config: &Config<'_>) -> Result<Arc<Engine>, BuildError> {
+        let mut config = *config;
+        for (name, value) in &self.properties {
+            let set = config.set(name, value);
+            set.map_err(|error| BuildError::Property(error.to_string()))?;
+        }
+        let limits = self.limits.unwrap_or_else(|| Limits::for_config(&config));
+        Ok(Engine::new(&config, limits, self.on_report)?)
+    }
+}

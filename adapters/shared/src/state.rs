@@ -1,0 +1,242 @@
+//! What the engine's lock guards: the core, and all who wait for it.
+
+use core::{mem, task::Waker};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+};
+
+use ottla_core::{
+    Cause, ConnId, Disconnect, Event, Instant, Output, Producer, Ticket, TopicId, TopicStatus,
+    Verdict,
+};
+
+use crate::{
+    engine::Engine,
+    error::Failure,
+    table::{News, Table},
+    waiting::WaitList,
+};
+
+/// How many of those that wait for memory are woken when some is free. Each one that gets some
+/// wakes the next; more than one are woken, as the first may be busy with something else.
+const WAKE_AT_ONCE: usize = 8;
+
+/// What the driver is to do with its links, in this order.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Connect(ConnId),
+    Disconnect(ConnId),
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) core: Producer<'static>,
+    pub(crate) table: Table,
+    /// What to tell once the lock is free.
+    pub(crate) news: News,
+    pub(crate) full: WaitList<()>,
+    pub(crate) topics: WaitList<()>,
+    /// With the number of the first book that is not waited for.
+    pub(crate) flushes: WaitList<u64>,
+    pub(crate) closes: WaitList<()>,
+    pub(crate) actions: VecDeque<Action>,
+    pub(crate) writes: Vec<ConnId>,
+    /// `host:port` of each connection slot.
+    pub(crate) peers: Vec<Arc<str>>,
+    /// The last failure, until a connection is had again.
+    pub(crate) failure: Option<Failure>,
+    pub(crate) closed: bool,
+    /// The driver's waker while it sleeps.
+    driver: Option<Waker>,
+    /// When the driver wakes by itself.
+    armed: Instant,
+}
+
+impl State {
+    pub(crate) fn new(core: Producer<'static>, engine: Weak<Engine>) -> Self {
+        Self {
+            core,
+            table: Table::new(engine),
+            news: News::default(),
+            full: WaitList::new(),
+            topics: WaitList::new(),
+            flushes: WaitList::new(),
+            closes: WaitList::new(),
+            actions: VecDeque::new(),
+            writes: Vec::new(),
+            peers: Vec::new(),
+            failure: None,
+            closed: false,
+            driver: None,
+            armed: Instant::NEVER,
+        }
+    }
+
+    /// Lets time pass in the core and in the table.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if self.core.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.core.handle_timeout(now);
+        }
+        while let Some(ticket) = self.table.pop_due(now) {
+            self.cancel(now, &ticket, Cause::DeliveryTimeout);
+        }
+    }
+
+    /// Takes what the core has to say.
+    pub(crate) fn collect(&mut self, now: Instant) {
+        while let Some(output) = self.core.poll_output() {
+            self.dispatch(now, output);
+        }
+        while let Some(conn) = self.core.poll_write(now) {
+            self.writes.push(conn);
+        }
+    }
+
+    /// After a record was given to the core: whom to wake if the driver sleeps and has something to
+    /// do now, or earlier than it thinks. `timer`: the call may have set a timer.
+    pub(crate) fn nudge(&mut self, timer: bool) -> Option<Waker> {
+        self.driver.as_ref()?;
+        let due = self.core.needs_service() || (timer && self.wake_time() < self.armed);
+        if due { self.driver.take() } else { None }
+    }
+
+    /// After any other call: whom to wake if the driver sleeps.
+    pub(crate) const fn rouse(&mut self) -> Option<Waker> {
+        self.driver.take()
+    }
+
+    /// The driver goes to sleep. Returns until when; the caller has collected everything.
+    pub(crate) fn rest(&mut self, waker: &Waker) -> Instant {
+        self.driver = Some(waker.clone());
+        self.armed = self.wake_time();
+        self.armed
+    }
+
+    fn wake_time(&mut self) -> Instant {
+        let core = self.core.poll_timeout().map(|(at, _)| at);
+        let deadline = self.table.next_deadline();
+        let times = core.into_iter().chain(deadline);
+        times.min().unwrap_or(Instant::NEVER)
+    }
+
+    /// Cancels a record in the core and tells those that wait for it.
+    pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, cause: Cause) -> Verdict {
+        let verdict = self.core.cancel(now, *ticket);
+        let verdict = self.table.cancelled(now, ticket, verdict, cause, &mut self.news);
+        self.check_flushes();
+        verdict
+    }
+
+    /// The end of the driver: nothing will happen any more, and whoever waits is told.
+    pub(crate) fn end(&mut self, now: Instant) {
+        if !self.closed {
+            // The core still knows which batches never left.
+            self.core.close(now, now);
+            self.core.handle_timeout(now);
+            self.collect(now);
+        }
+        for (batch, topic) in self.table.leftovers() {
+            let topic = self.core.topic_name(topic);
+            tracing::error!(topic, "a batch was left without an outcome");
+            self.table.give_up(batch, Cause::Closed, &mut self.news);
+        }
+        self.actions.clear();
+        self.writes.clear();
+        self.closed = true;
+        self.wake_all();
+    }
+
+    /// Everybody that waits is to look again.
+    pub(crate) fn wake_all(&mut self) {
+        let wakes = &mut self.news.wakes;
+        self.full.wake_where(wakes, |()| true);
+        self.topics.wake_where(wakes, |()| true);
+        self.closes.wake_where(wakes, |()| true);
+        self.flushes.wake_where(wakes, |_| true);
+    }
+
+    fn dispatch(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Connect(conn) => self.actions.push_back(Action::Connect(conn)),
+            Output::Disconnect(conn) => self.actions.push_back(Action::Disconnect(conn)),
+            Output::Event(event) => self.hear(now, &event),
+            Output::Closed => {
+                self.closed = true;
+                self.wake_all();
+            }
+            _ => {}
+        }
+    }
+
+    fn hear(&mut self, now: Instant, event: &Event) {
+        match event {
+            Event::Settled(settled) => {
+                if settled.late {
+                    let topic = self.core.topic_name(settled.topic);
+                    tracing::info!(
+                        topic,
+                        partition = settled.partition,
+                        records = settled.records,
+                        outcome = ?settled.outcome,
+                        "late verdict"
+                    );
+                }
+                self.table.settle(now, settled, &mut self.news);
+                self.check_flushes();
+            }
+            Event::Topic(topic) => {
+                self.log_topic(*topic);
+                self.topics.wake_where(&mut self.news.wakes, |()| true);
+            }
+            Event::BufferAvailable => self.full.wake(WAKE_AT_ONCE, &mut self.news.wakes),
+            Event::Disconnected { conn, cause } => self.lost(*conn, *cause),
+            Event::Fatal(error) => {
+                tracing::error!(%error, "the producer has ended");
+                self.wake_all();
+            }
+            _ => {}
+        }
+    }
+
+    fn log_topic(&self, topic: TopicId) {
+        let name = self.core.topic_name(topic);
+        match self.core.topic_status(topic) {
+            Some(TopicStatus::Refused(error)) => {
+                tracing::warn!(topic = name, %error, "the topic cannot be written to");
+            }
+            Some(TopicStatus::Pending(Some(error))) => {
+                tracing::debug!(topic = name, %error, "the topic is not known yet");
+            }
+            Some(TopicStatus::Ready { partitions }) => {
+                tracing::debug!(topic = name, partitions, "the topic is known");
+            }
+            _ => {}
+        }
+    }
+
+    fn lost(&mut self, conn: ConnId, cause: Disconnect) {
+        let Some(broker) = self.peers.get(conn.index()) else {
+            return;
+        };
+        if matches!(cause, Disconnect::Idle | Disconnect::Replaced | Disconnect::Closed) {
+            tracing::debug!(%broker, %cause, "connection closed");
+            return;
+        }
+        tracing::warn!(%broker, %cause, "connection lost");
+        self.failure = Some(Failure { broker: Arc::clone(broker), cause });
+    }
+
+    fn check_flushes(&mut self) {
+        if self.flushes.len() > 0 {
+            let table = &self.table;
+            let wakes = &mut self.news.wakes;
+            self.flushes.wake_where(wakes, |number| table.answered_before(*number));
+        }
+    }
+
+    /// Takes the news with the room that `news` has, so that neither is ever allocated anew.
+    pub(crate) fn take_news(&mut self, news: &mut News) {
+        mem::swap(&mut self.news, news);
+    }
+}

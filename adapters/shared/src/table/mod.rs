@@ -1,0 +1,382 @@
+//! The delivery table: from a batch of the core to those who want to know of its records.
+
+mod book;
+
+use core::task::Waker;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Arc, Weak},
+};
+
+use book::{Book, Token, after, find};
+use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, TopicId, Verdict};
+
+use crate::{
+    cell::Cell,
+    engine::Engine,
+    latency::Histogram,
+    outcome::{RecordOutcome, Report, Tally},
+};
+
+/// Cells that wait to be reused; more than this are given back to the heap.
+const SPARE_CELLS: usize = 256;
+/// How many of them are looked at for one that nobody holds.
+const TRIES: usize = 4;
+
+/// What the table found out for others to hear, once the lock is free.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    pub(crate) wakes: Vec<Waker>,
+    pub(crate) reports: Vec<Report>,
+}
+
+impl News {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakes.is_empty() && self.reports.is_empty()
+    }
+}
+
+/// One book for each live batch.
+#[derive(Debug)]
+pub(crate) struct Table {
+    engine: Weak<Engine>,
+    books: Vec<Option<Box<Book>>>,
+    /// The last one closed is opened next, so that the number of books, and of the vectors in
+    /// them, follows the number of live batches and not of slots.
+    #[expect(clippy::vec_box, reason = "books move by their boxes")]
+    spare_books: Vec<Box<Book>>,
+    spare_cells: VecDeque<Arc<Cell>>,
+    next_number: u64,
+    /// Numbers of the books with records that have no answer.
+    unanswered: BTreeSet<u64>,
+    /// The earliest deadline of each book that has one, with the slot.
+    deadlines: BTreeSet<(Instant, usize)>,
+    pending: u64,
+    pub(crate) first: Tally,
+    pub(crate) last: Tally,
+    pub(crate) latency: Histogram,
+}
+
+impl Table {
+    pub(crate) fn new(engine: Weak<Engine>) -> Self {
+        Self {
+            engine,
+            books: Vec::new(),
+            spare_books: Vec::new(),
+            spare_cells: VecDeque::new(),
+            next_number: 0,
+            unanswered: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            pending: 0,
+            first: Tally::default(),
+            last: Tally::default(),
+            latency: Histogram::new(),
+        }
+    }
+
+    /// Enters a record that the core took. Returns its batch's cell.
+    pub(crate) fn enter(
+        &mut self,
+        now: Instant,
+        topic: TopicId,
+        ticket: &Ticket,
+        token: Option<u64>,
+    ) -> &Arc<Cell> {
+        let slot = ticket.batch().index();
+        let known = self
+            .books
+            .get(slot)
+            .is_some_and(|book| book.as_ref().is_some_and(|book| book.batch == ticket.batch()));
+        if !known {
+            self.open(now, topic, ticket.batch());
+        }
+        let Some(Some(book)) = self.books.get_mut(slot) else {
+            unreachable!("the book was opened just now")
+        };
+        if book.live == 0 {
+            book.number = self.next_number;
+            self.next_number += 1;
+            self.unanswered.insert(book.number);
+        }
+        let time = u32::try_from(now.since(book.opened).as_micros()).unwrap_or(u32::MAX);
+        // The core gives indexes in order; a gap would be filled rather than misread.
+        book.times.resize(ticket.index() as usize, time);
+        book.times.push(time);
+        book.live += 1;
+        self.pending += 1;
+        if let Some(token) = token {
+            book.tokens.push(Token { index: ticket.index(), token, told: false, done: false });
+        }
+        &book.cell
+    }
+
+    fn open(&mut self, now: Instant, topic: TopicId, batch: BatchId) {
+        let slot = batch.index();
+        if self.books.len() <= slot {
+            self.books.resize_with(slot + 1, || None);
+        }
+        // Left over where all records of a batch were taken out and the core dropped it silently.
+        self.retire(slot);
+        let cell = self.spare_cell();
+        let mut book = self.spare_books.pop().unwrap_or_else(|| {
+            Box::new(Book {
+                batch,
+                topic,
+                number: 0,
+                cell: Arc::clone(&cell),
+                opened: now,
+                times: Vec::new(),
+                tokens: Vec::new(),
+                deadlines: VecDeque::new(),
+                live: 0,
+                answered: false,
+            })
+        });
+        book.batch = batch;
+        book.topic = topic;
+        book.opened = now;
+        // What the book had before is its last batch's: spare for others once it is let go.
+        let before = core::mem::replace(&mut book.cell, cell);
+        if self.spare_cells.len() < SPARE_CELLS && !Arc::ptr_eq(&before, &book.cell) {
+            self.spare_cells.push_back(before);
+        }
+        if let Some(place) = self.books.get_mut(slot) {
+            *place = Some(book);
+        }
+    }
+
+    fn spare_cell(&mut self) -> Arc<Cell> {
+        for _ in 0..TRIES.min(self.spare_cells.len()) {
+            let Some(mut cell) = self.spare_cells.pop_front() else {
+                break;
+            };
+            if let Some(free) = Arc::get_mut(&mut cell) {
+                free.reset();
+                return cell;
+            }
+            self.spare_cells.push_back(cell);
+        }
+        Arc::new(Cell::new(Weak::clone(&self.engine)))
+    }
+
+    /// Sets a time at which [`Table::pop_due`] gives the ticket.
+    pub(crate) fn set_deadline(&mut self, ticket: &Ticket, at: Instant) {
+        let slot = ticket.batch().index();
+        let Some(book) = find(&mut self.books, ticket.batch()).filter(|book| !book.answered) else {
+            return;
+        };
+        let before = book.deadlines.front().map(|(at, _)| *at);
+        let place = book.deadlines.partition_point(|(other, _)| *other <= at);
+        book.deadlines.insert(place, (at, *ticket));
+        if before.is_none_or(|before| at < before) {
+            if let Some(before) = before {
+                self.deadlines.remove(&(before, slot));
+            }
+            self.deadlines.insert((at, slot));
+        }
+    }
+
+    /// The earliest deadline of a record.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// A record whose deadline is over.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Ticket> {
+        let &(at, slot) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
+        self.deadlines.remove(&(at, slot));
+        let book = self.books.get_mut(slot)?.as_deref_mut()?;
+        let (_, ticket) = book.deadlines.pop_front()?;
+        if let Some((next, _)) = book.deadlines.front() {
+            self.deadlines.insert((*next, slot));
+        }
+        Some(ticket)
+    }
+
+    /// Notes what the core said to a cancel. Returns what holds for the caller.
+    pub(crate) fn cancelled(
+        &mut self,
+        now: Instant,
+        ticket: &Ticket,
+        verdict: Verdict,
+        cause: Cause,
+        news: &mut News,
+    ) -> Verdict {
+        let Some(book) = find(&mut self.books, ticket.batch()) else {
+            return Verdict::Settled;
+        };
+        let index = ticket.index();
+        let mut state = book.cell.lock();
+        let before = state.verdict(index);
+        let taken = match verdict {
+            // Withdrawn once is withdrawn for ever.
+            _ if before == Some(Verdict::NotDelivered) => return Verdict::NotDelivered,
+            // Even after `Unknown`, where the bytes came back unwritten.
+            Verdict::NotDelivered => true,
+            // Told of already, as far as it can be.
+            Verdict::Unknown if before.is_some() || book.answered => return verdict,
+            Verdict::Unknown => false,
+            Verdict::Settled | _ => return verdict,
+        };
+        state.cancel(index, taken, cause, &mut news.wakes);
+        drop(state);
+        for token in book.tokens.iter_mut().filter(|token| token.index == index) {
+            news.reports.push(Report {
+                token: token.token,
+                topic: book.topic,
+                outcome: match taken {
+                    true => RecordOutcome::NotDelivered(cause),
+                    false => RecordOutcome::Unknown(cause),
+                },
+                late: token.told,
+                elapsed: now.since(after(book.opened, &book.times, index)),
+            });
+            token.told = true;
+            token.done = taken;
+        }
+        let first = before.is_none() && !book.answered;
+        if taken {
+            book.live -= 1;
+            self.last.not_delivered += 1;
+            if !book.answered {
+                self.pending -= 1;
+                if book.live == 0 {
+                    self.unanswered.remove(&book.number);
+                }
+            }
+        }
+        match (first, taken) {
+            (true, true) => self.first.not_delivered += 1,
+            (true, false) => self.first.unknown += 1,
+            (false, _) => {}
+        }
+        verdict
+    }
+
+    /// Notes what became of a batch.
+    pub(crate) fn settle(&mut self, now: Instant, settled: &Settled, news: &mut News) {
+        let slot = settled.batch.index();
+        let Some(book) = find(&mut self.books, settled.batch) else {
+            return;
+        };
+        let mut state = book.cell.lock();
+        state.tell(settled.partition, settled.outcome, settled.last, &mut news.wakes);
+        for token in book.tokens.iter_mut().filter(|token| !token.done) {
+            token.done = settled.last;
+            if let Some(outcome) = state.first(token.index)
+                && (settled.last || !token.told)
+            {
+                news.reports.push(Report {
+                    token: token.token,
+                    topic: book.topic,
+                    outcome,
+                    late: token.told,
+                    elapsed: now.since(after(book.opened, &book.times, token.index)),
+                });
+            }
+            token.told = true;
+        }
+        let live = book.live;
+        let first = !core::mem::replace(&mut book.answered, true);
+        if first {
+            let unmarked = live - (state.marked_unknown() as u64).min(live);
+            count(&mut self.first, settled.outcome, unmarked);
+            if matches!(settled.outcome, Outcome::Delivered { .. }) {
+                let whole = now.since(book.opened).as_micros() as u64;
+                for (index, time) in (0..).zip(&book.times) {
+                    if !state.is_marked(index) {
+                        self.latency.record(whole.saturating_sub(u64::from(*time)));
+                    }
+                }
+            }
+        }
+        drop(state);
+        if settled.last {
+            count(&mut self.last, settled.outcome, live);
+        }
+        if first {
+            self.answered(slot, live);
+        }
+        if settled.last {
+            self.retire(slot);
+        }
+    }
+
+    /// A book's records have an answer: nobody waits to flush them, no deadline is left.
+    fn answered(&mut self, slot: usize, live: u64) {
+        self.pending -= live;
+        if let Some(Some(book)) = self.books.get_mut(slot) {
+            self.unanswered.remove(&book.number);
+            if let Some((at, _)) = book.deadlines.front() {
+                self.deadlines.remove(&(*at, slot));
+            }
+            book.deadlines.clear();
+        }
+    }
+
+    fn retire(&mut self, slot: usize) {
+        let Some(mut book) = self.books.get_mut(slot).and_then(Option::take) else {
+            return;
+        };
+        if !book.answered {
+            self.pending -= book.live;
+            self.unanswered.remove(&book.number);
+        }
+        if let Some((at, _)) = book.deadlines.front() {
+            self.deadlines.remove(&(*at, slot));
+        }
+        book.deadlines.clear();
+        book.times.clear();
+        book.tokens.clear();
+        book.live = 0;
+        book.answered = false;
+        self.spare_books.push(book);
+    }
+
+    /// The number that the next book gets: all before it were opened by now.
+    pub(crate) const fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Whether all records of books before this number have an answer.
+    pub(crate) fn answered_before(&self, number: u64) -> bool {
+        self.unanswered.first().is_none_or(|first| *first >= number)
+    }
+
+    /// Records without an answer.
+    pub(crate) const fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// Batches without a last word; for when no more word will come.
+    pub(crate) fn leftovers(&self) -> Vec<(BatchId, TopicId)> {
+        let books = self.books.iter().flatten().filter(|book| book.live > 0);
+        books.map(|book| (book.batch, book.topic)).collect()
+    }
+
+    /// Tells an outcome in the core's stead, when no more word will come from it.
+    pub(crate) fn give_up(&mut self, batch: BatchId, cause: Cause, news: &mut News) {
+        let slot = batch.index();
+        let Some(book) = find(&mut self.books, batch) else {
+            return;
+        };
+        let mut state = book.cell.lock();
+        state.tell(-1, Outcome::Unknown(cause), true, &mut news.wakes);
+        drop(state);
+        let (live, answered) = (book.live, core::mem::replace(&mut book.answered, true));
+        self.last.unknown += live;
+        if !answered {
+            self.first.unknown += live;
+            self.answered(slot, live);
+        }
+        self.retire(slot);
+    }
+}
+
+fn count(tally: &mut Tally, outcome: Outcome, records: u64) {
+    match outcome {
+        Outcome::Delivered { .. } => tally.delivered += records,
+        Outcome::NotDelivered(_) => tally.not_delivered += records,
+        Outcome::Unknown(_) | _ => tally.unknown += records,
+    }
+}

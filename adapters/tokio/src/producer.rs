@@ -1,0 +1,204 @@
+//! The producer as an application holds it.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
+use ottla_shared::{
+    BuildError, CloseReport, Delivery, Engine, Options, SendError, Sending, Stats, Tally, Topic,
+};
+use tokio::{runtime::Handle, time::timeout_at};
+
+use crate::{Builder, drive::Drive};
+
+/// A handle to a producer. Clones are handles to the same one, and cheap.
+///
+/// When the last handle is dropped, the producer goes on in the background until what was sent is
+/// settled, for at most `delivery.timeout.ms`; [`Producer::close`] waits for that and tells.
+#[derive(Clone, Debug)]
+pub struct Producer {
+    last: Arc<LastHandle>,
+}
+
+#[derive(Debug)]
+struct LastHandle {
+    engine: Arc<Engine>,
+}
+
+impl Drop for LastHandle {
+    fn drop(&mut self) {
+        self.engine.close_unattended();
+    }
+}
+
+impl Producer {
+    /// Starts to make a producer.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Makes a producer from properties with Kafka's names.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is unknown or refused, or there is no runtime.
+    pub fn from_properties<N: AsRef<str>, V: AsRef<str>>(
+        properties: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, BuildError> {
+        Self::builder().properties(properties).build()
+    }
+
+    /// Makes a producer from a configuration. Its `checksum` is replaced by the fastest there is.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is refused, or there is no runtime.
+    pub fn new(config: &Config<'_>) -> Result<Self, BuildError> {
+        Self::builder().build_on(config)
+    }
+
+    pub(crate) fn start(engine: Arc<Engine>, runtime: &Handle) -> Self {
+        drop(runtime.spawn(Drive::new(Arc::clone(&engine))));
+        Self { last: Arc::new(LastHandle { engine }) }
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.last.engine
+    }
+
+    /// Registers a topic, or finds it. Its partitions are asked for in the background.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no name for a topic, or there is no room for another.
+    pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
+        self.engine().topic(name)
+    }
+
+    /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms`.
+    ///
+    /// The record is copied before this returns. Dropping the future before means that the record
+    /// was not taken.
+    ///
+    /// # Errors
+    ///
+    /// Where the record was not taken.
+    pub async fn send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
+        self.send_with(topic, record, Options::default()).await
+    }
+
+    /// Sends a record that is cancelled if it has no answer when `timeout` is over. That includes
+    /// the wait for memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`].
+    pub async fn send_deadline(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        timeout: Duration,
+    ) -> Result<Delivery, SendError> {
+        self.send_with(topic, record, Options::default().deadline(self.after(timeout))).await
+    }
+
+    /// Sends a record of which `on_report` is told under this number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`], and without `on_report`.
+    pub async fn send_with_token(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        token: u64,
+    ) -> Result<Ticket, SendError> {
+        let options = Options::default().token(token);
+        Ok(self.send_with(topic, record, options).await?.ticket())
+    }
+
+    /// Sends a record if it can be taken at once.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot; the record is still the caller's.
+    pub fn try_send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
+        self.engine().try_send(topic, record, Options::default())
+    }
+
+    /// As [`Producer::send_with_token`], if it can be taken at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::try_send`], and without `on_report`.
+    pub fn try_send_with_token(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        token: u64,
+    ) -> Result<Ticket, SendError> {
+        let options = Options::default().token(token);
+        Ok(self.engine().try_send(topic, record, options)?.ticket())
+    }
+
+    async fn send_with(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<Delivery, SendError> {
+        match self.engine().try_send(topic, record, options) {
+            Err(error) if error.is_temporary() => {}
+            result => return result,
+        }
+        let mut sending: Sending<'_> = self.engine().sending(topic, record, options);
+        let Some(until) = self.engine().clock().std(sending.wait_until()) else {
+            return sending.await;
+        };
+        match timeout_at(until.into(), &mut sending).await {
+            Ok(result) => result,
+            Err(_) => sending.give_up(),
+        }
+    }
+
+    /// Gives up on a record; see [`Delivery::cancel`].
+    pub fn cancel(&self, ticket: &Ticket) -> Verdict {
+        self.engine().cancel(ticket)
+    }
+
+    /// Cancels a record when `timeout` is over; see [`Delivery::deadline`].
+    pub fn set_deadline(&self, ticket: &Ticket, timeout: Duration) {
+        self.engine().set_deadline(ticket, self.after(timeout));
+    }
+
+    fn after(&self, timeout: Duration) -> Instant {
+        self.engine().clock().now().after(timeout)
+    }
+
+    /// Sends what is buffered at once, and waits until each record that was taken before has an
+    /// answer. Returns how many answers of which kind came meanwhile.
+    pub async fn flush(&self) -> Tally {
+        self.engine().flush().await
+    }
+
+    /// Takes no more records, and waits until all are settled, but not much longer than `timeout`:
+    /// what has no answer by then gets one, which may be `Unknown`.
+    pub async fn close(&self, timeout: Duration) -> CloseReport {
+        let mut closing = self.engine().close(timeout);
+        let guard = self.engine().clock().std(closing.wait_until());
+        let Some(guard) = guard else {
+            return closing.await;
+        };
+        match timeout_at(guard.into(), &mut closing).await {
+            Ok(report) => report,
+            Err(_) => closing.give_up(),
+        }
+    }
+
+    /// Counters, gauges and latencies, as they are now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.engine().stats()
+    }
+}

@@ -1,0 +1,285 @@
+//! The whole way, on loopback: a producer and the model broker, whose log is the truth.
+#![allow(clippy::disallowed_methods)] // tests look at the time
+
+use core::{net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use ottla_model::{Action, ClusterConfig, Fault, serve::Server};
+use ottla_tokio::{Cause, Producer, Record, RecordOutcome, SendError, Verdict};
+
+const TEST: Duration = Duration::from_secs(30);
+
+fn server(partitions: u32) -> Server {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = ClusterConfig::with_nodes(2);
+    let server = Server::start(&[any, any], config).unwrap();
+    server.with_cluster(|cluster| cluster.create_topic("t", partitions)).unwrap();
+    server
+}
+
+fn producer(server: &Server, properties: &[(&str, &str)]) -> Producer {
+    let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
+    builder.properties(properties.iter().copied()).build().unwrap()
+}
+
+fn value(bytes: &[u8]) -> Record<'_> {
+    Record { value: Some(bytes), ..Record::default() }
+}
+
+/// The values in a topic's log, by partition and offset.
+fn log(server: &Server) -> BTreeMap<(i32, i64), Vec<u8>> {
+    server.with_cluster(|cluster| {
+        let partitions = 0..cluster.partitions("t") as i32;
+        let of = |partition| {
+            let records = cluster.log("t", partition);
+            let at = move |offset| (partition, offset);
+            records.map(move |record| (at(record.offset), record.value.unwrap().to_vec()))
+        };
+        partitions.flat_map(of).collect()
+    })
+}
+
+/// The allotted time is for slow machines; a test that needs it has failed.
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TEST, future).await.expect("the test hangs")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_records_are_where_their_outcomes_say() {
+    in_time(async {
+        let server = server(6);
+        let producer = producer(&server, &[]);
+        let topic = producer.topic("t").unwrap();
+        let mut deliveries = Vec::new();
+        for number in 0..10_000_u32 {
+            let bytes = number.to_be_bytes();
+            deliveries.push((number, producer.send(&topic, &value(&bytes)).await.unwrap()));
+        }
+        let mut told = BTreeMap::new();
+        for (number, delivery) in deliveries {
+            let RecordOutcome::Delivered { partition, offset: Some(offset), .. } = delivery.await
+            else {
+                panic!("record {number} was not delivered")
+            };
+            told.insert((partition, offset), number.to_be_bytes().to_vec());
+        }
+        assert_eq!(told.len(), 10_000);
+        assert_eq!(log(&server), told);
+        let report = producer.close(Duration::from_secs(5)).await;
+        assert!(report.complete, "{report:?}");
+        let stats = producer.stats();
+        assert_eq!(stats.answers.delivered, 10_000);
+        assert_eq!(stats.latency.count, 10_000);
+        assert_eq!(stats.queue_depth, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn back_pressure_loses_nobody() {
+    in_time(async {
+        let server = server(3);
+        let small = [("buffer.memory", "32768"), ("batch.size", "2048"), ("linger.ms", "0")];
+        let producer = producer(&server, &[&small[..], &[("max.request.size", "8192")]].concat());
+        let topic = producer.topic("t").unwrap();
+        let tasks: Vec<_> = (0..20_u8)
+            .map(|task| {
+                let (producer, topic) = (producer.clone(), topic.clone());
+                tokio::spawn(async move {
+                    let bytes = vec![task; 900];
+                    for _ in 0..100 {
+                        let delivery = producer.send(&topic, &value(&bytes)).await.unwrap();
+                        // Half of them wait, half detach.
+                        if task % 2 == 0 {
+                            assert!(delivery.await.is_delivered());
+                        }
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        producer.flush().await;
+        assert_eq!(log(&server).len(), 2_000);
+        assert_eq!(producer.stats().waiting, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn unknown_at_once_the_truth_later_and_no_duplicate() {
+    in_time(async {
+        let server = server(1);
+        let producer = producer(&server, &[("linger.ms", "0")]);
+        let topic = producer.topic("t").unwrap();
+        assert!(producer.send(&topic, &value(b"warm")).await.unwrap().await.is_delivered());
+        let hold = Action::Hold(Duration::from_millis(400));
+        server.with_cluster(|cluster| cluster.inject(Fault::produce(hold)));
+        let delivery = producer.send(&topic, &value(b"a")).await.unwrap();
+        while log(&server).len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let start = Instant::now();
+        assert_eq!(delivery.cancel(), Verdict::Unknown);
+        assert_eq!(delivery.reattach().await, RecordOutcome::Unknown(Cause::Cancelled));
+        assert!(start.elapsed() < Duration::from_millis(100));
+        let late = delivery.late().await;
+        assert!(matches!(late, RecordOutcome::Delivered { offset: Some(1), .. }), "{late}");
+        assert_eq!(log(&server).len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cancelled_before_it_left_it_is_not_in_the_log_and_offsets_stay_true() {
+    in_time(async {
+        let server = server(1);
+        let producer = producer(&server, &[("linger.ms", "300")]);
+        let topic = producer.topic("t").unwrap();
+        let mut deliveries = Vec::new();
+        for bytes in [b"a", b"b", b"c", b"d"] {
+            deliveries.push(producer.send(&topic, &value(bytes)).await.unwrap());
+        }
+        assert_eq!(deliveries[1].cancel(), Verdict::NotDelivered);
+        assert_eq!(deliveries[1].cancel(), Verdict::NotDelivered);
+        producer.flush().await;
+        let mut offsets = Vec::new();
+        for delivery in deliveries {
+            offsets.push(match delivery.await {
+                RecordOutcome::Delivered { offset, .. } => offset.unwrap(),
+                outcome @ (RecordOutcome::NotDelivered(_) | RecordOutcome::Unknown(_) | _) => {
+                    assert_eq!(outcome, RecordOutcome::NotDelivered(Cause::Cancelled));
+                    -1
+                }
+            });
+        }
+        assert_eq!(offsets, [0, -1, 1, 2]);
+        let log: Vec<_> = log(&server).into_values().collect();
+        assert_eq!(log, [b"a", b"c", b"d"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_frozen_broker_delays_neither_deadline_nor_close() {
+    in_time(async {
+        let server = server(1);
+        let producer = producer(&server, &[("linger.ms", "0")]);
+        let topic = producer.topic("t").unwrap();
+        assert!(producer.send(&topic, &value(b"warm")).await.unwrap().await.is_delivered());
+        server.with_cluster(|cluster| (cluster.freeze(1).unwrap(), cluster.freeze(2).unwrap()));
+        let start = Instant::now();
+        let deadline = Duration::from_millis(50);
+        let sent = producer.send_deadline(&topic, &value(b"a"), deadline).await.unwrap();
+        assert_eq!(sent.await, RecordOutcome::Unknown(Cause::DeliveryTimeout));
+        assert!(start.elapsed() >= deadline && start.elapsed() < deadline * 4);
+        // Nobody waits for this one: it gets its answer all the same.
+        drop(producer.send_deadline(&topic, &value(b"b"), deadline).await.unwrap());
+        tokio::time::sleep(deadline * 3).await;
+        assert_eq!(producer.stats().answers.unknown, 2);
+        let start = Instant::now();
+        let report = producer.close(Duration::from_millis(200)).await;
+        assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed());
+        assert!(report.complete);
+        assert_eq!((report.records.unknown, report.records.not_delivered), (2, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_port_is_named_when_the_wait_is_over() {
+    in_time(async {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let refused = free.local_addr().unwrap().to_string();
+        drop(free);
+        let properties = [("bootstrap.servers", refused.as_str()), ("max.block.ms", "200")];
+        let producer = Producer::from_properties(properties).unwrap();
+        let topic = producer.topic("t").unwrap();
+        let start = Instant::now();
+        let error = producer.send(&topic, &value(b"a")).await.unwrap_err();
+        assert!(start.elapsed() >= Duration::from_millis(200));
+        assert!(start.elapsed() < Duration::from_millis(400));
+        assert!(matches!(error, SendError::TopicPending { failure: Some(_), .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains(&refused) && text.contains("could not be set up"), "{text}");
+        assert!(producer.close(Duration::from_secs(1)).await.complete);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_topic_is_named_when_the_wait_is_over() {
+    in_time(async {
+        let server = server(1);
+        let properties = [("max.block.ms", "300"), ("allow.auto.create.topics", "false")];
+        let producer = producer(&server, &properties);
+        let topic = producer.topic("nowhere").unwrap();
+        let error = producer.send(&topic, &value(b"a")).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("nowhere") && text.contains("UNKNOWN_TOPIC"), "{text}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reports_come_for_tokens() {
+    in_time(async {
+        let server = server(2);
+        let reports = Arc::new(Mutex::new(Vec::new()));
+        let to = Arc::clone(&reports);
+        let servers = server.bootstrap_servers();
+        let builder = Producer::builder().property("bootstrap.servers", &servers);
+        let on_report = move |report: &_| to.lock().unwrap().push(*report);
+        let producer = builder.on_report(on_report).build().unwrap();
+        let topic = producer.topic("t").unwrap();
+        for token in 0..1_000 {
+            producer.send_with_token(&topic, &value(b"x"), token).await.unwrap();
+        }
+        let ticket = producer.send_with_token(&topic, &value(b"y"), 1_000).await.unwrap();
+        assert_eq!(producer.cancel(&ticket), Verdict::NotDelivered);
+        producer.flush().await;
+        assert_eq!(producer.stats().answers.total(), 1_001);
+        producer.close(Duration::from_secs(5)).await;
+        let mut reports = reports.lock().unwrap();
+        reports.sort_by_key(|report: &ottla_tokio::Report| report.token);
+        let tokens: Vec<_> = reports.iter().map(|report| report.token).collect();
+        assert_eq!(tokens, (0..=1_000).collect::<Vec<_>>());
+        let delivered = reports.iter().filter(|report| report.outcome.is_delivered());
+        assert_eq!(delivered.count(), 1_000);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_handle_leaves_nothing_behind() {
+    in_time(async {
+        let server = server(1);
+        let producer = producer(&server, &[("linger.ms", "10000")]);
+        let topic = producer.topic("t").unwrap();
+        let delivery = producer.send(&topic, &value(b"a")).await.unwrap();
+        drop(producer);
+        assert!(delivery.await.is_delivered());
+        assert_eq!(log(&server).len(), 1);
+    })
+    .await;
+}
+
+#[test]
+fn a_runtime_that_ends_takes_nobody_hostage() {
+    let server = server(1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (producer, delivery) = runtime.block_on(async {
+        let producer = producer(&server, &[("linger.ms", "10000")]);
+        let topic = producer.topic("t").unwrap();
+        let delivery = producer.send(&topic, &value(b"a")).await.unwrap();
+        (producer, delivery)
+    });
+    drop(runtime);
+    assert_eq!(delivery.try_outcome(), Some(RecordOutcome::NotDelivered(Cause::Closed)));
+    drop(producer);
+}

@@ -1,0 +1,213 @@
+//! A record batch: one enum for its life, pages for its bytes.
+
+mod append;
+mod pages;
+mod withdraw;
+
+pub(crate) use append::{Entry, append};
+pub(crate) use pages::{Chunks, PageLink, Pages};
+pub(crate) use withdraw::{WITHDRAWN, compact, mark_withdrawn};
+
+use crate::{
+    Cause, Instant, Outcome,
+    list::{Link, chains},
+    partition::Partition,
+    slots::Ix,
+    wire::{
+        Writer,
+        record::{Attributes, BatchHeader},
+    },
+};
+
+/// Where a batch is in its life. Only `producer/fate.rs` makes one `Done`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// The slot holds no batch.
+    Free,
+    /// Takes records.
+    Open,
+    /// Takes no more records, and has no sequence: no byte of it counts as sent.
+    Sealed,
+    /// In a request of the connection that its partition is sent on.
+    InFlight,
+    /// Has its sequence for good, and waits to be sent again, byte for byte the same.
+    Idle,
+    /// Settled, with its outcome in the slot, and no longer of its partition.
+    Done,
+}
+
+/// What the attempts so far prove. Grows only, until the batch is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exposure {
+    /// No attempt has left.
+    Never,
+    /// Every attempt that left is known not to have been appended.
+    NotAppended,
+    /// Some attempt may have been appended; only `Delivered` clears this.
+    Ambiguous,
+}
+
+/// What its caller was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Nothing.
+    Nothing,
+    /// `Unknown` with this cause: the event waits to be taken.
+    Pending(Cause),
+    /// `Unknown`, and the event was taken.
+    Unknown,
+}
+
+/// A slot for a batch.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) generation: u32,
+    pub(crate) life: Life,
+    pub(crate) exposure: Exposure,
+    pub(crate) told: Told,
+    /// Set when it is `Done`.
+    pub(crate) outcome: Outcome,
+    pub(crate) partition: Ix<Partition>,
+    /// Place in its partition's queue.
+    pub(crate) queue: Link<Self>,
+    /// Place among all batches by the time they were opened, or among those told `Unknown` by the
+    /// time of that.
+    pub(crate) age: Link<Self>,
+    /// Place among the open batches that linger.
+    pub(crate) linger: Link<Self>,
+    /// Place among the events to be taken.
+    pub(crate) event: Link<Self>,
+    /// The next batch of the same request.
+    pub(crate) next_in_request: Ix<Self>,
+    pub(crate) first_page: Ix<PageLink>,
+    pub(crate) last_page: Ix<PageLink>,
+    /// Bytes of records.
+    pub(crate) len: u32,
+    /// Free bytes in the last page.
+    pub(crate) room: u32,
+    /// Checksum of the first `checked` bytes of records.
+    pub(crate) crc: u32,
+    pub(crate) checked: u32,
+    /// Records, those marked as withdrawn among them.
+    pub(crate) records: u32,
+    /// Records marked as withdrawn, which are to be left out before the batch is sent.
+    pub(crate) withdrawn: u32,
+    pub(crate) base_timestamp: i64,
+    pub(crate) max_timestamp: i64,
+    /// When the first record came in; later, when its caller was told `Unknown`.
+    pub(crate) since: Instant,
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    /// Sequence of the first record; -1 while it has none.
+    pub(crate) base_sequence: i32,
+    /// The parity of the topic's incarnation for which it was sent.
+    pub(crate) incarnation: u8,
+    /// A batch before it in the same epoch was given up: this one cannot be appended any more.
+    pub(crate) after_gap: bool,
+    /// Sent while a predecessor was not yet answered, so that OUT_OF_ORDER says nothing of state.
+    pub(crate) pipelined: bool,
+    /// Sent as a probe, and refused.
+    pub(crate) probed: bool,
+    /// Its records changed place, so that tickets no longer find them.
+    pub(crate) moved: bool,
+    /// The request that it is in, or was in last.
+    pub(crate) correlation_id: i32,
+    pub(crate) attempts: u16,
+    /// Where in the request's head this batch's records are to be put in.
+    pub(crate) cut: u32,
+}
+
+chains! {
+    /// The batches of a partition, in order.
+    Queue: Batch, queue;
+    /// Batches by age.
+    Age: Batch, age;
+    /// Open batches, by when their linger ends.
+    Linger: Batch, linger;
+    /// Batches with something to tell.
+    Events: Batch, event;
+}
+
+impl Batch {
+    pub(crate) const EMPTY: Self = Self {
+        generation: 0,
+        life: Life::Free,
+        exposure: Exposure::Never,
+        told: Told::Nothing,
+        outcome: Outcome::Delivered { base_offset: None, log_append_time: None },
+        partition: Ix::NONE,
+        queue: Link::EMPTY,
+        age: Link::EMPTY,
+        linger: Link::EMPTY,
+        event: Link::EMPTY,
+        next_in_request: Ix::NONE,
+        first_page: Ix::NONE,
+        last_page: Ix::NONE,
+        len: 0,
+        room: 0,
+        crc: 0,
+        checked: 0,
+        records: 0,
+        withdrawn: 0,
+        base_timestamp: 0,
+        max_timestamp: 0,
+        since: Instant::ZERO,
+        producer_id: 0,
+        producer_epoch: 0,
+        base_sequence: 0,
+        incarnation: 0,
+        after_gap: false,
+        pipelined: false,
+        probed: false,
+        moved: false,
+        correlation_id: 0,
+        attempts: 0,
+        cut: 0,
+    };
+
+    /// Bytes on the wire, header and records.
+    pub(crate) fn wire_len(&self) -> u32 {
+        BatchHeader::LEN as u32 + self.len
+    }
+
+    /// Whether its sequence is bound to its bytes.
+    pub(crate) fn is_bound(&self) -> bool {
+        matches!(self.life, Life::InFlight | Life::Idle)
+    }
+
+    /// Sequence of its last record.
+    pub(crate) fn last_sequence(&self) -> i32 {
+        sequence_after(self.base_sequence, self.records.saturating_sub(1))
+    }
+
+    /// The header as it goes on the wire. It is a function of what never changes once the batch is
+    /// bound, so that every attempt sends the same bytes.
+    pub(crate) fn write_header(&self, checksum: crate::Checksum, writer: &mut Writer<'_>) {
+        let mut header = BatchHeader {
+            base_offset: 0,
+            batch_length: self.wire_len().saturating_sub(12) as i32,
+            partition_leader_epoch: -1,
+            crc: 0,
+            attributes: Attributes::default(),
+            last_offset_delta: self.records.saturating_sub(1) as i32,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            producer_id: self.producer_id,
+            producer_epoch: self.producer_epoch,
+            base_sequence: self.base_sequence,
+            records_count: self.records as i32,
+        };
+        header.crc = header.checksum(checksum, self.crc, self.len as usize);
+        header.write(writer);
+    }
+}
+
+/// The sequence `by` after `sequence`: 0 follows 2³¹−1.
+pub(crate) fn sequence_after(sequence: i32, by: u32) -> i32 {
+    ((sequence as u32).wrapping_add(by) & 0x7fff_ffff) as i32
+}
+
+/// Whether `a` lies at or before `b` in the circle of sequences.
+pub(crate) fn sequence_reached(a: i32, b: i32) -> bool {
+    (b as u32).wrapping_sub(a as u32) & 0x7fff_ffff < 0x4000_0000
+}

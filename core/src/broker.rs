@@ -1,0 +1,62 @@
+//! A broker: where it is reached, and when it may be dialled again.
+
+use crate::{
+    Instant,
+    conn::Conn,
+    list::List,
+    partition::{Partition, Waiting},
+    slots::Ix,
+};
+
+/// How a broker came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The slot holds no broker.
+    Free,
+    /// An entry of `bootstrap.servers`: its node id is not known, and it is never forgotten.
+    Bootstrap,
+    /// Named by a cluster.
+    Cluster,
+}
+
+/// A slot for a broker.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    pub(crate) origin: Origin,
+    pub(crate) node_id: i32,
+    /// Length of its host name; 0 while only its node id is known.
+    pub(crate) host_len: u16,
+    pub(crate) port: u16,
+    /// Its connection.
+    pub(crate) conn: Ix<Conn>,
+    /// Partitions that it leads and that have something to send.
+    pub(crate) ready: List<Partition, Waiting>,
+    /// No dial before this.
+    pub(crate) dial_at: Instant,
+    /// Attempts in a row that never got as far as an answer.
+    pub(crate) failures: u8,
+    /// It was named in the Metadata answer that is being read.
+    pub(crate) seen: bool,
+    /// How many partitions it leads.
+    pub(crate) leads: u32,
+}
+
+impl Broker {
+    pub(crate) const EMPTY: Self = Self {
+        origin: Origin::Free,
+        node_id: 0,
+        host_len: 0,
+        port: 0,
+        conn: Ix::NONE,
+        ready: List::EMPTY,
+        dial_at: Instant::ZERO,
+        failures: 0,
+        seen: false,
+        leads: 0,
+    };
+
+    /// Whether it can be dialled at all.
+    pub(crate) const fn has_address(&self) -> bool {
+        self.host_len > 0
+    }
+}

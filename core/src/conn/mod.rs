@@ -1,0 +1,172 @@
+//! One connection to a broker: its state, its requests, and how far each has come.
+
+mod recv;
+mod send;
+
+pub(crate) use recv::{Read, Reader, Walk};
+pub use send::Segments;
+pub(crate) use send::Transmission;
+
+use heapless::Deque;
+
+use crate::{
+    Disconnect, Instant,
+    batch::Batch,
+    broker::Broker,
+    list::{Link, chains},
+    partition::Partition,
+    slots::Ix,
+    topic::Topic,
+    wire::{ApiKey, ErrorCode},
+};
+
+/// The most requests that a connection may have in flight: five that produce, and room for one of
+/// each other kind.
+pub(crate) const MAX_REQUESTS: usize = 8;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The slot holds no connection.
+    Free,
+    /// To be opened; `told` once the caller knows.
+    Dialing {
+        /// `Output::Connect` was taken.
+        told: bool,
+    },
+    /// Open; the broker's versions are being asked for.
+    Negotiating,
+    /// Open, and its versions are known.
+    Ready,
+    /// Over; the slot is free once the caller knows.
+    Ended {
+        /// Why.
+        cause: Disconnect,
+        /// The caller has a socket that it must close.
+        close: bool,
+    },
+}
+
+/// A request that was begun on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) correlation_id: i32,
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    /// The first of its batches that is not answered yet.
+    pub(crate) batches: Ix<Batch>,
+    /// When its answer must be complete.
+    pub(crate) deadline: Instant,
+    /// The socket accepted all of it, so the broker may act on it.
+    pub(crate) complete: bool,
+}
+
+/// The versions in which a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Versions {
+    pub(crate) produce: i16,
+    pub(crate) metadata: i16,
+    /// -1 where the broker has no producer ids.
+    pub(crate) init_producer_id: i16,
+}
+
+/// Where the answer that is being read has come to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The topic that the next parts belong to; none where it is not one of ours.
+    pub(crate) topic: Ix<Topic>,
+    /// Which of the topic's incarnations its id stands for, where it was given by id.
+    pub(crate) incarnation: Option<u8>,
+    /// The partition of the last part.
+    pub(crate) partition: Ix<Partition>,
+    /// The versions of Produce, Metadata and InitProducerId in common, as far as they were told.
+    pub(crate) offered: [Option<i16>; 3],
+    /// The error of the whole answer.
+    pub(crate) error: ErrorCode,
+}
+
+impl Place {
+    pub(crate) const EMPTY: Self = Self {
+        topic: Ix::NONE,
+        incarnation: None,
+        partition: Ix::NONE,
+        offered: [None; 3],
+        error: ErrorCode::NONE,
+    };
+}
+
+/// A slot for a connection.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) generation: u16,
+    pub(crate) state: State,
+    pub(crate) broker: Ix<Broker>,
+    /// When a connection that is being set up is given up.
+    pub(crate) setup_deadline: Instant,
+    pub(crate) requests: Deque<Request, MAX_REQUESTS>,
+    pub(crate) correlation_id: i32,
+    pub(crate) tx: Transmission,
+    pub(crate) rx: Reader,
+    /// Where the answer that is being read has come to.
+    pub(crate) place: Place,
+    /// The version of ApiVersions that is asked for.
+    pub(crate) api_versions: i16,
+    pub(crate) versions: Versions,
+    /// When it last sent or received something.
+    pub(crate) used: Instant,
+    /// The broker wants no request before this (KIP-219).
+    pub(crate) throttled_until: Instant,
+    /// No new request: the slot is wanted for another broker.
+    pub(crate) draining: bool,
+    /// Place among the connections that may have something to write.
+    pub(crate) write: Link<Self>,
+}
+
+chains! {
+    /// Connections that may have something to write.
+    Writable: Conn, write;
+}
+
+impl Conn {
+    pub(crate) const EMPTY: Self = Self {
+        generation: 0,
+        state: State::Free,
+        broker: Ix::NONE,
+        setup_deadline: Instant::ZERO,
+        requests: Deque::new(),
+        correlation_id: 0,
+        tx: Transmission::NOTHING,
+        rx: Reader::EMPTY,
+        place: Place::EMPTY,
+        api_versions: 0,
+        versions: Versions { produce: 0, metadata: 0, init_producer_id: 0 },
+        used: Instant::ZERO,
+        throttled_until: Instant::ZERO,
+        draining: false,
+        write: Link::EMPTY,
+    };
+
+    /// Whether its id is alive for the caller.
+    pub(crate) const fn is_alive(&self) -> bool {
+        match self.state {
+            State::Free | State::Ended { .. } => false,
+            State::Dialing { .. } | State::Negotiating | State::Ready => true,
+        }
+    }
+
+    /// Whether bytes can pass.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Negotiating | State::Ready)
+    }
+
+    /// Whether nothing is under way in either direction.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.requests.is_empty() && self.tx.is_nothing()
+    }
+
+    /// Whether the last request is not begun: no byte of it was accepted by the socket.
+    pub(crate) fn has_unsent(&self, correlation_id: i32) -> bool {
+        self.tx.is_unsent()
+            && self.requests.back().is_some_and(|last| last.correlation_id == correlation_id)
+    }
+}

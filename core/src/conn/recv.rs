@@ -1,0 +1,154 @@
+//! What a connection has received: frames, and the elements in them, through a small window.
+
+use crate::wire::{
+    ApiKey, DecodeError, Step,
+    api_versions::{ApiVersionsItem, ApiVersionsResponse},
+    frame::ResponseHead,
+    init_producer_id::{InitProducerIdItem, InitProducerIdResponse},
+    metadata::{MetadataItem, MetadataResponse},
+    produce::{ProduceResponse, ProduceResponseItem},
+};
+
+/// Where the reader is in the response that it reads.
+#[derive(Clone, Debug)]
+pub(crate) enum Walk {
+    /// Between two responses.
+    Head,
+    ApiVersions(ApiVersionsResponse),
+    Metadata(MetadataResponse),
+    InitProducerId(InitProducerIdResponse),
+    Produce(ProduceResponse),
+    /// Past the last element: what is left of the frame is of no interest.
+    Rest,
+}
+
+impl Walk {
+    /// A walk over the answer to a request.
+    pub(crate) fn over(api: ApiKey, version: i16) -> Self {
+        match api {
+            ApiKey::API_VERSIONS => Self::ApiVersions(ApiVersionsResponse::new(version)),
+            ApiKey::METADATA => Self::Metadata(MetadataResponse::new(version)),
+            ApiKey::INIT_PRODUCER_ID => Self::InitProducerId(InitProducerIdResponse::new(version)),
+            ApiKey::PRODUCE => Self::Produce(ProduceResponse::new(version)),
+            _ => Self::Rest,
+        }
+    }
+}
+
+/// What was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Read<'a> {
+    /// A response begins; the reader is to be given the walk over it.
+    Response {
+        /// The request that it answers.
+        correlation_id: i32,
+    },
+    ApiVersions(ApiVersionsItem),
+    Metadata(MetadataItem<'a>),
+    InitProducerId(InitProducerIdItem),
+    Produce(ProduceResponseItem<'a>),
+    /// The response is complete.
+    Complete,
+}
+
+/// Reads responses element by element.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    /// Bytes in the window.
+    pub(crate) len: u32,
+    /// Bytes of the frame that are not read.
+    frame: u32,
+    /// How many of them are of no interest.
+    skip: u32,
+    walk: Walk,
+}
+
+impl Reader {
+    pub(crate) const EMPTY: Self = Self { len: 0, frame: 0, skip: 0, walk: Walk::Head };
+
+    /// Goes on with this walk.
+    pub(crate) fn begin(&mut self, walk: Walk) {
+        self.walk = walk;
+    }
+
+    /// Reads the next thing from `window` at `at`, and moves `at` behind it; `None` until there
+    /// are more bytes. `room` is what the window can hold in all.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no Kafka, or an element does not fit the window.
+    pub(crate) fn read<'a>(
+        &mut self,
+        window: &'a [u8],
+        at: &mut usize,
+        room: usize,
+    ) -> Result<Option<Read<'a>>, DecodeError> {
+        loop {
+            let input = window.get(*at..).unwrap_or_default();
+            if matches!(self.walk, Walk::Head) {
+                let head = match ResponseHead::read(input) {
+                    Ok((_, head)) => head,
+                    Err(nom::Err::Incomplete(_)) => return Ok(None),
+                    Err(nom::Err::Error(error) | nom::Err::Failure(error)) => return Err(error),
+                };
+                *at += ResponseHead::LEN;
+                self.frame = head.remaining() as u32;
+                self.walk = Walk::Rest;
+                return Ok(Some(Read::Response { correlation_id: head.correlation_id }));
+            }
+            if self.skip > 0 {
+                let skipped = (self.skip as usize).min(input.len());
+                if skipped == 0 {
+                    return Ok(None);
+                }
+                self.consume(at, skipped);
+                self.skip -= skipped as u32;
+                continue;
+            }
+            let input = input.get(..self.frame as usize).unwrap_or(input);
+            let step = match &mut self.walk {
+                Walk::Head | Walk::Rest => {
+                    if self.frame == 0 {
+                        self.walk = Walk::Head;
+                        return Ok(Some(Read::Complete));
+                    }
+                    self.skip = self.frame;
+                    continue;
+                }
+                Walk::ApiVersions(walk) => walk.step(input)?.map(Read::ApiVersions),
+                Walk::Metadata(walk) => walk.step(input)?.map(Read::Metadata),
+                Walk::InitProducerId(walk) => walk.step(input)?.map(Read::InitProducerId),
+                Walk::Produce(walk) => walk.step(input)?.map(Read::Produce),
+            };
+            match step {
+                Step::Element { used, element } => {
+                    self.consume(at, used);
+                    return Ok(Some(element));
+                }
+                Step::Skip { used, skip } => {
+                    self.consume(at, used);
+                    if skip > self.frame as usize {
+                        return Err(DecodeError::Truncated);
+                    }
+                    self.skip = skip as u32;
+                }
+                Step::Done { used } => {
+                    self.consume(at, used);
+                    self.walk = Walk::Rest;
+                }
+                Step::Wait if input.len() == self.frame as usize => {
+                    return Err(DecodeError::Truncated);
+                }
+                Step::Wait if input.len() >= room => {
+                    return Err(DecodeError::TooLong { max: room });
+                }
+                Step::Wait => return Ok(None),
+            }
+        }
+    }
+
+    fn consume(&mut self, at: &mut usize, used: usize) {
+        *at += used;
+        self.frame = self.frame.saturating_sub(used as u32);
+    }
+}

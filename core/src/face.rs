@@ -1,0 +1,222 @@
+//! What the caller of a producer sees of it: ids, receipts, events.
+
+use crate::{Disconnect, FatalError, Outcome, wire::ErrorCode};
+#[cfg(doc)]
+use crate::{ProduceError, Producer, Verdict};
+
+/// A connection slot and which of its lives is meant; a stale id is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId {
+    pub(crate) index: u16,
+    pub(crate) generation: u16,
+}
+
+impl ConnId {
+    /// The slot's number, from zero and below [`Limits::connections`](crate::Limits).
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// A registered topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicId(pub(crate) u16);
+
+impl TopicId {
+    /// The topic's number, from zero in the order of registration.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A batch slot and which of its lives is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl BatchId {
+    /// The slot's number, from zero and below [`Limits::batches`](crate::Limits).
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// Which life of the slot is meant.
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+/// The receipt for one record: its batch, and its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    pub(crate) batch: BatchId,
+    pub(crate) index: u32,
+    pub(crate) page: u32,
+    pub(crate) at: u32,
+}
+
+impl Ticket {
+    /// The batch that the record went into.
+    #[must_use]
+    pub const fn batch(&self) -> BatchId {
+        self.batch
+    }
+
+    /// The record's place in its batch, from zero in the order of `produce`.
+    ///
+    /// Its offset is the batch's base offset plus this, less the number of records before it in
+    /// the batch that were cancelled with [`Verdict::NotDelivered`].
+    #[must_use]
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+}
+
+/// Where a connection leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Address<'a> {
+    /// Name or IP address; an IPv6 address comes without brackets.
+    pub host: &'a str,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// What the producer wants its caller to do or to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Open a connection to [`Producer::address`], then call `handle_connected` or
+    /// `handle_disconnected`.
+    Connect(ConnId),
+    /// Close this connection; its id is dead already. Bytes not yet written are not to be written.
+    Disconnect(ConnId),
+    /// Something that the application may want to know.
+    Event(Event),
+    /// [`Producer::close`] is complete: nothing more will come.
+    Closed,
+}
+
+/// Something that the application may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The records of a batch have an outcome.
+    Settled(Settled),
+    /// A topic's status changed: see [`Producer::topic_status`].
+    Topic(TopicId),
+    /// Memory came free after `produce` had answered [`ProduceError::Full`].
+    BufferAvailable,
+    /// A connection to a broker ended, or could not be had, for this reason.
+    Disconnected {
+        /// The connection; its id is dead.
+        conn: ConnId,
+        /// Why.
+        cause: Disconnect,
+    },
+    /// The producer has ended; every batch gets its outcome.
+    Fatal(FatalError),
+}
+
+/// The outcome of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settled {
+    /// The batch.
+    pub batch: BatchId,
+    /// Its topic.
+    pub topic: TopicId,
+    /// Its partition.
+    pub partition: i32,
+    /// How many records it holds, those taken out by `cancel` not counted.
+    pub records: u32,
+    /// What became of them.
+    pub outcome: Outcome,
+    /// An `Unknown` was told before, so this is the late verdict.
+    pub late: bool,
+    /// Nothing more will be told of this batch. False only with `Unknown`: a late verdict follows.
+    pub last: bool,
+}
+
+/// What is known of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TopicStatus {
+    /// Its partitions are not known yet; the last error that the brokers gave, if any.
+    Pending(Option<ErrorCode>),
+    /// It can be written to.
+    Ready {
+        /// The number of its partitions.
+        partitions: u32,
+    },
+    /// It cannot be written to; the producer asks again at `metadata.max.age.ms`.
+    Refused(ErrorCode),
+}
+
+/// What the next deadline of [`Producer::poll_timeout`] is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A batch has lingered.
+    Linger,
+    /// A batch reaches `delivery.timeout.ms` or `resolve.timeout.ms`.
+    Delivery,
+    /// A partition's retry backoff ends.
+    RetryBackoff,
+    /// A broker's reconnect backoff ends.
+    ReconnectBackoff,
+    /// A connection must be set up by then.
+    ConnectionSetup,
+    /// A request must be answered by then.
+    Request,
+    /// A broker's throttle ends.
+    Throttle,
+    /// Metadata is to be asked for.
+    Metadata,
+    /// A producer id is to be asked for.
+    ProducerId,
+    /// An idle connection is to be closed.
+    Idle,
+    /// `close` must be complete.
+    Close,
+}
+
+/// Counters since the start, and gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Records taken by `produce`.
+    pub records: u64,
+    /// Bytes of those records as encoded.
+    pub bytes: u64,
+    /// Records delivered.
+    pub delivered: u64,
+    /// Records not delivered.
+    pub not_delivered: u64,
+    /// Records whose last word is `Unknown`.
+    pub unknown: u64,
+    /// Batches sent again.
+    pub retries: u64,
+    /// Produce requests sent.
+    pub requests: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// Connections that ended otherwise than by our wish.
+    pub disconnects: u64,
+    /// Epochs started because a gap had to be left.
+    pub epoch_bumps: u64,
+    /// Times that a broker had lost acknowledged records, or its record of this producer.
+    pub desyncs: u64,
+    /// Pages that hold records.
+    pub pages_used: u32,
+    /// All pages.
+    pub pages: u32,
+    /// Batches that are not settled.
+    pub batches: u32,
+}

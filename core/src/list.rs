@@ -1,0 +1,111 @@
+//! Lists through the slots of a table.
+
+use core::marker::PhantomData;
+
+use crate::slots::{Ix, Table};
+
+/// A slot's neighbours in a list.
+#[derive(Debug)]
+pub(crate) struct Link<T> {
+    prev: Ix<T>,
+    next: Ix<T>,
+    listed: bool,
+}
+
+impl<T> Link<T> {
+    pub(crate) const EMPTY: Self = Self { prev: Ix::NONE, next: Ix::NONE, listed: false };
+
+    /// Whether the slot is in a list of this kind.
+    pub(crate) const fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    pub(crate) const fn next(&self) -> Ix<T> {
+        self.next
+    }
+
+    pub(crate) const fn prev(&self) -> Ix<T> {
+        self.prev
+    }
+}
+
+/// A kind of list: which of a slot's links it goes through.
+pub(crate) trait Chain<T> {
+    fn link_mut(slot: &mut T) -> &mut Link<T>;
+}
+
+/// A list through the slots of a table, in order of insertion.
+#[derive(Debug)]
+pub(crate) struct List<T, C> {
+    head: Ix<T>,
+    tail: Ix<T>,
+    chain: PhantomData<fn() -> C>,
+}
+
+impl<T, C: Chain<T>> List<T, C> {
+    pub(crate) const EMPTY: Self = Self { head: Ix::NONE, tail: Ix::NONE, chain: PhantomData };
+
+    pub(crate) const fn head(&self) -> Ix<T> {
+        self.head
+    }
+
+    pub(crate) const fn tail(&self) -> Ix<T> {
+        self.tail
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Appends a slot; one that is listed already stays where it is.
+    pub(crate) fn push(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
+        let link = C::link_mut(table.at_mut(index));
+        if link.listed {
+            return;
+        }
+        *link = Link { prev: self.tail, next: Ix::NONE, listed: true };
+        match self.tail.some() {
+            Some(tail) => C::link_mut(table.at_mut(tail)).next = index,
+            None => self.head = index,
+        }
+        self.tail = index;
+    }
+
+    /// Takes a slot out; one that is not listed stays out.
+    pub(crate) fn remove(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
+        let link = C::link_mut(table.at_mut(index));
+        if !link.listed {
+            return;
+        }
+        let (prev, next) = (link.prev, link.next);
+        *link = Link::EMPTY;
+        match prev.some() {
+            Some(prev) => C::link_mut(table.at_mut(prev)).next = next,
+            None => self.head = next,
+        }
+        match next.some() {
+            Some(next) => C::link_mut(table.at_mut(next)).prev = prev,
+            None => self.tail = prev,
+        }
+    }
+
+    /// Takes the first slot out.
+    pub(crate) fn pop(&mut self, table: &mut Table<'_, T>) -> Option<Ix<T>> {
+        let head = self.head.some()?;
+        self.remove(table, head);
+        Some(head)
+    }
+}
+
+/// Declares kinds of lists: a name, the slot's type and the field that holds the link.
+macro_rules! chains {
+    ($($(#[$doc:meta])* $name:ident: $slot:ty, $field:ident;)+) => { $(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) enum $name {}
+        impl $crate::list::Chain<$slot> for $name {
+            fn link_mut(slot: &mut $slot) -> &mut $crate::list::Link<$slot> { &mut slot.$field }
+        }
+    )+ };
+}
+pub(crate) use chains;

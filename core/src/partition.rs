@@ -1,0 +1,128 @@
+//! A partition: its leader, its queue of batches, and its chain of sequences.
+
+use crate::{
+    Instant,
+    batch::{Batch, Queue},
+    broker::Broker,
+    conn::Conn,
+    list::{Link, List, chains},
+    slots::Ix,
+    topic::Topic,
+};
+
+/// What the chain of sequences is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// New batches get the sequences that follow.
+    Normal,
+    /// A sequence that was sent was given up: once everything that was sent is resolved, a new
+    /// epoch begins at sequence 0. Until then no batch gets a sequence.
+    Sealing,
+    /// The broker has state, but not the state that the oldest batch expects: what may have been
+    /// appended is sent again newest first, because a broker that restarted may remember no more
+    /// than the last batch of a producer (semantics §6.4, rule 3d).
+    Probing,
+}
+
+/// What a partition waits for, apart from its batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// In no list.
+    Nowhere,
+    /// In its leader's list of partitions with something to send.
+    Ready,
+    /// In the list of partitions whose retry backoff runs.
+    Backoff,
+}
+
+/// A slot for a partition.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) topic: Ix<Topic>,
+    pub(crate) number: i32,
+    /// How many partitions of the topic follow in the slots after this one; set in the first slot
+    /// of a run only.
+    pub(crate) run: u32,
+    /// The first slot of the topic's next run.
+    pub(crate) next_run: Ix<Self>,
+    pub(crate) leader: Ix<Broker>,
+    pub(crate) leader_epoch: i32,
+    /// All batches that are not settled, oldest first: those bound to a sequence, then the others.
+    pub(crate) queue: List<Batch, Queue>,
+    /// The first batch that is not bound to a sequence.
+    pub(crate) unbound: Ix<Batch>,
+    /// Bytes of records in the queue.
+    pub(crate) queued: u32,
+    /// Batches in requests.
+    pub(crate) in_flight: u8,
+    /// Batches bound to a sequence.
+    pub(crate) bound: u8,
+    /// The connection that the batches in flight are on.
+    pub(crate) conn: Ix<Conn>,
+    pub(crate) phase: Phase,
+    /// A batch was acknowledged in this epoch, by this leader, since the last error: so more than
+    /// one may be in flight (semantics I5).
+    pub(crate) proven: bool,
+    /// The producer id that the chain belongs to.
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) next_sequence: i32,
+    /// Sequence of the last record that was acknowledged in this epoch; -1 before the first.
+    pub(crate) last_acked: i32,
+    /// The topic was deleted and created again while batches were in flight.
+    pub(crate) orphaned: bool,
+    pub(crate) retry_at: Instant,
+    /// Failed attempts in a row.
+    pub(crate) failures: u8,
+    pub(crate) listed: Listed,
+    /// Place in the list that `listed` names.
+    pub(crate) link: Link<Self>,
+}
+
+chains! {
+    /// Partitions with something to send, or with a backoff.
+    Waiting: Partition, link;
+}
+
+impl Partition {
+    pub(crate) const EMPTY: Self = Self {
+        topic: Ix::NONE,
+        number: 0,
+        run: 0,
+        next_run: Ix::NONE,
+        leader: Ix::NONE,
+        leader_epoch: 0,
+        queue: List::EMPTY,
+        unbound: Ix::NONE,
+        queued: 0,
+        in_flight: 0,
+        bound: 0,
+        conn: Ix::NONE,
+        phase: Phase::Normal,
+        proven: false,
+        producer_id: 0,
+        epoch: 0,
+        next_sequence: 0,
+        last_acked: 0,
+        orphaned: false,
+        retry_at: Instant::ZERO,
+        failures: 0,
+        listed: Listed::Nowhere,
+        link: Link::EMPTY,
+    };
+
+    /// A partition as it is first heard of: its chain begins with whatever producer id is next.
+    pub(crate) fn new(topic: Ix<Topic>, number: i32) -> Self {
+        Self { topic, number, leader_epoch: -1, producer_id: -1, last_acked: -1, ..Self::EMPTY }
+    }
+
+    /// Begins a chain: nothing of an older one is left to be resolved.
+    pub(crate) fn begin_chain(&mut self, producer_id: i64, epoch: i16) {
+        self.producer_id = producer_id;
+        self.epoch = epoch;
+        self.next_sequence = 0;
+        self.last_acked = -1;
+        self.proven = false;
+        self.phase = Phase::Normal;
+    }
+}

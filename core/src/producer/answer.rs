@@ -1,0 +1,315 @@
+//! Takes answers apart and brings each part to where it belongs.
+
+use super::{Producer, fate::Answer, window};
+use crate::{
+    Disconnect, Instant,
+    batch::{Batch, Exposure},
+    conn::{Conn, Place, Read, Request, Versions, Walk},
+    partition::Phase,
+    slots::Ix,
+    wire::{
+        ApiKey, ErrorCode, VersionRange,
+        api_versions::{Api, ApiVersionsItem},
+        negotiate,
+        produce::{self, CurrentLeader, NodeEndpoint, ProduceResponseItem},
+    },
+};
+
+/// The APIs beside ApiVersions, in the order of `Place::offered`.
+const NEEDED: [ApiKey; 3] = [ApiKey::PRODUCE, ApiKey::METADATA, ApiKey::INIT_PRODUCER_ID];
+
+impl Producer<'_> {
+    /// `len` bytes were read into [`rx_buffer`](Self::rx_buffer).
+    ///
+    /// Work is bounded by `len`. Bytes that are no Kafka end the connection, and nothing else.
+    pub fn handle_received(&mut self, now: Instant, conn: crate::ConnId, len: usize) {
+        self.advance(now);
+        let Some(conn) = self.live_connection(conn).filter(|conn| self.conns.at(*conn).is_open())
+        else {
+            return;
+        };
+        let room = window(&self.rx, self.conns.len()) as usize;
+        let start = conn.number() as usize * room;
+        // The window is set apart, so that what is read can be borrowed from it.
+        let mut region = core::mem::take(&mut self.rx);
+        let bytes = region.all_mut().get_mut(start..start + room).unwrap_or_default();
+        let slot = self.conns.at_mut(conn);
+        slot.used = self.now;
+        let held = (slot.rx.len as usize).saturating_add(len).min(room);
+        let mut at = 0;
+        let filled = bytes.get(..held).unwrap_or_default();
+        let outcome = self.read_answers(conn, filled, &mut at, room);
+        bytes.copy_within(at..held, 0);
+        self.rx = region;
+        let slot = self.conns.at_mut(conn);
+        if slot.is_open() {
+            slot.rx.len = (held - at) as u32;
+        }
+        if let Err(cause) = outcome {
+            self.drop_connection(conn, cause);
+        }
+    }
+
+    fn read_answers(
+        &mut self,
+        conn: Ix<Conn>,
+        window: &[u8],
+        at: &mut usize,
+        room: usize,
+    ) -> Result<(), Disconnect> {
+        while self.conns.at(conn).is_open() {
+            let read = self.conns.at_mut(conn).rx.read(window, at, room);
+            let Some(read) = read.map_err(Disconnect::Malformed)? else {
+                return Ok(());
+            };
+            match read {
+                Read::Response { correlation_id } => self.begin_answer(conn, correlation_id)?,
+                Read::ApiVersions(item) => self.read_versions(conn, item),
+                Read::Metadata(item) => self.read_metadata(conn, item),
+                Read::InitProducerId(item) => {
+                    self.throttle(conn, item.throttle_ms);
+                    self.handle_producer_id(item.error, item.producer_id, item.producer_epoch);
+                }
+                Read::Produce(item) => self.read_produce(conn, item),
+                Read::Complete => self.complete_answer(conn)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A broker answers in the order in which it was asked (semantics §3.7).
+    fn begin_answer(&mut self, conn: Ix<Conn>, correlation_id: i32) -> Result<(), Disconnect> {
+        let slot = self.conns.at_mut(conn);
+        let expected = slot.requests.front().filter(|request| request.complete);
+        let request = expected.filter(|request| request.correlation_id == correlation_id).ok_or(
+            Disconnect::Unexpected {
+                expected: expected.map(|request| request.correlation_id),
+                found: correlation_id,
+            },
+        )?;
+        slot.rx.begin(Walk::over(request.api, request.version));
+        slot.place = Place::EMPTY;
+        Ok(())
+    }
+
+    fn complete_answer(&mut self, conn: Ix<Conn>) -> Result<(), Disconnect> {
+        let place = self.conns.at(conn).place;
+        let Some(request) = self.conns.at_mut(conn).requests.pop_front() else {
+            return Ok(());
+        };
+        match request.api {
+            ApiKey::API_VERSIONS => self.finish_versions(conn, place)?,
+            ApiKey::METADATA => self.finish_metadata(place.error),
+            ApiKey::PRODUCE => self.finish_produce(request)?,
+            _ => {}
+        }
+        let slot = self.conns.at(conn);
+        if slot.draining && slot.is_quiet() {
+            self.drop_connection(conn, Disconnect::Replaced);
+        } else {
+            self.wake_conn(conn);
+            self.seek_metadata();
+        }
+        Ok(())
+    }
+
+    fn read_versions(&mut self, conn: Ix<Conn>, item: ApiVersionsItem) {
+        match item {
+            ApiVersionsItem::Error(error) => self.conns.at_mut(conn).place.error = error,
+            ApiVersionsItem::Api(api) => self.read_api(conn, api),
+            ApiVersionsItem::Throttle(ms) => self.throttle(conn, ms),
+        }
+    }
+
+    fn read_api(&mut self, conn: Ix<Conn>, api: Api) {
+        let slot = self.conns.at_mut(conn);
+        if api.key == ApiKey::API_VERSIONS && slot.place.error == ErrorCode::UNSUPPORTED_VERSION {
+            slot.api_versions = slot.api_versions.min(api.max).max(0);
+        }
+        let ours = api.key.versions().unwrap_or(VersionRange { min: 0, max: -1 });
+        for (key, offered) in NEEDED.iter().zip(&mut slot.place.offered) {
+            if *key == api.key {
+                *offered = negotiate(ours, api.versions());
+            }
+        }
+    }
+
+    fn finish_versions(&mut self, conn: Ix<Conn>, place: Place) -> Result<(), Disconnect> {
+        let slot = self.conns.at_mut(conn);
+        if place.error == ErrorCode::UNSUPPORTED_VERSION {
+            // Asked in a version that the broker does not know: its answer may have named one that
+            // it does; version 0 every broker knows.
+            let ours = ApiKey::API_VERSIONS.versions().map_or(0, |range| range.max);
+            if slot.api_versions == 0 {
+                return Err(Disconnect::UnsupportedVersion);
+            }
+            if slot.api_versions == ours {
+                slot.api_versions = 0;
+            }
+            self.wake_conn(conn);
+            return Ok(());
+        }
+        let [Some(produce), Some(metadata), init] = place.offered else {
+            return Err(Disconnect::UnsupportedVersion);
+        };
+        slot.versions = Versions { produce, metadata, init_producer_id: init.unwrap_or(-1) };
+        self.ready_connection(conn);
+        Ok(())
+    }
+
+    fn read_produce(&mut self, conn: Ix<Conn>, item: ProduceResponseItem<'_>) {
+        match item {
+            ProduceResponseItem::Topic(topic) => self.read_topic(conn, &topic),
+            ProduceResponseItem::Partition(part) => self.read_partition(conn, part),
+            ProduceResponseItem::CurrentLeader(leader) => self.read_leader(conn, leader),
+            ProduceResponseItem::NodeEndpoint(node) => self.read_endpoint(node),
+            ProduceResponseItem::Throttle(ms) => self.throttle(conn, ms),
+            // The whole batch is refused with it; which record was bad is of use to people only.
+            ProduceResponseItem::RecordError { .. } => {}
+        }
+    }
+
+    /// Finds the topic among those of the request, by the id or name that it was sent with.
+    fn read_topic(&mut self, conn: Ix<Conn>, part: &produce::Topic<'_>) {
+        let (mut found, mut incarnation) = (Ix::NONE, None);
+        let mut next = self.front_request(conn).map_or(Ix::NONE, |request| request.batches);
+        while let Some(index) = next.some() {
+            let batch = self.batches.at(index);
+            let topic = self.partitions.at(batch.partition).topic;
+            let matches = match part.name {
+                Some(name) => self.name_of_topic(topic) == name,
+                None => {
+                    incarnation = Some(batch.incarnation);
+                    self.topics.at(topic).id_of(batch.incarnation) == part.id
+                }
+            };
+            if matches {
+                found = topic;
+                break;
+            }
+            next = batch.next_in_request;
+        }
+        let place = &mut self.conns.at_mut(conn).place;
+        place.topic = found;
+        place.incarnation = incarnation.filter(|_| found.is_some());
+        place.partition = Ix::NONE;
+    }
+
+    fn read_partition(&mut self, conn: Ix<Conn>, part: produce::Partition) {
+        let place = self.conns.at(conn).place;
+        self.conns.at_mut(conn).place.partition = Ix::NONE;
+        let Some(index) = self.take_answered(conn, place, part.index) else {
+            return;
+        };
+        let home = self.batches.at(index).partition;
+        self.conns.at_mut(conn).place.partition = home;
+        self.land(index);
+        let error = part.error;
+        self.handle_answer(
+            index,
+            Answer {
+                error,
+                base_offset: part.base_offset,
+                log_append_time: part.log_append_time_ms,
+            },
+        );
+        let sequence_error = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            || error == ErrorCode::UNKNOWN_PRODUCER_ID;
+        if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER && !sequence_error {
+            self.back_off(home);
+        }
+        self.after_landing(index);
+    }
+
+    /// Takes the batch of a partition out of the request that is being answered.
+    fn take_answered(&mut self, conn: Ix<Conn>, place: Place, number: i32) -> Option<Ix<Batch>> {
+        place.topic.some()?;
+        let (mut previous, mut next) = (Ix::NONE, self.front_request(conn)?.batches);
+        while let Some(index) = next.some() {
+            let batch = self.batches.at(index);
+            next = batch.next_in_request;
+            let home = self.partitions.at(batch.partition);
+            let same_life = place.incarnation.is_none_or(|life| life == batch.incarnation);
+            if home.topic == place.topic && home.number == number && same_life {
+                match previous.some() {
+                    Some(previous) => self.batches.at_mut(previous).next_in_request = next,
+                    None => {
+                        if let Some(request) = self.conns.at_mut(conn).requests.front_mut() {
+                            request.batches = next;
+                        }
+                    }
+                }
+                return Some(index);
+            }
+            previous = index;
+        }
+        None
+    }
+
+    /// A broker that is not the leader says who is (KIP-951).
+    fn read_leader(&mut self, conn: Ix<Conn>, hint: CurrentLeader) {
+        let Some(home) = self.conns.at(conn).place.partition.some() else {
+            return;
+        };
+        let partition = self.partitions.at(home);
+        if hint.leader_id < 0 || hint.leader_epoch <= partition.leader_epoch {
+            return;
+        }
+        if let Some(broker) = self.broker_of_node(hint.leader_id) {
+            self.partitions.at_mut(home).leader_epoch = hint.leader_epoch;
+            self.set_leader(home, broker);
+        }
+    }
+
+    fn read_endpoint(&mut self, node: NodeEndpoint<'_>) {
+        if let Some(broker) = self.broker_of_node(node.node_id) {
+            self.set_address(broker, node.host, node.port);
+        }
+    }
+
+    /// Whatever the answer left out has an unknown fate, and a broker that leaves out what it was
+    /// asked cannot be trusted with the rest.
+    fn finish_produce(&mut self, request: Request) -> Result<(), Disconnect> {
+        let mut next = request.batches;
+        while let Some(index) = next.some() {
+            next = self.batches.at(index).next_in_request;
+            self.land(index);
+            self.note_attempt(index, Exposure::Ambiguous);
+            let home = self.batches.at(index).partition;
+            self.back_off(home);
+            self.after_landing(index);
+        }
+        if request.batches.is_some() { Err(Disconnect::Incomplete) } else { Ok(()) }
+    }
+
+    /// Goes on with the partition of a batch that came back, and may be settled by now.
+    pub(super) fn after_landing(&mut self, index: Ix<Batch>) {
+        let home = self.batches.at(index).partition;
+        self.abandon_told(index);
+        let probing = self.partitions.at(home).phase == Phase::Probing;
+        if probing {
+            self.end_probing(home);
+        }
+        let partition = self.partitions.at(home);
+        if partition.orphaned && partition.in_flight == 0 {
+            self.partitions.at_mut(home).orphaned = false;
+            self.leave_incarnation(home);
+        }
+        self.reconsider(home);
+    }
+
+    /// The broker wants to be left alone for a while (KIP-219).
+    pub(super) fn throttle(&mut self, conn: Ix<Conn>, ms: i32) {
+        let wait = core::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        if !wait.is_zero() {
+            let until = self.now.after(wait);
+            let slot = self.conns.at_mut(conn);
+            slot.throttled_until = slot.throttled_until.max(until);
+            self.timers.conn = self.timers.conn.min(until);
+        }
+    }
+
+    fn front_request(&self, conn: Ix<Conn>) -> Option<&Request> {
+        self.conns.at(conn).requests.front()
+    }
+}

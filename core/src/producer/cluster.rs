@@ -1,0 +1,404 @@
+//! What is known of the cluster: when to ask for it, and what an answer changes.
+
+use super::Producer;
+use crate::{
+    Disconnect, Instant,
+    broker::{Broker, Origin},
+    conn::Conn,
+    partition::Partition,
+    slots::Ix,
+    topic::Knowledge,
+    wire::{
+        ErrorCode,
+        metadata::{self, MetadataItem},
+    },
+};
+
+/// When Metadata is asked for.
+#[derive(Debug)]
+pub(super) struct Metadata {
+    /// When the next request is due.
+    due: Instant,
+    /// No request before this.
+    not_before: Instant,
+    /// A request is under way.
+    pub(super) asked: bool,
+    /// Something called for fresh metadata while a request was under way.
+    again: bool,
+    failures: u8,
+    /// When the last answer came, or the first request was due.
+    fresh: Instant,
+    /// The connection that is to ask.
+    pub(super) prefer: Ix<Conn>,
+    /// The topic to begin the next request with, where not all fit into one.
+    pub(super) cursor: u32,
+}
+
+impl Metadata {
+    pub(super) const NEW: Self = Self {
+        due: Instant::NEVER,
+        not_before: Instant::ZERO,
+        asked: false,
+        again: false,
+        failures: 0,
+        fresh: Instant::NEVER,
+        prefer: Ix::NONE,
+        cursor: 0,
+    };
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        !self.asked && self.due <= now
+    }
+
+    /// When a request is to be made; never while one is under way.
+    pub(super) fn deadline(&self) -> Instant {
+        if self.asked { Instant::NEVER } else { self.due }
+    }
+}
+
+impl Producer<'_> {
+    /// Something calls for fresh metadata.
+    pub(super) fn want_metadata(&mut self) {
+        if self.topic_count == 0 {
+            return;
+        }
+        if self.metadata.asked {
+            self.metadata.again = true;
+            return;
+        }
+        if self.metadata.fresh == Instant::NEVER {
+            self.metadata.fresh = self.now;
+        }
+        let due = self.now.max(self.metadata.not_before);
+        self.metadata.due = self.metadata.due.min(due);
+        self.seek_metadata();
+    }
+
+    /// Finds a connection to ask on, if a request is due.
+    pub(super) fn seek_metadata(&mut self) {
+        if self.metadata.is_due(self.now) {
+            self.rebootstrap_if_stale();
+            self.wake_any();
+        }
+    }
+
+    /// After `metadata.recovery.rebootstrap.trigger.ms` without an answer the brokers may all have
+    /// moved: only the bootstrap servers are certain (KIP-1102).
+    fn rebootstrap_if_stale(&mut self) {
+        if self.now.since(self.metadata.fresh) >= self.settings.rebootstrap_trigger
+            && self.metadata.fresh != Instant::NEVER
+        {
+            self.rebootstrap();
+        }
+    }
+
+    fn rebootstrap(&mut self) {
+        self.metadata.fresh = self.now;
+        for broker in self.brokers.indices() {
+            let slot = self.brokers.at_mut(broker);
+            if slot.origin == Origin::Cluster {
+                slot.host_len = 0;
+                if let Some(conn) = slot.conn.some() {
+                    self.drop_connection(conn, Disconnect::Replaced);
+                }
+            }
+        }
+    }
+
+    /// The request under way came to nothing.
+    pub(super) fn metadata_failed(&mut self) {
+        if core::mem::take(&mut self.metadata.asked) {
+            self.schedule_retry();
+        }
+    }
+
+    fn schedule_retry(&mut self) {
+        self.metadata.failures = self.metadata.failures.saturating_add(1);
+        let wait = self.settings.retry_backoff(&mut self.random, self.metadata.failures);
+        self.metadata.not_before = self.now.after(wait);
+        self.metadata.due = self.metadata.not_before;
+    }
+
+    pub(super) fn read_metadata(&mut self, conn: Ix<Conn>, item: MetadataItem<'_>) {
+        match item {
+            MetadataItem::Throttle(ms) => self.throttle(conn, ms),
+            MetadataItem::Broker(broker) => self.learn_broker(&broker),
+            MetadataItem::Controller(_) => {}
+            MetadataItem::Topic(topic) => self.learn_topic(conn, &topic),
+            MetadataItem::Partition(partition) => self.learn_partition(conn, partition),
+            MetadataItem::Error(error) => self.conns.at_mut(conn).place.error = error,
+        }
+    }
+
+    fn learn_broker(&mut self, told: &metadata::Broker<'_>) {
+        if told.node_id < 0 {
+            return;
+        }
+        let known = self
+            .brokers
+            .iter()
+            .find(|(_, slot)| slot.origin == Origin::Cluster && slot.node_id == told.node_id);
+        let known = known.map(|(broker, _)| broker);
+        if let Some(broker) = known.or_else(|| self.new_broker(told.node_id)) {
+            self.brokers.at_mut(broker).seen = true;
+            self.set_address(broker, told.host, told.port);
+            self.adopt_bootstrap(broker);
+        }
+    }
+
+    /// A free slot for a broker of the cluster.
+    fn new_broker(&mut self, node_id: i32) -> Option<Ix<Broker>> {
+        let free = |slot: &Broker| slot.origin == Origin::Free;
+        // A broker that leads nothing and has no connection can be learned again.
+        let idle = |slot: &Broker| {
+            slot.origin == Origin::Cluster && slot.leads == 0 && slot.conn.is_none() && !slot.seen
+        };
+        let found = self.brokers.iter().find(|(_, slot)| free(slot));
+        let found = found.or_else(|| self.brokers.iter().find(|(_, slot)| idle(slot)));
+        let (broker, _) = found?;
+        *self.brokers.at_mut(broker) = Broker { origin: Origin::Cluster, node_id, ..Broker::EMPTY };
+        Some(broker)
+    }
+
+    /// The broker with this node id, which may be one whose address is not known yet.
+    pub(super) fn broker_of_node(&mut self, node_id: i32) -> Option<Ix<Broker>> {
+        let known = self
+            .brokers
+            .iter()
+            .find(|(_, slot)| slot.origin == Origin::Cluster && slot.node_id == node_id);
+        match known {
+            Some((broker, _)) => Some(broker),
+            None => self.new_broker_by_force(node_id),
+        }
+    }
+
+    /// A slot for a broker that leads a partition of ours, at the cost of one that leads none.
+    fn new_broker_by_force(&mut self, node_id: i32) -> Option<Ix<Broker>> {
+        if let Some(broker) = self.new_broker(node_id) {
+            return Some(broker);
+        }
+        let spare = |slot: &Broker| slot.origin == Origin::Cluster && slot.leads == 0;
+        let (broker, slot) = self.brokers.iter().find(|(_, slot)| spare(slot))?;
+        if let Some(conn) = slot.conn.some() {
+            self.drop_connection(conn, Disconnect::Replaced);
+        }
+        *self.brokers.at_mut(broker) = Broker { origin: Origin::Cluster, node_id, ..Broker::EMPTY };
+        Some(broker)
+    }
+
+    /// Takes note of where a broker is reached. A broker that moved is dialled anew.
+    pub(super) fn set_address(&mut self, broker: Ix<Broker>, host: &str, port: i32) {
+        let Some(port) = u16::try_from(port).ok().filter(|port| *port > 0) else {
+            return;
+        };
+        let slot = self.brokers.at(broker);
+        let (conn, had_address) = (slot.conn, slot.has_address());
+        if slot.port == port && self.host_of(broker) == host {
+            return;
+        }
+        if host.is_empty() || !self.broker_names.set(broker.number(), host) {
+            return;
+        }
+        let slot = self.brokers.at_mut(broker);
+        slot.host_len = host.len() as u16;
+        slot.port = port;
+        slot.dial_at = self.now;
+        slot.failures = 0;
+        if let Some(conn) = conn.some().filter(|_| had_address) {
+            self.drop_connection(conn, Disconnect::Replaced);
+        } else if !self.brokers.at(broker).ready.is_empty() {
+            self.wake_broker(broker);
+        }
+    }
+
+    /// A connection to a bootstrap server serves the broker that has the same address: one
+    /// connection a broker.
+    fn adopt_bootstrap(&mut self, broker: Ix<Broker>) {
+        let slot = self.brokers.at(broker);
+        if slot.conn.is_some() || !slot.has_address() {
+            return;
+        }
+        let same = self.brokers.iter().find(|(other, candidate)| {
+            candidate.origin == Origin::Bootstrap
+                && candidate.conn.is_some()
+                && candidate.port == slot.port
+                && self.host_of(*other) == self.host_of(broker)
+        });
+        let Some((bootstrap, candidate)) = same else {
+            return;
+        };
+        let conn = candidate.conn;
+        self.brokers.at_mut(bootstrap).conn = Ix::NONE;
+        self.brokers.at_mut(broker).conn = conn;
+        self.conns.at_mut(conn).broker = broker;
+        self.wake_conn(conn);
+    }
+
+    fn learn_topic(&mut self, conn: Ix<Conn>, told: &metadata::Topic<'_>) {
+        let topic = told.name.and_then(|name| self.find_topic(name)).unwrap_or(Ix::NONE);
+        let place = &mut self.conns.at_mut(conn).place;
+        place.topic = Ix::NONE;
+        if topic.is_none() {
+            return;
+        }
+        let error = told.error;
+        let slot = self.topics.at(topic);
+        if error.is_none() && told.partitions > 0 {
+            self.conns.at_mut(conn).place.topic = topic;
+            let recreated = self.topics.at_mut(topic).learn_id(told.id);
+            if recreated {
+                self.orphan_partitions(topic);
+            }
+            self.grow_topic(topic, told.partitions);
+        } else {
+            // A topic that was known goes on with what is known; the error may pass.
+            let unauthorized = error == ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+            let knowledge = if slot.knowledge == Knowledge::Ready && !unauthorized {
+                Knowledge::Ready
+            } else if unauthorized || error == ErrorCode::INVALID_TOPIC_EXCEPTION {
+                Knowledge::Refused(error)
+            } else {
+                Knowledge::Pending(error)
+            };
+            if !matches!(knowledge, Knowledge::Refused(_)) {
+                self.metadata.again = true;
+            }
+            self.set_knowledge(topic, knowledge);
+        }
+        self.topics.at_mut(topic).asked = false;
+    }
+
+    fn set_knowledge(&mut self, topic: Ix<crate::topic::Topic>, knowledge: Knowledge) {
+        let slot = self.topics.at_mut(topic);
+        if slot.knowledge != knowledge {
+            slot.knowledge = knowledge;
+            if !slot.changed {
+                slot.changed = true;
+                self.topic_outputs += 1;
+            }
+        }
+    }
+
+    /// What was sent to the topic of the same name that was deleted cannot be resolved any more.
+    fn orphan_partitions(&mut self, topic: Ix<crate::topic::Topic>) {
+        let count = self.topics.at(topic).partition_count;
+        for number in 0..count {
+            let home = self.partition_of(topic, number);
+            let partition = self.partitions.at_mut(home);
+            partition.leader_epoch = -1;
+            partition.orphaned = partition.in_flight > 0;
+            self.leave_incarnation(home);
+        }
+    }
+
+    /// Makes room for a topic's partitions, which only grow in number.
+    fn grow_topic(&mut self, topic: Ix<crate::topic::Topic>, count: u32) {
+        let known = self.topics.at(topic).partition_count;
+        if count > known {
+            let more = count - known;
+            if more > self.partitions.len() - self.partition_count {
+                self.set_knowledge(topic, Knowledge::Refused(ErrorCode::INVALID_PARTITIONS));
+                return;
+            }
+            let first = Ix::new(self.partition_count);
+            self.partition_count += more;
+            for number in known..count {
+                let slot = Ix::new(first.number() + number - known);
+                *self.partitions.at_mut(slot) = Partition::new(topic, number as i32);
+            }
+            self.partitions.at_mut(first).run = more - 1;
+            self.append_run(topic, first);
+            let slot = self.topics.at_mut(topic);
+            slot.partition_count = count;
+            if known == 0 {
+                slot.sticky = self.random.below(count);
+            }
+        }
+        if self.topics.at(topic).partition_count > 0 {
+            self.set_knowledge(topic, Knowledge::Ready);
+        }
+    }
+
+    fn append_run(&mut self, topic: Ix<crate::topic::Topic>, first: Ix<Partition>) {
+        let mut run = self.topics.at(topic).partitions;
+        if run.is_none() {
+            self.topics.at_mut(topic).partitions = first;
+            return;
+        }
+        while let Some(next) = self.partitions.at(run).next_run.some() {
+            run = next;
+        }
+        self.partitions.at_mut(run).next_run = first;
+    }
+
+    fn learn_partition(&mut self, conn: Ix<Conn>, told: metadata::Partition) {
+        let Some(topic) = self.conns.at(conn).place.topic.some() else {
+            return;
+        };
+        let count = self.topics.at(topic).partition_count;
+        let Some(number) = u32::try_from(told.index).ok().filter(|number| *number < count) else {
+            return;
+        };
+        let home = self.partition_of(topic, number);
+        let partition = self.partitions.at_mut(home);
+        if told.leader_epoch >= 0 && told.leader_epoch < partition.leader_epoch {
+            // Older than what is known; the broker that answered lags behind.
+            self.metadata.again |= !partition.queue.is_empty();
+            return;
+        }
+        if told.leader_epoch > partition.leader_epoch {
+            partition.leader_epoch = told.leader_epoch;
+            partition.proven = false;
+        }
+        if told.leader_id < 0 {
+            self.metadata.again |= !self.partitions.at(home).queue.is_empty();
+            self.set_leader(home, Ix::NONE);
+        } else if let Some(broker) = self.broker_of_node(told.leader_id) {
+            self.set_leader(home, broker);
+        }
+    }
+
+    /// The answer is complete.
+    pub(super) fn finish_metadata(&mut self, error: ErrorCode) {
+        self.metadata.asked = false;
+        if error == ErrorCode::REBOOTSTRAP_REQUIRED {
+            self.rebootstrap();
+            self.schedule_retry();
+            return;
+        }
+        if !error.is_none() {
+            self.schedule_retry();
+            return;
+        }
+        self.forget_brokers();
+        self.metadata.fresh = self.now;
+        let pending = (0..self.topic_count).any(|number| {
+            matches!(self.topics.at(Ix::new(number)).knowledge, Knowledge::Pending(_))
+        });
+        let homeless = self.brokers.iter().any(|(_, slot)| slot.leads > 0 && !slot.has_address());
+        if core::mem::take(&mut self.metadata.again) || pending || homeless {
+            self.schedule_retry();
+        } else {
+            self.metadata.failures = 0;
+            let wait = self.settings.retry_backoff(&mut self.random, 1);
+            self.metadata.not_before = self.now.after(wait);
+            self.metadata.due = self.now.after(self.settings.metadata_max_age);
+        }
+    }
+
+    /// Forgets the brokers that the cluster no longer names and that lead nothing.
+    fn forget_brokers(&mut self) {
+        for broker in self.brokers.indices() {
+            let slot = self.brokers.at(broker);
+            if slot.origin != Origin::Cluster || slot.seen || slot.leads > 0 {
+                continue;
+            }
+            if let Some(conn) = slot.conn.some() {
+                self.drop_connection(conn, Disconnect::Replaced);
+            }
+            if self.brokers.at(broker).conn.is_none() {
+                *self.brokers.at_mut(broker) = Broker::EMPTY;
+            }
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! What becomes of a batch. No other code ends one.
+//!
+//! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
+//! sequences; ambiguity sticks until the broker says that the batch is in the log.
+
+use super::{BatchId, Event, Producer, Settled, Ticket, identity::Identity};
+use crate::{
+    Cause, FatalError, OnUnknown, Outcome, Verdict,
+    batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_reached},
+    partition::{Partition, Phase},
+    slots::Ix,
+    wire::{ErrorCode, Evidence},
+};
+
+/// A broker's answer about one batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) error: ErrorCode,
+    pub(crate) base_offset: i64,
+    pub(crate) log_append_time: i64,
+}
+
+impl Producer<'_> {
+    /// Gives up waiting for a record: answers at once, needs no I/O, and changes nobody else's
+    /// result.
+    ///
+    /// Costs the same however much is queued. Where the record's bytes are out, its batch goes on
+    /// to be resolved, and the batch's event will tell what became of it.
+    pub fn cancel(&mut self, now: crate::Instant, ticket: Ticket) -> Verdict {
+        self.advance(now);
+        let Some((index, batch)) = self.batches.find(ticket.batch.index) else {
+            return Verdict::Settled;
+        };
+        if batch.generation != ticket.batch.generation
+            || matches!(batch.life, Life::Free | Life::Done)
+        {
+            return Verdict::Settled;
+        }
+        if batch.life == Life::InFlight {
+            self.recall_if_unsent(index);
+        }
+        let batch = self.batches.at_mut(index);
+        if batch.is_bound() || batch.told != Told::Nothing || batch.moved {
+            return Verdict::Unknown;
+        }
+        if mark_withdrawn(&mut self.pages, batch, Ix::new(ticket.page), ticket.at) {
+            self.stats.not_delivered += 1;
+        }
+        if batch.withdrawn == batch.records {
+            let partition = batch.partition;
+            self.forget(index);
+            self.reconsider(partition);
+        }
+        Verdict::NotDelivered
+    }
+
+    /// Takes a broker's answer about a batch that is in no request any more.
+    pub(super) fn handle_answer(&mut self, index: Ix<Batch>, answer: Answer) {
+        let code = answer.error;
+        if code == ErrorCode::NONE {
+            let outcome = Outcome::Delivered {
+                base_offset: (answer.base_offset >= 0).then_some(answer.base_offset),
+                log_append_time: (answer.log_append_time >= 0).then_some(answer.log_append_time),
+            };
+            self.acknowledge(index, outcome);
+        } else if code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
+            self.acknowledge(index, DELIVERED_SOMEWHERE);
+        } else if code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            || code == ErrorCode::UNKNOWN_PRODUCER_ID
+        {
+            self.note_attempt(index, Exposure::NotAppended);
+            self.handle_out_of_order(index);
+        } else if code == ErrorCode::INVALID_PRODUCER_EPOCH
+            || code == ErrorCode::INVALID_PRODUCER_ID_MAPPING
+        {
+            self.note_attempt(index, Exposure::NotAppended);
+            self.handle_fenced(index, code);
+        } else {
+            let proof = match code.evidence() {
+                Evidence::NotAppended => Exposure::NotAppended,
+                Evidence::Ambiguous | Evidence::Appended => Exposure::Ambiguous,
+            };
+            self.note_attempt(index, proof);
+            if proof == Exposure::NotAppended && !code.is_retriable() {
+                self.refuse(index, code);
+            }
+            if code.refreshes_metadata() {
+                self.want_metadata();
+            }
+        }
+    }
+
+    /// Takes note of what one attempt proves; what earlier ones left open stays open.
+    pub(super) fn note_attempt(&mut self, index: Ix<Batch>, proof: Exposure) {
+        let batch = self.batches.at_mut(index);
+        batch.exposure = batch.exposure.max(proof);
+    }
+
+    fn acknowledge(&mut self, index: Ix<Batch>, outcome: Outcome) {
+        let batch = self.batches.at(index);
+        let (home, epoch, last) = (batch.partition, batch.producer_epoch, batch.last_sequence());
+        let partition = self.partitions.at_mut(home);
+        let probing = partition.phase == Phase::Probing;
+        if partition.epoch == epoch {
+            partition.last_acked = last;
+        }
+        partition.proven = true;
+        partition.failures = 0;
+        if probing {
+            self.believe_predecessors(index);
+        }
+        self.settle(index, outcome);
+    }
+
+    /// A broker that has a batch, or takes it as the next one, has all that came before it in the
+    /// same epoch.
+    fn believe_predecessors(&mut self, index: Ix<Batch>) {
+        let home = self.batches.at(index).partition;
+        while let Some(first) =
+            self.partitions.at(home).queue.head().some().filter(|first| *first != index)
+        {
+            self.settle(first, DELIVERED_SOMEWHERE);
+        }
+        self.clear_probes(home);
+        self.partitions.at_mut(home).phase = Phase::Normal;
+    }
+
+    /// Forgets which batches were probed.
+    pub(super) fn clear_probes(&mut self, home: Ix<Partition>) {
+        let mut next = self.partitions.at(home).queue.head();
+        while let Some(index) = next.some().filter(|index| self.batches.at(*index).is_bound()) {
+            let batch = self.batches.at_mut(index);
+            batch.probed = false;
+            next = batch.queue.next();
+        }
+    }
+
+    /// Whether a later batch of the same epoch was acknowledged, so that this one is in the log.
+    fn is_overtaken(&self, index: Ix<Batch>) -> bool {
+        let batch = self.batches.at(index);
+        let partition = self.partitions.at(batch.partition);
+        batch.is_bound()
+            && batch.base_sequence >= 0
+            && partition.last_acked >= 0
+            && partition.epoch == batch.producer_epoch
+            && sequence_reached(batch.last_sequence(), partition.last_acked)
+    }
+
+    /// The broker's next sequence is not this batch's (semantics §6.4, rule 3).
+    fn handle_out_of_order(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at(index);
+        let home = batch.partition;
+        self.partitions.at_mut(home).proven = false;
+        let partition = self.partitions.at(home);
+        if self.is_overtaken(index) {
+            // The broker has forgotten its offset.
+            self.acknowledge(index, DELIVERED_SOMEWHERE);
+        } else if partition.phase == Phase::Probing {
+            self.batches.at_mut(index).probed = true;
+            self.end_probing(home);
+        } else if batch.pipelined || self.has_ambiguous_predecessor(index) {
+            // Says nothing but that this attempt came before its predecessor.
+        } else if batch.exposure != Exposure::Ambiguous {
+            self.stats.desyncs += u64::from(!batch.after_gap);
+            self.partitions.at_mut(home).phase = Phase::Sealing;
+        } else if !(batch.after_gap && partition.last_acked >= 0) {
+            self.stats.desyncs += 1;
+            self.batches.at_mut(index).probed = true;
+            self.partitions.at_mut(home).phase = Phase::Probing;
+            self.end_probing(home);
+        }
+    }
+
+    /// Gives up on what may have been appended once no probe is left: this broker cannot tell.
+    pub(super) fn end_probing(&mut self, home: Ix<Partition>) {
+        let partition = self.partitions.at(home);
+        if partition.in_flight > 0 || self.next_probe(home).is_some() {
+            return;
+        }
+        self.partitions.at_mut(home).phase = Phase::Sealing;
+        let mut next = self.partitions.at(home).queue.head();
+        while let Some(index) = next.some() {
+            let batch = self.batches.at(index);
+            next = batch.queue.next();
+            if batch.is_bound() && batch.exposure == Exposure::Ambiguous {
+                self.settle(index, Outcome::Unknown(Cause::SequenceDesync));
+            }
+        }
+    }
+
+    fn has_ambiguous_predecessor(&self, index: Ix<Batch>) -> bool {
+        let mut previous = self.batches.at(index).queue.prev();
+        while let Some(index) = previous.some() {
+            let batch = self.batches.at(index);
+            if batch.exposure == Exposure::Ambiguous {
+                return true;
+            }
+            previous = batch.queue.prev();
+        }
+        false
+    }
+
+    /// Somebody else has this producer id at a newer epoch: it can serve no more.
+    fn handle_fenced(&mut self, index: Ix<Batch>, code: ErrorCode) {
+        let batch = self.batches.at(index);
+        let (home, id) = (batch.partition, batch.producer_id);
+        let ambiguous = batch.exposure == Exposure::Ambiguous;
+        let partition = self.partitions.at_mut(home);
+        partition.phase = Phase::Sealing;
+        partition.proven = false;
+        self.rotate_producer_id(id);
+        if ambiguous {
+            self.settle(index, Outcome::Unknown(Cause::Broker(code)));
+        }
+    }
+
+    /// The broker refused a batch for good.
+    fn refuse(&mut self, index: Ix<Batch>, code: ErrorCode) {
+        if self.batches.at(index).exposure == Exposure::Ambiguous {
+            // An earlier attempt may be in the log: this refusal says nothing of it.
+            self.tell_unknown(index, Cause::Broker(code));
+        } else {
+            self.leave_gap(index);
+            self.settle(index, Outcome::NotDelivered(Cause::Broker(code)));
+        }
+    }
+
+    /// `delivery.timeout.ms` is over for a batch.
+    pub(super) fn expire(&mut self, index: Ix<Batch>) {
+        self.give_up_waiting(index, Cause::DeliveryTimeout);
+    }
+
+    /// `resolve.timeout.ms` is over for a batch of which `Unknown` was told.
+    pub(super) fn abandon(&mut self, index: Ix<Batch>, cause: Cause) {
+        let batch = self.batches.at(index);
+        let home = batch.partition;
+        if batch.life == Life::InFlight {
+            // Its request must not be answered to a slot that serves another batch by then.
+            self.drop_connection(self.partitions.at(home).conn, crate::Disconnect::RequestTimedOut);
+        }
+        if self.batches.at(index).life == Life::Done {
+            return;
+        }
+        if self.is_overtaken(index) {
+            self.settle(index, DELIVERED_SOMEWHERE);
+        } else if self.batches.at(index).exposure == Exposure::Ambiguous {
+            self.seal(home);
+            self.settle(index, Outcome::Unknown(cause));
+        } else {
+            if self.batches.at(index).is_bound() {
+                self.leave_gap(index);
+            }
+            self.settle(index, Outcome::NotDelivered(cause));
+        }
+        self.reconsider(home);
+    }
+
+    /// With [`OnUnknown::Abandon`](crate::OnUnknown), a batch of which `Unknown` was told is not
+    /// sent again: once no answer can come for it any more, it is given up.
+    pub(super) fn abandon_told(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at(index);
+        let over = batch.life == Life::Idle && batch.told != Told::Nothing;
+        if self.settings.on_unknown == OnUnknown::Abandon && over {
+            self.abandon(index, Cause::Abandoned);
+        }
+    }
+
+    /// Has the partition begin a new epoch once all that was sent is resolved.
+    fn seal(&mut self, home: Ix<Partition>) {
+        if self.identity != Identity::Off {
+            self.partitions.at_mut(home).phase = Phase::Sealing;
+        }
+    }
+
+    /// Answers the callers of a batch that has taken too long.
+    fn give_up_waiting(&mut self, index: Ix<Batch>, cause: Cause) {
+        if self.batches.at(index).life == Life::InFlight {
+            self.recall_if_unsent(index);
+        }
+        let batch = self.batches.at(index);
+        let home = batch.partition;
+        match (batch.life, batch.exposure) {
+            (Life::Idle, _) if self.is_overtaken(index) => {
+                self.settle(index, DELIVERED_SOMEWHERE);
+            }
+            (Life::Open | Life::Sealed, _) => {
+                self.settle(index, Outcome::NotDelivered(cause));
+            }
+            (Life::Idle, Exposure::Never | Exposure::NotAppended) => {
+                self.leave_gap(index);
+                self.settle(index, Outcome::NotDelivered(cause));
+            }
+            (Life::InFlight, _) | (Life::Idle, Exposure::Ambiguous) => {
+                self.tell_unknown(index, cause);
+            }
+            (Life::Free | Life::Done, _) => {}
+        }
+        self.reconsider(home);
+    }
+
+    /// Ends everything that is left, at the end of `close` or of the producer.
+    pub(super) fn give_up_everything(&mut self, cause: Cause) {
+        for conn in self.conns.indices() {
+            self.drop_connection(conn, crate::Disconnect::Closed);
+        }
+        for index in self.batches.indices() {
+            let batch = self.batches.at(index);
+            let outcome = match (batch.life, batch.exposure) {
+                (Life::Free | Life::Done, _) => continue,
+                (_, Exposure::Ambiguous) => Outcome::Unknown(cause),
+                (_, Exposure::Never | Exposure::NotAppended) => Outcome::NotDelivered(cause),
+            };
+            self.settle(index, outcome);
+        }
+    }
+
+    /// The topic was deleted and created again: what was sent to the old one can no longer be
+    /// resolved, and its chain is over.
+    pub(super) fn leave_incarnation(&mut self, home: Ix<Partition>) {
+        if self.identity == Identity::Off {
+            return;
+        }
+        let partition = self.partitions.at_mut(home);
+        partition.phase = Phase::Sealing;
+        partition.proven = false;
+        if partition.in_flight > 0 {
+            return;
+        }
+        let mut next = partition.queue.head();
+        while let Some(index) = next.some() {
+            let batch = self.batches.at(index);
+            next = batch.queue.next();
+            if batch.is_bound() && batch.exposure == Exposure::Ambiguous {
+                self.settle(index, Outcome::Unknown(Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID)));
+            }
+        }
+        self.reconsider(home);
+    }
+
+    /// A bound batch is about to be given up that is certainly not in the log: no later batch of
+    /// its epoch can be appended.
+    fn leave_gap(&mut self, index: Ix<Batch>) {
+        if self.identity == Identity::Off {
+            return;
+        }
+        self.seal(self.batches.at(index).partition);
+        self.mark_gap_from(self.batches.at(index).queue.next());
+    }
+
+    fn mark_gap_from(&mut self, first: Ix<Batch>) {
+        let mut next = first;
+        while let Some(index) = next.some() {
+            let batch = self.batches.at_mut(index);
+            if !batch.is_bound() {
+                return;
+            }
+            batch.after_gap = true;
+            next = batch.queue.next();
+        }
+    }
+
+    /// Tells the callers of a batch `Unknown`, once; the batch goes on to be resolved.
+    fn tell_unknown(&mut self, index: Ix<Batch>, cause: Cause) {
+        let batch = self.batches.at_mut(index);
+        if batch.told != Told::Nothing {
+            return;
+        }
+        batch.told = Told::Pending(cause);
+        batch.since = self.now;
+        self.age.remove(&mut self.batches, index);
+        self.resolving.push(&mut self.batches, index);
+        self.events.push(&mut self.batches, index);
+        self.abandon_told(index);
+    }
+
+    /// Ends a batch that is in no request: takes it out of its partition, frees its pages, and has
+    /// its event told.
+    fn settle(&mut self, index: Ix<Batch>, outcome: Outcome) {
+        let batch = self.batches.at_mut(index);
+        debug_assert!(batch.life != Life::InFlight, "its request still points at it");
+        let records = batch.records - batch.withdrawn.min(batch.records);
+        match outcome {
+            Outcome::Delivered { .. } => self.stats.delivered += u64::from(records),
+            Outcome::NotDelivered(_) => self.stats.not_delivered += u64::from(records),
+            Outcome::Unknown(_) => self.stats.unknown += u64::from(records),
+        }
+        batch.records = records;
+        batch.withdrawn = 0;
+        batch.outcome = outcome;
+        let home = batch.partition;
+        let partition = self.partitions.at_mut(home);
+        partition.bound -= u8::from(batch.is_bound());
+        partition.queued -= batch.len;
+        if partition.unbound == index {
+            partition.unbound = batch.queue.next();
+        }
+        batch.life = Life::Done;
+        if matches!(outcome, Outcome::Delivered { .. }) {
+            self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
+        }
+        let told = batch.told;
+        partition.queue.remove(&mut self.batches, index);
+        self.linger.remove(&mut self.batches, index);
+        match told {
+            Told::Nothing => self.age.remove(&mut self.batches, index),
+            Told::Pending(_) | Told::Unknown => self.resolving.remove(&mut self.batches, index),
+        }
+        self.events.push(&mut self.batches, index);
+        self.unsettled -= 1;
+    }
+
+    /// Ends a batch whose records were all taken out by their callers.
+    pub(super) fn forget(&mut self, index: Ix<Batch>) {
+        self.settle(index, Outcome::NotDelivered(Cause::Cancelled));
+    }
+
+    /// Takes the next thing that a batch has to tell.
+    pub(super) fn next_settled(&mut self) -> Option<Event> {
+        let index = self.events.pop(&mut self.batches)?;
+        let batch = self.batches.at_mut(index);
+        let partition = self.partitions.at(batch.partition);
+        let mut settled = Settled {
+            batch: BatchId { index: index.number(), generation: batch.generation },
+            topic: super::TopicId(partition.topic.number() as u16),
+            partition: partition.number,
+            records: batch.records - batch.withdrawn.min(batch.records),
+            outcome: batch.outcome,
+            late: false,
+            last: true,
+        };
+        if batch.life == Life::Done {
+            settled.late = batch.told == Told::Unknown;
+            self.shown = index;
+        } else if let Told::Pending(cause) = batch.told {
+            batch.told = Told::Unknown;
+            settled.outcome = Outcome::Unknown(cause);
+            settled.last = false;
+        }
+        Some(Event::Settled(settled))
+    }
+
+    /// Ends the producer.
+    pub(super) fn end(&mut self, error: FatalError) {
+        if self.fatal.is_none() {
+            self.fatal = Some(error);
+            self.fatal_untold = true;
+            self.give_up_everything(Cause::Fatal(error));
+        }
+    }
+
+    /// With `acks=0` nothing more will be heard of a batch once its bytes are out.
+    pub(super) fn settle_unanswered(&mut self, index: Ix<Batch>) {
+        self.note_attempt(index, Exposure::Ambiguous);
+        self.settle(index, Outcome::Unknown(Cause::NoAcks));
+    }
+}
+
+/// In the log, at an offset that the broker does not know any more.
+const DELIVERED_SOMEWHERE: Outcome =
+    Outcome::Delivered { base_offset: None, log_append_time: None };

@@ -1,0 +1,166 @@
+//! What the caller is to do or to know, derived from the state: nothing is queued.
+
+use super::{Closing, Producer, window};
+use crate::{
+    Address, ConnId, Event, Instant, Output, Segments, TopicId,
+    conn::{Conn, State},
+    slots::Ix,
+};
+
+impl Producer<'_> {
+    /// The next thing to do or to know; drain until `None` before waiting.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.free_shown();
+        if self.conn_outputs > 0
+            && let Some(output) = self.connection_output()
+        {
+            return Some(output);
+        }
+        if let Some(event) = self.next_settled() {
+            return Some(Output::Event(event));
+        }
+        if self.topic_outputs > 0
+            && let Some(event) = self.topic_output()
+        {
+            return Some(Output::Event(event));
+        }
+        if core::mem::take(&mut self.relieved) {
+            self.starved = false;
+            return Some(Output::Event(Event::BufferAvailable));
+        }
+        if core::mem::take(&mut self.fatal_untold)
+            && let Some(error) = self.fatal
+        {
+            return Some(Output::Event(Event::Fatal(error)));
+        }
+        self.check_closing();
+        if self.closing == Closing::Closed && self.conn_outputs == 0 && self.events.is_empty() {
+            self.closing = Closing::Told;
+            return Some(Output::Closed);
+        }
+        None
+    }
+
+    /// Whether [`poll_output`](Self::poll_output) or [`poll_write`](Self::poll_write) may have
+    /// something. Costs next to nothing, so that a caller that has just produced can tell whether
+    /// to wake the one that does the I/O.
+    #[must_use]
+    pub fn needs_service(&self) -> bool {
+        !self.writable.is_empty()
+            || self.conn_outputs > 0
+            || self.topic_outputs > 0
+            || !self.events.is_empty()
+            || self.relieved
+            || self.fatal_untold
+            || self.closing == Closing::Closed
+    }
+
+    fn connection_output(&mut self) -> Option<Output> {
+        let told = |slot: &Conn| {
+            matches!(slot.state, State::Ended { .. })
+                || slot.state == State::Dialing { told: false }
+        };
+        let (index, slot) = self.conns.iter().find(|(_, slot)| told(slot))?;
+        let conn = ConnId { index: index.number() as u16, generation: slot.generation };
+        match slot.state {
+            State::Ended { cause, close: true } => {
+                self.conns.at_mut(index).state = State::Ended { cause, close: false };
+                Some(Output::Disconnect(conn))
+            }
+            State::Ended { cause, close: false } => {
+                self.conn_outputs -= 1;
+                self.free_connection(index);
+                Some(Output::Event(Event::Disconnected { conn, cause }))
+            }
+            State::Dialing { .. } => {
+                self.conn_outputs -= 1;
+                self.conns.at_mut(index).state = State::Dialing { told: true };
+                Some(Output::Connect(conn))
+            }
+            State::Free | State::Negotiating | State::Ready => None,
+        }
+    }
+
+    fn topic_output(&mut self) -> Option<Event> {
+        let (index, _) = self.topics.iter().find(|(_, slot)| slot.changed)?;
+        self.topics.at_mut(index).changed = false;
+        self.topic_outputs -= 1;
+        Some(Event::Topic(TopicId(index.number() as u16)))
+    }
+
+    /// The next connection that has something to write; drain until `None`. One whose socket does
+    /// not accept all of it is not named again: the caller waits for the socket.
+    #[must_use]
+    pub fn poll_write(&mut self, now: Instant) -> Option<ConnId> {
+        self.advance(now);
+        while let Some(index) = self.writable.pop(&mut self.conns) {
+            self.compose(index);
+            let slot = self.conns.at(index);
+            if !slot.tx.is_nothing() && slot.is_open() {
+                return Some(ConnId { index: index.number() as u16, generation: slot.generation });
+            }
+        }
+        None
+    }
+
+    /// Whether a connection has something to write; makes its next request where none is under
+    /// way.
+    #[must_use]
+    pub fn wants_write(&mut self, now: Instant, conn: ConnId) -> bool {
+        self.advance(now);
+        let Some(index) = self.live_connection(conn) else {
+            return false;
+        };
+        if self.conns.at(index).tx.is_nothing() {
+            self.writable.remove(&mut self.conns, index);
+            self.compose(index);
+        }
+        let slot = self.conns.at(index);
+        slot.is_open() && !slot.tx.is_nothing()
+    }
+
+    /// Whether a connection has room to receive into.
+    #[must_use]
+    pub fn wants_read(&self, conn: ConnId) -> bool {
+        self.live_connection(conn).is_some_and(|index| self.conns.at(index).is_open())
+    }
+
+    /// What a connection is to write, in pieces lent from the core's own memory; empty where there
+    /// is nothing.
+    #[must_use]
+    pub fn transmit(&self, conn: ConnId) -> Segments<'_> {
+        let Some(index) = self.live_connection(conn) else {
+            return Segments::NOTHING;
+        };
+        let slot = self.conns.at(index);
+        let Some(request) = slot.requests.back().filter(|_| !slot.tx.is_nothing()) else {
+            return Segments::NOTHING;
+        };
+        let len = window(&self.tx, self.conns.len()) as usize;
+        let start = index.number() as usize * len;
+        let head = self.tx.all().get(start..start + slot.tx.head as usize).unwrap_or_default();
+        Segments::new(head, request.batches, &self.batches, &self.pages, slot.tx.sent)
+    }
+
+    /// Where to read into; empty for a dead id. What is read is taken by
+    /// [`handle_received`](Self::handle_received), which leaves room for more.
+    #[must_use]
+    pub fn rx_buffer(&mut self, conn: ConnId) -> &mut [u8] {
+        let Some(index) = self.live_connection(conn) else {
+            return &mut [];
+        };
+        let room = window(&self.rx, self.conns.len()) as usize;
+        let start = index.number() as usize * room;
+        let len = self.conns.at(index).rx.len as usize;
+        self.rx.all_mut().get_mut(start + len..start + room).unwrap_or_default()
+    }
+
+    /// Where a connection leads; `None` for a dead id.
+    #[must_use]
+    pub fn address(&self, conn: ConnId) -> Option<Address<'_>> {
+        let index: Ix<Conn> = self.live_connection(conn)?;
+        let broker = self.conns.at(index).broker;
+        Some(Address { host: self.host_of(broker), port: self.brokers.at(broker).port })
+    }
+}

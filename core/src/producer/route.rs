@@ -1,0 +1,312 @@
+//! Which broker has a connection: dialling, giving up, and making room.
+
+use super::{Producer, identity::Identity};
+use crate::{
+    Acks, Disconnect, Instant,
+    batch::{Batch, Exposure, Life},
+    broker::{Broker, Origin},
+    conn::{Conn, Reader, State, Transmission, Walk},
+    slots::Ix,
+    wire::ApiKey,
+};
+
+impl Producer<'_> {
+    /// Sees to it that a broker with something to send is written to, or dialled.
+    pub(super) fn wake_broker(&mut self, broker: Ix<Broker>) {
+        match self.brokers.at(broker).conn.some() {
+            Some(conn) => self.wake_conn(conn),
+            None => self.dial(broker),
+        }
+    }
+
+    /// Has a connection looked at for something to write.
+    pub(super) fn wake_conn(&mut self, conn: Ix<Conn>) {
+        let slot = self.conns.at(conn);
+        if slot.is_open() && slot.tx.is_nothing() {
+            self.writable.push(&mut self.conns, conn);
+        }
+    }
+
+    /// Has the best open connection looked at: the one with the fewest requests, and of those the
+    /// one that was heard of last. Dials where there is none.
+    pub(super) fn wake_any(&mut self) {
+        let ready = |slot: &Conn| slot.state == State::Ready && !slot.draining;
+        let best = self
+            .conns
+            .iter()
+            .filter(|(_, slot)| ready(slot))
+            .min_by_key(|(_, slot)| (slot.requests.len(), core::cmp::Reverse(slot.used)));
+        if let Some((conn, _)) = best {
+            self.metadata.prefer = conn;
+            self.wake_conn(conn);
+        } else if !self.conns.iter().any(|(_, slot)| slot.is_alive()) {
+            self.dial_any();
+        }
+    }
+
+    /// Dials some broker: one of the cluster, or else a bootstrap server (KIP-899).
+    fn dial_any(&mut self) {
+        let count = self.brokers.len();
+        let start = self.random.below(count);
+        for origin in [Origin::Cluster, Origin::Bootstrap] {
+            for number in 0..count {
+                let broker = Ix::new((start + number) % count);
+                let slot = self.brokers.at(broker);
+                if slot.origin == origin && slot.has_address() && slot.dial_at <= self.now {
+                    self.dial(broker);
+                    return;
+                }
+            }
+        }
+        for (_, slot) in self.brokers.iter() {
+            if slot.origin != Origin::Free && slot.has_address() {
+                self.timers.dial = self.timers.dial.min(slot.dial_at);
+            }
+        }
+    }
+
+    /// Opens a connection to a broker that has none, now or when its backoff is over.
+    fn dial(&mut self, broker: Ix<Broker>) {
+        let slot = self.brokers.at(broker);
+        if slot.conn.is_some() {
+            return;
+        }
+        if !slot.has_address() {
+            self.want_metadata();
+            return;
+        }
+        if slot.dial_at > self.now {
+            self.timers.dial = self.timers.dial.min(slot.dial_at);
+            return;
+        }
+        let failures = slot.failures;
+        let Some((conn, _)) = self.conns.iter().find(|(_, slot)| slot.state == State::Free) else {
+            self.wants_slot = true;
+            self.make_room();
+            return;
+        };
+        let timeout = self.settings.setup_timeout(&mut self.random, failures);
+        let deadline = self.now.after(timeout);
+        let generation = self.conns.at(conn).generation.wrapping_add(1);
+        *self.conns.at_mut(conn) = Conn {
+            generation,
+            state: State::Dialing { told: false },
+            broker,
+            setup_deadline: deadline,
+            api_versions: ApiKey::API_VERSIONS.versions().map_or(0, |range| range.max),
+            used: self.now,
+            ..Conn::EMPTY
+        };
+        self.brokers.at_mut(broker).conn = conn;
+        self.conn_outputs += 1;
+        self.timers.conn = self.timers.conn.min(deadline);
+    }
+
+    /// Dials every broker that has something to send and may be dialled, and, where nothing else
+    /// is open, some broker for what the producer itself has to ask.
+    pub(super) fn dial_due(&mut self) {
+        self.timers.dial = Instant::NEVER;
+        for broker in self.brokers.indices() {
+            let slot = self.brokers.at(broker);
+            if !slot.ready.is_empty() && slot.conn.is_none() {
+                self.dial(broker);
+            }
+        }
+        self.seek_metadata();
+        if matches!(self.identity, Identity::Wanted(at) if at <= self.now) && self.topic_count > 0 {
+            self.wake_any();
+        }
+    }
+
+    /// Ends the connection that is needed least, so that another broker gets its slot.
+    fn make_room(&mut self) {
+        if self
+            .conns
+            .iter()
+            .any(|(_, slot)| slot.draining || matches!(slot.state, State::Ended { .. }))
+        {
+            return;
+        }
+        let quiet = |slot: &Conn| slot.state == State::Ready && slot.is_quiet();
+        let waits = |slot: &Conn| !self.brokers.at(slot.broker).ready.is_empty();
+        let idlest = self
+            .conns
+            .iter()
+            .filter(|(_, slot)| quiet(slot))
+            .min_by_key(|(_, slot)| (waits(slot), slot.used));
+        if let Some((conn, _)) = idlest {
+            self.drop_connection(conn, Disconnect::Replaced);
+            return;
+        }
+        let oldest = self
+            .conns
+            .iter()
+            .filter(|(_, slot)| slot.state == State::Ready)
+            .min_by_key(|(_, slot)| slot.used);
+        if let Some((conn, _)) = oldest {
+            self.conns.at_mut(conn).draining = true;
+        }
+    }
+
+    /// Ends a connection by our own wish.
+    pub(super) fn drop_connection(&mut self, conn: Ix<Conn>, cause: Disconnect) {
+        self.end_connection(conn, cause, true);
+    }
+
+    /// Ends a connection: what was on it goes back to where it can be tried again.
+    pub(super) fn end_connection(&mut self, conn: Ix<Conn>, cause: Disconnect, close: bool) {
+        let slot = self.conns.at_mut(conn);
+        if !slot.is_alive() {
+            return;
+        }
+        let untold = slot.state == State::Dialing { told: false };
+        let was_ready = slot.state == State::Ready;
+        slot.state = State::Ended { cause, close: close && !untold };
+        self.conn_outputs += u32::from(!untold);
+        let broker = slot.broker;
+        self.writable.remove(&mut self.conns, conn);
+        let wished = matches!(cause, Disconnect::Idle | Disconnect::Replaced | Disconnect::Closed);
+        let failures = match (wished, was_ready) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => self.brokers.at(broker).failures.saturating_add(1),
+        };
+        let backoff = self.settings.reconnect_backoff(&mut self.random, failures);
+        let slot = self.brokers.at_mut(broker);
+        slot.conn = Ix::NONE;
+        slot.failures = failures;
+        slot.dial_at = if wished { self.now } else { self.now.after(backoff) };
+        self.stats.disconnects += u64::from(!wished);
+        self.land_requests(conn);
+        let slot = self.conns.at_mut(conn);
+        slot.tx = Transmission::NOTHING;
+        slot.rx = Reader::EMPTY;
+        if self.metadata.prefer == conn {
+            self.metadata.prefer = Ix::NONE;
+        }
+        if cause != Disconnect::Closed {
+            if !wished {
+                self.want_metadata();
+            }
+            if !self.brokers.at(broker).ready.is_empty() {
+                self.dial(broker);
+            }
+            self.seek_metadata();
+        }
+    }
+
+    /// Takes every request off a connection that is over, last one first.
+    fn land_requests(&mut self, conn: Ix<Conn>) {
+        self.recall(conn);
+        while let Some(request) = self.conns.at_mut(conn).requests.pop_back() {
+            match request.api {
+                ApiKey::METADATA => self.metadata_failed(),
+                ApiKey::INIT_PRODUCER_ID if self.identity == Identity::Asked => {
+                    self.retry_producer_id();
+                    self.timers.dial = self.now;
+                }
+                _ => {}
+            }
+            // A frame that was not written to its end can never be acted on (semantics §3.7).
+            let proof = if request.complete { Exposure::Ambiguous } else { Exposure::NotAppended };
+            let mut next = request.batches;
+            while let Some(index) = next.some() {
+                next = self.batches.at(index).next_in_request;
+                self.land(index);
+                self.note_attempt(index, proof);
+                let home = self.batches.at(index).partition;
+                self.partitions.at_mut(home).proven = false;
+                self.after_landing(index);
+            }
+        }
+    }
+
+    /// Takes a batch out of its request; the caller has unlinked it, or is about to drop the chain.
+    pub(super) fn land(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at_mut(index);
+        debug_assert!(batch.life == Life::InFlight, "only what is in a request can land");
+        batch.life = Life::Idle;
+        batch.next_in_request = Ix::NONE;
+        let partition = self.partitions.at_mut(batch.partition);
+        partition.in_flight -= 1;
+    }
+
+    /// Takes back the request of a connection of which no byte was accepted.
+    pub(super) fn recall(&mut self, conn: Ix<Conn>) {
+        let slot = self.conns.at_mut(conn);
+        if !slot.tx.is_unsent() {
+            return;
+        }
+        slot.tx = Transmission::NOTHING;
+        let Some(request) = slot.requests.pop_back() else {
+            return;
+        };
+        match request.api {
+            ApiKey::METADATA => self.metadata.asked = false,
+            ApiKey::INIT_PRODUCER_ID => self.identity = Identity::Wanted(self.now),
+            _ => {}
+        }
+        let mut next = request.batches;
+        while let Some(index) = next.some() {
+            next = self.batches.at(index).next_in_request;
+            self.land(index);
+            let batch = self.batches.at_mut(index);
+            batch.attempts = batch.attempts.saturating_sub(1);
+            let home = batch.partition;
+            if batch.attempts == 0 {
+                self.unbind(index);
+            }
+            self.reconsider(home);
+        }
+        self.wake_conn(conn);
+    }
+
+    /// Takes a batch's request back if no byte of it was accepted.
+    pub(super) fn recall_if_unsent(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at(index);
+        let conn = self.partitions.at(batch.partition).conn;
+        if self.conns.at(conn).has_unsent(batch.correlation_id) {
+            self.recall(conn);
+        }
+    }
+
+    /// The connection is open: asks what the broker speaks.
+    pub(super) fn open_connection(&mut self, conn: Ix<Conn>) {
+        let slot = self.conns.at_mut(conn);
+        if !matches!(slot.state, State::Dialing { .. }) {
+            return;
+        }
+        if slot.state == (State::Dialing { told: false }) {
+            self.conn_outputs -= 1;
+        }
+        slot.state = State::Negotiating;
+        slot.used = self.now;
+        slot.rx = Reader::EMPTY;
+        slot.rx.begin(Walk::Head);
+        self.stats.connections += 1;
+        self.wake_conn(conn);
+    }
+
+    /// The broker's versions are known: whatever waited for it can go.
+    pub(super) fn ready_connection(&mut self, conn: Ix<Conn>) {
+        let slot = self.conns.at_mut(conn);
+        slot.state = State::Ready;
+        let broker = slot.broker;
+        self.brokers.at_mut(broker).failures = 0;
+        self.wake_conn(conn);
+        self.seek_metadata();
+    }
+
+    /// The slot of an ended connection is free: another broker may want it.
+    pub(super) fn free_connection(&mut self, conn: Ix<Conn>) {
+        self.conns.at_mut(conn).state = State::Free;
+        if core::mem::take(&mut self.wants_slot) {
+            self.dial_due();
+        }
+    }
+
+    /// Whether brokers answer produce requests at all.
+    pub(super) fn expects_answers(&self) -> bool {
+        self.settings.acks != Acks::None
+    }
+}

@@ -1,0 +1,181 @@
+//! Which partition may send what, and where it waits until it may.
+
+use super::{Producer, identity::Identity};
+use crate::{
+    batch::{Batch, Exposure, Life},
+    broker::Broker,
+    partition::{Listed, Partition, Phase},
+    slots::Ix,
+};
+
+/// The most batches of a partition that may be bound to sequences and not be settled: as many as a
+/// broker remembers of a producer (semantics I4).
+const WINDOW: u8 = 5;
+
+impl Producer<'_> {
+    /// The batch that a partition may send next, if any; a pure question.
+    pub(super) fn candidate(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
+        let partition = self.partitions.at(home);
+        let window = if partition.proven && self.identity != Identity::Off {
+            WINDOW.min(self.settings.max_in_flight)
+        } else {
+            1
+        };
+        if partition.in_flight >= window {
+            return None;
+        }
+        if partition.bound > partition.in_flight {
+            return self.next_to_resend(home);
+        }
+        if partition.bound >= WINDOW || (partition.phase != Phase::Normal && partition.bound > 0) {
+            return None;
+        }
+        if matches!(self.identity, Identity::Wanted(_) | Identity::Asked) {
+            return None;
+        }
+        let next = partition.unbound.some()?;
+        let batch = self.batches.at(next);
+        (batch.life != Life::Open || !batch.linger.is_listed()).then_some(next)
+    }
+
+    /// The first batch that waits to be sent again. In a partition that is being sealed, only what
+    /// may have been appended is worth sending: its answer is what the new epoch waits for.
+    fn next_to_resend(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
+        let partition = self.partitions.at(home);
+        if partition.phase == Phase::Probing {
+            return self.next_probe(home);
+        }
+        let sealing = partition.phase == Phase::Sealing;
+        let mut next = partition.queue.head();
+        while let Some(index) = next.some() {
+            let batch = self.batches.at(index);
+            if !batch.is_bound() {
+                return None;
+            }
+            if batch.life == Life::Idle && (!sealing || batch.exposure == Exposure::Ambiguous) {
+                return Some(index);
+            }
+            next = batch.queue.next();
+        }
+        None
+    }
+
+    /// The newest batch that may have been appended and was not probed yet.
+    pub(super) fn next_probe(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
+        let mut next = self.last_bound(home);
+        while let Some(index) = next.some() {
+            let batch = self.batches.at(index);
+            let open = batch.exposure == Exposure::Ambiguous && !batch.probed;
+            if batch.life == Life::Idle && open {
+                return Some(index);
+            }
+            next = batch.queue.prev();
+        }
+        None
+    }
+
+    /// The newest batch that is bound to a sequence; none where there is none.
+    pub(super) fn last_bound(&self, home: Ix<Partition>) -> Ix<Batch> {
+        let partition = self.partitions.at(home);
+        match partition.unbound.some() {
+            Some(unbound) => self.batches.at(unbound).queue.prev(),
+            None => partition.queue.tail(),
+        }
+    }
+
+    /// Puts a partition where it belongs after something about it changed.
+    pub(super) fn reconsider(&mut self, home: Ix<Partition>) {
+        self.unwind(home);
+        let partition = self.partitions.at(home);
+        if self.candidate(home).is_none() {
+            self.list(home, Listed::Nowhere);
+        } else if partition.retry_at > self.now {
+            self.timers.retry = self.timers.retry.min(partition.retry_at);
+            self.list(home, Listed::Backoff);
+        } else if let Some(leader) = partition.leader.some() {
+            // No batch goes to a new leader while an old one owes an answer (semantics I6).
+            if partition.in_flight > 0 && partition.conn != self.brokers.at(leader).conn {
+                self.list(home, Listed::Nowhere);
+            } else {
+                self.list(home, Listed::Ready);
+                self.wake_broker(leader);
+            }
+        } else {
+            self.list(home, Listed::Nowhere);
+            self.want_metadata();
+        }
+    }
+
+    pub(super) fn list(&mut self, home: Ix<Partition>, listed: Listed) {
+        let partition = self.partitions.at_mut(home);
+        let before = core::mem::replace(&mut partition.listed, listed);
+        let leader = partition.leader;
+        if before == listed {
+            return;
+        }
+        match before {
+            Listed::Nowhere => {}
+            Listed::Ready => {
+                self.brokers.at_mut(leader).ready.remove(&mut self.partitions, home);
+            }
+            Listed::Backoff => self.backoff.remove(&mut self.partitions, home),
+        }
+        match listed {
+            Listed::Nowhere => {}
+            Listed::Ready => self.brokers.at_mut(leader).ready.push(&mut self.partitions, home),
+            Listed::Backoff => self.backoff.push(&mut self.partitions, home),
+        }
+    }
+
+    /// Moves a partition to a leader, which may be none.
+    pub(super) fn set_leader(&mut self, home: Ix<Partition>, leader: Ix<Broker>) {
+        let partition = self.partitions.at(home);
+        let before = partition.leader;
+        if before == leader {
+            return;
+        }
+        self.list(home, Listed::Nowhere);
+        let partition = self.partitions.at_mut(home);
+        partition.leader = leader;
+        partition.proven = false;
+        if partition.phase == Phase::Probing {
+            // Another leader may hold other state: in order again.
+            partition.phase = Phase::Normal;
+            self.clear_probes(home);
+        }
+        let partition = self.partitions.at_mut(home);
+        partition.retry_at = self.now;
+        if before.is_some() {
+            let broker = self.brokers.at_mut(before);
+            broker.leads = broker.leads.saturating_sub(1);
+        }
+        if leader.is_some() {
+            self.brokers.at_mut(leader).leads += 1;
+        }
+        self.reconsider(home);
+    }
+
+    /// Has a partition wait before its next attempt.
+    pub(super) fn back_off(&mut self, home: Ix<Partition>) {
+        let partition = self.partitions.at_mut(home);
+        partition.proven = false;
+        partition.failures = partition.failures.saturating_add(1);
+        let wait = self.settings.retry_backoff(&mut self.random, partition.failures);
+        partition.retry_at = self.now.after(wait);
+    }
+
+    /// Ends the backoffs that are over.
+    pub(super) fn end_backoffs(&mut self) {
+        self.timers.retry = crate::Instant::NEVER;
+        let mut next = self.backoff.head();
+        while let Some(home) = next.some() {
+            let partition = self.partitions.at(home);
+            next = partition.link.next();
+            if partition.retry_at <= self.now {
+                self.reconsider(home);
+            } else {
+                self.timers.retry = self.timers.retry.min(partition.retry_at);
+            }
+        }
+    }
+}

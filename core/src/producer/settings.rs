@@ -1,0 +1,166 @@
+//! The configuration as the producer keeps it, checked once, and the names that it keeps.
+
+use core::time::Duration;
+
+use heapless::String;
+
+use crate::{
+    Acks, Checksum, Config, ConfigError, OnUnknown, Partitioner, random::Random, slots::Slots,
+};
+
+/// Every property that is looked at after the start.
+#[derive(Debug)]
+pub(super) struct Settings {
+    client_id: String<64>,
+    pub(super) acks: Acks,
+    pub(super) linger: Duration,
+    pub(super) batch_size: u32,
+    pub(super) max_request_size: u32,
+    pub(super) max_in_flight: u8,
+    pub(super) delivery_timeout: Duration,
+    pub(super) request_timeout: Duration,
+    pub(super) resolve_timeout: Duration,
+    pub(super) on_unknown: OnUnknown,
+    retry_backoff: Duration,
+    retry_backoff_max: Duration,
+    reconnect_backoff: Duration,
+    reconnect_backoff_max: Duration,
+    pub(super) metadata_max_age: Duration,
+    pub(super) rebootstrap_trigger: Duration,
+    pub(super) connections_max_idle: Duration,
+    setup_timeout: Duration,
+    setup_timeout_max: Duration,
+    pub(super) allow_auto_create_topics: bool,
+    pub(super) partitioner: Partitioner,
+    pub(super) checksum: Checksum,
+}
+
+impl Settings {
+    pub(super) fn new(config: &Config<'_>) -> Result<Self, ConfigError> {
+        let bounds = [
+            (
+                "max.in.flight.requests.per.connection",
+                "1 to 5",
+                (1..=5).contains(&config.max_in_flight),
+            ),
+            (
+                "acks",
+                "all, because enable.idempotence=true",
+                !config.enable_idempotence || config.acks == Acks::All,
+            ),
+            (
+                "max.request.size",
+                "512 to 1073741824",
+                (512..=1 << 30).contains(&config.max_request_size),
+            ),
+            ("batch.size", "at most 1073741824", config.batch_size <= 1 << 30),
+            ("request.timeout.ms", "at least 1", !config.request_timeout.is_zero()),
+            ("client.id", "at most 64 bytes", config.client_id.len() <= 64),
+        ];
+        for (property, expected, holds) in bounds {
+            if !holds {
+                return Err(ConfigError::OutOfRange { property, expected });
+            }
+        }
+        Ok(Self {
+            client_id: String::try_from(config.client_id).unwrap_or_default(),
+            acks: config.acks,
+            linger: config.linger,
+            batch_size: config.batch_size,
+            max_request_size: config.max_request_size,
+            max_in_flight: config.max_in_flight,
+            delivery_timeout: config.delivery_timeout,
+            request_timeout: config.request_timeout,
+            resolve_timeout: config.resolve_timeout,
+            on_unknown: config.on_unknown,
+            retry_backoff: config.retry_backoff,
+            retry_backoff_max: config.retry_backoff_max,
+            reconnect_backoff: config.reconnect_backoff,
+            reconnect_backoff_max: config.reconnect_backoff_max,
+            metadata_max_age: config.metadata_max_age,
+            rebootstrap_trigger: config.rebootstrap_trigger,
+            connections_max_idle: config.connections_max_idle,
+            setup_timeout: config.connection_setup_timeout,
+            setup_timeout_max: config.connection_setup_timeout_max,
+            allow_auto_create_topics: config.allow_auto_create_topics,
+            partitioner: config.partitioner,
+            checksum: config.checksum,
+        })
+    }
+
+    pub(super) fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// How long a broker may take over a produce request; less than the client waits, so that the
+    /// broker's own answer wins.
+    pub(super) fn broker_timeout_ms(&self) -> i32 {
+        i32::try_from(self.request_timeout.as_millis() * 2 / 3).unwrap_or(i32::MAX).max(1)
+    }
+
+    pub(super) fn retry_backoff(&self, random: &mut Random, failures: u8) -> Duration {
+        random.backoff(self.retry_backoff, self.retry_backoff_max, failures)
+    }
+
+    pub(super) fn reconnect_backoff(&self, random: &mut Random, failures: u8) -> Duration {
+        random.backoff(self.reconnect_backoff, self.reconnect_backoff_max, failures)
+    }
+
+    /// How long a connection may take to be set up, after so many failures (KIP-601).
+    pub(super) fn setup_timeout(&self, random: &mut Random, failures: u8) -> Duration {
+        random.backoff(self.setup_timeout, self.setup_timeout_max, failures.saturating_add(1))
+    }
+}
+
+/// Names of equal greatest length, one a slot.
+#[derive(Debug)]
+pub(super) struct Names<'m> {
+    bytes: Slots<'m, u8>,
+    longest: usize,
+}
+
+impl<'m> Names<'m> {
+    pub(super) fn new(bytes: Slots<'m, u8>, slots: usize) -> Self {
+        let longest = bytes.all().len().checked_div(slots).unwrap_or(0);
+        Self { bytes, longest }
+    }
+
+    pub(super) const fn longest(&self) -> usize {
+        self.longest
+    }
+
+    pub(super) fn get(&self, slot: u32, len: u16) -> &str {
+        let start = slot as usize * self.longest;
+        let bytes = self.bytes.all().get(start..start + usize::from(len)).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// False, and nothing kept, where the name is too long.
+    pub(super) fn set(&mut self, slot: u32, name: &str) -> bool {
+        if name.len() > self.longest {
+            return false;
+        }
+        let start = slot as usize * self.longest;
+        match self.bytes.all_mut().get_mut(start..start + name.len()) {
+            Some(room) => {
+                room.copy_from_slice(name.as_bytes());
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Takes `host:port` or `[ipv6]:port` apart.
+pub(super) fn host_and_port(entry: &str) -> Option<(&str, u16)> {
+    // A prefix such as PLAINTEXT:// is what broker configurations have, and is copied from there.
+    let entry = entry.split_once("://").map_or(entry, |(_, rest)| rest);
+    let (host, port) = entry.rsplit_once(':')?;
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (!host.is_empty()).then_some((host, port))
+}

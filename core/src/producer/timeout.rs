@@ -1,0 +1,183 @@
+//! Deadlines: what each is for, when the next one is, and what happens then.
+
+use super::{Closing, Producer, identity::Identity};
+use crate::{
+    Cause, Disconnect, Instant, Reason,
+    conn::{Conn, State},
+    slots::Ix,
+};
+
+/// Deadlines of many things at once, each no later than the earliest of its kind. One that is too
+/// early costs a look at the things; keeping them exact would cost one at every change.
+#[derive(Debug)]
+pub(super) struct Timers {
+    /// Set-up, requests, throttles and idleness of connections.
+    pub(super) conn: Instant,
+    /// Backoffs of partitions.
+    pub(super) retry: Instant,
+    /// Backoffs of brokers.
+    pub(super) dial: Instant,
+}
+
+impl Timers {
+    pub(super) const NEW: Self =
+        Self { conn: Instant::NEVER, retry: Instant::NEVER, dial: Instant::NEVER };
+}
+
+impl Producer<'_> {
+    /// When to call [`handle_timeout`](Self::handle_timeout) next, and what for; `None` while
+    /// nothing is waited for. The time may have come already.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
+        let identity = match self.identity {
+            Identity::Wanted(at) if self.topic_count > 0 => at,
+            Identity::Wanted(_) | Identity::Off | Identity::Asked | Identity::Known { .. } => {
+                Instant::NEVER
+            }
+        };
+        let close = match self.closing {
+            Closing::Draining(deadline) => deadline,
+            Closing::Open | Closing::Closed | Closing::Told => Instant::NEVER,
+        };
+        // A producer id or metadata that is due and has no connection waits for one, not for time.
+        let asks = [(identity, Reason::ProducerId), (self.metadata.deadline(), Reason::Metadata)];
+        let asks = asks.into_iter().filter(|(at, _)| *at > self.now);
+        let lingers = self.first_of(self.linger.head(), self.settings.linger);
+        let expires = self.first_of(self.age.head(), self.settings.delivery_timeout);
+        let resolves = self.first_of(self.resolving.head(), self.settings.resolve_timeout);
+        [
+            (lingers, Reason::Linger),
+            (expires.min(resolves), Reason::Delivery),
+            (self.timers.retry, Reason::RetryBackoff),
+            (self.timers.dial, Reason::ReconnectBackoff),
+            (self.timers.conn, Reason::Request),
+            (close, Reason::Close),
+        ]
+        .into_iter()
+        .chain(asks)
+        .min_by_key(|(at, _)| *at)
+        .filter(|(at, _)| *at < Instant::NEVER)
+    }
+
+    /// When the first batch of a list, in which all wait equally long, has waited.
+    fn first_of(&self, head: Ix<crate::batch::Batch>, wait: core::time::Duration) -> Instant {
+        head.some().map_or(Instant::NEVER, |index| self.batches.at(index).since.after(wait))
+    }
+
+    /// The time of [`poll_timeout`](Self::poll_timeout) has come; harmless at any other.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        self.end_lingers();
+        self.end_deliveries();
+        if self.timers.retry <= self.now {
+            self.end_backoffs();
+        }
+        if self.timers.conn <= self.now {
+            self.check_connections();
+        }
+        if self.timers.dial <= self.now {
+            self.dial_due();
+        }
+        if matches!(self.identity, Identity::Wanted(at) if at <= self.now) && self.topic_count > 0 {
+            self.wake_any();
+        }
+        self.seek_metadata();
+        self.check_closing();
+    }
+
+    fn end_lingers(&mut self) {
+        while let Some(index) = self.linger.head().some() {
+            let batch = self.batches.at(index);
+            if batch.since.after(self.settings.linger) > self.now {
+                return;
+            }
+            let home = batch.partition;
+            self.linger.remove(&mut self.batches, index);
+            self.reconsider(home);
+        }
+    }
+
+    fn end_deliveries(&mut self) {
+        while let Some(index) = self.age.head().some() {
+            if self.batches.at(index).since.after(self.settings.delivery_timeout) > self.now {
+                break;
+            }
+            self.expire(index);
+        }
+        while let Some(index) = self.resolving.head().some() {
+            if self.batches.at(index).since.after(self.settings.resolve_timeout) > self.now {
+                break;
+            }
+            self.abandon(index, Cause::ResolveTimeout);
+        }
+    }
+
+    /// Ends connections whose time is over, and finds the next time to look.
+    fn check_connections(&mut self) {
+        self.timers.conn = Instant::NEVER;
+        for conn in self.conns.indices() {
+            let (deadline, cause) = self.connection_deadline(conn);
+            if deadline <= self.now {
+                self.drop_connection(conn, cause);
+            } else {
+                self.timers.conn = self.timers.conn.min(deadline);
+            }
+            let throttled = self.conns.at(conn).throttled_until;
+            if throttled > self.now {
+                self.timers.conn = self.timers.conn.min(throttled);
+            } else {
+                self.wake_conn(conn);
+            }
+        }
+    }
+
+    fn connection_deadline(&self, conn: Ix<Conn>) -> (Instant, Disconnect) {
+        let slot = self.conns.at(conn);
+        let oldest = slot.requests.front();
+        match (slot.state, oldest) {
+            (State::Free | State::Ended { .. }, _) => (Instant::NEVER, Disconnect::Closed),
+            (State::Dialing { .. }, _) => (slot.setup_deadline, Disconnect::SetupTimeout),
+            (_, Some(request)) => (request.deadline, Disconnect::RequestTimedOut),
+            (State::Negotiating | State::Ready, None) => {
+                (slot.used.after(self.settings.connections_max_idle), Disconnect::Idle)
+            }
+        }
+    }
+
+    /// Sends what is buffered without waiting for it to linger.
+    pub fn flush(&mut self, now: Instant) {
+        self.advance(now);
+        while let Some(index) = self.linger.pop(&mut self.batches) {
+            let home = self.batches.at(index).partition;
+            self.reconsider(home);
+        }
+    }
+
+    /// Takes no more records, sends what is buffered, and ends by `deadline` at the latest: what is
+    /// not settled by then is told `NotDelivered` where no byte of it can be in the log, and
+    /// `Unknown` otherwise. [`Output::Closed`](crate::Output::Closed) is the last output.
+    ///
+    /// A later call can only bring the deadline forward.
+    pub fn close(&mut self, now: Instant, deadline: Instant) {
+        self.flush(now);
+        self.closing = match self.closing {
+            Closing::Open => Closing::Draining(deadline),
+            Closing::Draining(before) => Closing::Draining(before.min(deadline)),
+            Closing::Closed | Closing::Told => return,
+        };
+        self.check_closing();
+    }
+
+    pub(super) fn check_closing(&mut self) {
+        let Closing::Draining(deadline) = self.closing else {
+            return;
+        };
+        if self.unsettled > 0 && deadline > self.now {
+            return;
+        }
+        self.give_up_everything(Cause::Closed);
+        self.metadata = super::cluster::Metadata::NEW;
+        self.timers = Timers::NEW;
+        self.closing = Closing::Closed;
+    }
+}

@@ -1,0 +1,83 @@
+//! A topic: its name, its partitions, and where records without a key go.
+
+use crate::{
+    partition::Partition,
+    slots::Ix,
+    wire::{ErrorCode, Uuid},
+};
+
+/// How far a topic is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    /// The slot holds no topic.
+    Free,
+    /// Registered; partitions not known yet. The last error that a broker gave.
+    Pending(ErrorCode),
+    /// Its partitions are known.
+    Ready,
+    /// A broker refused it for good.
+    Refused(ErrorCode),
+}
+
+/// A slot for a topic.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) knowledge: Knowledge,
+    pub(crate) name_len: u16,
+    /// Its ids by the parity of the incarnation: this one's and the one's before it, for answers
+    /// to what was sent before a topic was deleted and created again.
+    pub(crate) ids: [Uuid; 2],
+    pub(crate) incarnation: u8,
+    /// The first slot of its first run of partitions.
+    pub(crate) partitions: Ix<Partition>,
+    pub(crate) partition_count: u32,
+    /// Where records without a key go now, and how many bytes went there (KIP-794).
+    pub(crate) sticky: u32,
+    pub(crate) sticky_bytes: u32,
+    /// Its status changed, and the event was not taken yet.
+    pub(crate) changed: bool,
+    /// It was asked for in the Metadata request that is under way.
+    pub(crate) asked: bool,
+}
+
+impl Topic {
+    pub(crate) const EMPTY: Self = Self {
+        knowledge: Knowledge::Free,
+        name_len: 0,
+        ids: [Uuid::ZERO; 2],
+        incarnation: 0,
+        partitions: Ix::NONE,
+        partition_count: 0,
+        sticky: 0,
+        sticky_bytes: 0,
+        changed: false,
+        asked: false,
+    };
+
+    /// The topic's id; zero where no broker gave one.
+    pub(crate) fn id(&self) -> Uuid {
+        self.id_of(self.incarnation)
+    }
+
+    /// The id of this or of the last incarnation.
+    pub(crate) fn id_of(&self, incarnation: u8) -> Uuid {
+        let [even, odd] = self.ids;
+        if incarnation & 1 == 0 { even } else { odd }
+    }
+
+    /// Takes note of the id that a broker gave; true where it shows that the topic was deleted and
+    /// created again.
+    pub(crate) fn learn_id(&mut self, id: Uuid) -> bool {
+        let known = self.id();
+        if id == Uuid::ZERO || id == known {
+            return false;
+        }
+        let recreated = known != Uuid::ZERO;
+        if recreated {
+            self.incarnation ^= 1;
+        }
+        let [even, odd] = &mut self.ids;
+        *(if self.incarnation & 1 == 0 { even } else { odd }) = id;
+        recreated
+    }
+}

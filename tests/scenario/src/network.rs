@@ -1,0 +1,178 @@
+//! A network between the core and the model: bytes on their way, in order, on a virtual clock.
+
+use std::collections::VecDeque;
+
+use ottla_core::Instant;
+use ottla_model::{Cluster, Connection, NodeId};
+
+/// How the network behaves.
+#[derive(Clone, Debug)]
+pub struct Weather {
+    /// Least and greatest time that a chunk takes one way, in microseconds.
+    pub latency: (u64, u64),
+    /// The most bytes that a socket accepts at a time.
+    pub accepts: usize,
+    /// The most bytes that arrive at a time.
+    pub arrives: usize,
+    /// Bytes that fit a socket that the other end does not read.
+    pub socket_buffer: usize,
+}
+
+impl Weather {
+    /// Fast and even: 100 µs one way, everything at once.
+    pub const FAIR: Self = Self {
+        latency: (100, 100),
+        accepts: usize::MAX,
+        arrives: usize::MAX,
+        socket_buffer: usize::MAX,
+    };
+}
+
+/// Something on its way.
+#[derive(Debug)]
+enum Parcel {
+    Bytes(Vec<u8>),
+    End,
+}
+
+/// One direction of a connection.
+#[derive(Debug, Default)]
+pub struct Lane {
+    parcels: VecDeque<(Instant, Parcel)>,
+    /// Nothing arrives before what was sent before it.
+    last: Instant,
+    /// What is sent from now on is lost, and nobody is told.
+    pub dead: bool,
+}
+
+impl Lane {
+    fn send(&mut self, at: Instant, parcel: Parcel) {
+        if !self.dead {
+            self.last = self.last.max(at);
+            self.parcels.push_back((self.last, parcel));
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        let len = |parcel: &Parcel| match parcel {
+            Parcel::Bytes(bytes) => bytes.len(),
+            Parcel::End => 0,
+        };
+        self.parcels.iter().map(|(_, parcel)| len(parcel)).sum()
+    }
+
+    fn next(&self) -> Instant {
+        self.parcels.front().map_or(Instant::NEVER, |(at, _)| *at)
+    }
+
+    fn take(&mut self, now: Instant) -> Option<Parcel> {
+        (self.next() <= now).then(|| self.parcels.pop_front().map(|(_, parcel)| parcel))?
+    }
+}
+
+/// A connection between the core and a node.
+#[derive(Debug)]
+pub struct Link {
+    /// The node's end.
+    pub server: Connection,
+    /// From the core to the node.
+    pub up: Lane,
+    /// From the node to the core.
+    pub down: Lane,
+    /// What arrived for the core and was not read yet.
+    pub inbox: VecDeque<u8>,
+    /// The node closed its end, and the core has not been told yet.
+    pub eof: bool,
+    /// The core has closed its end: what is on its way up still arrives.
+    pub ghost: bool,
+    /// The core closes its end after it has sent so many more bytes.
+    pub cut_after: Option<usize>,
+    /// The largest response so far.
+    pub largest_response: usize,
+    told_end: bool,
+}
+
+impl Link {
+    /// A new connection to a node.
+    pub fn new(cluster: &Cluster, node: NodeId) -> Self {
+        Self {
+            server: Connection::new(cluster, node),
+            up: Lane::default(),
+            down: Lane::default(),
+            inbox: VecDeque::new(),
+            eof: false,
+            ghost: false,
+            cut_after: None,
+            largest_response: 0,
+            told_end: false,
+        }
+    }
+
+    /// How many bytes the core's socket accepts now.
+    pub fn accepts(&self, weather: &Weather) -> usize {
+        weather.socket_buffer.saturating_sub(self.up.waiting()).min(weather.accepts)
+    }
+
+    /// The core wrote.
+    pub fn send_up(&mut self, at: Instant, bytes: Vec<u8>) {
+        self.up.send(at, Parcel::Bytes(bytes));
+    }
+
+    /// The core closed its end.
+    pub fn close_up(&mut self, at: Instant) {
+        self.ghost = true;
+        self.up.send(at, Parcel::End);
+    }
+
+    /// When something arrives or is due, at the earliest.
+    pub fn next(&self, cluster: &Cluster) -> Instant {
+        let up = if self.may_arrive(cluster) { self.up.next() } else { Instant::NEVER };
+        let held = self.server.poll_timeout(cluster).map_or(Instant::NEVER, |at| {
+            Instant::from_micros(u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
+        });
+        up.min(self.down.next()).min(held)
+    }
+
+    /// A frozen node's kernel takes bytes all the same, up to its buffer; a model of one that
+    /// takes everything is enough, because the core's socket has its own bound.
+    fn may_arrive(&self, _cluster: &Cluster) -> bool {
+        true
+    }
+
+    /// Moves on what has arrived; true where the core has something to read.
+    pub fn advance(&mut self, cluster: &mut Cluster, now: Instant, latency: u64) -> bool {
+        let time = core::time::Duration::from_micros(now.as_micros());
+        while let Some(parcel) = self.up.take(now) {
+            match parcel {
+                Parcel::Bytes(bytes) => self.server.receive(cluster, time, &bytes),
+                Parcel::End => self.server.handle_eof(),
+            }
+        }
+        loop {
+            self.server.advance(cluster, time);
+            let bytes = self.server.take_transmit();
+            if bytes.is_empty() {
+                break;
+            }
+            self.largest_response = self.largest_response.max(bytes.len());
+            self.down.send(Instant::from_micros(now.as_micros() + latency), Parcel::Bytes(bytes));
+        }
+        if self.server.is_closed() && !self.told_end {
+            self.told_end = true;
+            self.down.send(Instant::from_micros(now.as_micros() + latency), Parcel::End);
+        }
+        let before = self.inbox.len();
+        while let Some(parcel) = self.down.take(now) {
+            match parcel {
+                Parcel::Bytes(bytes) => self.inbox.extend(bytes),
+                Parcel::End => self.eof = true,
+            }
+        }
+        self.inbox.len() > before || self.eof
+    }
+
+    /// Whether nothing more can come of the connection.
+    pub fn is_over(&self) -> bool {
+        self.ghost && self.server.is_closed()
+    }
+}

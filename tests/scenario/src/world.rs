@@ -1,0 +1,446 @@
+//! The core, a network and a cluster on one virtual clock and one seed.
+
+use std::collections::BTreeMap;
+
+use core::time::Duration;
+use ottla_core::{
+    Config, ConnId, Disconnect, Event, Instant, Memory, Output, ProduceError, Producer, Record,
+    TopicId, TopicStatus, Verdict,
+};
+use ottla_model::{Cluster, ClusterConfig, NodeId};
+
+use crate::{
+    ledger::Ledger,
+    network::{Link, Weather},
+};
+
+/// A small generator of random numbers for what the world does.
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// Dice that always fall the same way.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed ^ 0x5851_f42d_4c95_7f2d)
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn roll(&mut self, low: u64, high: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mixed = (self.0 >> 33) ^ self.0;
+        low + ((u128::from(mixed) * u128::from(high - low + 1)) >> 64) as u64
+    }
+
+    /// True once in `n` times.
+    pub fn once_in(&mut self, n: u64) -> bool {
+        self.roll(1, n) == 1
+    }
+}
+
+/// A connection on the core's side.
+#[derive(Debug)]
+enum Socket {
+    /// Being opened, until then; it opens if the node is up by then and takes connections.
+    Opening(Instant, NodeId),
+    Open(Link),
+}
+
+/// Everything there is.
+#[derive(Debug)]
+pub struct World<'m> {
+    /// The time.
+    pub now: Instant,
+    /// The core.
+    pub producer: Producer<'m>,
+    /// The brokers.
+    pub cluster: Cluster,
+    /// How the network behaves.
+    pub weather: Weather,
+    /// What was said of each record.
+    pub ledger: Ledger,
+    /// What the world does by chance.
+    pub dice: Dice,
+    /// Events other than verdicts, as they came.
+    pub events: Vec<(Instant, Event)>,
+    /// Nodes that no connection reaches: dials hang.
+    pub unreachable: Vec<NodeId>,
+    /// `Output::Closed` came.
+    pub closed: bool,
+    /// Bytes that left the core.
+    pub sent: u64,
+    /// The largest response that was on its way to the core, in bytes.
+    pub largest_response: usize,
+    sockets: BTreeMap<ConnId, Socket>,
+    ghosts: Vec<Link>,
+}
+
+/// The bootstrap address of the model's first node.
+pub const BOOTSTRAP: &str = "127.0.0.1:9092";
+
+impl World<'static> {
+    /// A world whose core has its memory from the heap.
+    #[must_use]
+    pub fn new(config: &Config<'_>, cluster: ClusterConfig, seed: u64) -> Self {
+        let memory = Memory::heap(ottla_core::Limits::for_config(config));
+        World::with_memory(config, cluster, memory, seed)
+    }
+}
+
+impl<'m> World<'m> {
+    /// A world whose core has this memory.
+    ///
+    /// # Panics
+    ///
+    /// Where the core refuses the configuration.
+    #[must_use]
+    pub fn with_memory(
+        config: &Config<'_>,
+        cluster: ClusterConfig,
+        memory: Memory<'m>,
+        seed: u64,
+    ) -> Self {
+        let config = Config { bootstrap_servers: BOOTSTRAP, ..*config };
+        let producer = Producer::new(&config, memory, seed);
+        Self {
+            now: Instant::from_micros(1_000),
+            producer: producer.unwrap_or_else(|error| panic!("{error}")),
+            cluster: Cluster::new(cluster),
+            weather: Weather::FAIR,
+            ledger: Ledger::default(),
+            dice: Dice::new(seed),
+            events: Vec::new(),
+            unreachable: Vec::new(),
+            closed: false,
+            sent: 0,
+            largest_response: 0,
+            sockets: BTreeMap::new(),
+            ghosts: Vec::new(),
+        }
+    }
+
+    /// Registers a topic and runs until its partitions are known.
+    ///
+    /// # Panics
+    ///
+    /// Where they are not known within ten seconds.
+    pub fn topic(&mut self, name: &str) -> TopicId {
+        let topic = self.producer.topic(self.now, name).unwrap_or_else(|error| panic!("{error}"));
+        let ready = |world: &Self| {
+            matches!(world.producer.topic_status(topic), Some(TopicStatus::Ready { .. }))
+        };
+        assert!(self.run_until(Duration::from_secs(10), ready), "topic {name} is not ready");
+        topic
+    }
+
+    /// Produces a record that bears its own number, padded to `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::produce`].
+    pub fn produce(
+        &mut self,
+        topic: TopicId,
+        partition: Option<i32>,
+        len: usize,
+    ) -> Result<u64, ProduceError> {
+        let id = self.ledger.next_id();
+        let mut value = id.to_be_bytes().to_vec();
+        value.resize(len.max(8), b'.');
+        let timestamp = 1_700_000_000_000 + (self.now.as_micros() / 1_000) as i64;
+        let record = Record { partition, value: Some(&value), timestamp, ..Record::default() };
+        let ticket = self.producer.produce(self.now, topic, &record)?;
+        let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();
+        Ok(self.ledger.produced(self.now, &name, ticket))
+    }
+
+    /// Cancels a record.
+    pub fn cancel(&mut self, id: u64) -> Verdict {
+        let verdict = self.producer.cancel(self.now, self.ledger.ticket(id));
+        self.ledger.cancelled(self.now, id, verdict);
+        verdict
+    }
+
+    /// Runs for a time.
+    pub fn run_for(&mut self, time: Duration) {
+        let _ = self.run_until(time, |_| false);
+    }
+
+    /// Runs until something holds, at most for a time; tells whether it held.
+    pub fn run_until(&mut self, time: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now.after(time);
+        loop {
+            self.settle();
+            if holds(self) {
+                return true;
+            }
+            let next = self.next_event();
+            if next > end {
+                self.now = end;
+                self.producer.handle_timeout(self.now);
+                self.settle();
+                return holds(self);
+            }
+            self.now = self.now.max(next);
+            if self.producer.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+                self.producer.handle_timeout(self.now);
+            }
+        }
+    }
+
+    /// Closes the core and runs until it is closed.
+    ///
+    /// # Panics
+    ///
+    /// Where that takes longer than it may.
+    pub fn close(&mut self, within: Duration) {
+        self.producer.close(self.now, self.now.after(within));
+        let closed = self.run_until(within + Duration::from_millis(1), |world| world.closed);
+        assert!(closed, "not closed in time: {:?}", self.producer);
+    }
+
+    /// Ends every connection at once, as a network that went away.
+    pub fn cut_all(&mut self) {
+        let ids: Vec<ConnId> = self.sockets.keys().copied().collect();
+        for id in ids {
+            self.cut(id);
+        }
+    }
+
+    /// Ends some connection that is open; tells whether there was one.
+    pub fn cut_one(&mut self) -> bool {
+        let open = self.sockets.iter().filter(|(_, socket)| matches!(socket, Socket::Open(_)));
+        let ids: Vec<ConnId> = open.map(|(id, _)| *id).collect();
+        if ids.is_empty() {
+            return false;
+        }
+        let chosen = self.dice.roll(0, ids.len() as u64 - 1) as usize;
+        self.cut(ids[chosen]);
+        true
+    }
+
+    /// Has the next connection that writes end after so many more bytes.
+    pub fn cut_after(&mut self, bytes: usize) {
+        for socket in self.sockets.values_mut() {
+            if let Socket::Open(link) = socket {
+                link.cut_after = Some(bytes);
+            }
+        }
+    }
+
+    /// Loses everything that nodes say from now on, on the connections that are open.
+    pub fn deafen(&mut self) {
+        for socket in self.sockets.values_mut() {
+            if let Socket::Open(link) = socket {
+                link.down.dead = true;
+            }
+        }
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.sockets.len()
+    }
+
+    fn cut(&mut self, id: ConnId) {
+        self.hang_up(id);
+        self.producer.handle_disconnected(self.now, id, Disconnect::Io);
+    }
+
+    /// Closes the core's end. What it has sent may still arrive: a straggler.
+    fn hang_up(&mut self, id: ConnId) {
+        if let Some(Socket::Open(mut link)) = self.sockets.remove(&id) {
+            link.close_up(self.now);
+            self.ghosts.push(link);
+        }
+    }
+
+    fn latency(&mut self) -> u64 {
+        let (low, high) = self.weather.latency;
+        self.dice.roll(low, high)
+    }
+
+    /// Does all that can be done without time passing.
+    fn settle(&mut self) {
+        for round in 0.. {
+            assert!(round < 100_000, "the core never comes to rest: {:?}", self.producer);
+            let mut moved = self.drain();
+            moved |= self.write();
+            moved |= self.move_links();
+            moved |= self.read();
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn drain(&mut self) -> bool {
+        let mut moved = false;
+        while let Some(output) = self.producer.poll_output() {
+            moved = true;
+            match output {
+                Output::Connect(id) => self.dial(id),
+                Output::Disconnect(id) => {
+                    if matches!(self.sockets.get(&id), Some(Socket::Opening(..))) {
+                        self.sockets.remove(&id);
+                    }
+                    self.hang_up(id);
+                }
+                Output::Event(Event::Settled(settled)) => {
+                    self.ledger.settled(self.now, &settled, &self.cluster);
+                }
+                Output::Event(event) => self.events.push((self.now, event)),
+                Output::Closed => self.closed = true,
+                other => panic!("output {other:?}"),
+            }
+        }
+        moved
+    }
+
+    fn dial(&mut self, id: ConnId) {
+        let address = self.producer.address(id).expect("a connection to be opened has an address");
+        let to = (address.host.to_owned(), address.port);
+        let mut nodes = self.cluster.nodes();
+        let node = nodes.find(|node| self.cluster.address(*node) == Some((&to.0, to.1)));
+        drop(nodes);
+        let wait = 2 * self.latency();
+        match node {
+            Some(node) => {
+                let at = Instant::from_micros(self.now.as_micros() + wait);
+                self.sockets.insert(id, Socket::Opening(at, node));
+            }
+            None => self.producer.handle_disconnected(self.now, id, Disconnect::Refused),
+        }
+    }
+
+    fn write(&mut self) -> bool {
+        let mut moved = false;
+        while let Some(id) = self.producer.poll_write(self.now) {
+            let _ = id;
+        }
+        let ids: Vec<ConnId> = self.sockets.keys().copied().collect();
+        for id in ids {
+            while self.producer.wants_write(self.now, id) {
+                let Some(len) = self.write_some(id) else { break };
+                moved = true;
+                self.producer.handle_transmitted(self.now, id, len);
+                let cut = match self.sockets.get(&id) {
+                    Some(Socket::Open(link)) => link.cut_after == Some(0),
+                    _ => false,
+                };
+                if cut {
+                    self.cut(id);
+                    break;
+                }
+            }
+        }
+        moved
+    }
+
+    /// Writes what the socket accepts; `None` where it accepts nothing.
+    fn write_some(&mut self, id: ConnId) -> Option<usize> {
+        let latency = self.latency();
+        let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { return None };
+        let mut room = link.accepts(&self.weather);
+        if self.weather.accepts != usize::MAX && room > 0 {
+            room = self.dice.roll(1, room as u64) as usize;
+        }
+        if let Some(left) = link.cut_after {
+            room = room.min(left);
+        }
+        let mut bytes = Vec::new();
+        for segment in self.producer.transmit(id) {
+            let take = segment.len().min(room - bytes.len());
+            bytes.extend_from_slice(&segment[..take]);
+            if bytes.len() == room {
+                break;
+            }
+        }
+        if let Some(left) = &mut link.cut_after {
+            *left -= bytes.len();
+        }
+        if bytes.is_empty() {
+            return (link.cut_after == Some(0)).then_some(0);
+        }
+        let len = bytes.len();
+        self.sent += len as u64;
+        link.send_up(Instant::from_micros(self.now.as_micros() + latency), bytes);
+        Some(len)
+    }
+
+    fn move_links(&mut self) -> bool {
+        let mut moved = false;
+        let ids: Vec<ConnId> = self.sockets.keys().copied().collect();
+        for id in ids {
+            let latency = self.latency();
+            match self.sockets.get_mut(&id) {
+                Some(Socket::Opening(at, node)) if *at <= self.now => {
+                    let node = *node;
+                    if self.unreachable.contains(&node) {
+                        *at = Instant::NEVER;
+                    } else if self.cluster.is_up(node) {
+                        let link = Link::new(&self.cluster, node);
+                        self.sockets.insert(id, Socket::Open(link));
+                        self.producer.handle_connected(self.now, id);
+                    } else {
+                        self.sockets.remove(&id);
+                        self.producer.handle_disconnected(self.now, id, Disconnect::Refused);
+                    }
+                    moved = true;
+                }
+                Some(Socket::Open(link)) => {
+                    moved |= link.advance(&mut self.cluster, self.now, latency);
+                    self.largest_response = self.largest_response.max(link.largest_response);
+                }
+                _ => {}
+            }
+        }
+        for link in &mut self.ghosts {
+            link.advance(&mut self.cluster, self.now, 0);
+        }
+        self.ghosts.retain(|link| !link.is_over());
+        moved
+    }
+
+    fn read(&mut self) -> bool {
+        let mut moved = false;
+        let ids: Vec<ConnId> = self.sockets.keys().copied().collect();
+        for id in ids {
+            while self.producer.wants_read(id) {
+                let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { break };
+                let window = self.producer.rx_buffer(id);
+                let most = self.weather.arrives.min(window.len()).min(link.inbox.len());
+                if most > 0 {
+                    for (slot, byte) in window.iter_mut().zip(link.inbox.drain(..most)) {
+                        *slot = byte;
+                    }
+                    self.producer.handle_received(self.now, id, most);
+                    moved = true;
+                } else {
+                    assert!(link.inbox.is_empty() || !window.is_empty(), "no room to read into");
+                    if link.eof && link.inbox.is_empty() {
+                        self.sockets.remove(&id);
+                        self.producer.handle_disconnected(self.now, id, Disconnect::Eof);
+                        moved = true;
+                    }
+                    break;
+                }
+            }
+        }
+        moved
+    }
+
+    fn next_event(&self) -> Instant {
+        let core = self.producer.poll_timeout().map_or(Instant::NEVER, |(at, _)| at);
+        let sockets = self.sockets.values().map(|socket| match socket {
+            Socket::Opening(at, _) => *at,
+            Socket::Open(link) => link.next(&self.cluster),
+        });
+        let ghosts = self.ghosts.iter().map(|link| link.next(&self.cluster));
+        // What is due already is due now: time does not stand still over it.
+        let next = sockets.chain(ghosts).fold(core, Instant::min);
+        if next <= self.now { Instant::from_micros(self.now.as_micros() + 1) } else { next }
+    }
+}
