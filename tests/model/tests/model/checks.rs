@@ -4,7 +4,7 @@ use ottla_core::wire::{
     ErrorCode, Uuid,
     record::{Attributes, Batch as WireBatch, BatchHeader},
 };
-use ottla_model::{Action, ClusterConfig, Fault, Storage, TimestampType, TopicConfig};
+use ottla_model::{Action, ClusterConfig, Fault, TimestampType, TopicConfig};
 
 use crate::support::{
     Batch, Client, Named, T0, at_ms, batch, one_node, plain, produce_request, read_produced,
@@ -402,40 +402,4 @@ fn partitions_of_one_request_are_judged_apart() {
     assert_eq!(told, [(0, OK), (1, storage), (2, OK), (3, unknown)]);
     assert_eq!(cluster.end_offset("t", 1), 0);
     assert_eq!(cluster.end_offset("t", 2), 4);
-}
-
-#[test]
-fn old_records_are_forgotten_beyond_the_bound() {
-    let len = batch(0, 0, 1).bytes().len();
-    let mut cluster = with_topic(ClusterConfig {
-        storage: Storage::Newest { bytes: 3 * len },
-        ..ClusterConfig::default()
-    });
-    let mut client = Client::new(&cluster, 1);
-    for sequence in 0..5 {
-        client.produce(&mut cluster, &batch(0, sequence, 1));
-        client.produce_to(&mut cluster, 1, &batch(0, sequence, 1));
-    }
-    assert_eq!(values(&cluster, 0), ["0/4"]);
-    assert_eq!(values(&cluster, 1), ["0/3", "0/4"]);
-    assert_eq!(cluster.start_offset("t", 0), 4);
-    // Duplicates are known all the same.
-    assert_eq!(client.produce(&mut cluster, &batch(0, 0, 1)), (OK, 0));
-    let produced = client.produce_bytes(&mut cluster, T0, 0, batch(0, 5, 1).bytes());
-    assert_eq!(produced.partitions[0].log_start_offset, 4);
-}
-
-#[test]
-fn a_sink_checks_all_and_keeps_nothing() {
-    let mut cluster =
-        with_topic(ClusterConfig { storage: Storage::Nothing, ..ClusterConfig::default() });
-    let mut client = Client::new(&cluster, 1);
-    assert_eq!(client.produce(&mut cluster, &batch(0, 0, 3)), (OK, 0));
-    assert_eq!(client.produce(&mut cluster, &batch(0, 3, 3)), (OK, 3));
-    assert_eq!(client.produce(&mut cluster, &batch(0, 0, 3)), (OK, 0));
-    let out_of_order = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
-    assert_eq!(client.produce(&mut cluster, &batch(0, 9, 3)).0, out_of_order);
-    assert_eq!(cluster.log("t", 0).count(), 0);
-    assert_eq!(cluster.end_offset("t", 0), 6);
-    assert_eq!(cluster.counts("t", 0).records, 6);
 }
