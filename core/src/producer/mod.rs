@@ -14,6 +14,7 @@ mod produce;
 mod route;
 mod schedule;
 mod settings;
+mod split;
 mod timeout;
 
 use core::fmt;

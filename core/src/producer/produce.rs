@@ -193,6 +193,8 @@ impl Producer<'_> {
             partition: home,
             since: self.now,
             base_sequence: -1,
+            origin: index,
+            parts: 1,
             ..Batch::EMPTY
         };
         let partition = self.partitions.at_mut(home);
