@@ -7,8 +7,8 @@ use std::{
 };
 
 use ottla_core::{
-    Cause, ConnId, Disconnect, Event, Instant, Output, Producer, Ticket, TopicId, TopicStatus,
-    Verdict,
+    Cause, ConnId, Disconnect, Event, Instant, Outcome, Output, Producer, Ticket, TopicId,
+    TopicStatus, Verdict,
 };
 
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) struct State {
     pub(crate) writes: Vec<ConnId>,
     /// `host:port` of each connection slot.
     pub(crate) peers: Vec<Arc<str>>,
-    /// The last failure, until a connection is had again.
+    /// The last failure, until a broker was of use again: some accept and do no more.
     pub(crate) failure: Option<Failure>,
     pub(crate) closed: bool,
     /// The driver's waker while it sleeps.
@@ -182,10 +182,16 @@ impl State {
                         "late verdict"
                     );
                 }
+                if matches!(settled.outcome, Outcome::Delivered { .. }) {
+                    self.failure = None;
+                }
                 self.table.settle(now, settled, &mut self.news);
                 self.check_flushes();
             }
             Event::Topic(topic) => {
+                if let Some(TopicStatus::Ready { .. }) = self.core.topic_status(*topic) {
+                    self.failure = None;
+                }
                 self.log_topic(*topic);
                 self.topics.wake_where(&mut self.news.wakes, |()| true);
             }
