@@ -6,7 +6,7 @@ mod withdraw;
 
 pub(crate) use append::{Entry, append};
 pub(crate) use pages::{Chunks, PageLink, Pages};
-pub(crate) use withdraw::{compact, mark_withdrawn};
+pub(crate) use withdraw::{WITHDRAWN, compact, mark_withdrawn};
 
 use crate::{
     Cause, Instant, Outcome,

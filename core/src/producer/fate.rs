@@ -3,11 +3,10 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{Event, Producer, Settled, Ticket, identity::Identity};
+use super::{BatchId, Event, Producer, Settled, Ticket, identity::Identity};
 use crate::{
     Cause, FatalError, OnUnknown, Outcome, Verdict,
     batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_reached},
-    list::Link,
     partition::{Partition, Phase},
     slots::Ix,
     wire::{ErrorCode, Evidence},
@@ -396,8 +395,9 @@ impl Producer<'_> {
             partition.unbound = batch.queue.next();
         }
         batch.life = Life::Done;
-        let first_page = core::mem::replace(&mut batch.first_page, Ix::NONE);
-        self.pages.release(first_page);
+        if matches!(outcome, Outcome::Delivered { .. }) {
+            self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
+        }
         let told = batch.told;
         partition.queue.remove(&mut self.batches, index);
         self.linger.remove(&mut self.batches, index);
@@ -407,9 +407,6 @@ impl Producer<'_> {
         }
         self.events.push(&mut self.batches, index);
         self.unsettled -= 1;
-        if self.starved {
-            self.relieved = true;
-        }
     }
 
     /// Ends a batch whose records were all taken out by their callers.
@@ -417,13 +414,13 @@ impl Producer<'_> {
         self.settle(index, Outcome::NotDelivered(Cause::Cancelled));
     }
 
-    /// Takes the next thing that a batch has to tell; a settled one's slot is free after that.
+    /// Takes the next thing that a batch has to tell.
     pub(super) fn next_settled(&mut self) -> Option<Event> {
         let index = self.events.pop(&mut self.batches)?;
         let batch = self.batches.at_mut(index);
         let partition = self.partitions.at(batch.partition);
         let mut settled = Settled {
-            batch: super::BatchId { index: index.number(), generation: batch.generation },
+            batch: BatchId { index: index.number(), generation: batch.generation },
             topic: super::TopicId(partition.topic.number() as u16),
             partition: partition.number,
             records: batch.records - batch.withdrawn.min(batch.records),
@@ -433,10 +430,7 @@ impl Producer<'_> {
         };
         if batch.life == Life::Done {
             settled.late = batch.told == Told::Unknown;
-            batch.life = Life::Free;
-            batch.queue = Link::EMPTY;
-            batch.next_in_request = core::mem::replace(&mut self.free_batches, index);
-            self.free_batch_count += 1;
+            self.shown = index;
         } else if let Told::Pending(cause) = batch.told {
             batch.told = Told::Unknown;
             settled.outcome = Outcome::Unknown(cause);
