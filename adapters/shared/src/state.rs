@@ -14,6 +14,7 @@ use ottla_core::{
 use crate::{
     engine::Engine,
     error::Failure,
+    returned::{Returned, take_back},
     table::{News, Table},
     waiting::WaitList,
 };
@@ -47,6 +48,8 @@ pub(crate) struct State {
     /// The last failure, until a broker was of use again: some accept and do no more.
     pub(crate) failure: Option<Failure>,
     pub(crate) closed: bool,
+    /// What is to be handed back, once somebody closes the producer and waits for it.
+    pub(crate) returned: Option<Vec<Returned>>,
     /// The driver's waker while it sleeps.
     driver: Option<Waker>,
     /// When the driver wakes by itself.
@@ -68,6 +71,7 @@ impl State {
             peers: Vec::new(),
             failure: None,
             closed: false,
+            returned: None,
             driver: None,
             armed: Instant::NEVER,
         }
@@ -184,6 +188,11 @@ impl State {
                 }
                 if matches!(settled.outcome, Outcome::Delivered { .. }) {
                     self.failure = None;
+                }
+                if settled.last
+                    && let Some(returned) = &mut self.returned
+                {
+                    take_back(&self.core, settled, returned);
                 }
                 self.table.settle(now, settled, &mut self.news);
                 self.check_flushes();
