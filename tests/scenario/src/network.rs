@@ -87,6 +87,8 @@ pub struct Link {
     pub ghost: bool,
     /// The core closes its end after it has sent so many more bytes.
     pub cut_after: Option<usize>,
+    /// The largest response so far.
+    pub largest_response: usize,
     told_end: bool,
 }
 
@@ -101,6 +103,7 @@ impl Link {
             eof: false,
             ghost: false,
             cut_after: None,
+            largest_response: 0,
             told_end: false,
         }
     }
@@ -151,6 +154,7 @@ impl Link {
             if bytes.is_empty() {
                 break;
             }
+            self.largest_response = self.largest_response.max(bytes.len());
             self.down.send(Instant::from_micros(now.as_micros() + latency), Parcel::Bytes(bytes));
         }
         if self.server.is_closed() && !self.told_end {

@@ -70,6 +70,8 @@ pub struct World<'m> {
     pub closed: bool,
     /// Bytes that left the core.
     pub sent: u64,
+    /// The largest response that was on its way to the core, in bytes.
+    pub largest_response: usize,
     sockets: BTreeMap<ConnId, Socket>,
     ghosts: Vec<Link>,
 }
@@ -112,6 +114,7 @@ impl<'m> World<'m> {
             unreachable: Vec::new(),
             closed: false,
             sent: 0,
+            largest_response: 0,
             sockets: BTreeMap::new(),
             ghosts: Vec::new(),
         }
@@ -389,6 +392,7 @@ impl<'m> World<'m> {
                 }
                 Some(Socket::Open(link)) => {
                     moved |= link.advance(&mut self.cluster, self.now, latency);
+                    self.largest_response = self.largest_response.max(link.largest_response);
                 }
                 _ => {}
             }

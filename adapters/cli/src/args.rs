@@ -1,0 +1,147 @@
+//! What the command takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Produces to Kafka, and tells of every record what became of it.
+#[derive(Debug, Parser)]
+#[command(name = "ottla", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Produces one record a line.
+    #[command(after_help = PRODUCE_HELP)]
+    Produce(Produce),
+    /// Measures the producer; prints one JSON object.
+    Bench(Bench),
+    /// Runs the model broker alone, until SIGINT or SIGTERM.
+    Broker(Broker),
+}
+
+const PRODUCE_HELP: &str = "\
+Lines end at \\n; a \\r before it belongs to the record. An empty line is an empty value.
+
+Ends with `delivered=N not_delivered=N unknown=N elapsed_s=S rate=R` on standard error, counting
+the last word on each line. Exit status: 0 all delivered, 1 usage or configuration, 2 some not
+delivered, 3 some unknown. Ctrl-C stops reading and gives what is on its way five seconds; a second
+one ends the program at once.";
+
+/// Which adapter drives the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DriverKind {
+    /// ottla-tokio.
+    Tokio,
+    /// ottla-blocking: threads and no runtime.
+    Blocking,
+}
+
+/// What all producers take.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Connect {
+    /// Brokers to begin with, as host:port, separated by commas [default: a model broker inside
+    /// this program]
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub(crate) bootstrap: Option<String>,
+    /// Topic to produce to.
+    #[arg(long)]
+    pub(crate) topic: String,
+    /// Sets a property of Kafka's producer, such as linger.ms=0.
+    #[arg(long = "property", value_name = "K=V", value_parser = property)]
+    pub(crate) properties: Vec<(String, String)>,
+    /// Adapter that drives the core.
+    #[arg(long, value_enum, default_value_t = DriverKind::Tokio)]
+    pub(crate) driver: DriverKind,
+}
+
+/// `ottla produce`.
+#[derive(Debug, Args)]
+pub(crate) struct Produce {
+    #[command(flatten)]
+    pub(crate) connect: Connect,
+    /// File to read [default: standard input]
+    #[arg(long)]
+    pub(crate) file: Option<PathBuf>,
+    /// Splits each line into key and value where it first occurs; a line without it has no key.
+    #[arg(long, value_name = "S", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) key_separator: Option<String>,
+    /// Cancels a record that has no answer after this many milliseconds, and tells at once what is
+    /// true of it; a later truth is told too.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) deadline: Option<u64>,
+    /// File for one JSON object for each verdict; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) outcomes: Option<PathBuf>,
+    /// Reads at most this many lines a second.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: Option<u64>,
+    /// Prints nothing but errors and the summary.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// `ottla bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) connect: Connect,
+    /// Number of records.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) records: u64,
+    /// Bytes in each value.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) size: usize,
+    /// Waits for each record before the next; linger.ms is 0 unless it is set.
+    #[arg(long)]
+    pub(crate) sync: bool,
+}
+
+/// `ottla broker`.
+#[derive(Debug, Args)]
+pub(crate) struct Broker {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    pub(crate) listen: String,
+    /// Partitions of each topic.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) partitions: u32,
+    /// Topic to create now; any other is created when it is first asked for.
+    #[arg(long = "topic", value_name = "NAME")]
+    pub(crate) topics: Vec<String>,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("expected NAME=VALUE, such as linger.ms=0".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn properties_are_split_at_the_first_equals_sign() {
+        let split = |text: &str| property(text);
+        assert_eq!(split("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert_eq!(split(" acks =all"), Ok(("acks".to_owned(), "all".to_owned())));
+        assert!(split("acks").is_err());
+        assert!(split("=all").is_err());
+    }
+}

@@ -1,0 +1,204 @@
+//! `ottla bench`: what the producer costs.
+
+use core::time::Duration;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
+use hdrhistogram::Histogram;
+use ottla_core::{Instant, Record};
+use ottla_model::Storage;
+use ottla_shared::{Clock, RecordOutcome, Topic};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+use crate::{
+    args::Bench,
+    sender::{Sender, Threads},
+    target::{Inside, config},
+    verdict::{Kind, Tally},
+};
+
+/// How long the producer may take to close once all is answered.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Figures {
+    records: u64,
+    size: usize,
+    seconds: f64,
+    records_per_s: f64,
+    mb_per_s: f64,
+    cpu_us_per_record: f64,
+    delivered: u64,
+    not_delivered: u64,
+    unknown: u64,
+    p50_us: u64,
+    p99_us: u64,
+    p999_us: u64,
+}
+
+/// Produces as fast as it goes, and prints the figures.
+pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
+    let inside;
+    let mut config = config(&args.connect)?;
+    if args.sync && !args.connect.properties.iter().any(|(name, _)| is_linger(name)) {
+        config.linger = Duration::ZERO;
+    }
+    if config.bootstrap_servers.is_empty() && args.connect.bootstrap.is_none() {
+        inside = Inside::start(Storage::Nothing)?;
+        config.bootstrap_servers = &inside.bootstrap;
+        eprintln!("ottla: no --bootstrap: the figures include a model broker inside");
+    }
+    let trouble = Arc::new(OnceLock::new());
+    let first_trouble = Arc::clone(&trouble);
+    let sender = Sender::new(
+        args.connect.driver,
+        if args.sync { Threads::One } else { Threads::Many },
+        &config,
+        move |report| {
+            if !report.outcome.is_delivered() {
+                first_trouble.get_or_init(|| report.outcome);
+            }
+        },
+    )?;
+    let topic = sender.topic(&args.connect.topic)?;
+    let value = noise(args.size);
+    let record = Record { value: Some(&value), timestamp: -1, ..Record::default() };
+    let figures = if args.sync {
+        one_by_one(args, &sender, &topic, &record, &trouble)?
+    } else {
+        all_at_once(args, &sender, &topic, &record)?
+    };
+    sender.close(CLOSE);
+    if let Some(outcome) = trouble.get() {
+        eprintln!("ottla: the first that failed was {outcome}");
+    }
+    println!("{}", serde_json::to_string(&figures)?);
+    let Figures { delivered, not_delivered, unknown, .. } = figures;
+    Ok(Tally { delivered, not_delivered, unknown })
+}
+
+fn is_linger(name: &str) -> bool {
+    matches!(name, "linger.ms" | "queue.buffering.max.ms")
+}
+
+/// Sends without waiting for answers; each comes to the callback.
+fn all_at_once(
+    args: &Bench,
+    sender: &Sender,
+    topic: &Topic,
+    record: &Record<'_>,
+) -> anyhow::Result<Figures> {
+    // The first one waits for the topic's partitions: the clock starts once it is taken.
+    sender.send(topic, record, 0, None, None).context("nothing can be sent")?;
+    let meter = Meter::start();
+    for token in 1..args.records {
+        match sender.try_send(topic, record, token, None) {
+            Ok(()) => {}
+            Err(error) if error.is_temporary() => sender.send(topic, record, token, None, None)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    sender.flush();
+    let (elapsed, cpu) = meter.read();
+    let stats = sender.stats();
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let quantiles = [stats.latency.p50, stats.latency.p99, stats.latency.p999].map(micros);
+    let answers = stats.answers;
+    let tally = Tally {
+        delivered: answers.delivered,
+        not_delivered: answers.not_delivered,
+        unknown: answers.unknown,
+    };
+    Ok(figures(args, elapsed, cpu, &tally, quantiles))
+}
+
+/// Sends one record, waits for its answer, and goes on.
+fn one_by_one(
+    args: &Bench,
+    sender: &Sender,
+    topic: &Topic,
+    record: &Record<'_>,
+    trouble: &OnceLock<RecordOutcome>,
+) -> anyhow::Result<Figures> {
+    // The first one waits for the topic's partitions and for a producer id, and is not counted.
+    sender.send_each(topic, record, 1, |_| ()).context("nothing can be sent")?;
+    let mut latency = Histogram::<u64>::new(3)?;
+    let mut tally = Tally::default();
+    let meter = Meter::start();
+    let mut before = Instant::ZERO;
+    sender.send_each(topic, record, args.records, |outcome| {
+        let now = meter.clock.now();
+        latency.saturating_record(u64::try_from(now.since(before).as_micros()).unwrap_or(0));
+        before = now;
+        tally.add(Kind::from(&outcome));
+        if !outcome.is_delivered() {
+            trouble.get_or_init(|| outcome);
+        }
+    })?;
+    let (elapsed, cpu) = meter.read();
+    let quantiles = [0.5, 0.99, 0.999].map(|share| latency.value_at_quantile(share));
+    Ok(figures(args, elapsed, cpu, &tally, quantiles))
+}
+
+fn figures(
+    args: &Bench,
+    elapsed: Duration,
+    cpu: Duration,
+    tally: &Tally,
+    [p50_us, p99_us, p999_us]: [u64; 3],
+) -> Figures {
+    let seconds = elapsed.as_secs_f64();
+    let records_per_s = tally.delivered as f64 / seconds;
+    Figures {
+        records: args.records,
+        size: args.size,
+        seconds: rounded(seconds, 1e6),
+        records_per_s: rounded(records_per_s, 10.0),
+        mb_per_s: rounded(records_per_s * args.size as f64 / 1e6, 1000.0),
+        cpu_us_per_record: rounded(cpu.as_secs_f64() * 1e6 / args.records as f64, 1000.0),
+        delivered: tally.delivered,
+        not_delivered: tally.not_delivered,
+        unknown: tally.unknown,
+        p50_us,
+        p99_us,
+        p999_us,
+    }
+}
+
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
+}
+
+/// Measures time, and processor time of the whole process, user's and system's.
+struct Meter {
+    clock: Clock,
+    cpu: Duration,
+}
+
+impl Meter {
+    fn start() -> Self {
+        Self { cpu: cpu_time(), clock: Clock::start() }
+    }
+
+    fn read(&self) -> (Duration, Duration) {
+        (self.clock.now().since(Instant::ZERO), cpu_time().saturating_sub(self.cpu))
+    }
+}
+
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
+}
+
+/// Bytes that no compression on the way makes smaller.
+fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    core::iter::repeat_with(next).take(size).collect()
+}

@@ -1,0 +1,236 @@
+//! `ottla produce`: one record a line.
+
+use core::time::Duration;
+use std::{
+    sync::{Arc, mpsc::Receiver},
+    thread,
+};
+
+use ottla_core::{Instant, ProduceError, Record};
+use ottla_model::Storage;
+use ottla_shared::{Clock, SendError, Topic};
+
+use crate::{
+    args::Produce,
+    input::{self, Input},
+    lines::{Line, Lines, split_key},
+    outcomes::{Sink, Writer},
+    progress::Progress,
+    sender::{Sender, Threads},
+    stop::Stop,
+    target::{Inside, config},
+    verdict::{Tally, Verdict},
+};
+
+/// What is on its way gets this long once the user has asked for the end.
+const SHORT: Duration = Duration::from_secs(5);
+/// Added to `delivery.timeout.ms`, so that the end tells each record's own cause.
+const GRACE: Duration = Duration::from_secs(1);
+/// Bytes of records that the broker inside keeps: nobody reads them.
+const KEPT: usize = 16 * 1024 * 1024;
+
+/// Produces all lines, and tells what became of them.
+pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
+    let source = input::open(args.file.as_deref())?;
+    let inside;
+    let mut config = config(&args.connect)?;
+    if config.bootstrap_servers.is_empty() && args.connect.bootstrap.is_none() {
+        inside = Inside::start(Storage::Newest { bytes: KEPT })?;
+        config.bootstrap_servers = &inside.bootstrap;
+        if !args.quiet {
+            let address = config.bootstrap_servers;
+            eprintln!("ottla: no --bootstrap: a model broker inside listens on {address}");
+        }
+    }
+    let progress = Progress::new((!args.quiet).then_some(source.size));
+    let sink = match &args.outcomes {
+        Some(path) => Sink::json(path)?,
+        None if args.quiet => Sink::Nowhere,
+        None => Sink::Words { topic: args.connect.topic.clone() },
+    };
+    let writer = Writer::start(sink, progress.clone());
+    let mailbox = Arc::clone(&writer.mailbox);
+    let on_report = move |report: &_| mailbox.put(Verdict::from(report));
+    let sender = Sender::new(args.connect.driver, Threads::Many, &config, on_report)?;
+    let topic = sender.topic(&args.connect.topic)?;
+    let max_line = config.max_request_size;
+    let (ender, input) = input::start(source, max_line as usize, args.rate);
+    let closer = sender.clone();
+    let stop = Stop::on_signal(move || {
+        // Where there is no room for it, nobody waits for input.
+        drop(ender.try_send(Input::End));
+        // Whoever waits for memory or for the topic need not wait any longer.
+        let closer = closer.clone();
+        thread::spawn(move || closer.close(SHORT));
+    })?;
+    let mut run = Run {
+        sender: &sender,
+        topic,
+        separator: args.key_separator.as_deref().map(str::as_bytes),
+        deadline: args.deadline.map(Duration::from_millis),
+        max_block: config.max_block,
+        max_line,
+        writer: &writer,
+        stop: &stop,
+        clock: Clock::start(),
+        lines: 0,
+        unknown_topic: None,
+    };
+    let read = run.produce_all(&input, &progress);
+    sender.close(if stop.is_set() { SHORT } else { config.delivery_timeout + GRACE });
+    let (lines, elapsed) = (run.lines, run.clock.now().since(Instant::ZERO));
+    let unanswered = wait_for_reports(&writer, lines);
+    progress.finish();
+    let mut tally = writer.finish()?;
+    tally.unknown += unanswered;
+    eprintln!("{}", summary(&tally, elapsed));
+    read?;
+    Ok(tally)
+}
+
+fn summary(tally: &Tally, elapsed: Duration) -> String {
+    let Tally { delivered, not_delivered, unknown } = tally;
+    let seconds = elapsed.as_secs_f64();
+    let rate = if seconds > 0.0 { *delivered as f64 / seconds } else { 0.0 };
+    format!(
+        "delivered={delivered} not_delivered={not_delivered} unknown={unknown} \
+         elapsed_s={seconds:.3} rate={rate:.0}"
+    )
+}
+
+/// The last reports may be told just after `close` returns. Returns how many are missing.
+fn wait_for_reports(writer: &Writer, lines: u64) -> u64 {
+    for _ in 0..100 {
+        if writer.tally().total() >= lines {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    lines.saturating_sub(writer.tally().total())
+}
+
+struct Run<'a> {
+    sender: &'a Sender,
+    topic: Topic,
+    separator: Option<&'a [u8]>,
+    deadline: Option<Duration>,
+    max_block: Duration,
+    max_line: u32,
+    writer: &'a Writer,
+    stop: &'a Stop,
+    clock: Clock,
+    /// That have or will have a verdict.
+    lines: u64,
+    unknown_topic: Option<UnknownTopic>,
+}
+
+/// The topic's partitions are not known, so that nothing can be sent.
+struct UnknownTopic {
+    /// When the waiting began; it ends after `max.block.ms`, and that holds for all lines together.
+    since: Instant,
+    /// What was said of the last line that waited.
+    why: Option<Arc<str>>,
+}
+
+impl Run<'_> {
+    fn produce_all(&mut self, input: &Receiver<Input>, progress: &Progress) -> anyhow::Result<()> {
+        while !self.stop.is_set() {
+            match input.recv() {
+                Ok(Input::Lines(lines)) => {
+                    self.produce_some(&lines);
+                    progress.read(lines.read);
+                }
+                Ok(Input::Failed(error)) => {
+                    return Err(anyhow::Error::new(error).context("the input cannot be read"));
+                }
+                Ok(Input::End) | Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn produce_some(&mut self, lines: &Lines) {
+        for (number, line) in lines.iter() {
+            if self.stop.is_set() {
+                return;
+            }
+            let started = self.clock.now();
+            let result = match line {
+                Line::Bytes(line) => self.produce(number, line, started),
+                Line::TooLong(size) => {
+                    let error = ProduceError::RecordTooLarge { size, max: self.max_line };
+                    Err(Arc::from(error.to_string()))
+                }
+            };
+            self.lines += 1;
+            if let Err(why) = result {
+                let elapsed = self.clock.now().since(started).as_micros();
+                let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+                self.writer.mailbox.put(Verdict::refused(number, why, elapsed));
+            }
+        }
+    }
+
+    /// Gives a line to the producer. It waits for memory, and for the topic to be known.
+    fn produce(&mut self, number: u64, line: &[u8], started: Instant) -> Result<(), Arc<str>> {
+        let (key, value) = split_key(line, self.separator);
+        let record = Record { key, value: Some(value), timestamp: -1, ..Record::default() };
+        let (sender, deadline) = (self.sender, self.deadline);
+        let mut limit = deadline;
+        match sender.try_send(&self.topic, &record, number, deadline) {
+            Ok(()) => {
+                self.unknown_topic = None;
+                return Ok(());
+            }
+            Err(SendError::TopicPending { .. }) => {
+                let unknown = UnknownTopic { since: started, why: None };
+                let unknown = self.unknown_topic.get_or_insert(unknown);
+                let left = self.max_block.saturating_sub(started.since(unknown.since));
+                if let Some(why) = unknown.why.as_ref().filter(|_| left.is_zero()) {
+                    return Err(Arc::clone(why));
+                }
+                // Without a limit the producer itself waits for `max.block.ms`.
+                if left < self.max_block {
+                    limit = Some(limit.map_or(left, |limit| limit.min(left)));
+                }
+            }
+            Err(SendError::Full { .. }) => {}
+            Err(error) => return Err(self.explain(&error)),
+        }
+        let result = sender.send(&self.topic, &record, number, deadline, limit);
+        let Err(error) = result else {
+            self.unknown_topic = None;
+            return Ok(());
+        };
+        let why = self.explain(&error);
+        if let Some(unknown) = &mut self.unknown_topic {
+            unknown.why = Some(Arc::clone(&why));
+        }
+        Err(why)
+    }
+
+    fn explain(&self, error: &SendError) -> Arc<str> {
+        if let SendError::Refused(ProduceError::Topic(code)) = error {
+            return format!("topic {:?} cannot be written to: {code}", self.topic.name()).into();
+        }
+        if self.stop.is_set() && *error == SendError::Refused(ProduceError::Closing) {
+            return "interrupted".into();
+        }
+        error.to_string().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_one_line_of_names_and_numbers() {
+        let tally = Tally { delivered: 10, not_delivered: 2, unknown: 1 };
+        assert_eq!(
+            summary(&tally, Duration::from_millis(2500)),
+            "delivered=10 not_delivered=2 unknown=1 elapsed_s=2.500 rate=4"
+        );
+        assert!(summary(&Tally::default(), Duration::ZERO).ends_with("elapsed_s=0.000 rate=0"));
+    }
+}

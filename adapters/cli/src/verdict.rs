@@ -1,0 +1,192 @@
+//! What is told of a line.
+
+use core::fmt;
+use std::sync::Arc;
+
+use ottla_shared::{RecordOutcome, Report};
+use serde::Serialize;
+
+/// What is told of a line, as it is written in the outcomes file.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Verdict {
+    /// Counted from one.
+    pub(crate) line: u64,
+    /// What became of it.
+    #[serde(rename = "verdict")]
+    pub(crate) kind: Kind,
+    /// `Unknown` was told before.
+    pub(crate) late: bool,
+    /// Where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) partition: Option<i32>,
+    /// Where it is in its partition; the broker may have proved that it has it without saying.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) offset: Option<i64>,
+    /// Since the line was given to the producer.
+    pub(crate) elapsed_us: u64,
+    /// Why it is not delivered, or not known to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<Why>,
+}
+
+/// The three that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    Delivered,
+    NotDelivered,
+    Unknown,
+}
+
+/// Why a line is not delivered, or not known to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// What the producer says of a record that it took.
+    Cause(ottla_core::Cause),
+    /// Why a record was not taken.
+    Refused(Arc<str>),
+}
+
+impl Verdict {
+    /// A line that the producer did not take.
+    pub(crate) const fn refused(line: u64, why: Arc<str>, elapsed_us: u64) -> Self {
+        Self {
+            line,
+            kind: Kind::NotDelivered,
+            late: false,
+            partition: None,
+            offset: None,
+            elapsed_us,
+            cause: Some(Why::Refused(why)),
+        }
+    }
+}
+
+impl From<&Report> for Verdict {
+    fn from(report: &Report) -> Self {
+        let (partition, offset, cause) = match report.outcome {
+            RecordOutcome::Delivered { partition, offset, .. } => (Some(partition), offset, None),
+            RecordOutcome::NotDelivered(cause) | RecordOutcome::Unknown(cause) => {
+                (None, None, Some(cause))
+            }
+            _ => (None, None, None),
+        };
+        Self {
+            line: report.token,
+            kind: Kind::from(&report.outcome),
+            late: report.late,
+            partition,
+            offset,
+            elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
+            cause: cause.map(Why::Cause),
+        }
+    }
+}
+
+impl From<&RecordOutcome> for Kind {
+    fn from(outcome: &RecordOutcome) -> Self {
+        match outcome {
+            RecordOutcome::Delivered { .. } => Self::Delivered,
+            RecordOutcome::NotDelivered(_) => Self::NotDelivered,
+            // A state that this version does not know of proves nothing.
+            RecordOutcome::Unknown(_) | _ => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Delivered => "delivered",
+            Self::NotDelivered => "not delivered",
+            Self::Unknown => "not known whether delivered",
+        })
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cause(cause) => write!(f, "{cause}"),
+            Self::Refused(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Serialize for Why {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The last word on each line, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) delivered: u64,
+    pub(crate) not_delivered: u64,
+    pub(crate) unknown: u64,
+}
+
+impl Tally {
+    pub(crate) const fn total(&self) -> u64 {
+        self.delivered + self.not_delivered + self.unknown
+    }
+
+    pub(crate) const fn add(&mut self, kind: Kind) {
+        *match kind {
+            Kind::Delivered => &mut self.delivered,
+            Kind::NotDelivered => &mut self.not_delivered,
+            Kind::Unknown => &mut self.unknown,
+        } += 1;
+    }
+
+    /// A late verdict takes the place of the first.
+    pub(crate) const fn replace_unknown(&mut self, kind: Kind) {
+        self.unknown = self.unknown.saturating_sub(1);
+        self.add(kind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_core::Cause;
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_one_json_object() {
+        let delivered = Verdict {
+            line: 1,
+            kind: Kind::Delivered,
+            late: false,
+            partition: Some(0),
+            offset: Some(12),
+            elapsed_us: 310,
+            cause: None,
+        };
+        assert_eq!(
+            serde_json::to_string(&delivered).unwrap(),
+            r#"{"line":1,"verdict":"delivered","late":false,"partition":0,"offset":12,"elapsed_us":310}"#
+        );
+        let unknown = Verdict {
+            kind: Kind::Unknown,
+            partition: None,
+            offset: None,
+            cause: Some(Why::Cause(Cause::DeliveryTimeout)),
+            ..delivered
+        };
+        assert_eq!(
+            serde_json::to_string(&unknown).unwrap(),
+            r#"{"line":1,"verdict":"unknown","late":false,"elapsed_us":310,"cause":"delivery timeout"}"#
+        );
+    }
+
+    #[test]
+    fn a_late_verdict_takes_the_place_of_the_first() {
+        let mut tally = Tally::default();
+        tally.add(Kind::Unknown);
+        assert_eq!((tally.unknown, tally.total()), (1, 1));
+        tally.replace_unknown(Kind::Delivered);
+        assert_eq!((tally.delivered, tally.total()), (1, 1));
+    }
+}
