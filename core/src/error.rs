@@ -51,6 +51,9 @@ pub enum Cause {
     Broker(ErrorCode),
     /// `resolve.timeout.ms` was over: the search for the truth was given up.
     ResolveTimeout,
+    /// `Unknown` was told and [`OnUnknown::Abandon`](crate::OnUnknown) is configured: the search for
+    /// the truth was not begun.
+    Abandoned,
     /// With `acks=0` no broker answers, so nothing can be known.
     NoAcks,
     /// The broker lost acknowledged records, or its record of this producer, so that an answer
@@ -192,6 +195,7 @@ impl fmt::Display for Cause {
             Self::Closed => f.write_str("closed"),
             Self::Broker(code) => write!(f, "{code}"),
             Self::ResolveTimeout => f.write_str("resolve timeout"),
+            Self::Abandoned => f.write_str("abandoned"),
             Self::NoAcks => f.write_str("acks=0: no broker answers"),
             Self::SequenceDesync => f.write_str("the broker lost its record of this producer"),
             Self::Fatal(error) => write!(f, "{error}"),

@@ -30,7 +30,7 @@ mod time;
 mod topic;
 pub mod wire;
 
-pub use config::{Acks, Checksum, ChoosePartition, Config, Partitioner};
+pub use config::{Acks, Checksum, ChoosePartition, Config, OnUnknown, Partitioner};
 pub use conn::Segments;
 pub use error::{
     Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, TopicError, Verdict,
@@ -39,7 +39,7 @@ pub use face::{
     Address, BatchId, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId, TopicStatus,
 };
 pub use memory::{Limits, Memory, StaticMemory};
-pub use producer::Producer;
+pub use producer::{Payload, Producer};
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
 pub use time::Instant;

@@ -1,4 +1,5 @@
 //! A peer that accepts and never says a word. Alone in its process, whose time it measures.
+#![allow(clippy::disallowed_methods)] // tests look at the time
 #![cfg(target_os = "linux")]
 
 use core::time::Duration;

@@ -6,7 +6,7 @@ mod withdraw;
 
 pub(crate) use append::{Entry, append};
 pub(crate) use pages::{Chunks, PageLink, Pages};
-pub(crate) use withdraw::{compact, mark_withdrawn};
+pub(crate) use withdraw::{WITHDRAWN, compact, mark_withdrawn};
 
 use crate::{
     Cause, Instant, Outcome,
@@ -106,6 +106,8 @@ pub(crate) struct Batch {
     pub(crate) after_gap: bool,
     /// Sent while a predecessor was not yet answered, so that OUT_OF_ORDER says nothing of state.
     pub(crate) pipelined: bool,
+    /// Sent as a probe, and refused.
+    pub(crate) probed: bool,
     /// Its records changed place, so that tickets no longer find them.
     pub(crate) moved: bool,
     /// The request that it is in, or was in last.
@@ -156,6 +158,7 @@ impl Batch {
         incarnation: 0,
         after_gap: false,
         pipelined: false,
+        probed: false,
         moved: false,
         correlation_id: 0,
         attempts: 0,

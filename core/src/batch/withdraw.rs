@@ -11,7 +11,7 @@ use crate::{Checksum, slots::Ix, wire::varint};
 
 /// Set in the attributes of a withdrawn record. Kafka has no use for the byte, so no record that
 /// the core encodes bears it.
-const WITHDRAWN: u8 = 0x80;
+pub(crate) const WITHDRAWN: u8 = 0x80;
 
 /// Marks the record that begins at `at` in `page`; false where it is marked already.
 pub(crate) fn mark_withdrawn(

@@ -5,7 +5,7 @@ use crate::{
     Disconnect, Instant,
     batch::{Batch, Exposure},
     conn::{Conn, Place, Read, Request, Versions, Walk},
-    partition::Partition,
+    partition::Phase,
     slots::Ix,
     wire::{
         ApiKey, ErrorCode, VersionRange,
@@ -218,7 +218,7 @@ impl Producer<'_> {
         if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER && !sequence_error {
             self.back_off(home);
         }
-        self.after_landing(home);
+        self.after_landing(index);
     }
 
     /// Takes the batch of a partition out of the request that is being answered.
@@ -277,13 +277,19 @@ impl Producer<'_> {
             self.note_attempt(index, Exposure::Ambiguous);
             let home = self.batches.at(index).partition;
             self.back_off(home);
-            self.after_landing(home);
+            self.after_landing(index);
         }
         if request.batches.is_some() { Err(Disconnect::Incomplete) } else { Ok(()) }
     }
 
-    /// Goes on with a partition one of whose batches came back.
-    pub(super) fn after_landing(&mut self, home: Ix<Partition>) {
+    /// Goes on with the partition of a batch that came back, and may be settled by now.
+    pub(super) fn after_landing(&mut self, index: Ix<Batch>) {
+        let home = self.batches.at(index).partition;
+        self.abandon_told(index);
+        let probing = self.partitions.at(home).phase == Phase::Probing;
+        if probing {
+            self.end_probing(home);
+        }
         let partition = self.partitions.at(home);
         if partition.orphaned && partition.in_flight == 0 {
             self.partitions.at_mut(home).orphaned = false;

@@ -6,7 +6,10 @@ mod compose;
 mod fate;
 mod identity;
 mod input;
+#[cfg(feature = "_internal")]
+mod internal;
 mod output;
+mod payload;
 mod produce;
 mod route;
 mod schedule;
@@ -17,6 +20,8 @@ use core::fmt;
 
 use identity::Identity;
 use settings::{Names, Settings};
+
+pub use payload::Payload;
 
 pub(crate) use crate::face::{BatchId, Event, Settled, Ticket};
 use crate::{
@@ -66,7 +71,8 @@ pub struct Producer<'m> {
     /// Partition slots from here on were never used; none is ever given back.
     partition_count: u32,
     free_batches: Ix<Batch>,
-    free_batch_count: u32,
+    /// The settled batch that the last output was about.
+    shown: Ix<Batch>,
     /// Batches that hold records and are not settled.
     unsettled: u32,
     /// Batches of which nothing was told, by age.
@@ -139,7 +145,7 @@ impl<'m> Producer<'m> {
             topic_count: 0,
             partition_count: 0,
             free_batches: Ix::NONE,
-            free_batch_count: 0,
+            shown: Ix::NONE,
             unsettled: 0,
             age: List::EMPTY,
             resolving: List::EMPTY,
@@ -295,7 +301,6 @@ impl<'m> Producer<'m> {
     }
 
     fn link_free_batches(&mut self) {
-        self.free_batch_count = self.batches.len();
         let mut next = Ix::NONE;
         for number in (0..self.batches.len()).rev() {
             let index = Ix::new(number);

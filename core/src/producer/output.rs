@@ -11,6 +11,7 @@ impl Producer<'_> {
     /// The next thing to do or to know; drain until `None` before waiting.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
+        self.free_shown();
         if self.conn_outputs > 0 {
             if let Some(output) = self.connection_output() {
                 return Some(output);

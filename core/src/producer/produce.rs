@@ -186,7 +186,6 @@ impl Producer<'_> {
         let index = self.free_batches.some()?;
         let slot = self.batches.at_mut(index);
         self.free_batches = slot.next_in_request;
-        self.free_batch_count -= 1;
         *slot = Batch {
             generation: slot.generation.wrapping_add(1),
             life: Life::Open,

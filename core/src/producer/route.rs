@@ -216,7 +216,7 @@ impl Producer<'_> {
                 self.note_attempt(index, proof);
                 let home = self.batches.at(index).partition;
                 self.partitions.at_mut(home).proven = false;
-                self.after_landing(home);
+                self.after_landing(index);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use ottla_core::{Config, ProduceError, TopicId, wire::ErrorCode};
+use ottla_core::{Config, OnUnknown, ProduceError, TopicId, wire::ErrorCode};
 use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, FirstSequence, ProducerWindow};
 
 use crate::{
@@ -77,6 +77,7 @@ fn configuration(dice: &mut Dice) -> Config<'static> {
         delivery_timeout: ms(dice, 100, 4_000),
         request_timeout: ms(dice, 60, 600),
         resolve_timeout: ms(dice, 200, 30_000),
+        on_unknown: if dice.once_in(4) { OnUnknown::Abandon } else { OnUnknown::Resolve },
         retry_backoff: ms(dice, 1, 30),
         retry_backoff_max: ms(dice, 30, 200),
         reconnect_backoff: ms(dice, 1, 30),
