@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let record = Record { key: Some(b"sensor-7"), value: Some(b"21.5"), ..Record::default() };
 
     // Waits while record memory is full or the topic is not known yet, at most `max.block.ms`.
-    // From the second second on, nobody waits for an answer any more: this record is cancelled.
+    // Where no answer has come after two seconds, the record is cancelled, and that is an answer.
     let delivery = producer.send_deadline(&topic, &record, Duration::from_secs(2)).await?;
 
     match delivery.reattach().await {
