@@ -263,10 +263,17 @@ impl fmt::Display for Disconnect {
         f.write_str(match self {
             Self::Malformed(error) => return write!(f, "the peer does not speak Kafka: {error}"),
             Self::Unexpected { expected: Some(expected), found } => {
-                return write!(f, "expected an answer to request {expected}, found one to {found}");
+                return write!(
+                    f,
+                    "the peer broke Kafka's protocol: expected an answer to request {expected}, \
+                     found one to {found}"
+                );
             }
             Self::Unexpected { expected: None, found } => {
-                return write!(f, "expected no answer, found one to request {found}");
+                return write!(
+                    f,
+                    "the peer broke Kafka's protocol: expected no answer, found one to {found}"
+                );
             }
             Self::Incomplete => "an answer left out a partition that was asked about",
             Self::Unresolved => "the address does not resolve",

@@ -101,6 +101,8 @@ pub struct Producer<'m> {
     topic_outputs: u32,
     /// A broker with something to send found no slot for a connection.
     wants_slot: bool,
+    /// The broker that is first in turn for a free slot.
+    dial_first: u32,
     stats: Stats,
 }
 
@@ -165,6 +167,7 @@ impl<'m> Producer<'m> {
             conn_outputs: 0,
             topic_outputs: 0,
             wants_slot: false,
+            dial_first: 0,
             stats: Stats::default(),
         };
         producer.check_memory()?;
