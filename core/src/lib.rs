@@ -1,4 +1,4 @@
-//! A sans-IO Kafka producer core.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code, unused_must_use)]
 #![warn(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]

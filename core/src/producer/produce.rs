@@ -132,9 +132,8 @@ impl Producer<'_> {
         if let Some(open) = self.partitions.at(home).queue.tail().some() {
             let batch = self.batches.at(open);
             if batch.life == Life::Open {
-                if let Some(entry) = Entry::next_of(batch, record)
-                    && batch.len + entry.size() <= limit
-                {
+                let entry = Entry::next_of(batch, record);
+                if let Some(entry) = entry.filter(|entry| batch.len + entry.size() <= limit) {
                     let beyond = entry.size().saturating_sub(batch.room);
                     if self.pages.needed(beyond) > self.pages.free() {
                         return Err(ProduceError::Full);
