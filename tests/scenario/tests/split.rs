@@ -8,7 +8,8 @@ use ottla_scenario::{Said, World};
 
 #[test]
 fn a_batch_too_large_for_the_topic_arrives_in_parts_in_order() {
-    for (limit, records, len) in [(600, 40, 30), (200, 64, 60), (1_500, 100, 40), (20_000, 90, 900)] {
+    for (limit, records, len) in [(600, 40, 30), (200, 64, 60), (1_500, 100, 40), (20_000, 90, 900)]
+    {
         let config = Config { batch_size: 100_000, ..Config::default() };
         let mut world = World::new(&config, ClusterConfig::with_nodes(1), 4);
         let narrow = TopicConfig { max_message_bytes: limit, ..TopicConfig::default() };
