@@ -326,6 +326,8 @@ impl Producer<'_> {
             };
             self.settle(index, outcome);
         }
+        self.metadata = super::cluster::Metadata::NEW;
+        self.timers = super::timeout::Timers::NEW;
     }
 
     /// The topic was deleted and created again: what was sent to the old one can no longer be
@@ -462,6 +464,7 @@ impl Producer<'_> {
             self.fatal = Some(error);
             self.fatal_untold = true;
             self.give_up_everything(Cause::Fatal(error));
+            self.identity = Identity::Off;
         }
     }
 
