@@ -1,4 +1,4 @@
-//! A sans-IO Kafka producer core.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code, unused_must_use)]
 #![warn(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
@@ -36,7 +36,8 @@ pub use error::{
     Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, TopicError, Verdict,
 };
 pub use face::{
-    Address, BatchId, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId, TopicStatus,
+    Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId,
+    TopicStatus,
 };
 pub use memory::{Limits, Memory, StaticMemory};
 pub use producer::{Payload, Producer};

@@ -143,11 +143,9 @@ impl Ledger {
     ///
     /// Where the event breaks a law by itself.
     pub fn settled(&mut self, now: Instant, settled: &Settled, cluster: &Cluster) {
-        let indices = self.batches.get(&settled.batch).cloned().unwrap_or_default();
-        let kept = indices.iter().copied().filter(|index| !self.withdrawn.contains(index));
-        let kept: Vec<usize> = kept.collect();
+        let kept = self.records_of(settled);
         assert_eq!(kept.len(), settled.records as usize, "records of {settled:?}");
-        for (place, index) in kept.into_iter().enumerate() {
+        for (place, id) in kept.into_iter().enumerate() {
             let said = match settled.outcome {
                 Outcome::Delivered { base_offset, .. } => {
                     Said::Delivered(base_offset.map(|base| base + place as i64))
@@ -156,7 +154,7 @@ impl Ledger {
                 Outcome::Unknown(cause) => Said::Unknown(cause),
                 other => panic!("outcome {other:?}"),
             };
-            let entry = &mut self.entries[index];
+            let entry = &mut self.entries[id as usize];
             assert_eq!(
                 settled.late,
                 matches!(entry.last, Some(Said::Unknown(_))),
@@ -164,7 +162,7 @@ impl Ledger {
                 entry.id
             );
             entry.closed = settled.last;
-            self.claim(now, index as u64, settled.partition, said, cluster);
+            self.claim(now, id, settled.partition, said, cluster);
         }
     }
 
@@ -196,7 +194,10 @@ impl Ledger {
     /// The numbers of the records that are settled with these words, those taken out left out.
     pub fn records_of(&self, settled: &Settled) -> Vec<u64> {
         let indices = self.batches.get(&settled.batch).into_iter().flatten();
-        indices.filter(|index| !self.withdrawn.contains(index)).map(|index| *index as u64).collect()
+        let kept = indices.filter(|index| !self.withdrawn.contains(index));
+        // A batch that was too large is settled in parts.
+        let part = kept.skip(settled.first as usize).take(settled.records as usize);
+        part.map(|index| *index as u64).collect()
     }
 
     /// Holds everything that was said against the log, at the end of a run.

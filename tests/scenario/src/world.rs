@@ -73,6 +73,10 @@ pub struct World<'m> {
     pub unreachable: Vec<NodeId>,
     /// `Output::Closed` came.
     pub closed: bool,
+    /// Verdicts are of records that the ledger does not know.
+    pub ignore_verdicts: bool,
+    /// The log-append time of the last batch that had one.
+    pub last_append_time: Option<i64>,
     /// Bytes that left the core.
     pub sent: u64,
     /// The largest response that was on its way to the core, in bytes.
@@ -120,6 +124,8 @@ impl<'m> World<'m> {
             events: Vec::new(),
             unreachable: Vec::new(),
             closed: false,
+            ignore_verdicts: false,
+            last_append_time: None,
             sent: 0,
             largest_response: 0,
             sockets: BTreeMap::new(),
@@ -345,6 +351,13 @@ impl<'m> World<'m> {
                     self.hang_up(id);
                 }
                 Output::Event(Event::Settled(settled)) => {
+                    if let Outcome::Delivered { log_append_time: Some(time), .. } = settled.outcome
+                    {
+                        self.last_append_time = Some(time);
+                    }
+                    if self.ignore_verdicts {
+                        continue;
+                    }
                     if matches!(settled.outcome, Outcome::NotDelivered(_)) {
                         self.tap.denied(&self.ledger.records_of(&settled));
                     }
