@@ -147,10 +147,12 @@ impl Link {
         true
     }
 
-    /// Moves on what has arrived; true where the core has something to read.
+    /// Moves on what has arrived; true where the core has something to read, or room to write.
     pub fn advance(&mut self, cluster: &mut Cluster, now: Instant, latency: u64) -> bool {
         let time = core::time::Duration::from_micros(now.as_micros());
+        let mut roomier = false;
         while let Some(parcel) = self.up.take(now) {
+            roomier = true;
             match parcel {
                 Parcel::Bytes(bytes) => self.server.receive(cluster, time, &bytes),
                 Parcel::End => self.server.handle_eof(),
@@ -181,7 +183,7 @@ impl Link {
                 Parcel::End => self.eof = true,
             }
         }
-        self.inbox.len() > before || self.eof
+        roomier || self.inbox.len() > before || self.eof
     }
 
     /// Whether nothing more can come of the connection.
