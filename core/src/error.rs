@@ -45,6 +45,8 @@ pub enum Cause {
     DeliveryTimeout,
     /// The caller cancelled the record.
     Cancelled,
+    /// The record's own deadline came; said by adapters, which keep such deadlines.
+    Deadline,
     /// The producer was closed before the batch was settled.
     Closed,
     /// A broker refused the batch with this error.
@@ -192,6 +194,7 @@ impl fmt::Display for Cause {
         match self {
             Self::DeliveryTimeout => f.write_str("delivery timeout"),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::Deadline => f.write_str("deadline"),
             Self::Closed => f.write_str("closed"),
             Self::Broker(code) => write!(f, "{code}"),
             Self::ResolveTimeout => f.write_str("resolve timeout"),

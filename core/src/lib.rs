@@ -36,7 +36,8 @@ pub use error::{
     Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, TopicError, Verdict,
 };
 pub use face::{
-    Address, BatchId, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId, TopicStatus,
+    Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId,
+    TopicStatus,
 };
 pub use memory::{Limits, Memory, StaticMemory};
 pub use producer::{Payload, Producer};

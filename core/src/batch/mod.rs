@@ -1,11 +1,14 @@
 //! A record batch: one enum for its life, pages for its bytes.
 
 mod append;
+mod cursor;
 mod pages;
+mod split;
 mod withdraw;
 
 pub(crate) use append::{Entry, append};
 pub(crate) use pages::{Chunks, PageLink, Pages};
+pub(crate) use split::{second_half_len, split_off};
 pub(crate) use withdraw::{WITHDRAWN, compact, mark_withdrawn};
 
 use crate::{
@@ -78,6 +81,13 @@ pub(crate) struct Batch {
     pub(crate) linger: Link<Self>,
     /// Place among the events to be taken.
     pub(crate) event: Link<Self>,
+    /// The batch that this one was split from, whose id its records' tickets bear; itself where it
+    /// was not split.
+    pub(crate) origin: Ix<Self>,
+    /// How many batches bear this one's id and are not told of yet. Until then the slot is kept.
+    pub(crate) parts: u32,
+    /// The number of its first record in that batch, those withdrawn not counted.
+    pub(crate) first: u32,
     /// The next batch of the same request.
     pub(crate) next_in_request: Ix<Self>,
     pub(crate) first_page: Ix<PageLink>,
@@ -141,6 +151,9 @@ impl Batch {
         age: Link::EMPTY,
         linger: Link::EMPTY,
         event: Link::EMPTY,
+        origin: Ix::NONE,
+        parts: 0,
+        first: 0,
         next_in_request: Ix::NONE,
         first_page: Ix::NONE,
         last_page: Ix::NONE,

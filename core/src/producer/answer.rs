@@ -226,6 +226,8 @@ impl Producer<'_> {
                 log_append_time: part.log_append_time_ms,
             },
         );
+        let broker = self.conns.at(conn).broker;
+        self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
         let sequence_error = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
             || error == ErrorCode::UNKNOWN_PRODUCER_ID;
         if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER && !sequence_error {
@@ -318,6 +320,10 @@ impl Producer<'_> {
             let until = self.now.after(wait);
             let slot = self.conns.at_mut(conn);
             slot.throttled_until = slot.throttled_until.max(until);
+            // The broker does not read meanwhile: what it owes comes so much later.
+            for request in &mut slot.requests {
+                request.deadline = request.deadline.after(wait);
+            }
             self.timers.conn = self.timers.conn.min(until);
         }
     }

@@ -31,10 +31,13 @@ impl Producer<'_> {
         let Some((index, batch)) = self.batches.find(ticket.batch.index) else {
             return Verdict::Settled;
         };
-        if batch.generation != ticket.batch.generation
-            || matches!(batch.life, Life::Free | Life::Done)
-        {
+        let over = batch.generation != ticket.batch.generation || batch.life == Life::Free;
+        if over || (batch.life == Life::Done && batch.parts <= 1) {
             return Verdict::Settled;
+        }
+        if batch.parts > 1 || batch.life == Life::Done {
+            // It was split, and was sent before that.
+            return Verdict::Unknown;
         }
         if batch.life == Life::InFlight {
             self.recall_if_unsent(index);
@@ -219,10 +222,21 @@ impl Producer<'_> {
         if self.batches.at(index).exposure == Exposure::Ambiguous {
             // An earlier attempt may be in the log: this refusal says nothing of it.
             self.tell_unknown(index, Cause::Broker(code));
+        } else if is_too_large(code) && self.may_split(index) {
+            // Half the size each, and the same sequences; where there is no memory for that now, the
+            // batch waits for it (KIP-126).
+            self.split(index);
         } else {
             self.leave_gap(index);
             self.settle(index, Outcome::NotDelivered(Cause::Broker(code)));
         }
+    }
+
+    /// A batch of which `Unknown` was told is one that its caller does not wait for: it is told
+    /// the rest of the truth instead.
+    fn may_split(&self, index: Ix<Batch>) -> bool {
+        let batch = self.batches.at(index);
+        batch.records > 1 && batch.told == Told::Nothing
     }
 
     /// `delivery.timeout.ms` is over for a batch.
@@ -312,6 +326,8 @@ impl Producer<'_> {
             };
             self.settle(index, outcome);
         }
+        self.metadata = super::cluster::Metadata::NEW;
+        self.timers = super::timeout::Timers::NEW;
     }
 
     /// The topic was deleted and created again: what was sent to the old one can no longer be
@@ -417,12 +433,15 @@ impl Producer<'_> {
     /// Takes the next thing that a batch has to tell.
     pub(super) fn next_settled(&mut self) -> Option<Event> {
         let index = self.events.pop(&mut self.batches)?;
+        let origin = self.batches.at(index).origin;
+        let generation = self.batches.at(origin).generation;
         let batch = self.batches.at_mut(index);
         let partition = self.partitions.at(batch.partition);
         let mut settled = Settled {
-            batch: BatchId { index: index.number(), generation: batch.generation },
+            batch: BatchId { index: origin.number(), generation },
             topic: super::TopicId(partition.topic.number() as u16),
             partition: partition.number,
+            first: batch.first,
             records: batch.records - batch.withdrawn.min(batch.records),
             outcome: batch.outcome,
             late: false,
@@ -445,6 +464,7 @@ impl Producer<'_> {
             self.fatal = Some(error);
             self.fatal_untold = true;
             self.give_up_everything(Cause::Fatal(error));
+            self.identity = Identity::Off;
         }
     }
 
@@ -458,3 +478,7 @@ impl Producer<'_> {
 /// In the log, at an offset that the broker does not know any more.
 const DELIVERED_SOMEWHERE: Outcome =
     Outcome::Delivered { base_offset: None, log_append_time: None };
+
+fn is_too_large(code: ErrorCode) -> bool {
+    code == ErrorCode::MESSAGE_TOO_LARGE || code == ErrorCode::RECORD_LIST_TOO_LARGE
+}

@@ -68,7 +68,7 @@ impl Producer<'_> {
     /// Opens a connection to a broker that has none, now or when its backoff is over.
     fn dial(&mut self, broker: Ix<Broker>) {
         let slot = self.brokers.at(broker);
-        if slot.conn.is_some() {
+        if slot.conn.is_some() || self.is_over() {
             return;
         }
         if !slot.has_address() {
@@ -176,6 +176,7 @@ impl Producer<'_> {
         slot.conn = Ix::NONE;
         slot.failures = failures;
         slot.dial_at = if wished { self.now } else { self.now.after(backoff) };
+        slot.disconnects += u64::from(!wished);
         self.stats.disconnects += u64::from(!wished);
         self.land_requests(conn);
         let slot = self.conns.at_mut(conn);
@@ -243,7 +244,11 @@ impl Producer<'_> {
         };
         match request.api {
             ApiKey::METADATA => self.metadata.asked = false,
-            ApiKey::INIT_PRODUCER_ID => self.identity = Identity::Wanted(self.now),
+            ApiKey::INIT_PRODUCER_ID => {
+                self.identity = Identity::Wanted(self.now);
+                // Whatever becomes of this connection, another look is due at once.
+                self.timers.dial = self.now;
+            }
             _ => {}
         }
         let mut next = request.batches;
