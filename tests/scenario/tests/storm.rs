@@ -2,7 +2,8 @@
 //!
 //! `OTTLA_SEEDS=100000` runs so many; `OTTLA_SEED=7` runs that one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 
 use ottla_scenario::storm::{self, Tally};
 
