@@ -41,6 +41,7 @@ impl Dice {
 
 /// A connection on the core's side.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few, and most are open")]
 enum Socket {
     /// Being opened, until then; it opens if the node is up by then and takes connections.
     Opening(Instant, NodeId),
