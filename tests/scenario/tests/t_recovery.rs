@@ -54,10 +54,8 @@ fn t14_a_broker_that_knows_no_duplicates_makes_unknown_and_nothing_is_sent_again
 /// A was given up, and its request is a straggler.
 fn abandoned(on_unknown: OnUnknown) -> (World<'static>, TopicId, u64) {
     // The policy counts from the end of the attempt, the timeout cuts it short.
-    let request_timeout = match on_unknown {
-        OnUnknown::Abandon => 120 * MS,
-        _ => Duration::from_secs(10),
-    };
+    let abandons = on_unknown == OnUnknown::Abandon;
+    let request_timeout = if abandons { 120 * MS } else { Duration::from_secs(10) };
     let config = Config {
         delivery_timeout: 50 * MS,
         resolve_timeout: 100 * MS,
@@ -71,10 +69,7 @@ fn abandoned(on_unknown: OnUnknown) -> (World<'static>, TopicId, u64) {
     world.run_for(60 * MS);
     assert_eq!(world.first(a), Some((Said::Unknown(Cause::DeliveryTimeout), 50 * MS)));
     world.run_for(200 * MS);
-    let cause = match on_unknown {
-        OnUnknown::Abandon => Cause::Abandoned,
-        _ => Cause::ResolveTimeout,
-    };
+    let cause = if abandons { Cause::Abandoned } else { Cause::ResolveTimeout };
     assert_eq!(world.last(a), Some(Said::Unknown(cause)));
     assert!(world.ledger.is_closed(a));
     (world, topic, a)
