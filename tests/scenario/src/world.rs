@@ -425,12 +425,17 @@ impl<'m> World<'m> {
     fn write_some(&mut self, id: ConnId) -> Option<usize> {
         let latency = self.latency();
         let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { return None };
+        let offered: Vec<u8> = self.producer.transmit(id).flatten().copied().collect();
+        let place = Place { conn: id, node: link.server.node() };
+        let view = View { cluster: &self.cluster, ledger: &self.ledger };
         if link.stalled(self.now).is_some() {
+            self.tap.writes(self.now, place, &offered, 0, view);
             return None;
         }
         if self.weather.stalls > 0 && self.dice.once_in(self.weather.stalls) {
             let pause = self.dice.roll(100, 30_000);
             link.stalled_until = Instant::from_micros(self.now.as_micros() + pause);
+            self.tap.writes(self.now, place, &offered, 0, view);
             return None;
         }
         let mut room = link.accepts(&self.weather);
@@ -440,10 +445,7 @@ impl<'m> World<'m> {
         if let Some(left) = link.cut_after {
             room = room.min(left);
         }
-        let offered: Vec<u8> = self.producer.transmit(id).flatten().copied().collect();
         let bytes = offered[..room.min(offered.len())].to_vec();
-        let place = Place { conn: id, node: link.server.node() };
-        let view = View { cluster: &self.cluster, ledger: &self.ledger };
         self.tap.writes(self.now, place, &offered, bytes.len(), view);
         if let Some(left) = &mut link.cut_after {
             *left -= bytes.len();
