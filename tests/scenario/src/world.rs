@@ -290,16 +290,14 @@ impl<'m> World<'m> {
         }
     }
 
-    /// Has an idle partition's chain go on at this epoch and sequence.
-    ///
-    /// # Panics
-    ///
-    /// Where the core will not.
-    pub fn go_on_at(&mut self, topic: TopicId, partition: i32, epoch: i16, sequence: i32) {
+    /// Has an idle partition's chain go on at this epoch and sequence; tells whether the core did.
+    pub fn go_on_at(&mut self, topic: TopicId, partition: i32, epoch: i16, sequence: i32) -> bool {
         let moved = self.producer.internal_go_on_at(topic, partition as u32, epoch, sequence);
-        assert!(moved, "the partition is not idle");
-        let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();
-        self.tap.forget(&name, partition);
+        if moved {
+            let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();
+            self.tap.forget(&name, partition);
+        }
+        moved
     }
 
     /// Notes that trouble was made.

@@ -67,7 +67,7 @@ fn t22_a_split_crosses_the_last_sequence() {
     world.conclude(warm);
     let start = i32::MAX - 5;
     world.cluster.forget_producer("t", 0, world.tap.sent[0].header.producer_id).expect("it");
-    world.go_on_at(topic, 0, 0, start);
+    assert!(world.go_on_at(topic, 0, 0, start));
     largest(&mut world, 350);
     let ids = eight(&mut world, topic);
     for id in &ids {

@@ -212,7 +212,7 @@ fn t35_a_ticket_that_was_abandoned_stays_unknown() {
 fn t35_a_ticket_outlives_the_producer_id() {
     // Partition 0 needs a new producer id while partition 1 has a ticket that is unknown.
     let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 2);
-    world.go_on_at(topic, 0, 32_000, 0);
+    assert!(world.go_on_at(topic, 0, 32_000, 0));
     let warm = world.send(topic, 0);
     assert_eq!(world.conclude(warm), Said::Delivered(Some(1)));
     let fault = Action::AppendThenError {
