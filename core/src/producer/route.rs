@@ -6,6 +6,7 @@ use crate::{
     batch::{Batch, Exposure, Life},
     broker::{Broker, Origin},
     conn::{Conn, Reader, State, Transmission, Walk},
+    partition::Partition,
     seen::seen,
     slots::Ix,
     wire::ApiKey,
@@ -273,6 +274,15 @@ impl Producer<'_> {
             self.reconsider(home);
         }
         self.wake_conn(conn);
+    }
+
+    /// After an error nothing is to leave for the partition but what is oldest (semantics I5): a
+    /// request that is made and not begun is made anew.
+    pub(super) fn recall_successors(&mut self, home: Ix<Partition>) {
+        let last = self.last_bound(home);
+        if last.is_some() && self.batches.at(last).life == Life::InFlight {
+            self.recall_if_unsent(last);
+        }
     }
 
     /// Takes a batch's request back if no byte of it was accepted.
