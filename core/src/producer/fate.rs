@@ -244,7 +244,9 @@ impl Producer<'_> {
         if self.batches.at(index).exposure == Exposure::Ambiguous {
             // An earlier attempt may be in the log: this refusal says nothing of it.
             seen!(self, RefusedAmbiguous);
-            self.tell_unknown(index, Cause::Broker(code));
+            // Neither would the next one: those that follow need not wait for it.
+            self.seal(self.batches.at(index).partition);
+            self.settle(index, Outcome::Unknown(Cause::Broker(code)));
         } else if is_too_large(code) && self.may_split(index) {
             // Half the size each, and the same sequences; where there is no memory for that now, the
             // batch waits for it (KIP-126).
