@@ -160,10 +160,9 @@ pub fn verdict(request: &Request, verdict: &Verdict) -> Vec<u8> {
             log_append_time_ms: -1,
             log_start_offset: 0,
         };
-        let current_leader = verdict.leader.map(|(node, leader_epoch)| CurrentLeader {
-            leader_id: i32::from(node),
-            leader_epoch,
-        });
+        let current_leader = verdict
+            .leader
+            .map(|(node, leader_epoch)| CurrentLeader { leader_id: i32::from(node), leader_epoch });
         let details = produce::Details { current_leader, ..produce::Details::default() };
         produce::write_response_partition(w, d, &partition, &details);
         produce::write_response_topic_end(w, d);

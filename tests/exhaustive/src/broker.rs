@@ -73,15 +73,16 @@ pub struct Broker {
     /// The next producer id.
     next_producer: i64,
     zero_first: bool,
+    unclean: bool,
     written: bool,
 }
 
 impl Broker {
     /// A broker with an empty log; `zero_first` where it takes only 0 as the first sequence of a
-    /// log that was never written, as Kafka 4.5 does.
+    /// log that was never written, as Kafka 4.5 does; `unclean` where it confirms what it may lose.
     #[must_use]
-    pub fn new(zero_first: bool) -> Self {
-        Self { zero_first, ..Self::default() }
+    pub fn new(zero_first: bool, unclean: bool) -> Self {
+        Self { zero_first, unclean, ..Self::default() }
     }
 
     /// A new producer id.
@@ -120,7 +121,9 @@ impl Broker {
                 Verdict { base_offset, ..self.refusal(ErrorCode::NOT_LEADER_OR_FOLLOWER) }
             }
             Course::Plain | Course::TooFewReplicas | Course::Invalid => {
-                self.committed = self.log.len();
+                if !self.unclean {
+                    self.committed = self.log.len();
+                }
                 Verdict { error: 0, base_offset, leader: None }
             }
         }
@@ -137,9 +140,7 @@ impl Broker {
         let (producer, epoch, first) = batch.origin;
         if let Some(state) = self.states.iter().find(|state| state.producer == producer) {
             let same = |known: &&(i32, i32, i64)| (known.0, known.1) == (first, batch.last());
-            if let Some(known) =
-                state.batches.iter().find(same).filter(|_| state.epoch == epoch)
-            {
+            if let Some(known) = state.batches.iter().find(same).filter(|_| state.epoch == epoch) {
                 return Ok(known.2);
             }
             if epoch < state.epoch {

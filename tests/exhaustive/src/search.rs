@@ -23,6 +23,8 @@ pub struct Scope {
     pub shared_batches: bool,
     /// The broker takes only 0 as the first sequence of a new log.
     pub zero_first: bool,
+    /// The leader confirms what the other node may lack: an unclean election can then lose it.
+    pub unclean: bool,
     /// The sequences begin just before they wrap.
     pub near_wrap: bool,
     /// The longest way.
@@ -40,6 +42,7 @@ impl Default for Scope {
             abandon: false,
             shared_batches: false,
             zero_first: false,
+            unclean: false,
             near_wrap: false,
             depth: usize::MAX,
             states: usize::MAX,

@@ -109,7 +109,7 @@ impl<'s> World<'s> {
             topic,
             links: Vec::new(),
             ghosts: Vec::new(),
-            broker: Broker::new(scope.zero_first),
+            broker: Broker::new(scope.zero_first, scope.unclean),
             ledger: Ledger::default(),
             troubles: scope.troubles,
             impatience: scope.impatience,
