@@ -103,7 +103,7 @@ impl World<'_> {
         let mut hasher = DefaultHasher::new();
         let mut word = |word: u64| hasher.write_u64(word);
         self.core.internal_words(&mut word);
-        self.ledger.hash(&mut word);
+        self.ledger.words(&mut word);
         word(u64::from(self.troubles) << 8 | u64::from(self.impatience));
         for link in &self.links {
             (link.node, link.open, link.pending, link.half).hash(&mut hasher);

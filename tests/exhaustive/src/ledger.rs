@@ -150,7 +150,7 @@ impl Ledger {
     }
 
     /// Feeds all that later laws depend on.
-    pub fn hash(&self, word: &mut dyn FnMut(u64)) {
+    pub fn words(&self, word: &mut dyn FnMut(u64)) {
         for entry in &self.entries {
             // An offset was checked when it was told.
             let said = match entry.said {

@@ -1,10 +1,7 @@
 //! Breadth first through all states, each reached by the shortest way.
 
-use core::fmt;
-use std::{
-    collections::HashSet,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use core::{fmt, panic::AssertUnwindSafe};
+use std::{collections::HashSet, panic::catch_unwind};
 
 use crate::{Action, World, ledger::Said};
 

@@ -282,7 +282,7 @@ impl<'s> World<'s> {
                     self.ledger.settled(&settled, &self.broker);
                 }
                 Output::Event(_) => {}
-                other => panic!("output {other:?}"),
+                Output::Closed | _ => panic!("output {output:?}"),
             }
         }
         while self.core.poll_write(self.now).is_some() {}
