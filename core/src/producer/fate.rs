@@ -244,9 +244,14 @@ impl Producer<'_> {
         if self.batches.at(index).exposure == Exposure::Ambiguous {
             // An earlier attempt may be in the log: this refusal says nothing of it.
             seen!(self, RefusedAmbiguous);
-            // Neither would the next one: those that follow need not wait for it.
-            self.seal(self.batches.at(index).partition);
-            self.settle(index, Outcome::Unknown(Cause::Broker(code)));
+            self.tell_unknown(index, Cause::Broker(code));
+            let batch = self.batches.at_mut(index);
+            batch.refusals = batch.refusals.saturating_add(1);
+            if batch.refusals >= LAST_REFUSAL && batch.life != Life::Done {
+                // It will be refused again: those that follow need not wait for that.
+                self.seal(self.batches.at(index).partition);
+                self.settle(index, Outcome::Unknown(Cause::Broker(code)));
+            }
         } else if is_too_large(code) && self.may_split(index) {
             // Half the size each, and the same sequences; where there is no memory for that now, the
             // batch waits for it (KIP-126).
@@ -512,6 +517,10 @@ impl Producer<'_> {
         self.settle(index, Outcome::Unknown(Cause::NoAcks));
     }
 }
+
+/// How often a batch that may be in the log is refused for good before it is given up. Once or
+/// twice may be a leader that was not quite itself.
+const LAST_REFUSAL: u8 = 3;
 
 /// In the log, at an offset that the broker does not know any more.
 const DELIVERED_SOMEWHERE: Outcome =
