@@ -9,7 +9,7 @@ use std::{
 };
 
 use ottla_blocking::{Cause, Header, Producer, Record, RecordOutcome, SendError, Verdict};
-use ottla_model::{Action, ClusterConfig, Fault, serve::Server};
+use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
 
 fn server(partitions: u32) -> Server {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -28,12 +28,24 @@ fn value(bytes: &[u8]) -> Record<'_> {
     Record { value: Some(bytes), ..Record::default() }
 }
 
-/// The values in a topic's log, by partition and offset.
+/// A server with the topic `narrow`, whose one partition takes no larger batches.
+fn narrow_server(max_message_bytes: usize) -> Server {
+    let server = server(1);
+    let narrow = TopicConfig { max_message_bytes, ..TopicConfig::default() };
+    server.with_cluster(|cluster| cluster.create_topic_with("narrow", 1, narrow)).unwrap();
+    server
+}
+
+/// The values in the log of `t`, by partition and offset.
 fn log(server: &Server) -> BTreeMap<(i32, i64), Vec<u8>> {
+    log_of(server, "t")
+}
+
+fn log_of(server: &Server, topic: &str) -> BTreeMap<(i32, i64), Vec<u8>> {
     server.with_cluster(|cluster| {
-        let partitions = 0..cluster.partitions("t") as i32;
+        let partitions = 0..cluster.partitions(topic) as i32;
         let of = |partition| {
-            let records = cluster.log("t", partition);
+            let records = cluster.log(topic, partition);
             let at = move |offset| (partition, offset);
             records.map(move |record| (at(record.offset), record.value.unwrap().to_vec()))
         };
@@ -157,7 +169,7 @@ fn a_frozen_broker_delays_neither_deadline_nor_close() {
     let start = Instant::now();
     let deadline = Duration::from_millis(50);
     let sent = producer.send_deadline(&topic, &value(b"a"), deadline).unwrap();
-    assert_eq!(sent.wait(), RecordOutcome::Unknown(Cause::DeliveryTimeout));
+    assert_eq!(sent.wait(), RecordOutcome::Unknown(Cause::Deadline));
     assert!(start.elapsed() >= deadline && start.elapsed() < deadline * 20);
     // Nobody waits for this one: it gets its answer all the same.
     drop(producer.send_deadline(&topic, &value(b"b"), deadline).unwrap());
@@ -291,4 +303,43 @@ fn sending_from_a_report_never_waits() {
     }
     assert!(matches!(*refused.lock().unwrap(), Some(SendError::TopicPending { .. })));
     own.lock().unwrap().take();
+}
+
+#[test]
+fn parts_of_a_batch_that_was_split_have_their_own_answers() {
+    let server = narrow_server(600);
+    let producer = producer(&server, &[("linger.ms", "300"), ("batch.size", "100000")]);
+    let topic = producer.topic("narrow").unwrap();
+    let mut deliveries = Vec::new();
+    for number in 0..60_u8 {
+        let bytes = vec![number; if number == 37 { 700 } else { 30 }];
+        deliveries.push((bytes.clone(), producer.send(&topic, &value(&bytes)).unwrap()));
+    }
+    assert_eq!(deliveries[20].1.cancel(), Verdict::NotDelivered);
+    producer.flush();
+    let mut told = BTreeMap::new();
+    for (number, (bytes, delivery)) in deliveries.into_iter().enumerate() {
+        match delivery.late().wait() {
+            RecordOutcome::Delivered { partition, offset: Some(offset), .. } => {
+                told.insert((partition, offset), bytes);
+            }
+            RecordOutcome::NotDelivered(Cause::Cancelled) if number == 20 => {}
+            RecordOutcome::NotDelivered(cause) if number == 37 => {
+                assert!(cause.to_string().contains("MESSAGE_TOO_LARGE"), "{cause}");
+            }
+            outcome @ (RecordOutcome::Delivered { .. }
+            | RecordOutcome::NotDelivered(_)
+            | RecordOutcome::Unknown(_)
+            | _) => {
+                panic!("record {number}: {outcome}")
+            }
+        }
+    }
+    assert_eq!(told.len(), 58);
+    assert_eq!(log_of(&server, "narrow"), told);
+    let stats = producer.stats();
+    assert_eq!((stats.answers.delivered, stats.answers.not_delivered), (58, 2));
+    assert_eq!((stats.latency.count, stats.queue_depth), (58, 0));
+    let report = producer.close(Duration::from_secs(5));
+    assert!(report.complete && report.returned.is_empty(), "{report:?}");
 }

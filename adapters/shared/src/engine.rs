@@ -8,13 +8,13 @@ use std::{
 };
 
 use ottla_core::{
-    Cause, Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Record, Ticket,
+    Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Record, Ticket,
     TopicError, TopicId, Verdict,
 };
 
 use crate::{
-    checksum::checksum, clock::Clock, delivery::Delivery, outcome::Report, sending::Options,
-    state::State, stats::Stats, table::News,
+    cell::Gone, checksum::checksum, clock::Clock, delivery::Delivery, outcome::Report,
+    sending::Options, state::State, stats::Stats, table::News,
 };
 
 /// Whom to report to.
@@ -113,7 +113,7 @@ impl Engine {
     pub fn cancel(&self, ticket: &Ticket) -> Verdict {
         let now = self.clock.now();
         let mut state = self.lock();
-        let verdict = state.cancel(now, ticket, Cause::Cancelled);
+        let verdict = state.cancel(now, ticket, Gone::Cancelled);
         self.leave(state);
         verdict
     }

@@ -12,6 +12,7 @@ use ottla_core::{
 };
 
 use crate::{
+    cell::Gone,
     engine::Engine,
     error::Failure,
     returned::{Returned, take_back},
@@ -83,7 +84,7 @@ impl State {
             self.core.handle_timeout(now);
         }
         while let Some(ticket) = self.table.pop_due(now) {
-            self.cancel(now, &ticket, Cause::DeliveryTimeout);
+            self.cancel(now, &ticket, Gone::Deadline);
         }
     }
 
@@ -125,9 +126,9 @@ impl State {
     }
 
     /// Cancels a record in the core and tells those that wait for it.
-    pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, cause: Cause) -> Verdict {
+    pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, gone: Gone) -> Verdict {
         let verdict = self.core.cancel(now, *ticket);
-        let verdict = self.table.cancelled(now, ticket, verdict, cause, &mut self.news);
+        let verdict = self.table.cancelled(now, ticket, verdict, gone, &mut self.news);
         self.check_flushes();
         verdict
     }
@@ -143,7 +144,7 @@ impl State {
         for (batch, topic) in self.table.leftovers() {
             let topic = self.core.topic_name(topic);
             tracing::error!(topic, "a batch was left without an outcome");
-            self.table.give_up(batch, Cause::Closed, &mut self.news);
+            self.table.give_up(now, batch, Cause::Closed, &mut self.news);
         }
         self.actions.clear();
         self.writes.clear();

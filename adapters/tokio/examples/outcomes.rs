@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         RecordOutcome::NotDelivered(cause) => {
             println!("not in the log, now or later ({cause}): safe to send again, or to drop");
         }
-        outcome => {
+        outcome @ (RecordOutcome::Unknown(_) | _) => {
             // Sending again could duplicate the record. Waiting for the same one cannot.
             println!("{outcome}; the producer goes on to find out");
             println!("the last word: {}", delivery.late().await);
