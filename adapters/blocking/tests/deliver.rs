@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use ottla_blocking::{Cause, Header, Producer, Record, RecordOutcome, SendError, Verdict};
+use ottla_blocking::{Cause, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict};
 use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
 
 fn server(partitions: u32) -> Server {
@@ -207,6 +207,7 @@ fn a_refused_port_is_named_when_the_wait_is_over() {
     assert!(matches!(error, SendError::TopicPending { failure: Some(_), .. }), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(&refused) && text.contains("could not be set up"), "{text}");
+    assert!(text.contains("(connection refused)"), "{text}");
     assert!(producer.close(Duration::from_secs(1)).complete);
 }
 
@@ -227,8 +228,16 @@ fn reports_come_for_tokens() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let to = Arc::clone(&reports);
     let servers = server.bootstrap_servers();
-    let builder = Producer::builder().property("bootstrap.servers", &servers);
-    let on_report = move |report: &_| to.lock().unwrap().push(*report);
+    // Only what is flushed or does not fit leaves.
+    let builder = Producer::builder().property("linger.ms", "60000");
+    let builder = builder.property("bootstrap.servers", &servers);
+    let on_report = move |report: &ottla_blocking::Report| {
+        // Whoever waits for the end of a flush waits for the last of them.
+        if report.token % 100 == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        to.lock().unwrap().push(*report);
+    };
     let producer = builder.on_report(on_report).build().unwrap();
     let topic = producer.topic("t").unwrap();
     for token in 0..1_000 {
@@ -237,6 +246,7 @@ fn reports_come_for_tokens() {
     let ticket = producer.send_with_token(&topic, &value(b"y"), 1_000).unwrap();
     assert_eq!(producer.cancel(&ticket), Verdict::NotDelivered);
     producer.flush();
+    assert_eq!(reports.lock().unwrap().len(), 1_001);
     assert_eq!(producer.stats().answers.total(), 1_001);
     producer.close(Duration::from_secs(5));
     let mut reports = reports.lock().unwrap();
@@ -308,18 +318,30 @@ fn sending_from_a_report_never_waits() {
 #[test]
 fn parts_of_a_batch_that_was_split_have_their_own_answers() {
     let server = narrow_server(600);
-    let producer = producer(&server, &[("linger.ms", "300"), ("batch.size", "100000")]);
+    let reports = Arc::new(Mutex::new(BTreeMap::new()));
+    let to = Arc::clone(&reports);
+    let builder = Producer::builder().on_report(move |report| {
+        let before = to.lock().unwrap().insert(report.token, report.outcome);
+        assert_eq!((before, report.late), (None, false));
+    });
+    let builder = builder.property("bootstrap.servers", &server.bootstrap_servers());
+    let builder = builder.property("linger.ms", "60000").property("batch.size", "100000");
+    let producer = builder.build().unwrap();
     let topic = producer.topic("narrow").unwrap();
     let mut deliveries = Vec::new();
     for number in 0..60_u8 {
         let bytes = vec![number; if number == 37 { 700 } else { 30 }];
-        deliveries.push((bytes.clone(), producer.send(&topic, &value(&bytes)).unwrap()));
+        let options = Options::default().token(number.into());
+        let sent = producer.send_with(&topic, &value(&bytes), options);
+        deliveries.push((bytes, sent.unwrap()));
     }
     assert_eq!(deliveries[20].1.cancel(), Verdict::NotDelivered);
     producer.flush();
     let mut told = BTreeMap::new();
     for (number, (bytes, delivery)) in deliveries.into_iter().enumerate() {
-        match delivery.late().wait() {
+        let outcome = delivery.late().wait();
+        assert_eq!(reports.lock().unwrap().get(&(number as u64)), Some(&outcome));
+        match outcome {
             RecordOutcome::Delivered { partition, offset: Some(offset), .. } => {
                 told.insert((partition, offset), bytes);
             }

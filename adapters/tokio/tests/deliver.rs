@@ -9,7 +9,7 @@ use std::{
 };
 
 use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
-use ottla_tokio::{Cause, Header, Producer, Record, RecordOutcome, SendError, Verdict};
+use ottla_tokio::{Cause, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict};
 
 const TEST: Duration = Duration::from_secs(30);
 
@@ -230,6 +230,7 @@ async fn a_refused_port_is_named_when_the_wait_is_over() {
         assert!(matches!(error, SendError::TopicPending { failure: Some(_), .. }), "{error:?}");
         let text = error.to_string();
         assert!(text.contains(&refused) && text.contains("could not be set up"), "{text}");
+        assert!(text.contains("(connection refused)"), "{text}");
         assert!(producer.close(Duration::from_secs(1)).await.complete);
     })
     .await;
@@ -256,8 +257,16 @@ async fn reports_come_for_tokens() {
         let reports = Arc::new(Mutex::new(Vec::new()));
         let to = Arc::clone(&reports);
         let servers = server.bootstrap_servers();
-        let builder = Producer::builder().property("bootstrap.servers", &servers);
-        let on_report = move |report: &_| to.lock().unwrap().push(*report);
+        // Only what is flushed or does not fit leaves.
+        let builder = Producer::builder().property("linger.ms", "60000");
+        let builder = builder.property("bootstrap.servers", &servers);
+        let on_report = move |report: &ottla_tokio::Report| {
+            // Whoever waits for the end of a flush waits for the last of them.
+            if report.token % 100 == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            to.lock().unwrap().push(*report);
+        };
         let producer = builder.on_report(on_report).build().unwrap();
         let topic = producer.topic("t").unwrap();
         for token in 0..1_000 {
@@ -266,6 +275,7 @@ async fn reports_come_for_tokens() {
         let ticket = producer.send_with_token(&topic, &value(b"y"), 1_000).await.unwrap();
         assert_eq!(producer.cancel(&ticket), Verdict::NotDelivered);
         producer.flush().await;
+        assert_eq!(reports.lock().unwrap().len(), 1_001);
         assert_eq!(producer.stats().answers.total(), 1_001);
         producer.close(Duration::from_secs(5)).await;
         let mut reports = reports.lock().unwrap();
@@ -311,19 +321,30 @@ fn a_runtime_that_ends_takes_nobody_hostage() {
 async fn parts_of_a_batch_that_was_split_have_their_own_answers() {
     in_time(async {
         let server = narrow_server(600);
-        let properties = [("linger.ms", "300"), ("batch.size", "100000")];
-        let producer = producer(&server, &properties);
+        let reports = Arc::new(Mutex::new(BTreeMap::new()));
+        let to = Arc::clone(&reports);
+        let builder = Producer::builder().on_report(move |report| {
+            let before = to.lock().unwrap().insert(report.token, report.outcome);
+            assert_eq!((before, report.late), (None, false));
+        });
+        let builder = builder.property("bootstrap.servers", &server.bootstrap_servers());
+        let builder = builder.property("linger.ms", "60000").property("batch.size", "100000");
+        let producer = builder.build().unwrap();
         let topic = producer.topic("narrow").unwrap();
         let mut deliveries = Vec::new();
         for number in 0..60_u8 {
             let bytes = vec![number; if number == 37 { 700 } else { 30 }];
-            deliveries.push((bytes.clone(), producer.send(&topic, &value(&bytes)).await.unwrap()));
+            let options = Options::default().token(number.into());
+            let sent = producer.send_with(&topic, &value(&bytes), options).await;
+            deliveries.push((bytes, sent.unwrap()));
         }
         assert_eq!(deliveries[20].1.cancel(), Verdict::NotDelivered);
         producer.flush().await;
         let mut told = BTreeMap::new();
         for (number, (bytes, delivery)) in deliveries.into_iter().enumerate() {
-            match delivery.late().await {
+            let outcome = delivery.late().await;
+            assert_eq!(reports.lock().unwrap().get(&(number as u64)), Some(&outcome));
+            match outcome {
                 RecordOutcome::Delivered { partition, offset: Some(offset), .. } => {
                     told.insert((partition, offset), bytes);
                 }
