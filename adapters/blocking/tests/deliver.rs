@@ -8,7 +8,9 @@ use std::{
     time::Instant,
 };
 
-use ottla_blocking::{Cause, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict};
+use ottla_blocking::{
+    Cause, Delivery, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict,
+};
 use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
 
 fn server(partitions: u32) -> Server {
@@ -233,7 +235,7 @@ fn reports_come_for_tokens() {
     let builder = builder.property("bootstrap.servers", &servers);
     let on_report = move |report: &ottla_blocking::Report| {
         // Whoever waits for the end of a flush waits for the last of them.
-        if report.token % 100 == 0 {
+        if report.token.is_multiple_of(100) {
             std::thread::sleep(Duration::from_millis(1));
         }
         to.lock().unwrap().push(*report);
@@ -364,4 +366,38 @@ fn parts_of_a_batch_that_was_split_have_their_own_answers() {
     assert_eq!((stats.latency.count, stats.queue_depth), (58, 0));
     let report = producer.close(Duration::from_secs(5));
     assert!(report.complete && report.returned.is_empty(), "{report:?}");
+}
+
+#[test]
+fn fifty_deadlines_are_kept_and_answered_with_the_truth() {
+    let server = server(1);
+    let producer = producer(&server, &[("linger.ms", "0"), ("max.in.flight", "1")]);
+    let topic = producer.topic("t").unwrap();
+    assert!(producer.send(&topic, &value(b"warm")).unwrap().wait().is_delivered());
+    // As soon as bytes of the next record have arrived.
+    server.with_cluster(|cluster| cluster.inject(Fault::produce(Action::Freeze)));
+    let out = producer.send(&topic, &value(&[0])).unwrap();
+    while !server.with_cluster(|cluster| cluster.is_frozen(1) || cluster.is_frozen(2)) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let deadline = Duration::from_millis(200);
+    let start = Instant::now();
+    let mut deliveries = vec![out.deadline(deadline)];
+    for number in 1..50 {
+        let sent = producer.send_deadline(&topic, &value(&[number]), deadline);
+        deliveries.push(sent.unwrap());
+    }
+    let answers: Vec<_> = deliveries.iter().map(Delivery::wait).collect();
+    assert!(start.elapsed() >= deadline);
+    // The bytes of the first are out. Nothing follows it, as the broker is silent.
+    assert_eq!(answers[0], RecordOutcome::Unknown(Cause::Deadline));
+    assert!(answers[1..].iter().all(|a| *a == RecordOutcome::NotDelivered(Cause::Deadline)));
+    // `Unknown` is an answer: nobody waits for it to be flushed.
+    assert_eq!(producer.flush().total(), 0);
+    assert_eq!(producer.stats().queue_depth, 0);
+    server.with_cluster(|cluster| (cluster.thaw(1).unwrap(), cluster.thaw(2).unwrap()));
+    assert!(deliveries.swap_remove(0).late().wait().is_delivered());
+    assert!(producer.close(Duration::from_secs(5)).complete);
+    let log: Vec<_> = log(&server).into_values().collect();
+    assert_eq!(log, [&b"warm"[..], &[0]]);
 }

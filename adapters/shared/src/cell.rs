@@ -217,12 +217,6 @@ impl CellState {
         marks.filter(|mark| !mark.taken()).count()
     }
 
-    /// How many records were cancelled after their bytes had left, of those without a word.
-    pub(crate) fn marked_untold(&self) -> usize {
-        let marks = self.marks.iter();
-        marks.filter(|mark| !mark.taken() && self.part(mark.index()).is_none()).count()
-    }
-
     pub(crate) fn is_marked(&self, index: u32) -> bool {
         self.mark(index).is_some()
     }
@@ -499,7 +493,6 @@ mod tests {
         let mut wakes = Vec::new();
         state.tell(&part(0, 2, delivered(10)), &mut wakes);
         state.cancel(3, false, Gone::Cancelled, &mut wakes);
-        assert_eq!(state.marked_untold(), 1);
         state.give_up(Cause::Closed, &mut wakes);
         assert_eq!(offset(state.last(1)), Some(11));
         assert_eq!(state.last(2), Some(RecordOutcome::Unknown(Cause::Closed)));

@@ -262,7 +262,7 @@ async fn reports_come_for_tokens() {
         let builder = builder.property("bootstrap.servers", &servers);
         let on_report = move |report: &ottla_tokio::Report| {
             // Whoever waits for the end of a flush waits for the last of them.
-            if report.token % 100 == 0 {
+            if report.token.is_multiple_of(100) {
                 std::thread::sleep(Duration::from_millis(1));
             }
             to.lock().unwrap().push(*report);
@@ -367,6 +367,46 @@ async fn parts_of_a_batch_that_was_split_have_their_own_answers() {
         assert_eq!((stats.latency.count, stats.queue_depth), (58, 0));
         let report = producer.close(Duration::from_secs(5)).await;
         assert!(report.complete && report.returned.is_empty(), "{report:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fifty_deadlines_are_kept_and_answered_with_the_truth() {
+    in_time(async {
+        let server = server(1);
+        let producer = producer(&server, &[("linger.ms", "0"), ("max.in.flight", "1")]);
+        let topic = producer.topic("t").unwrap();
+        assert!(producer.send(&topic, &value(b"warm")).await.unwrap().await.is_delivered());
+        // As soon as bytes of the next record have arrived.
+        server.with_cluster(|cluster| cluster.inject(Fault::produce(Action::Freeze)));
+        let out = producer.send(&topic, &value(&[0])).await.unwrap();
+        while !server.with_cluster(|cluster| cluster.is_frozen(1) || cluster.is_frozen(2)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let deadline = Duration::from_millis(200);
+        let start = Instant::now();
+        let mut deliveries = vec![out.deadline(deadline)];
+        for number in 1..50 {
+            let sent = producer.send_deadline(&topic, &value(&[number]), deadline).await;
+            deliveries.push(sent.unwrap());
+        }
+        let mut answers = Vec::new();
+        for delivery in &deliveries {
+            answers.push(delivery.reattach().await);
+        }
+        assert!(start.elapsed() >= deadline);
+        // The bytes of the first are out. Nothing follows it, as the broker is silent.
+        assert_eq!(answers[0], RecordOutcome::Unknown(Cause::Deadline));
+        assert!(answers[1..].iter().all(|a| *a == RecordOutcome::NotDelivered(Cause::Deadline)));
+        // `Unknown` is an answer: nobody waits for it to be flushed.
+        assert_eq!(producer.flush().await.total(), 0);
+        assert_eq!(producer.stats().queue_depth, 0);
+        server.with_cluster(|cluster| (cluster.thaw(1).unwrap(), cluster.thaw(2).unwrap()));
+        assert!(deliveries.swap_remove(0).late().await.is_delivered());
+        assert!(producer.close(Duration::from_secs(5)).await.complete);
+        let log: Vec<_> = log(&server).into_values().collect();
+        assert_eq!(log, [&b"warm"[..], &[0]]);
     })
     .await;
 }

@@ -23,8 +23,8 @@ pub(super) struct Book {
     pub(super) deadlines: VecDeque<(Instant, Ticket)>,
     /// How many records the batch has, without those taken out.
     pub(super) live: u64,
-    /// How many of them were told of.
-    pub(super) told: u64,
+    /// How many of them have an answer, be it that they were cancelled.
+    pub(super) answered: u64,
     /// How many of them have their last word.
     pub(super) done: u64,
 }
@@ -38,9 +38,8 @@ pub(super) struct Token {
 }
 
 impl Book {
-    /// Whether each record that the core knows of was told of.
     pub(super) const fn is_answered(&self) -> bool {
-        self.told > 0 && self.told >= self.live
+        self.answered >= self.live
     }
 }
 

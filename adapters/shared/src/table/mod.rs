@@ -93,7 +93,7 @@ impl Table {
         let Some(Some(book)) = self.books.get_mut(slot) else {
             unreachable!("the book was opened just now")
         };
-        if book.live == 0 {
+        if book.is_answered() {
             book.number = self.next_number;
             self.next_number += 1;
             self.unanswered.insert(book.number);
@@ -134,7 +134,7 @@ impl Table {
                 tokens: Vec::new(),
                 deadlines: VecDeque::new(),
                 live: 0,
-                told: 0,
+                answered: 0,
                 done: 0,
             })
         });
@@ -230,7 +230,8 @@ impl Table {
         let first = state.first(index).is_none();
         state.cancel(index, taken, gone, &mut news.wakes);
         drop(state);
-        for token in book.tokens.iter_mut().filter(|token| token.index == index) {
+        let token = book.tokens.binary_search_by_key(&index, |token| token.index);
+        if let Some(token) = token.ok().and_then(|at| book.tokens.get_mut(at)) {
             news.reports.push(Report {
                 token: token.token,
                 topic: book.topic,
@@ -244,15 +245,17 @@ impl Table {
             token.told = true;
             token.done = taken;
         }
+        if first {
+            book.answered += 1;
+            self.pending -= 1;
+        }
         if taken {
             book.live -= 1;
+            book.answered -= 1;
             self.last.not_delivered += 1;
-            if book.told == 0 {
-                self.pending -= 1;
-                if book.live == 0 {
-                    self.unanswered.remove(&book.number);
-                }
-            }
+        }
+        if book.is_answered() {
+            self.answered(ticket.batch().index());
         }
         match (first, taken) {
             (true, true) => self.first.not_delivered += 1,
@@ -281,8 +284,9 @@ impl Table {
         let mut state = cell.lock();
         let (indexes, first) = state.tell(&word, &mut news.wakes);
         report(book, &state, now, &indexes, settled.last, news);
+        let mut unmarked = 0;
         if first {
-            let unmarked = records - (state.marked_unknown(&indexes) as u64).min(records);
+            unmarked = records - (state.marked_unknown(&indexes) as u64).min(records);
             count(&mut self.first, settled.outcome, unmarked);
             if matches!(settled.outcome, Outcome::Delivered { .. }) {
                 let since = now.since(book.opened).as_micros() as u64;
@@ -295,10 +299,8 @@ impl Table {
             }
         }
         drop(state);
-        if first {
-            book.told += records;
-            self.pending -= records;
-        }
+        book.answered += unmarked;
+        self.pending -= unmarked;
         if settled.last {
             book.done += records;
             count(&mut self.last, settled.outcome, records);
@@ -326,10 +328,10 @@ impl Table {
         let Some(mut book) = self.books.get_mut(slot).and_then(Option::take) else {
             return;
         };
-        self.pending -= book.live.saturating_sub(book.told);
+        self.pending -= book.live.saturating_sub(book.answered);
         book.times.clear();
         book.tokens.clear();
-        (book.live, book.told, book.done) = (0, 0, 0);
+        (book.live, book.answered, book.done) = (0, 0, 0);
         self.spare_books.push(book);
     }
 
@@ -362,11 +364,10 @@ impl Table {
         };
         let cell = Arc::clone(&book.cell);
         let mut state = cell.lock();
-        let marked = state.marked_untold() as u64;
         state.give_up(cause, &mut news.wakes);
         report(book, &state, now, &WHOLE, true, news);
         drop(state);
-        self.first.unknown += book.live.saturating_sub(book.told + marked);
+        self.first.unknown += book.live.saturating_sub(book.answered);
         self.last.unknown += book.live.saturating_sub(book.done);
         self.retire(slot);
     }
