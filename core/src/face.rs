@@ -224,3 +224,29 @@ pub struct Stats {
     /// Batches that are not settled.
     pub batches: u32,
 }
+
+/// What is known of a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerStats<'a> {
+    /// Its node id; `None` for a bootstrap server, whose id is not known.
+    pub node_id: Option<i32>,
+    /// Where it is reached; `None` while only its node id is known.
+    pub address: Option<Address<'a>>,
+    /// Whether a connection to it is open.
+    pub connected: bool,
+    /// How many of the registered topics' partitions it leads.
+    pub leads: u32,
+    /// Whether a partition that it leads has something to send.
+    pub waiting: bool,
+    /// Requests that are written and not answered.
+    pub in_flight: u32,
+    /// Requests written.
+    pub requests: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Batches that it answered with an error.
+    pub errors: u64,
+    /// Connections to it that ended otherwise than by our wish.
+    pub disconnects: u64,
+}

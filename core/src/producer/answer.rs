@@ -6,6 +6,7 @@ use crate::{
     batch::{Batch, Exposure},
     conn::{Conn, Place, Read, Request, Versions, Walk},
     partition::Phase,
+    seen::seen,
     slots::Ix,
     wire::{
         ApiKey, ErrorCode, VersionRange,
@@ -226,8 +227,13 @@ impl Producer<'_> {
                 log_append_time: part.log_append_time_ms,
             },
         );
+        let broker = self.conns.at(conn).broker;
+        self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
         let sequence_error = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
             || error == ErrorCode::UNKNOWN_PRODUCER_ID;
+        if !error.is_none() {
+            self.recall_successors(home);
+        }
         if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER && !sequence_error {
             self.back_off(home);
         }
@@ -269,6 +275,7 @@ impl Producer<'_> {
             return;
         }
         if let Some(broker) = self.broker_of_node(hint.leader_id) {
+            seen!(self, LeaderHint);
             self.partitions.at_mut(home).leader_epoch = hint.leader_epoch;
             self.set_leader(home, broker);
         }
@@ -287,6 +294,7 @@ impl Producer<'_> {
         while let Some(index) = next.some() {
             next = self.batches.at(index).next_in_request;
             self.land(index);
+            seen!(self, LeftOut);
             self.note_attempt(index, Exposure::Ambiguous);
             let home = self.batches.at(index).partition;
             self.back_off(home);
@@ -318,6 +326,10 @@ impl Producer<'_> {
             let until = self.now.after(wait);
             let slot = self.conns.at_mut(conn);
             slot.throttled_until = slot.throttled_until.max(until);
+            // The broker does not read meanwhile: what it owes comes so much later.
+            for request in &mut slot.requests {
+                request.deadline = request.deadline.after(wait);
+            }
             self.timers.conn = self.timers.conn.min(until);
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Metadata {
     /// A request is under way.
     pub(super) asked: bool,
     /// Something called for fresh metadata while a request was under way.
-    again: bool,
+    pub(super) again: bool,
     failures: u8,
     /// When the last answer came, or the first request was due.
     fresh: Instant,
@@ -59,7 +59,7 @@ impl Metadata {
 impl Producer<'_> {
     /// Something calls for fresh metadata.
     pub(super) fn want_metadata(&mut self) {
-        if self.topic_count == 0 {
+        if self.topic_count == 0 || self.is_over() {
             return;
         }
         if self.metadata.asked {

@@ -129,6 +129,7 @@ impl Producer<'_> {
 
     fn place(&mut self, home: Ix<Partition>, record: &Record<'_>) -> Result<Ticket, ProduceError> {
         let limit = self.settings.batch_size.saturating_sub(BatchHeader::LEN as u32);
+        let limit = limit.min(self.largest_record());
         if let Some(open) = self.partitions.at(home).queue.tail().some() {
             let batch = self.batches.at(open);
             if batch.life == Life::Open {
