@@ -97,6 +97,9 @@ pub enum Action {
     Omit,
     /// The request is handled, and the answer tells the partitions that match twice.
     Twice,
+    /// The request is handled, and the answer tells, before all else, of a partition and of a topic
+    /// that were not asked about.
+    Stray,
     /// The node freezes before it handles the request; see [`Cluster::freeze`](crate::Cluster::freeze).
     Freeze,
 }

@@ -184,7 +184,8 @@ impl Ledger {
         if let Said::Delivered(Some(offset)) = said
             && !self.forgive_loss
         {
-            let mut here = cluster.log(&entry.topic, partition);
+            let batch = cluster.batch_at(&entry.topic, partition, offset);
+            let mut here = batch.into_iter().flat_map(|batch| batch.records());
             let found = here.find(|record| record.offset == offset);
             let found = found.and_then(|record| number(record.value));
             assert_eq!(found, Some(id), "what lies at offset {offset}, where record {id} should");

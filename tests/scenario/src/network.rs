@@ -95,10 +95,10 @@ pub struct Link {
     pub ghost: bool,
     /// The core closes its end after it has sent so many more bytes.
     pub cut_after: Option<usize>,
-    /// The core's socket takes nothing before this.
-    pub stalled_until: Instant,
     /// The node's end closes after it has said so many more bytes.
     pub hush_after: Option<usize>,
+    /// The core's socket takes nothing before this.
+    pub stalled_until: Instant,
     /// The largest response so far.
     pub largest_response: usize,
     told_end: bool,
@@ -115,8 +115,8 @@ impl Link {
             eof: false,
             ghost: false,
             cut_after: None,
-            stalled_until: Instant::ZERO,
             hush_after: None,
+            stalled_until: Instant::ZERO,
             largest_response: 0,
             told_end: false,
         }
@@ -157,12 +157,14 @@ impl Link {
         !cluster.is_frozen(self.server.node())
     }
 
-    /// Moves on what has arrived; true where the core has something to read.
+    /// Moves on what has arrived; true where the core has something to read, or room to write.
     pub fn advance(&mut self, cluster: &mut Cluster, now: Instant, latency: u64) -> bool {
         let time = core::time::Duration::from_micros(now.as_micros());
+        let mut roomier = false;
         while self.may_arrive(cluster)
             && let Some(parcel) = self.up.take(now)
         {
+            roomier = true;
             match parcel {
                 Parcel::Bytes(bytes) => self.server.receive(cluster, time, &bytes),
                 Parcel::End => self.server.handle_eof(),
@@ -193,7 +195,7 @@ impl Link {
                 Parcel::End => self.eof = true,
             }
         }
-        self.inbox.len() > before || self.eof
+        roomier || self.inbox.len() > before || self.eof
     }
 
     /// Whether nothing more can come of the connection.

@@ -82,12 +82,11 @@ pub fn run(seed: u64) -> Tally {
         begin_far_on(&mut world, &mut dice, topic, partitions);
     }
     if idempotent && dice.once_in(20) {
-        let epoch = |world: &mut World<'_>, epoch| world.may_go_on_at(topic, 0, epoch, 0);
         // A record at a later epoch than the one that follows: as if another writer had come.
-        epoch(&mut world, 7);
+        world.go_on_at(topic, 0, 7, 0);
         produce(&mut world, &mut dice, topic, 0);
         world.run_for(Duration::from_millis(100));
-        epoch(&mut world, 3);
+        world.go_on_at(topic, 0, 3, 0);
     }
     world.weather = weather(&mut dice);
     for _ in 0..dice.roll(20, 120) {
@@ -119,7 +118,7 @@ fn begin_far_on(world: &mut World<'_>, dice: &mut Dice, topic: TopicId, partitio
     for partition in 0..partitions {
         let epoch = if dice.once_in(2) { dice.roll(31_990, 32_001) } else { dice.roll(0, 5) };
         let sequence = i32::MAX - dice.roll(0, 60) as i32;
-        world.may_go_on_at(topic, partition as i32, epoch as i16, sequence);
+        world.go_on_at(topic, partition as i32, epoch as i16, sequence);
     }
 }
 
@@ -288,8 +287,12 @@ fn fault(dice: &mut Dice, partition: i32) -> Fault {
         6 => Action::CloseBefore,
         7 => Action::CloseAfter,
         8 => Action::Garbage((0..dice.roll(1, 60)).map(|_| dice.roll(0, 255) as u8).collect()),
-        9 => [Action::Omit, Action::Twice, Action::WrongCorrelation(1)][dice.roll(0, 2) as usize]
-            .clone(),
+        9 => match dice.roll(0, 3) {
+            0 => Action::Omit,
+            1 => Action::Twice,
+            2 => Action::Stray,
+            _ => Action::WrongCorrelation(1),
+        },
         _ => Action::Freeze,
     };
     let fault = Fault::produce(action).times(dice.roll(1, 3) as u32);
@@ -308,6 +311,7 @@ fn name_of(action: &Action) -> &'static str {
         Action::WrongCorrelation(_) => "wrong correlation",
         Action::Omit => "omit",
         Action::Twice => "twice",
+        Action::Stray => "stray",
         Action::Freeze => "freeze at a request",
     }
 }

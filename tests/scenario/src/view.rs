@@ -39,7 +39,8 @@ impl World<'static> {
     pub fn warm(config: &Config<'_>, cluster: ClusterConfig, partitions: u32) -> (Self, TopicId) {
         let (mut world, topic) = Self::cold(config, cluster, partitions);
         for partition in 0..partitions as i32 {
-            let id = world.send(topic, partition);
+            let id = world.produce(topic, Some(partition), 20).expect("room");
+            world.producer.flush(world.now);
             world.run_for(Duration::from_millis(2));
             assert_eq!(world.last(id), Some(Said::Delivered(Some(0))));
         }

@@ -42,7 +42,6 @@ impl Dice {
 
 /// A connection on the core's side.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there are few, and most are open")]
 enum Socket {
     /// Being opened, until then; it opens if the node is up by then and takes connections.
     Opening(Instant, NodeId),
@@ -261,13 +260,6 @@ impl<'m> World<'m> {
         }
     }
 
-    /// Notes that trouble was made.
-    pub fn count(&mut self, what: &'static str) {
-        if !what.is_empty() {
-            *self.faults.entry(what).or_default() += 1;
-        }
-    }
-
     /// Holds up everything that was said to nodes and everything that is said to them from now on,
     /// on the connections that are open: what the core has sent becomes a straggler.
     pub fn hold_up(&mut self) {
@@ -298,29 +290,21 @@ impl<'m> World<'m> {
         }
     }
 
-    /// Has an idle partition's chain go on at this epoch and sequence.
-    ///
-    /// # Panics
-    ///
-    /// Where the core will not.
-    pub fn go_on_at(&mut self, topic: TopicId, partition: i32, epoch: i16, sequence: i32) {
-        assert!(self.may_go_on_at(topic, partition, epoch, sequence), "the partition is not idle");
-    }
-
-    /// The same where the partition is idle; tells whether it was.
-    pub fn may_go_on_at(
-        &mut self,
-        topic: TopicId,
-        partition: i32,
-        epoch: i16,
-        sequence: i32,
-    ) -> bool {
+    /// Has an idle partition's chain go on at this epoch and sequence; tells whether the core did.
+    pub fn go_on_at(&mut self, topic: TopicId, partition: i32, epoch: i16, sequence: i32) -> bool {
         let moved = self.producer.internal_go_on_at(topic, partition as u32, epoch, sequence);
         if moved {
             let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();
             self.tap.forget(&name, partition);
         }
         moved
+    }
+
+    /// Notes that trouble was made.
+    pub fn count(&mut self, what: &'static str) {
+        if !what.is_empty() {
+            *self.faults.entry(what).or_default() += 1;
+        }
     }
 
     /// How many connections are open.
@@ -439,12 +423,17 @@ impl<'m> World<'m> {
     fn write_some(&mut self, id: ConnId) -> Option<usize> {
         let latency = self.latency();
         let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { return None };
+        let offered: Vec<u8> = self.producer.transmit(id).flatten().copied().collect();
+        let place = Place { conn: id, node: link.server.node() };
+        let view = View { cluster: &self.cluster, ledger: &self.ledger };
         if link.stalled(self.now).is_some() {
+            self.tap.writes(self.now, place, &offered, 0, view);
             return None;
         }
         if self.weather.stalls > 0 && self.dice.once_in(self.weather.stalls) {
             let pause = self.dice.roll(100, 30_000);
             link.stalled_until = Instant::from_micros(self.now.as_micros() + pause);
+            self.tap.writes(self.now, place, &offered, 0, view);
             return None;
         }
         let mut room = link.accepts(&self.weather);
@@ -454,10 +443,7 @@ impl<'m> World<'m> {
         if let Some(left) = link.cut_after {
             room = room.min(left);
         }
-        let offered: Vec<u8> = self.producer.transmit(id).flatten().copied().collect();
         let bytes = offered[..room.min(offered.len())].to_vec();
-        let place = Place { conn: id, node: link.server.node() };
-        let view = View { cluster: &self.cluster, ledger: &self.ledger };
         self.tap.writes(self.now, place, &offered, bytes.len(), view);
         if let Some(left) = &mut link.cut_after {
             *left -= bytes.len();

@@ -54,10 +54,8 @@ fn t14_a_broker_that_knows_no_duplicates_makes_unknown_and_nothing_is_sent_again
 /// A was given up, and its request is a straggler.
 fn abandoned(on_unknown: OnUnknown) -> (World<'static>, TopicId, u64) {
     // The policy counts from the end of the attempt, the timeout cuts it short.
-    let request_timeout = match on_unknown {
-        OnUnknown::Abandon => 120 * MS,
-        _ => Duration::from_secs(10),
-    };
+    let abandons = on_unknown == OnUnknown::Abandon;
+    let request_timeout = if abandons { 120 * MS } else { Duration::from_secs(10) };
     let config = Config {
         delivery_timeout: 50 * MS,
         resolve_timeout: 100 * MS,
@@ -71,10 +69,7 @@ fn abandoned(on_unknown: OnUnknown) -> (World<'static>, TopicId, u64) {
     world.run_for(60 * MS);
     assert_eq!(world.first(a), Some((Said::Unknown(Cause::DeliveryTimeout), 50 * MS)));
     world.run_for(200 * MS);
-    let cause = match on_unknown {
-        OnUnknown::Abandon => Cause::Abandoned,
-        _ => Cause::ResolveTimeout,
-    };
+    let cause = if abandons { Cause::Abandoned } else { Cause::ResolveTimeout };
     assert_eq!(world.last(a), Some(Said::Unknown(cause)));
     assert!(world.ledger.is_closed(a));
     (world, topic, a)
@@ -217,7 +212,7 @@ fn t35_a_ticket_that_was_abandoned_stays_unknown() {
 fn t35_a_ticket_outlives_the_producer_id() {
     // Partition 0 needs a new producer id while partition 1 has a ticket that is unknown.
     let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 2);
-    world.go_on_at(topic, 0, 32_000, 0);
+    assert!(world.go_on_at(topic, 0, 32_000, 0));
     let warm = world.send(topic, 0);
     assert_eq!(world.conclude(warm), Said::Delivered(Some(1)));
     let fault = Action::AppendThenError {

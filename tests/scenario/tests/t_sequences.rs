@@ -41,7 +41,7 @@ fn t13_a_gap_waits_for_what_is_ambiguous_before_it_and_renumbers_nothing() {
 /// A partition at the last epoch that is used, with a gap behind its one acknowledged batch.
 fn last_epoch(config: &Config<'_>, epoch: i16) -> (World<'static>, TopicId) {
     let (mut world, topic) = World::warm(config, ClusterConfig::default(), 1);
-    world.go_on_at(topic, 0, epoch, 0);
+    assert!(world.go_on_at(topic, 0, epoch, 0));
     let a = world.send(topic, 0);
     assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
     let b = world.send(topic, 0);
@@ -90,7 +90,7 @@ fn t15_a_straggler_of_the_old_producer_id_is_unknown_wherever_it_lands() {
     // No epoch fences it, so it may come after newer records: documented, and never a lie.
     let config = Config { delivery_timeout: 50 * MS, resolve_timeout: 100 * MS, ..quick() };
     let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
-    world.go_on_at(topic, 0, 32_000, 0);
+    assert!(world.go_on_at(topic, 0, 32_000, 0));
     let a = world.send(topic, 0);
     assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
     world.hold_up();
@@ -113,7 +113,7 @@ fn at_the_wrap(sequence: i32) -> (World<'static>, TopicId) {
     // The producer id has to be known first.
     let warm = world.send(topic, 1);
     assert_eq!(world.conclude(warm), Said::Delivered(Some(0)));
-    world.go_on_at(topic, 0, 0, sequence);
+    assert!(world.go_on_at(topic, 0, 0, sequence));
     (world, topic)
 }
 
@@ -287,7 +287,7 @@ fn t36_a_producer_that_may_not_be_idempotent_ends_and_says_so() {
 fn t36_a_new_producer_id_restamps_what_was_not_exposed_and_nothing_else() {
     // Partition 0 needs a new id while partition 1 has one batch in flight and one waiting.
     let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 2);
-    world.go_on_at(topic, 0, 32_000, 0);
+    assert!(world.go_on_at(topic, 0, 32_000, 0));
     let a = world.send(topic, 0);
     assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
     world.cluster.inject(append_then(ErrorCode::REQUEST_TIMED_OUT).on("t", 1).times(3));

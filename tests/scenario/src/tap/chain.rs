@@ -81,6 +81,13 @@ impl Chains {
         self.chains.entry((sent.topic.clone(), sent.partition)).or_default()
     }
 
+    /// Whether more than one batch may be in flight to a node, as far as is known now.
+    pub(super) fn is_proven(&self, topic: &str, part: &Part<'_>, node: NodeId) -> bool {
+        let era = (part.header.producer_id, part.header.producer_epoch);
+        let chain = self.chains.get(&(topic.to_owned(), part.partition));
+        chain.is_some_and(|chain| chain.proven == Some((era, node)))
+    }
+
     /// A batch begins to leave.
     pub(super) fn exposed(
         &mut self,
@@ -88,6 +95,7 @@ impl Chains {
         sent: &Sent,
         part: &Part<'_>,
         ledger: &Ledger,
+        was_proven: bool,
     ) {
         let header = &part.header;
         if header.producer_id < 0 {
@@ -104,7 +112,9 @@ impl Chains {
         let key = (sent.topic.clone(), sent.partition);
         let chain = self.chains.entry(key.clone()).or_default();
         chain.check_one_leader(sent, story);
-        chain.check_serial(sent, era, story);
+        if !was_proven {
+            chain.check_serial(sent, era, story);
+        }
         chain.check_content(part, era, story);
         let place = chain.place(sent, part, era, ledger, story);
         chain.check_window(place, era, ledger, story);

@@ -16,7 +16,7 @@ use ottla_core::{
 use ottla_model::{Cluster, NodeId};
 
 use chain::Chains;
-use wire::{Answers, Heard};
+use wire::{Answers, Heard, Part};
 
 use crate::ledger::Ledger;
 
@@ -60,12 +60,18 @@ struct Request {
     batches: Vec<usize>,
 }
 
+/// A request that waits for its socket: its bytes, and the partitions that were proven when it was
+/// made.
+type Ready = (Vec<u8>, Vec<(String, i32)>);
+
 /// A connection as the tap sees it.
 #[derive(Debug, Default)]
 struct Cable {
     /// The request that is being written, as it was when its first byte left.
     whole: Vec<u8>,
     written: usize,
+    /// The request that is ready and of which the socket has taken nothing yet.
+    ready: Option<Ready>,
     requests: VecDeque<Request>,
     answers: Answers,
 }
@@ -112,6 +118,7 @@ impl Tap {
         view: View<'_>,
     ) {
         if len == 0 {
+            self.look_ahead(place, offered, view);
             return;
         }
         let cable = self.cables.entry(place.conn).or_default();
@@ -134,15 +141,43 @@ impl Tap {
         }
     }
 
-    /// Takes apart a request whose first byte leaves.
-    fn begin(&mut self, now: Instant, place: Place, view: View<'_>) {
-        let Self { sent, cables, chains, names } = self;
+    /// Takes note of what was proven when a request was made whose first byte has to wait: an
+    /// error that comes meanwhile is not held against it.
+    fn look_ahead(&mut self, place: Place, offered: &[u8], view: View<'_>) {
+        self.learn_names(view);
+        let Self { cables, chains, names, .. } = self;
         let cable = cables.entry(place.conn).or_default();
+        let begun = cable.written < cable.whole.len();
+        let known = cable.ready.as_ref().is_some_and(|(ready, _)| ready == offered);
+        if begun || known {
+            return;
+        }
+        let (header, body) = wire::request_header(offered);
+        if header.api_key != ApiKey::PRODUCE {
+            return;
+        }
+        let parts = wire::batches(body, header.api_version);
+        let parts = parts.iter().map(|part| (name_of(names, part), part));
+        let proven = parts.filter(|(topic, part)| chains.is_proven(topic, part, place.node));
+        let proven = proven.map(|(topic, part)| (topic, part.partition)).collect();
+        cable.ready = Some((offered.to_vec(), proven));
+    }
+
+    fn learn_names(&mut self, view: View<'_>) {
         for name in view.cluster.topics() {
             if let Some(id) = view.cluster.topic_id(name) {
-                names.entry(id.0).or_insert_with(|| name.to_owned());
+                self.names.entry(id.0).or_insert_with(|| name.to_owned());
             }
         }
+    }
+
+    /// Takes apart a request whose first byte leaves.
+    fn begin(&mut self, now: Instant, place: Place, view: View<'_>) {
+        self.learn_names(view);
+        let Self { sent, cables, chains, names } = self;
+        let cable = cables.entry(place.conn).or_default();
+        let ready = cable.ready.take().filter(|(ready, _)| *ready == cable.whole);
+        let proven = ready.map(|(_, proven)| proven).unwrap_or_default();
         let (header, body) = wire::request_header(&cable.whole);
         let mut request = Request {
             correlation_id: header.correlation_id,
@@ -153,13 +188,7 @@ impl Tap {
         };
         if request.api == ApiKey::PRODUCE {
             for part in wire::batches(body, header.api_version) {
-                let topic = match part.topic.name {
-                    Some(name) => name.to_owned(),
-                    None => {
-                        let name = names.get(&part.topic.id.0).cloned();
-                        name.unwrap_or_else(|| format!("{:?}", part.topic.id))
-                    }
-                };
+                let topic = name_of(names, &part);
                 let twice = request.batches.iter().any(|index: &usize| {
                     sent[*index].topic == topic && sent[*index].partition == part.partition
                 });
@@ -178,7 +207,8 @@ impl Tap {
                     answer: None,
                     over: false,
                 };
-                chains.exposed(sent, &batch, &part, view.ledger);
+                let proven = proven.contains(&(batch.topic.clone(), batch.partition));
+                chains.exposed(sent, &batch, &part, view.ledger, proven);
                 request.batches.push(sent.len());
                 sent.push(batch);
             }
@@ -243,6 +273,17 @@ impl Tap {
     pub fn denied(&self, ids: &[u64]) {
         for id in ids {
             self.chains.denied(*id);
+        }
+    }
+}
+
+/// The name of a batch's topic.
+fn name_of(names: &BTreeMap<[u8; 16], String>, part: &Part<'_>) -> String {
+    match part.topic.name {
+        Some(name) => name.to_owned(),
+        None => {
+            let name = names.get(&part.topic.id.0).cloned();
+            name.unwrap_or_else(|| format!("{:?}", part.topic.id))
         }
     }
 }
