@@ -91,12 +91,12 @@ fn all_at_once(
     record: &Record<'_>,
 ) -> anyhow::Result<Figures> {
     // The first one waits for the topic's partitions: the clock starts once it is taken.
-    sender.send(topic, record, 0, None, None).context("nothing can be sent")?;
+    sender.send(topic, record, 0, None).context("nothing can be sent")?;
     let meter = Meter::start();
     for token in 1..args.records {
         match sender.try_send(topic, record, token, None) {
             Ok(()) => {}
-            Err(error) if error.is_temporary() => sender.send(topic, record, token, None, None)?,
+            Err(error) if error.is_temporary() => sender.send(topic, record, token, None)?,
             Err(error) => return Err(error.into()),
         }
     }

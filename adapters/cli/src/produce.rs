@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use ottla_core::{Instant, ProduceError, Record};
+use ottla_core::{Disconnect, Instant, ProduceError, Record};
 use ottla_model::Storage;
 use ottla_shared::{Clock, SendError, Topic};
 
@@ -176,7 +176,6 @@ impl Run<'_> {
         let (key, value) = split_key(line, self.separator);
         let record = Record { key, value: Some(value), timestamp: -1, ..Record::default() };
         let (sender, deadline) = (self.sender, self.deadline);
-        let mut limit = deadline;
         match sender.try_send(&self.topic, &record, number, deadline) {
             Ok(()) => {
                 self.unknown_topic = None;
@@ -185,19 +184,15 @@ impl Run<'_> {
             Err(SendError::TopicPending { .. }) => {
                 let unknown = UnknownTopic { since: started, why: None };
                 let unknown = self.unknown_topic.get_or_insert(unknown);
-                let left = self.max_block.saturating_sub(started.since(unknown.since));
-                if let Some(why) = unknown.why.as_ref().filter(|_| left.is_zero()) {
+                let waited = started.since(unknown.since) >= self.max_block;
+                if let Some(why) = unknown.why.as_ref().filter(|_| waited) {
                     return Err(Arc::clone(why));
-                }
-                // Without a limit the producer itself waits for `max.block.ms`.
-                if left < self.max_block {
-                    limit = Some(limit.map_or(left, |limit| limit.min(left)));
                 }
             }
             Err(SendError::Full { .. }) => {}
             Err(error) => return Err(self.explain(&error)),
         }
-        let result = sender.send(&self.topic, &record, number, deadline, limit);
+        let result = sender.send(&self.topic, &record, number, deadline);
         let Err(error) = result else {
             self.unknown_topic = None;
             return Ok(());
@@ -216,7 +211,16 @@ impl Run<'_> {
         if self.stop.is_set() && *error == SendError::Refused(ProduceError::Closing) {
             return "interrupted".into();
         }
-        error.to_string().into()
+        let (SendError::Full { failure, .. } | SendError::TopicPending { failure, .. }) = error
+        else {
+            return error.to_string().into();
+        };
+        match failure.as_ref().map(|failure| failure.cause) {
+            Some(Disconnect::Malformed(_) | Disconnect::Unexpected { .. }) => {
+                format!("{error}: is that the PLAINTEXT port of a Kafka broker?").into()
+            }
+            _ => error.to_string().into(),
+        }
     }
 }
 

@@ -1,17 +1,20 @@
 //! One producer, whichever adapter drives it.
 
 use core::time::Duration;
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use ottla_core::{Config, Record};
-use ottla_shared::{RecordOutcome, Report, SendError, Stats, Topic};
+use ottla_shared::{BuildError, Clock, RecordOutcome, Report, SendError, Stats, Topic};
 use tokio::{
     runtime::{Builder, Runtime},
     time::timeout,
 };
 
 use crate::args::DriverKind;
+
+/// How long a thread sleeps before it tries again, where the adapter has no wait with a limit.
+const NAP: Duration = Duration::from_millis(1);
 
 /// Where tokio's tasks run.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +29,7 @@ pub(crate) enum Threads {
 #[derive(Clone, Debug)]
 pub(crate) enum Sender {
     Tokio { runtime: Arc<Runtime>, producer: ottla_tokio::Producer },
+    Blocking(ottla_blocking::Producer),
 }
 
 impl Sender {
@@ -36,7 +40,7 @@ impl Sender {
         on_report: impl Fn(&Report) + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
         match driver {
-            DriverKind::Tokio | DriverKind::Blocking => {
+            DriverKind::Tokio => {
                 let mut runtime = match threads {
                     Threads::One => Builder::new_current_thread(),
                     Threads::Many => Builder::new_multi_thread(),
@@ -44,15 +48,21 @@ impl Sender {
                 let runtime = runtime.worker_threads(1).enable_all().build();
                 let runtime = Arc::new(runtime.context("tokio's runtime did not start")?);
                 let builder = ottla_tokio::Producer::builder().on_report(on_report);
-                let producer = builder.runtime(runtime.handle().clone()).build_on(config)?;
-                Ok(Self::Tokio { runtime, producer })
+                let producer = builder.runtime(runtime.handle().clone()).build_on(config);
+                Ok(Self::Tokio { runtime, producer: producer.map_err(refused)? })
+            }
+            DriverKind::Blocking => {
+                let builder = ottla_blocking::Producer::builder().on_report(on_report);
+                Ok(Self::Blocking(builder.build_on(config).map_err(refused)?))
             }
         }
     }
 
+    /// Registers a topic.
     pub(crate) fn topic(&self, name: &str) -> anyhow::Result<Topic> {
         match self {
             Self::Tokio { producer, .. } => producer.topic(name),
+            Self::Blocking(producer) => producer.topic(name),
         }
         .with_context(|| format!("--topic {name:?}"))
     }
@@ -65,43 +75,65 @@ impl Sender {
         token: u64,
         deadline: Option<Duration>,
     ) -> Result<(), SendError> {
-        match self {
-            Self::Tokio { producer, .. } => {
-                let ticket = producer.try_send_with_token(topic, record, token)?;
-                if let Some(deadline) = deadline {
-                    producer.set_deadline(&ticket, deadline);
-                }
+        let ticket = match self {
+            Self::Tokio { producer, .. } => producer.try_send_with_token(topic, record, token),
+            Self::Blocking(producer) => producer.try_send_with_token(topic, record, token),
+        }?;
+        match (self, deadline) {
+            (_, None) => {}
+            (Self::Tokio { producer, .. }, Some(deadline)) => {
+                producer.set_deadline(&ticket, deadline);
+            }
+            (Self::Blocking(producer), Some(deadline)) => {
+                producer.set_deadline(&ticket, deadline);
             }
         }
         Ok(())
     }
 
-    /// Sends a record. Waits up to `limit`, and never longer than `max.block.ms`.
+    /// Sends a record, and waits up to `max.block.ms` for memory and for the topic to be known.
+    /// The deadline includes the wait.
     pub(crate) fn send(
         &self,
         topic: &Topic,
         record: &Record<'_>,
         token: u64,
         deadline: Option<Duration>,
-        limit: Option<Duration>,
     ) -> Result<(), SendError> {
-        match self {
-            Self::Tokio { runtime, producer } => runtime.block_on(async {
-                let sending = producer.send_with_token(topic, record, token);
-                let sent = match limit {
-                    None => sending.await,
-                    Some(limit) => match timeout(limit, sending).await {
-                        Ok(sent) => sent,
-                        Err(_) => producer.try_send_with_token(topic, record, token),
-                    },
-                };
-                let ticket = sent?;
-                if let Some(deadline) = deadline {
-                    producer.set_deadline(&ticket, deadline);
+        let Some(deadline) = deadline else {
+            return match self {
+                Self::Tokio { runtime, producer } => {
+                    runtime.block_on(producer.send_with_token(topic, record, token)).map(drop)
                 }
-                Ok(())
-            }),
+                Self::Blocking(producer) => {
+                    producer.send_with_token(topic, record, token).map(drop)
+                }
+            };
+        };
+        let clock = Clock::start();
+        let left = || deadline.saturating_sub(Duration::from_micros(clock.now().as_micros()));
+        match self {
+            Self::Tokio { runtime, producer } => {
+                let sending = async {
+                    timeout(deadline, producer.send_with_token(topic, record, token)).await
+                };
+                match runtime.block_on(sending) {
+                    Ok(sent) => producer.set_deadline(&sent?, left()),
+                    // It says what stands in the way.
+                    Err(_) => self.try_send(topic, record, token, Some(NAP))?,
+                }
+            }
+            Self::Blocking(_) => {
+                // The adapter's own wait takes either a token or a deadline.
+                while let Err(error) = self.try_send(topic, record, token, Some(left().max(NAP))) {
+                    if !error.is_temporary() || left().is_zero() {
+                        return Err(error);
+                    }
+                    thread::sleep(NAP);
+                }
+            }
         }
+        Ok(())
     }
 
     /// Sends a record again and again, and waits for each one's answer before the next.
@@ -119,6 +151,12 @@ impl Sender {
                 }
                 Ok(())
             }),
+            Self::Blocking(producer) => {
+                for _ in 0..records {
+                    told(producer.send(topic, record)?.wait());
+                }
+                Ok(())
+            }
         }
     }
 
@@ -127,6 +165,9 @@ impl Sender {
         match self {
             Self::Tokio { runtime, producer } => {
                 runtime.block_on(producer.flush());
+            }
+            Self::Blocking(producer) => {
+                producer.flush();
             }
         }
     }
@@ -137,12 +178,22 @@ impl Sender {
             Self::Tokio { runtime, producer } => {
                 runtime.block_on(producer.close(timeout));
             }
+            Self::Blocking(producer) => {
+                producer.close(timeout);
+            }
         }
     }
 
+    /// Counters and latencies so far.
     pub(crate) fn stats(&self) -> Stats {
         match self {
             Self::Tokio { producer, .. } => producer.stats(),
+            Self::Blocking(producer) => producer.stats(),
         }
     }
+}
+
+/// The error's own words have its cause in them already.
+fn refused(error: BuildError) -> anyhow::Error {
+    anyhow!("{error}")
 }

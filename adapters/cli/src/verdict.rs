@@ -22,7 +22,7 @@ pub(crate) struct Verdict {
     /// Where it is in its partition; the broker may have proved that it has it without saying.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) offset: Option<i64>,
-    /// Since the line was given to the producer.
+    /// Since the producer took the line, or, if it did not take it, since it was asked to.
     pub(crate) elapsed_us: u64,
     /// Why it is not delivered, or not known to be.
     #[serde(skip_serializing_if = "Option::is_none")]

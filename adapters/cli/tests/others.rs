@@ -1,0 +1,51 @@
+//! `ottla bench` and `ottla broker`.
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Command,
+};
+
+use common::{DRIVERS, ended, ottla, spawn};
+use serde_json::Value;
+
+#[test]
+fn a_broker_serves_until_it_is_told_to_end_and_a_bench_runs_against_it() {
+    let args = ["broker", "--listen", "127.0.0.1:0", "--topic", "t", "--partitions", "2"];
+    let mut broker = spawn(&args);
+    let mut line = String::new();
+    BufReader::new(broker.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.strip_prefix("listening on ").unwrap().trim();
+    for driver in DRIVERS {
+        for mode in [&[][..], &["--sync"]] {
+            let args = ["bench", "--bootstrap", address, "--topic", "t", "--driver", driver];
+            let args = [&args[..], &["--records", "500", "--size", "50"], mode].concat();
+            let ran = ottla(&args, b"");
+            assert_eq!(ran.status, 0, "{ran:?}");
+            let figures: Value = serde_json::from_str(&ran.stdout).unwrap();
+            let number = |name: &str| figures[name].as_f64().unwrap();
+            assert_eq!(["records", "size", "delivered"].map(number), [500.0, 50.0, 500.0]);
+            assert_eq!(["not_delivered", "unknown"].map(number), [0.0, 0.0]);
+            for name in ["seconds", "records_per_s", "mb_per_s", "cpu_us_per_record", "p50_us"] {
+                assert!(number(name) > 0.0, "{name}: {ran:?}");
+            }
+            assert!(number("p50_us") <= number("p99_us"), "{ran:?}");
+            assert!(number("p99_us") <= number("p999_us"), "{ran:?}");
+        }
+    }
+    // Other topics are made when they are asked for.
+    let ran = ottla(&["produce", "--topic", "new", "--bootstrap", address], b"a\n");
+    assert_eq!((ran.status, ran.counts()), (0, [1, 0, 0]), "{ran:?}");
+    let killed = Command::new("kill").args(["-TERM", &broker.id().to_string()]).status();
+    assert!(killed.unwrap().success());
+    let ran = ended(broker.wait_with_output().unwrap());
+    assert_eq!(ran.status, 0, "{ran:?}");
+}
+
+#[test]
+fn a_bench_that_cannot_begin_says_why() {
+    let args = ["bench", "--topic", "t", "--bootstrap", "127.0.0.1:1", "--property"];
+    let ran = ottla(&[&args[..], &["max.block.ms=300"]].concat(), b"");
+    ran.refused(&["nothing can be sent", "127.0.0.1:1"]);
+}
