@@ -12,6 +12,7 @@ mod lines;
 mod log;
 mod message;
 mod setup;
+mod silence;
 mod stream;
 mod verify;
 mod versions;

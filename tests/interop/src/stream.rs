@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use ottla_core::Record;
 use ottla_shared::{CloseReport, Report, SendError, Stats};
 
-use crate::{Adapter, Fates, Message, Told};
+use crate::{Adapter, Fates, Message, Told, silence::Silence};
 
 /// The last reports may be told just after `close` returns.
 const AFTERMATH: Duration = Duration::from_secs(5);
@@ -47,6 +47,9 @@ pub struct Sent {
     pub close: CloseReport,
     /// How long it took to send them.
     pub elapsed: Duration,
+    /// The longest time in which nothing was delivered to a partition that had been delivered to,
+    /// and when it ended.
+    pub silence: (Duration, Duration),
 }
 
 struct Fed {
@@ -74,10 +77,12 @@ impl<'a> Stream<'a> {
     /// When the producer cannot be made. A message that is not taken is `NotDelivered`.
     pub fn send(&self, adapter: Adapter, next: impl FnMut(u32) -> Option<Message>) -> Result<Sent> {
         let fates = Arc::new(Mutex::new(Fates::default()));
-        let noted = Arc::clone(&fates);
+        let silence = Arc::new(Mutex::new(Silence::new()));
+        let noted = (Arc::clone(&fates), Arc::clone(&silence));
         let on_report = move |report: &Report| {
             let index = usize::try_from(report.token).unwrap_or(usize::MAX);
-            lock(&noted).tell(index, Told::from(&report.outcome), report.late);
+            lock(&noted.0).tell(index, Told::from(&report.outcome), report.late);
+            lock(&noted.1).told(&report.outcome);
         };
         let properties = || self.properties.iter().copied();
         let bootstrap = ("bootstrap.servers", self.bootstrap);
@@ -123,7 +128,8 @@ impl<'a> Stream<'a> {
         }
         let fates = core::mem::take(&mut *lock(&fates));
         let Fed { count, refused, elapsed } = fed;
-        Ok(Sent { count, refused, fates, stats, close, elapsed })
+        let silence = lock(&silence).longest();
+        Ok(Sent { count, refused, fates, stats, close, elapsed, silence })
     }
 
     fn feed(
@@ -150,8 +156,8 @@ impl<'a> Stream<'a> {
     }
 }
 
-fn lock(fates: &Mutex<Fates>) -> MutexGuard<'_, Fates> {
-    fates.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sent {
@@ -161,7 +167,7 @@ impl Sent {
         let core = &self.stats.core;
         format!(
             "{} sent in {:.1} s ({} refused), {} requests, {} batches again, {} connections ({} lost), {} epochs \
-             bumped, {} desyncs, complete: {},{}",
+             bumped, {} desyncs, complete: {}, longest silence {:.1} s until {:.1} s,{}",
             self.count,
             self.elapsed.as_secs_f64(),
             self.refused,
@@ -172,6 +178,8 @@ impl Sent {
             core.epoch_bumps,
             core.desyncs,
             self.close.complete,
+            self.silence.0.as_secs_f64(),
+            self.silence.1.as_secs_f64(),
             self.fates.causes(),
         )
     }
