@@ -48,6 +48,19 @@ pub enum Partitioner {
     Custom(ChoosePartition),
 }
 
+/// What becomes of a batch after its caller was told [`Outcome::Unknown`](crate::Outcome).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnUnknown {
+    /// It is sent again, byte for byte the same, until the broker says what became of it or
+    /// `resolve.timeout.ms` is over. It may be written after its caller was answered.
+    #[default]
+    Resolve,
+    /// It is not sent again. If no answer to what was sent comes, its partition begins a new epoch,
+    /// so that a straggler can come before the records that follow and not after them.
+    Abandon,
+}
+
 /// What a producer is made from. Every field bears the name of Kafka's property.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs)] // built by literal, as `Config { .., ..Config::default() }`
@@ -74,6 +87,8 @@ pub struct Config<'a> {
     pub request_timeout: Duration,
     /// `resolve.timeout.ms`: ottla's own; how long after `Unknown` the truth is searched for.
     pub resolve_timeout: Duration,
+    /// `on.unknown`: ottla's own; `resolve` or `abandon`.
+    pub on_unknown: OnUnknown,
     /// `retry.backoff.ms`.
     pub retry_backoff: Duration,
     /// `retry.backoff.max.ms`.
@@ -118,6 +133,7 @@ impl Default for Config<'_> {
             delivery_timeout: Duration::from_secs(120),
             request_timeout: Duration::from_secs(30),
             resolve_timeout: Duration::from_secs(300),
+            on_unknown: OnUnknown::Resolve,
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
             reconnect_backoff: Duration::from_millis(50),

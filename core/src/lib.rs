@@ -1,4 +1,4 @@
-//! A sans-IO Kafka producer core.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code, unused_must_use)]
 #![warn(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
@@ -30,16 +30,17 @@ mod time;
 mod topic;
 pub mod wire;
 
-pub use config::{Acks, Checksum, ChoosePartition, Config, Partitioner};
+pub use config::{Acks, Checksum, ChoosePartition, Config, OnUnknown, Partitioner};
 pub use conn::Segments;
 pub use error::{
     Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, TopicError, Verdict,
 };
 pub use face::{
-    Address, BatchId, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId, TopicStatus,
+    Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId,
+    TopicStatus,
 };
 pub use memory::{Limits, Memory, StaticMemory};
-pub use producer::Producer;
+pub use producer::{Payload, Producer};
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
 pub use time::Instant;

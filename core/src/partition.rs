@@ -18,6 +18,10 @@ pub(crate) enum Phase {
     /// A sequence that was sent was given up: once everything that was sent is resolved, a new
     /// epoch begins at sequence 0. Until then no batch gets a sequence.
     Sealing,
+    /// The broker has state, but not the state that the oldest batch expects: what may have been
+    /// appended is sent again newest first, because a broker that restarted may remember no more
+    /// than the last batch of a producer (semantics §6.4, rule 3d).
+    Probing,
 }
 
 /// What a partition waits for, apart from its batches.

@@ -2,7 +2,7 @@
 
 use core::{fmt, time::Duration};
 
-use crate::{Acks, Config, Partitioner};
+use crate::{Acks, Config, OnUnknown, Partitioner};
 
 /// A property that [`Config::set`] knows.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,7 @@ enum Kind {
     /// The field counts bytes, the property units of this many.
     Total(u64, Field<u64>),
     Acks,
+    OnUnknown,
     IgnoreKeys,
     /// Nothing to set: these values ask for what is done anyway, all others for what is not.
     Only(&'static [&'static str], &'static str),
@@ -133,6 +134,7 @@ static TABLE: &[Property] = &[
     row("request.timeout.ms", MILLIS, Kind::Millis(|c| &mut c.request_timeout)),
     alias("socket.timeout.ms", "request.timeout.ms", MILLIS, Kind::Millis(|c| &mut c.request_timeout)),
     row("resolve.timeout.ms", MILLIS, Kind::Millis(|c| &mut c.resolve_timeout)),
+    row("on.unknown", "resolve or abandon", Kind::OnUnknown),
     row("retry.backoff.ms", MILLIS, Kind::Millis(|c| &mut c.retry_backoff)),
     row("retry.backoff.max.ms", MILLIS, Kind::Millis(|c| &mut c.retry_backoff_max)),
     row("reconnect.backoff.ms", MILLIS, Kind::Millis(|c| &mut c.reconnect_backoff)),
@@ -225,6 +227,13 @@ impl<'a> Config<'a> {
                     "0" => Acks::None,
                     "1" => Acks::Leader,
                     "all" | "-1" => Acks::All,
+                    _ => return Err(refused),
+                }
+            }
+            Kind::OnUnknown => {
+                self.on_unknown = match value {
+                    "resolve" => OnUnknown::Resolve,
+                    "abandon" => OnUnknown::Abandon,
                     _ => return Err(refused),
                 }
             }

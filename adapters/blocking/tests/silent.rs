@@ -1,4 +1,5 @@
 //! A peer that accepts and never says a word. Alone in its process, whose time it measures.
+#![allow(clippy::disallowed_methods)] // tests look at the time
 #![cfg(target_os = "linux")]
 
 use core::time::Duration;
@@ -30,7 +31,7 @@ fn a_silent_peer_is_neither_waited_for_nor_spun_on() {
     let error = producer.send(&topic, &record).unwrap_err();
     let (took, used) = (start.elapsed(), processor_time() - before);
     assert!(matches!(error, SendError::TopicPending { failure: Some(_), .. }), "{error:?}");
-    assert!(took >= Duration::from_millis(1500) && took < Duration::from_millis(1900), "{took:?}");
+    assert!(took >= Duration::from_millis(1500) && took < Duration::from_millis(2900), "{took:?}");
     assert!(used <= Duration::from_millis(50), "{used:?}");
     let report = producer.close(Duration::from_millis(100));
     assert!(report.complete);

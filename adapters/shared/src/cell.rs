@@ -134,10 +134,14 @@ impl CellState {
 
     /// Notes that a record was cancelled, and wakes those that wait for it.
     pub(crate) fn cancel(&mut self, index: u32, taken: bool, cause: Cause, wakes: &mut Vec<Waker>) {
-        let Err(at) = self.marks.binary_search_by_key(&index, |mark| mark.index) else {
-            return;
-        };
-        self.marks.insert(at, Mark { index, taken, cause });
+        match self.marks.binary_search_by_key(&index, |mark| mark.index) {
+            Ok(at) => {
+                if let Some(mark) = self.marks.get_mut(at) {
+                    mark.taken |= taken;
+                }
+            }
+            Err(at) => self.marks.insert(at, Mark { index, taken, cause }),
+        }
         let mut wake = |waiters: &Waiters| {
             let waiters = waiters.iter().flatten();
             wakes.extend(waiters.filter(|(of, _)| *of == index).map(|(_, waker)| waker.clone()));
@@ -207,5 +211,103 @@ impl CellState {
             Answer::First => &mut self.first_waiters,
             Answer::Last => &mut self.last_waiters,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::{sync::Arc, task::Wake};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    const DELIVERED: Outcome =
+        Outcome::Delivered { base_offset: Some(100), log_append_time: Some(7) };
+
+    fn offset(outcome: Option<RecordOutcome>) -> Option<i64> {
+        match outcome {
+            Some(RecordOutcome::Delivered { offset, partition: 3, timestamp: Some(7) }) => offset,
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn records_before_that_were_taken_out_shift_the_offset() {
+        let mut state = CellState::default();
+        let mut wakes = Vec::new();
+        state.cancel(4, true, Cause::Cancelled, &mut wakes);
+        state.cancel(1, true, Cause::Cancelled, &mut wakes);
+        state.cancel(2, false, Cause::Cancelled, &mut wakes);
+        state.tell(3, DELIVERED, true, &mut wakes);
+        assert_eq!(offset(state.first(0)), Some(100));
+        assert_eq!(state.first(1), Some(RecordOutcome::NotDelivered(Cause::Cancelled)));
+        // Cancelled too late: it is in the log, and counts.
+        assert_eq!(offset(state.first(2)), Some(101));
+        assert_eq!(offset(state.first(3)), Some(102));
+        assert_eq!(offset(state.last(5)), Some(103));
+    }
+
+    #[test]
+    fn unknown_is_an_answer_and_the_last_word_replaces_it() {
+        let mut state = CellState::default();
+        let mut wakes = Vec::new();
+        let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
+        state.tell(3, unknown, false, &mut wakes);
+        let told = Some(RecordOutcome::Unknown(Cause::DeliveryTimeout));
+        assert_eq!((state.first(0), state.last(0)), (told, None));
+        state.tell(3, DELIVERED, true, &mut wakes);
+        assert_eq!(offset(state.first(0)), Some(100));
+        assert_eq!(offset(state.last(0)), Some(100));
+    }
+
+    #[test]
+    fn a_record_may_be_taken_out_after_it_was_unknown() {
+        let mut state = CellState::default();
+        let mut wakes = Vec::new();
+        state.cancel(0, false, Cause::Cancelled, &mut wakes);
+        assert_eq!(state.verdict(0), Some(Verdict::Unknown));
+        assert_eq!((state.marked_unknown(), state.last(0)), (1, None));
+        state.cancel(0, true, Cause::Cancelled, &mut wakes);
+        assert_eq!(state.verdict(0), Some(Verdict::NotDelivered));
+        assert_eq!(state.marked_unknown(), 0);
+        assert_eq!(state.last(0), Some(RecordOutcome::NotDelivered(Cause::Cancelled)));
+    }
+
+    #[test]
+    fn each_waiter_is_woken_for_what_it_waits_for_and_once() {
+        let counts: [Arc<Count>; 3] = core::array::from_fn(|_| Arc::default());
+        let [mine, other, late] = &counts;
+        let mut state = CellState::default();
+        let mut wakes = Vec::new();
+        let mut places = [None; 4];
+        state.wait(Answer::First, 0, &mut places[0], &Arc::clone(mine).into());
+        state.wait(Answer::First, 1, &mut places[1], &Arc::clone(other).into());
+        state.wait(Answer::Last, 0, &mut places[2], &Arc::clone(late).into());
+        // Another handle to the same record, which is dropped, and one that asks twice.
+        state.wait(Answer::First, 0, &mut places[3], &Arc::clone(mine).into());
+        state.leave(Answer::First, places[3].unwrap());
+        state.wait(Answer::First, 0, &mut places[0], &Arc::clone(mine).into());
+        let told = |wakes: &mut Vec<Waker>| {
+            wakes.drain(..).for_each(Waker::wake);
+            counts.each_ref().map(|count| count.0.swap(0, Ordering::Relaxed))
+        };
+        state.cancel(0, false, Cause::Cancelled, &mut wakes);
+        assert_eq!(told(&mut wakes), [1, 0, 0]);
+        state.leave(Answer::First, places[0].unwrap());
+        state.tell(3, Outcome::Unknown(Cause::DeliveryTimeout), false, &mut wakes);
+        assert_eq!(told(&mut wakes), [0, 1, 0]);
+        state.tell(3, DELIVERED, true, &mut wakes);
+        assert_eq!(told(&mut wakes), [0, 0, 1]);
+        // Its place is void by now, and must not be another's.
+        state.leave(Answer::First, places[1].unwrap());
     }
 }

@@ -54,10 +54,10 @@ impl Delivery {
     /// producer goes on to find out. `Settled`: the outcome is known already, or about to be told.
     /// No other record notices.
     pub fn cancel(&self) -> Verdict {
-        // The verdict that was given stands, even where the core knows the batch no more.
+        // It stands, even where the core knows the batch no more.
         let before = self.cell.lock().verdict(self.ticket.index());
-        if let Some(verdict) = before {
-            return verdict;
+        if before == Some(Verdict::NotDelivered) {
+            return Verdict::NotDelivered;
         }
         // Without an engine there is no driver, and all batches were settled when it ended.
         let engine = self.cell.engine.upgrade();

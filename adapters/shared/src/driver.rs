@@ -231,7 +231,6 @@ impl<N: Network> Driver<N> {
                 Ok(true) => {
                     slot.open = true;
                     let mut state = self.engine.lock();
-                    state.failure = None;
                     tracing::debug!(
                         broker = state.peers.get(ready.index).map(|p| &**p),
                         "connected"

@@ -76,7 +76,7 @@ pub enum SendError {
     Full {
         /// How long that was.
         waited: Duration,
-        /// What the last lost connection was lost for, if none was had since.
+        /// What the last connection was lost for, if no broker was of use since.
         failure: Option<Failure>,
     },
     /// The topic's partitions were not known all the time that the call was allowed to wait.
@@ -87,7 +87,7 @@ pub enum SendError {
         waited: Duration,
         /// What brokers last said about the topic.
         error: Option<ErrorCode>,
-        /// What the last lost connection was lost for, if none was had since.
+        /// What the last connection was lost for, if no broker was of use since.
         failure: Option<Failure>,
     },
     /// The core refused it, and waiting would not help.

@@ -13,6 +13,7 @@ use ottla_core::Instant;
 use crate::{
     engine::Engine,
     outcome::{CloseReport, Tally},
+    state::State,
 };
 
 /// The future of a flush: ready once each record that was taken before has an answer.
@@ -52,6 +53,7 @@ impl Engine {
         let until = now.after(timeout);
         let mut state = self.lock();
         if !state.closed {
+            state.returned.get_or_insert_default();
             state.core.close(now, until);
             state.wake_all();
         }
@@ -72,8 +74,15 @@ impl Closing {
     /// What is known so far.
     #[must_use]
     pub fn give_up(self) -> CloseReport {
-        let state = self.engine.lock();
-        CloseReport::new(state.table.last.since(&self.before), state.closed)
+        self.report(&mut self.engine.lock())
+    }
+
+    fn report(&self, state: &mut State) -> CloseReport {
+        CloseReport {
+            records: state.table.last.since(&self.before),
+            complete: state.closed,
+            returned: state.returned.take().unwrap_or_default(),
+        }
     }
 }
 
@@ -98,8 +107,8 @@ impl Future for Closing {
         let this = &mut *self;
         let mut state = this.engine.lock();
         if state.closed {
-            let records = state.table.last.since(&this.before);
-            return Poll::Ready(CloseReport::new(records, true));
+            let report = this.report(&mut state);
+            return Poll::Ready(report);
         }
         state.closes.wait(&mut this.key, (), cx.waker());
         Poll::Pending

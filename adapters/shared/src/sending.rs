@@ -133,13 +133,9 @@ impl Sending<'_> {
         let mut state = self.engine.lock();
         let result = self.engine.produce(&mut state, now, self.topic, self.record, &self.options);
         let next = match (&result, waker) {
-            (Err(ProduceError::Full), Some(waker)) => {
-                self.wait_for_memory(&mut state, waker);
-                None
-            }
+            (Err(ProduceError::Full), Some(waker)) => self.wait_for_memory(&mut state, waker),
             (Err(ProduceError::TopicPending), Some(waker)) => {
-                self.wait_for_topic(&mut state, waker);
-                None
+                self.wait_for_topic(&mut state, waker)
             }
             _ => self.leave(&mut state),
         };
@@ -156,25 +152,28 @@ impl Sending<'_> {
         result
     }
 
-    fn wait_for_memory(&mut self, state: &mut State, waker: &Waker) {
+    fn wait_for_memory(&mut self, state: &mut State, waker: &Waker) -> Option<Waker> {
+        let mut next = None;
         if !matches!(self.place, Place::Full(_)) {
-            self.leave(state);
+            next = self.leave(state);
             self.place = Place::Full(None);
         }
         if let Place::Full(key) = &mut self.place {
             state.full.wait(key, (), waker);
         }
+        next
     }
 
-    fn wait_for_topic(&mut self, state: &mut State, waker: &Waker) {
+    fn wait_for_topic(&mut self, state: &mut State, waker: &Waker) -> Option<Waker> {
+        let mut next = None;
         if !matches!(self.place, Place::Topic(_)) {
-            let next = self.leave(state);
-            state.news.wakes.extend(next);
+            next = self.leave(state);
             self.place = Place::Topic(None);
         }
         if let Place::Topic(key) = &mut self.place {
             state.topics.wait(key, (), waker);
         }
+        next
     }
 
     /// Waits no longer. There may be memory for another: returns whom to wake.

@@ -7,13 +7,14 @@ use std::{
 };
 
 use ottla_core::{
-    Cause, ConnId, Disconnect, Event, Instant, Output, Producer, Ticket, TopicId, TopicStatus,
-    Verdict,
+    Cause, ConnId, Disconnect, Event, Instant, Outcome, Output, Producer, Ticket, TopicId,
+    TopicStatus, Verdict,
 };
 
 use crate::{
     engine::Engine,
     error::Failure,
+    returned::{Returned, take_back},
     table::{News, Table},
     waiting::WaitList,
 };
@@ -44,9 +45,11 @@ pub(crate) struct State {
     pub(crate) writes: Vec<ConnId>,
     /// `host:port` of each connection slot.
     pub(crate) peers: Vec<Arc<str>>,
-    /// The last failure, until a connection is had again.
+    /// The last failure, until a broker was of use again: some accept and do no more.
     pub(crate) failure: Option<Failure>,
     pub(crate) closed: bool,
+    /// What is to be handed back, once somebody closes the producer and waits for it.
+    pub(crate) returned: Option<Vec<Returned>>,
     /// The driver's waker while it sleeps.
     driver: Option<Waker>,
     /// When the driver wakes by itself.
@@ -68,6 +71,7 @@ impl State {
             peers: Vec::new(),
             failure: None,
             closed: false,
+            returned: None,
             driver: None,
             armed: Instant::NEVER,
         }
@@ -182,10 +186,21 @@ impl State {
                         "late verdict"
                     );
                 }
+                if matches!(settled.outcome, Outcome::Delivered { .. }) {
+                    self.failure = None;
+                }
+                if settled.last
+                    && let Some(returned) = &mut self.returned
+                {
+                    take_back(&self.core, settled, returned);
+                }
                 self.table.settle(now, settled, &mut self.news);
                 self.check_flushes();
             }
             Event::Topic(topic) => {
+                if let Some(TopicStatus::Ready { .. }) = self.core.topic_status(*topic) {
+                    self.failure = None;
+                }
                 self.log_topic(*topic);
                 self.topics.wake_where(&mut self.news.wakes, |()| true);
             }

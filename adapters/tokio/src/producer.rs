@@ -7,7 +7,7 @@ use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
 use ottla_shared::{
     BuildError, CloseReport, Delivery, Engine, Options, SendError, Sending, Stats, Tally, Topic,
 };
-use tokio::{runtime::Handle, time::timeout_at};
+use tokio::{runtime::Handle, task::coop::consume_budget, time::timeout_at};
 
 use crate::{Builder, drive::Drive};
 
@@ -148,6 +148,9 @@ impl Producer {
         record: &Record<'_>,
         options: Options,
     ) -> Result<Delivery, SendError> {
+        // A task that sends and sends would never let the driver run on its thread. Before the
+        // record is taken, as this may be dropped while it waits.
+        consume_budget().await;
         match self.engine().try_send(topic, record, options) {
             Err(error) if error.is_temporary() => {}
             result => return result,

@@ -1,14 +1,12 @@
 //! What the hot path takes from the heap. Alone in its process, whose allocations it counts.
 
 use core::{
-    alloc::Layout,
+    alloc::{GlobalAlloc, Layout},
+    cell::Cell,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-use std::{
-    alloc::{GlobalAlloc, System},
-    cell::Cell,
-};
+use std::alloc::System;
 
 use ottla_model::{ClusterConfig, Storage, serve::Server};
 use ottla_tokio::{Producer, Record};

@@ -5,7 +5,7 @@ use crate::{
     Disconnect, Instant,
     batch::{Batch, Exposure},
     conn::{Conn, Place, Read, Request, Versions, Walk},
-    partition::Partition,
+    partition::Phase,
     slots::Ix,
     wire::{
         ApiKey, ErrorCode, VersionRange,
@@ -98,17 +98,27 @@ impl Producer<'_> {
             return Ok(());
         };
         match request.api {
-            ApiKey::API_VERSIONS => self.finish_versions(conn, place)?,
+            ApiKey::API_VERSIONS => self.finish_versions(conn, place, request.version)?,
             ApiKey::METADATA => self.finish_metadata(place.error),
-            ApiKey::PRODUCE => self.finish_produce(request)?,
+            ApiKey::PRODUCE => {
+                self.conns.at_mut(conn).served = true;
+                self.finish_produce(request)?;
+            }
             _ => {}
         }
         let slot = self.conns.at(conn);
         if slot.draining && slot.is_quiet() {
             self.drop_connection(conn, Disconnect::Replaced);
         } else {
+            if slot.requests.is_empty() {
+                let idle = self.now.after(self.settings.connections_max_idle);
+                self.timers.conn = self.timers.conn.min(idle);
+            }
             self.wake_conn(conn);
             self.seek_metadata();
+        }
+        if self.wants_slot {
+            self.make_room();
         }
         Ok(())
     }
@@ -134,19 +144,22 @@ impl Producer<'_> {
         }
     }
 
-    fn finish_versions(&mut self, conn: Ix<Conn>, place: Place) -> Result<(), Disconnect> {
+    fn finish_versions(
+        &mut self,
+        conn: Ix<Conn>,
+        place: Place,
+        asked: i16,
+    ) -> Result<(), Disconnect> {
         let slot = self.conns.at_mut(conn);
         if place.error == ErrorCode::UNSUPPORTED_VERSION {
             // Asked in a version that the broker does not know: its answer may have named one that
             // it does; version 0 every broker knows.
-            let ours = ApiKey::API_VERSIONS.versions().map_or(0, |range| range.max);
-            if slot.api_versions == 0 {
+            if asked == 0 {
                 return Err(Disconnect::UnsupportedVersion);
             }
-            if slot.api_versions == ours {
+            if slot.api_versions >= asked {
                 slot.api_versions = 0;
             }
-            self.wake_conn(conn);
             return Ok(());
         }
         let [Some(produce), Some(metadata), init] = place.offered else {
@@ -213,12 +226,14 @@ impl Producer<'_> {
                 log_append_time: part.log_append_time_ms,
             },
         );
+        let broker = self.conns.at(conn).broker;
+        self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
         let sequence_error = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
             || error == ErrorCode::UNKNOWN_PRODUCER_ID;
         if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER && !sequence_error {
             self.back_off(home);
         }
-        self.after_landing(home);
+        self.after_landing(index);
     }
 
     /// Takes the batch of a partition out of the request that is being answered.
@@ -277,13 +292,19 @@ impl Producer<'_> {
             self.note_attempt(index, Exposure::Ambiguous);
             let home = self.batches.at(index).partition;
             self.back_off(home);
-            self.after_landing(home);
+            self.after_landing(index);
         }
         if request.batches.is_some() { Err(Disconnect::Incomplete) } else { Ok(()) }
     }
 
-    /// Goes on with a partition one of whose batches came back.
-    pub(super) fn after_landing(&mut self, home: Ix<Partition>) {
+    /// Goes on with the partition of a batch that came back, and may be settled by now.
+    pub(super) fn after_landing(&mut self, index: Ix<Batch>) {
+        let home = self.batches.at(index).partition;
+        self.abandon_told(index);
+        let probing = self.partitions.at(home).phase == Phase::Probing;
+        if probing {
+            self.end_probing(home);
+        }
         let partition = self.partitions.at(home);
         if partition.orphaned && partition.in_flight == 0 {
             self.partitions.at_mut(home).orphaned = false;
@@ -299,6 +320,10 @@ impl Producer<'_> {
             let until = self.now.after(wait);
             let slot = self.conns.at_mut(conn);
             slot.throttled_until = slot.throttled_until.max(until);
+            // The broker does not read meanwhile: what it owes comes so much later.
+            for request in &mut slot.requests {
+                request.deadline = request.deadline.after(wait);
+            }
             self.timers.conn = self.timers.conn.min(until);
         }
     }

@@ -3,11 +3,10 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{Event, Producer, Settled, Ticket};
+use super::{BatchId, Event, Producer, Settled, Ticket, identity::Identity};
 use crate::{
-    Cause, FatalError, Outcome, Verdict,
+    Cause, FatalError, OnUnknown, Outcome, Verdict,
     batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_reached},
-    list::Link,
     partition::{Partition, Phase},
     slots::Ix,
     wire::{ErrorCode, Evidence},
@@ -32,10 +31,13 @@ impl Producer<'_> {
         let Some((index, batch)) = self.batches.find(ticket.batch.index) else {
             return Verdict::Settled;
         };
-        if batch.generation != ticket.batch.generation
-            || matches!(batch.life, Life::Free | Life::Done)
-        {
+        let over = batch.generation != ticket.batch.generation || batch.life == Life::Free;
+        if over || (batch.life == Life::Done && batch.parts <= 1) {
             return Verdict::Settled;
+        }
+        if batch.parts > 1 || batch.life == Life::Done {
+            // It was split, and was sent before that.
+            return Verdict::Unknown;
         }
         if batch.life == Life::InFlight {
             self.recall_if_unsent(index);
@@ -101,12 +103,50 @@ impl Producer<'_> {
         let batch = self.batches.at(index);
         let (home, epoch, last) = (batch.partition, batch.producer_epoch, batch.last_sequence());
         let partition = self.partitions.at_mut(home);
+        let probing = partition.phase == Phase::Probing;
         if partition.epoch == epoch {
             partition.last_acked = last;
         }
         partition.proven = true;
         partition.failures = 0;
+        if probing {
+            self.believe_predecessors(index);
+        }
         self.settle(index, outcome);
+    }
+
+    /// A broker that has a batch, or takes it as the next one, has all that came before it in the
+    /// same epoch.
+    fn believe_predecessors(&mut self, index: Ix<Batch>) {
+        let home = self.batches.at(index).partition;
+        while let Some(first) =
+            self.partitions.at(home).queue.head().some().filter(|first| *first != index)
+        {
+            self.settle(first, DELIVERED_SOMEWHERE);
+        }
+        self.clear_probes(home);
+        self.partitions.at_mut(home).phase = Phase::Normal;
+    }
+
+    /// Forgets which batches were probed.
+    pub(super) fn clear_probes(&mut self, home: Ix<Partition>) {
+        let mut next = self.partitions.at(home).queue.head();
+        while let Some(index) = next.some().filter(|index| self.batches.at(*index).is_bound()) {
+            let batch = self.batches.at_mut(index);
+            batch.probed = false;
+            next = batch.queue.next();
+        }
+    }
+
+    /// Whether a later batch of the same epoch was acknowledged, so that this one is in the log.
+    fn is_overtaken(&self, index: Ix<Batch>) -> bool {
+        let batch = self.batches.at(index);
+        let partition = self.partitions.at(batch.partition);
+        batch.is_bound()
+            && batch.base_sequence >= 0
+            && partition.last_acked >= 0
+            && partition.epoch == batch.producer_epoch
+            && sequence_reached(batch.last_sequence(), partition.last_acked)
     }
 
     /// The broker's next sequence is not this batch's (semantics §6.4, rule 3).
@@ -115,13 +155,12 @@ impl Producer<'_> {
         let home = batch.partition;
         self.partitions.at_mut(home).proven = false;
         let partition = self.partitions.at(home);
-        if partition.last_acked >= 0
-            && partition.epoch == batch.producer_epoch
-            && sequence_reached(batch.last_sequence(), partition.last_acked)
-        {
-            // A later batch was acknowledged, so this one is in the log; the broker has forgotten
-            // its offset.
+        if self.is_overtaken(index) {
+            // The broker has forgotten its offset.
             self.acknowledge(index, DELIVERED_SOMEWHERE);
+        } else if partition.phase == Phase::Probing {
+            self.batches.at_mut(index).probed = true;
+            self.end_probing(home);
         } else if batch.pipelined || self.has_ambiguous_predecessor(index) {
             // Says nothing but that this attempt came before its predecessor.
         } else if batch.exposure != Exposure::Ambiguous {
@@ -129,8 +168,26 @@ impl Producer<'_> {
             self.partitions.at_mut(home).phase = Phase::Sealing;
         } else if !(batch.after_gap && partition.last_acked >= 0) {
             self.stats.desyncs += 1;
-            self.partitions.at_mut(home).phase = Phase::Sealing;
-            self.settle(index, Outcome::Unknown(Cause::SequenceDesync));
+            self.batches.at_mut(index).probed = true;
+            self.partitions.at_mut(home).phase = Phase::Probing;
+            self.end_probing(home);
+        }
+    }
+
+    /// Gives up on what may have been appended once no probe is left: this broker cannot tell.
+    pub(super) fn end_probing(&mut self, home: Ix<Partition>) {
+        let partition = self.partitions.at(home);
+        if partition.in_flight > 0 || self.next_probe(home).is_some() {
+            return;
+        }
+        self.partitions.at_mut(home).phase = Phase::Sealing;
+        let mut next = self.partitions.at(home).queue.head();
+        while let Some(index) = next.some() {
+            let batch = self.batches.at(index);
+            next = batch.queue.next();
+            if batch.is_bound() && batch.exposure == Exposure::Ambiguous {
+                self.settle(index, Outcome::Unknown(Cause::SequenceDesync));
+            }
         }
     }
 
@@ -165,10 +222,21 @@ impl Producer<'_> {
         if self.batches.at(index).exposure == Exposure::Ambiguous {
             // An earlier attempt may be in the log: this refusal says nothing of it.
             self.tell_unknown(index, Cause::Broker(code));
+        } else if is_too_large(code) && self.may_split(index) {
+            // Half the size each, and the same sequences; where there is no memory for that now, the
+            // batch waits for it (KIP-126).
+            self.split(index);
         } else {
             self.leave_gap(index);
             self.settle(index, Outcome::NotDelivered(Cause::Broker(code)));
         }
+    }
+
+    /// A batch of which `Unknown` was told is one that its caller does not wait for: it is told
+    /// the rest of the truth instead.
+    fn may_split(&self, index: Ix<Batch>) -> bool {
+        let batch = self.batches.at(index);
+        batch.records > 1 && batch.told == Told::Nothing
     }
 
     /// `delivery.timeout.ms` is over for a batch.
@@ -184,11 +252,38 @@ impl Producer<'_> {
             // Its request must not be answered to a slot that serves another batch by then.
             self.drop_connection(self.partitions.at(home).conn, crate::Disconnect::RequestTimedOut);
         }
-        if self.identity != super::identity::Identity::Off {
+        if self.batches.at(index).life == Life::Done {
+            return;
+        }
+        if self.is_overtaken(index) {
+            self.settle(index, DELIVERED_SOMEWHERE);
+        } else if self.batches.at(index).exposure == Exposure::Ambiguous {
+            self.seal(home);
+            self.settle(index, Outcome::Unknown(cause));
+        } else {
+            if self.batches.at(index).is_bound() {
+                self.leave_gap(index);
+            }
+            self.settle(index, Outcome::NotDelivered(cause));
+        }
+        self.reconsider(home);
+    }
+
+    /// With [`OnUnknown::Abandon`](crate::OnUnknown), a batch of which `Unknown` was told is not
+    /// sent again: once no answer can come for it any more, it is given up.
+    pub(super) fn abandon_told(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at(index);
+        let over = batch.life == Life::Idle && batch.told != Told::Nothing;
+        if self.settings.on_unknown == OnUnknown::Abandon && over {
+            self.abandon(index, Cause::Abandoned);
+        }
+    }
+
+    /// Has the partition begin a new epoch once all that was sent is resolved.
+    fn seal(&mut self, home: Ix<Partition>) {
+        if self.identity != Identity::Off {
             self.partitions.at_mut(home).phase = Phase::Sealing;
         }
-        self.settle(index, Outcome::Unknown(cause));
-        self.reconsider(home);
     }
 
     /// Answers the callers of a batch that has taken too long.
@@ -199,6 +294,9 @@ impl Producer<'_> {
         let batch = self.batches.at(index);
         let home = batch.partition;
         match (batch.life, batch.exposure) {
+            (Life::Idle, _) if self.is_overtaken(index) => {
+                self.settle(index, DELIVERED_SOMEWHERE);
+            }
             (Life::Open | Life::Sealed, _) => {
                 self.settle(index, Outcome::NotDelivered(cause));
             }
@@ -228,12 +326,14 @@ impl Producer<'_> {
             };
             self.settle(index, outcome);
         }
+        self.metadata = super::cluster::Metadata::NEW;
+        self.timers = super::timeout::Timers::NEW;
     }
 
     /// The topic was deleted and created again: what was sent to the old one can no longer be
     /// resolved, and its chain is over.
     pub(super) fn leave_incarnation(&mut self, home: Ix<Partition>) {
-        if self.identity == super::identity::Identity::Off {
+        if self.identity == Identity::Off {
             return;
         }
         let partition = self.partitions.at_mut(home);
@@ -256,11 +356,10 @@ impl Producer<'_> {
     /// A bound batch is about to be given up that is certainly not in the log: no later batch of
     /// its epoch can be appended.
     fn leave_gap(&mut self, index: Ix<Batch>) {
-        if self.identity == super::identity::Identity::Off {
+        if self.identity == Identity::Off {
             return;
         }
-        let home = self.batches.at(index).partition;
-        self.partitions.at_mut(home).phase = Phase::Sealing;
+        self.seal(self.batches.at(index).partition);
         self.mark_gap_from(self.batches.at(index).queue.next());
     }
 
@@ -287,6 +386,7 @@ impl Producer<'_> {
         self.age.remove(&mut self.batches, index);
         self.resolving.push(&mut self.batches, index);
         self.events.push(&mut self.batches, index);
+        self.abandon_told(index);
     }
 
     /// Ends a batch that is in no request: takes it out of its partition, frees its pages, and has
@@ -311,8 +411,9 @@ impl Producer<'_> {
             partition.unbound = batch.queue.next();
         }
         batch.life = Life::Done;
-        let first_page = core::mem::replace(&mut batch.first_page, Ix::NONE);
-        self.pages.release(first_page);
+        if matches!(outcome, Outcome::Delivered { .. }) {
+            self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
+        }
         let told = batch.told;
         partition.queue.remove(&mut self.batches, index);
         self.linger.remove(&mut self.batches, index);
@@ -322,9 +423,6 @@ impl Producer<'_> {
         }
         self.events.push(&mut self.batches, index);
         self.unsettled -= 1;
-        if self.starved {
-            self.relieved = true;
-        }
     }
 
     /// Ends a batch whose records were all taken out by their callers.
@@ -332,15 +430,18 @@ impl Producer<'_> {
         self.settle(index, Outcome::NotDelivered(Cause::Cancelled));
     }
 
-    /// Takes the next thing that a batch has to tell; a settled one's slot is free after that.
+    /// Takes the next thing that a batch has to tell.
     pub(super) fn next_settled(&mut self) -> Option<Event> {
         let index = self.events.pop(&mut self.batches)?;
+        let origin = self.batches.at(index).origin;
+        let generation = self.batches.at(origin).generation;
         let batch = self.batches.at_mut(index);
         let partition = self.partitions.at(batch.partition);
         let mut settled = Settled {
-            batch: super::BatchId { index: index.number(), generation: batch.generation },
+            batch: BatchId { index: origin.number(), generation },
             topic: super::TopicId(partition.topic.number() as u16),
             partition: partition.number,
+            first: batch.first,
             records: batch.records - batch.withdrawn.min(batch.records),
             outcome: batch.outcome,
             late: false,
@@ -348,10 +449,7 @@ impl Producer<'_> {
         };
         if batch.life == Life::Done {
             settled.late = batch.told == Told::Unknown;
-            batch.life = Life::Free;
-            batch.queue = Link::EMPTY;
-            batch.next_in_request = core::mem::replace(&mut self.free_batches, index);
-            self.free_batch_count += 1;
+            self.shown = index;
         } else if let Told::Pending(cause) = batch.told {
             batch.told = Told::Unknown;
             settled.outcome = Outcome::Unknown(cause);
@@ -366,6 +464,7 @@ impl Producer<'_> {
             self.fatal = Some(error);
             self.fatal_untold = true;
             self.give_up_everything(Cause::Fatal(error));
+            self.identity = Identity::Off;
         }
     }
 
@@ -379,3 +478,7 @@ impl Producer<'_> {
 /// In the log, at an offset that the broker does not know any more.
 const DELIVERED_SOMEWHERE: Outcome =
     Outcome::Delivered { base_offset: None, log_append_time: None };
+
+fn is_too_large(code: ErrorCode) -> bool {
+    code == ErrorCode::MESSAGE_TOO_LARGE || code == ErrorCode::RECORD_LIST_TOO_LARGE
+}

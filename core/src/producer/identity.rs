@@ -145,7 +145,7 @@ impl Producer<'_> {
         debug_assert!(batch.queue.next() == partition.unbound, "the last bound batch goes first");
         partition.unbound = index;
         partition.bound -= 1;
-        if partition.phase == Phase::Normal && batch.base_sequence >= 0 {
+        if partition.phase != Phase::Sealing && batch.base_sequence >= 0 {
             partition.next_sequence = batch.base_sequence;
         }
         batch.life = Life::Sealed;
@@ -165,10 +165,7 @@ impl Producer<'_> {
             {
                 return;
             }
-            let last = match partition.unbound.some() {
-                Some(unbound) => self.batches.at(unbound).queue.prev(),
-                None => partition.queue.tail(),
-            };
+            let last = self.last_bound(index);
             let batch = self.batches.at(last);
             // A broker that has acknowledged a batch of this epoch accepts no sequence behind a gap.
             let impossible = batch.after_gap && partition.last_acked >= 0;

@@ -6,11 +6,15 @@ mod compose;
 mod fate;
 mod identity;
 mod input;
+#[cfg(feature = "_internal")]
+mod internal;
 mod output;
+mod payload;
 mod produce;
 mod route;
 mod schedule;
 mod settings;
+mod split;
 mod timeout;
 
 use core::fmt;
@@ -18,9 +22,12 @@ use core::fmt;
 use identity::Identity;
 use settings::{Names, Settings};
 
+pub use payload::Payload;
+
 pub(crate) use crate::face::{BatchId, Event, Settled, Ticket};
 use crate::{
-    Config, ConfigError, FatalError, Instant, Memory, Stats, TopicError, TopicId, TopicStatus,
+    Address, BrokerStats, Config, ConfigError, FatalError, Instant, Memory, Stats, TopicError,
+    TopicId, TopicStatus,
     batch::{Age, Batch, Events, Linger, Pages},
     broker::{Broker, Origin},
     conn::{Conn, Writable},
@@ -66,7 +73,8 @@ pub struct Producer<'m> {
     /// Partition slots from here on were never used; none is ever given back.
     partition_count: u32,
     free_batches: Ix<Batch>,
-    free_batch_count: u32,
+    /// The settled batch that the last output was about.
+    shown: Ix<Batch>,
     /// Batches that hold records and are not settled.
     unsettled: u32,
     /// Batches of which nothing was told, by age.
@@ -95,6 +103,8 @@ pub struct Producer<'m> {
     topic_outputs: u32,
     /// A broker with something to send found no slot for a connection.
     wants_slot: bool,
+    /// The broker that is first in turn for a free slot.
+    dial_first: u32,
     stats: Stats,
 }
 
@@ -139,7 +149,7 @@ impl<'m> Producer<'m> {
             topic_count: 0,
             partition_count: 0,
             free_batches: Ix::NONE,
-            free_batch_count: 0,
+            shown: Ix::NONE,
             unsettled: 0,
             age: List::EMPTY,
             resolving: List::EMPTY,
@@ -159,6 +169,7 @@ impl<'m> Producer<'m> {
             conn_outputs: 0,
             topic_outputs: 0,
             wants_slot: false,
+            dial_first: 0,
             stats: Stats::default(),
         };
         producer.check_memory()?;
@@ -229,6 +240,33 @@ impl<'m> Producer<'m> {
         Stats { pages, pages_used, batches: self.unsettled, ..self.stats }
     }
 
+    /// What is known of each broker: counters since it was first heard of, and gauges.
+    pub fn brokers(&self) -> impl Iterator<Item = BrokerStats<'_>> {
+        let known = self.brokers.iter().filter(|(_, slot)| slot.origin != Origin::Free);
+        known.map(|(index, slot)| {
+            let conn = slot.conn.some().map(|conn| self.conns.at(conn));
+            BrokerStats {
+                node_id: (slot.origin == Origin::Cluster).then_some(slot.node_id),
+                address: slot
+                    .has_address()
+                    .then(|| Address { host: self.host_of(index), port: slot.port }),
+                connected: conn.is_some_and(Conn::is_open),
+                leads: slot.leads,
+                waiting: !slot.ready.is_empty(),
+                in_flight: conn.map_or(0, |conn| conn.requests.len() as u32),
+                requests: slot.requests,
+                bytes: slot.bytes,
+                errors: slot.errors,
+                disconnects: slot.disconnects,
+            }
+        })
+    }
+
+    /// Whether nothing is to be done any more: closed, or ended by an error.
+    fn is_over(&self) -> bool {
+        self.fatal.is_some() || matches!(self.closing, Closing::Closed | Closing::Told)
+    }
+
     /// Moves time on; a clock that steps back is ignored.
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
@@ -295,7 +333,6 @@ impl<'m> Producer<'m> {
     }
 
     fn link_free_batches(&mut self) {
-        self.free_batch_count = self.batches.len();
         let mut next = Ix::NONE;
         for number in (0..self.batches.len()).rev() {
             let index = Ix::new(number);

@@ -68,7 +68,7 @@ impl Producer<'_> {
     /// Opens a connection to a broker that has none, now or when its backoff is over.
     fn dial(&mut self, broker: Ix<Broker>) {
         let slot = self.brokers.at(broker);
-        if slot.conn.is_some() {
+        if slot.conn.is_some() || self.is_over() {
             return;
         }
         if !slot.has_address() {
@@ -106,7 +106,9 @@ impl Producer<'_> {
     /// is open, some broker for what the producer itself has to ask.
     pub(super) fn dial_due(&mut self) {
         self.timers.dial = Instant::NEVER;
-        for broker in self.brokers.indices() {
+        let count = self.brokers.len();
+        for number in 0..count {
+            let broker = Ix::new((self.dial_first + number) % count);
             let slot = self.brokers.at(broker);
             if !slot.ready.is_empty() && slot.conn.is_none() {
                 self.dial(broker);
@@ -118,32 +120,30 @@ impl Producer<'_> {
         }
     }
 
-    /// Ends the connection that is needed least, so that another broker gets its slot.
-    fn make_room(&mut self) {
-        if self
-            .conns
-            .iter()
-            .any(|(_, slot)| slot.draining || matches!(slot.state, State::Ended { .. }))
-        {
+    /// Ends the connection that is needed least, so that another broker gets its slot. One with
+    /// something to send keeps it until a request of it was answered.
+    pub(super) fn make_room(&mut self) {
+        let leaving =
+            |slot: &Conn| slot.draining || matches!(slot.state, State::Ended { .. } | State::Free);
+        if self.conns.iter().any(|(_, slot)| leaving(slot)) {
             return;
         }
-        let quiet = |slot: &Conn| slot.state == State::Ready && slot.is_quiet();
         let waits = |slot: &Conn| !self.brokers.at(slot.broker).ready.is_empty();
-        let idlest = self
-            .conns
-            .iter()
-            .filter(|(_, slot)| quiet(slot))
-            .min_by_key(|(_, slot)| (waits(slot), slot.used));
-        if let Some((conn, _)) = idlest {
-            self.drop_connection(conn, Disconnect::Replaced);
+        let useless = |slot: &Conn| slot.state == State::Ready && slot.is_quiet() && !waits(slot);
+        let served = |slot: &Conn| slot.state == State::Ready && slot.served;
+        let idlest = self.conns.iter().filter(|(_, slot)| useless(slot));
+        let idlest = idlest.min_by_key(|(_, slot)| slot.used);
+        let oldest = || {
+            let served = self.conns.iter().filter(|(_, slot)| served(slot));
+            served.min_by_key(|(_, slot)| slot.used)
+        };
+        let Some((conn, slot)) = idlest.or_else(oldest) else {
             return;
-        }
-        let oldest = self
-            .conns
-            .iter()
-            .filter(|(_, slot)| slot.state == State::Ready)
-            .min_by_key(|(_, slot)| slot.used);
-        if let Some((conn, _)) = oldest {
+        };
+        self.dial_first = (slot.broker.number() + 1) % self.brokers.len();
+        if slot.is_quiet() {
+            self.drop_connection(conn, Disconnect::Replaced);
+        } else {
             self.conns.at_mut(conn).draining = true;
         }
     }
@@ -176,6 +176,7 @@ impl Producer<'_> {
         slot.conn = Ix::NONE;
         slot.failures = failures;
         slot.dial_at = if wished { self.now } else { self.now.after(backoff) };
+        slot.disconnects += u64::from(!wished);
         self.stats.disconnects += u64::from(!wished);
         self.land_requests(conn);
         let slot = self.conns.at_mut(conn);
@@ -216,7 +217,7 @@ impl Producer<'_> {
                 self.note_attempt(index, proof);
                 let home = self.batches.at(index).partition;
                 self.partitions.at_mut(home).proven = false;
-                self.after_landing(home);
+                self.after_landing(index);
             }
         }
     }
@@ -243,7 +244,11 @@ impl Producer<'_> {
         };
         match request.api {
             ApiKey::METADATA => self.metadata.asked = false,
-            ApiKey::INIT_PRODUCER_ID => self.identity = Identity::Wanted(self.now),
+            ApiKey::INIT_PRODUCER_ID => {
+                self.identity = Identity::Wanted(self.now);
+                // Whatever becomes of this connection, another look is due at once.
+                self.timers.dial = self.now;
+            }
             _ => {}
         }
         let mut next = request.batches;

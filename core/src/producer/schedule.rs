@@ -27,7 +27,7 @@ impl Producer<'_> {
         if partition.bound > partition.in_flight {
             return self.next_to_resend(home);
         }
-        if partition.bound >= WINDOW || (partition.phase == Phase::Sealing && partition.bound > 0) {
+        if partition.bound >= WINDOW || (partition.phase != Phase::Normal && partition.bound > 0) {
             return None;
         }
         if matches!(self.identity, Identity::Wanted(_) | Identity::Asked) {
@@ -41,8 +41,12 @@ impl Producer<'_> {
     /// The first batch that waits to be sent again. In a partition that is being sealed, only what
     /// may have been appended is worth sending: its answer is what the new epoch waits for.
     fn next_to_resend(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
-        let sealing = self.partitions.at(home).phase == Phase::Sealing;
-        let mut next = self.partitions.at(home).queue.head();
+        let partition = self.partitions.at(home);
+        if partition.phase == Phase::Probing {
+            return self.next_probe(home);
+        }
+        let sealing = partition.phase == Phase::Sealing;
+        let mut next = partition.queue.head();
         while let Some(index) = next.some() {
             let batch = self.batches.at(index);
             if !batch.is_bound() {
@@ -54,6 +58,29 @@ impl Producer<'_> {
             next = batch.queue.next();
         }
         None
+    }
+
+    /// The newest batch that may have been appended and was not probed yet.
+    pub(super) fn next_probe(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
+        let mut next = self.last_bound(home);
+        while let Some(index) = next.some() {
+            let batch = self.batches.at(index);
+            let open = batch.exposure == Exposure::Ambiguous && !batch.probed;
+            if batch.life == Life::Idle && open {
+                return Some(index);
+            }
+            next = batch.queue.prev();
+        }
+        None
+    }
+
+    /// The newest batch that is bound to a sequence; none where there is none.
+    pub(super) fn last_bound(&self, home: Ix<Partition>) -> Ix<Batch> {
+        let partition = self.partitions.at(home);
+        match partition.unbound.some() {
+            Some(unbound) => self.batches.at(unbound).queue.prev(),
+            None => partition.queue.tail(),
+        }
     }
 
     /// Puts a partition where it belongs after something about it changed.
@@ -111,6 +138,12 @@ impl Producer<'_> {
         let partition = self.partitions.at_mut(home);
         partition.leader = leader;
         partition.proven = false;
+        if partition.phase == Phase::Probing {
+            // Another leader may hold other state: in order again.
+            partition.phase = Phase::Normal;
+            self.clear_probes(home);
+        }
+        let partition = self.partitions.at_mut(home);
         partition.retry_at = self.now;
         if before.is_some() {
             let broker = self.brokers.at_mut(before);

@@ -4,7 +4,9 @@ use core::time::Duration;
 
 use heapless::String;
 
-use crate::{Acks, Checksum, Config, ConfigError, Partitioner, random::Random, slots::Slots};
+use crate::{
+    Acks, Checksum, Config, ConfigError, OnUnknown, Partitioner, random::Random, slots::Slots,
+};
 
 /// Every property that is looked at after the start.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub(super) struct Settings {
     pub(super) delivery_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) resolve_timeout: Duration,
+    pub(super) on_unknown: OnUnknown,
     retry_backoff: Duration,
     retry_backoff_max: Duration,
     reconnect_backoff: Duration,
@@ -69,6 +72,7 @@ impl Settings {
             delivery_timeout: config.delivery_timeout,
             request_timeout: config.request_timeout,
             resolve_timeout: config.resolve_timeout,
+            on_unknown: config.on_unknown,
             retry_backoff: config.retry_backoff,
             retry_backoff_max: config.retry_backoff_max,
             reconnect_backoff: config.reconnect_backoff,

@@ -81,6 +81,9 @@ impl ErrorCode {
     }
 
     /// Whether metadata must be asked for again before another attempt is of use.
+    ///
+    /// Unlike in Java, also at UNKNOWN_LEADER_EPOCH and BROKER_NOT_AVAILABLE: both say that the
+    /// broker and this client disagree about the cluster.
     #[must_use]
     pub const fn refreshes_metadata(self) -> bool {
         matches!(self.remedy(), Remedy::Refresh)

@@ -5,42 +5,41 @@ use core::time::Duration;
 use ottla_core::wire::{ErrorCode, Uuid};
 
 use crate::{
-    Cluster, NodeId, RecordError, Storage, TimestampType,
+    Cluster, NodeId, Storage, TimestampType,
     log::{Stamp, origin},
-    record_batch::{self, Invalid},
+    record_batch::{self, Invalid, RecordError},
 };
 
 /// A batch that is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
+pub(crate) struct Appended {
     /// The offset of its first record.
-    pub base_offset: i64,
+    pub(crate) base_offset: i64,
     /// The time that the broker gave it, -1 where the topic keeps create times. For a duplicate
     /// it is the latest timestamp of the batch, whatever the topic keeps: so Kafka answers.
-    pub log_append_time_ms: i64,
+    pub(crate) log_append_time_ms: i64,
     /// The first offset that is left in the log.
-    pub log_start_offset: i64,
+    pub(crate) log_start_offset: i64,
     /// Whether an earlier request had appended it.
-    pub duplicate: bool,
+    pub(crate) duplicate: bool,
 }
 
 /// Why a batch is not appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The error.
-    pub error: ErrorCode,
+    pub(crate) error: ErrorCode,
     /// The first offset that is left in the log, -1 where Kafka does not tell.
-    pub log_start_offset: i64,
+    pub(crate) log_start_offset: i64,
     /// The records at fault.
-    pub record_errors: Vec<RecordError>,
+    pub(crate) record_errors: Vec<RecordError>,
     /// What Kafka says about it.
-    pub message: Option<String>,
+    pub(crate) message: Option<String>,
 }
 
 impl Refusal {
     /// An error with nothing besides.
-    #[must_use]
-    pub const fn new(error: ErrorCode) -> Self {
+    pub(crate) const fn new(error: ErrorCode) -> Self {
         Self { error, log_start_offset: -1, record_errors: Vec::new(), message: None }
     }
 

@@ -45,6 +45,17 @@ impl ClusterConfig {
             ..Self::default()
         }
     }
+
+    /// One node as a broker to try clients against: topics are there when they are asked for, and
+    /// what is kept of the records is bounded by 256 MiB.
+    #[must_use]
+    pub fn to_serve() -> Self {
+        Self {
+            auto_create: AutoCreate::AtOnce,
+            storage: Storage::Newest { bytes: 256 << 20 },
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for ClusterConfig {

@@ -71,7 +71,8 @@ pub enum Action {
     /// The answer is this error, and nothing is done. For Produce the error is that of the
     /// partitions that match; the others are served.
     Reject(ErrorCode),
-    /// The batches that match are appended, and the answer for them is this error.
+    /// The batches that match are appended, and the answer for them is this error. A batch that
+    /// is refused is answered as it is.
     AppendThenError {
         /// The error.
         error: ErrorCode,
@@ -156,7 +157,9 @@ impl Faults {
     }
 
     pub(crate) fn push(&mut self, fault: Fault) {
-        self.0.push(fault);
+        if fault.times > 0 {
+            self.0.push(fault);
+        }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -21,7 +21,6 @@ mod topic;
 mod truth;
 mod versions;
 
-pub use append::{Appended, Refusal};
 pub use cluster::{AdminError, Cluster, NodeId};
 pub use config::{
     AutoCreate, ClusterConfig, FirstSequence, LeaderHints, NodeConfig, ProducerWindow, Storage,
@@ -29,6 +28,5 @@ pub use config::{
 };
 pub use connection::Connection;
 pub use fault::{Action, BaseOffset, Fault};
-pub use record_batch::RecordError;
 pub use truth::{Counts, LoggedBatch, LoggedHeader, LoggedRecord};
 pub use versions::Versions;

@@ -150,6 +150,3 @@ pub(crate) fn advance(first: i32, count: i32) -> i32 {
     let sum = i64::from(first).saturating_add(i64::from(count));
     i32::try_from(sum.rem_euclid(1 << 31)).unwrap_or(0)
 }
-
-#[cfg(test)]
-mod tests;

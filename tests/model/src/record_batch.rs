@@ -19,11 +19,11 @@ const SHORTEST: usize = 14;
 
 /// Why one record of a batch was refused (KIP-467).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordError {
+pub(crate) struct RecordError {
     /// The record's number in the batch, from 0.
-    pub batch_index: i32,
+    pub(crate) batch_index: i32,
     /// Why.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// Why a batch was refused before the producer's state was looked at.
@@ -342,6 +342,3 @@ fn varlong(input: &mut &[u8]) -> Result<i64, Malformed> {
     }
     Err(Malformed)
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use ottla_core::wire::{ApiKey, VersionRange};
 
+/// FETCH is announced and not spoken: librdkafka takes a broker without it for one that does not
+/// know record batches, and sends message sets.
+const FETCH: ApiKey = ApiKey(1);
+
 /// The version ranges of a node, as ApiVersions tells them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versions(BTreeMap<ApiKey, VersionRange>);
@@ -18,19 +22,19 @@ impl Versions {
     /// As Kafka 2.8: no topic ids, Produce to 9, Metadata to 11.
     #[must_use]
     pub fn kafka_2_8() -> Self {
-        Self::of(9, 11, 4, 3)
+        Self::of(9, 11, 4, 3).with(FETCH, 0, 12)
     }
 
     /// As Kafka 3.9: topic ids in Metadata, not in Produce.
     #[must_use]
     pub fn kafka_3_9() -> Self {
-        Self::of(11, 12, 5, 4)
+        Self::of(11, 12, 5, 4).with(FETCH, 0, 17)
     }
 
     /// As Kafka 4.x: topic ids in Produce.
     #[must_use]
     pub fn kafka_4() -> Self {
-        Self::of(13, 13, 5, 4)
+        Self::of(13, 13, 5, 4).with(FETCH, 4, 17)
     }
 
     fn of(produce: i16, metadata: i16, init_producer_id: i16, api_versions: i16) -> Self {

@@ -119,7 +119,9 @@ impl Ledger {
     pub fn settled(&mut self, now: Instant, settled: &Settled, cluster: &Cluster) {
         let indices = self.batches.get(&settled.batch).cloned().unwrap_or_default();
         let kept = indices.iter().copied().filter(|index| !self.withdrawn.contains(index));
-        let kept: Vec<usize> = kept.collect();
+        // A batch that was too large is settled in parts.
+        let kept: Vec<usize> =
+            kept.skip(settled.first as usize).take(settled.records as usize).collect();
         assert_eq!(kept.len(), settled.records as usize, "records of {settled:?}");
         for (place, index) in kept.into_iter().enumerate() {
             let entry = &mut self.entries[index];

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use ottla_core::{Config, ProduceError, TopicId, wire::ErrorCode};
+use ottla_core::{Config, Limits, Memory, OnUnknown, ProduceError, TopicId, wire::ErrorCode};
 use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, FirstSequence, ProducerWindow};
 
 use crate::{
@@ -43,7 +43,9 @@ pub fn run(seed: u64) -> Tally {
     let mut dice = Dice::new(seed);
     let partitions = dice.roll(1, 4) as u32;
     let config = configuration(&mut dice);
-    let mut world = World::new(&config, brokers(&mut dice, seed), seed);
+    let limits = Limits { connections: dice.roll(1, 5) as u32, ..Limits::for_config(&config) };
+    let memory = Memory::heap(limits);
+    let mut world = World::with_memory(&config, brokers(&mut dice, seed), memory, seed);
     world.cluster.create_topic(TOPIC, partitions).expect("a topic");
     for partition in 0..partitions as i32 {
         let node = dice.roll(1, 3) as i32;
@@ -77,6 +79,7 @@ fn configuration(dice: &mut Dice) -> Config<'static> {
         delivery_timeout: ms(dice, 100, 4_000),
         request_timeout: ms(dice, 60, 600),
         resolve_timeout: ms(dice, 200, 30_000),
+        on_unknown: if dice.once_in(4) { OnUnknown::Abandon } else { OnUnknown::Resolve },
         retry_backoff: ms(dice, 1, 30),
         retry_backoff_max: ms(dice, 30, 200),
         reconnect_backoff: ms(dice, 1, 30),

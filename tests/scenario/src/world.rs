@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use core::time::Duration;
 use ottla_core::{
-    Config, ConnId, Disconnect, Event, Instant, Memory, Output, ProduceError, Producer, Record,
-    TopicId, TopicStatus, Verdict,
+    Config, ConnId, Disconnect, Event, Instant, Memory, Outcome, Output, ProduceError, Producer,
+    Record, TopicId, TopicStatus, Verdict,
 };
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
@@ -68,6 +68,10 @@ pub struct World<'m> {
     pub unreachable: Vec<NodeId>,
     /// `Output::Closed` came.
     pub closed: bool,
+    /// Verdicts are of records that the ledger does not know.
+    pub ignore_verdicts: bool,
+    /// The log-append time of the last batch that had one.
+    pub last_append_time: Option<i64>,
     /// Bytes that left the core.
     pub sent: u64,
     /// The largest response that was on its way to the core, in bytes.
@@ -113,6 +117,8 @@ impl<'m> World<'m> {
             events: Vec::new(),
             unreachable: Vec::new(),
             closed: false,
+            ignore_verdicts: false,
+            last_append_time: None,
             sent: 0,
             largest_response: 0,
             sockets: BTreeMap::new(),
@@ -289,6 +295,13 @@ impl<'m> World<'m> {
                     self.hang_up(id);
                 }
                 Output::Event(Event::Settled(settled)) => {
+                    if let Outcome::Delivered { log_append_time: Some(time), .. } = settled.outcome
+                    {
+                        self.last_append_time = Some(time);
+                    }
+                    if self.ignore_verdicts {
+                        continue;
+                    }
                     self.ledger.settled(self.now, &settled, &self.cluster);
                 }
                 Output::Event(event) => self.events.push((self.now, event)),

@@ -50,6 +50,15 @@ impl Cluster {
                 return Ok(());
             }
         };
+        if let Some(met) = met
+            && met.action == Action::Reject(ErrorCode::UNSUPPORTED_VERSION)
+        {
+            let versions = self.nodes.get(&request.node).map(|n| &n.config.versions);
+            let range = versions.and_then(|versions| versions.range(ApiKey::API_VERSIONS));
+            let range = range.unwrap_or(VersionRange { min: 0, max: 0 });
+            refuse(out, request.header.correlation_id, range);
+            return Ok(());
+        }
         let names = [asked.client_software_name, asked.client_software_version];
         let error = match met.as_ref().map(|met| &met.action) {
             Some(Action::Reject(error)) => *error,

@@ -54,23 +54,17 @@ impl Cluster {
             // Kafka throws InvalidRequestException, and answers each topic with its code.
             return self.refuse_metadata(request, &topics, out);
         }
-        *met = {
-            let names: Vec<_> = topics
-                .iter()
-                .map(|topic| match topic.name {
-                    Some(name) => (name, None),
-                    None => (self.name_of(topic.id).unwrap_or_default(), None),
-                })
-                .collect();
-            let names: Vec<(String, Option<i32>)> =
-                names.into_iter().map(|(name, index)| (name.to_owned(), index)).collect();
-            let names: Vec<_> = names.iter().map(|(name, at)| (name.as_str(), *at)).collect();
-            match self.meet(request, &names) {
-                Ok(met) => met,
-                Err(stop) => {
-                    *met = Some(stop);
-                    return Ok(());
-                }
+        let names: Vec<String> = topics
+            .iter()
+            .filter_map(|topic| topic.name.or_else(|| self.name_of(topic.id)))
+            .map(str::to_owned)
+            .collect();
+        let asked: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+        *met = match self.meet(request, &asked) {
+            Ok(met) => met,
+            Err(stop) => {
+                *met = Some(stop);
+                return Ok(());
             }
         };
         let mut told = Vec::new();

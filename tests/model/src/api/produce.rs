@@ -11,7 +11,10 @@ use ottla_core::wire::{
 
 use super::{Request, Unanswered, walk};
 use crate::{
-    Action, Appended, Cluster, LeaderHints, Refusal, append::Delivery, fault::Met, record_batch,
+    Action, Cluster, LeaderHints,
+    append::{Appended, Delivery, Refusal},
+    fault::Met,
+    record_batch,
 };
 
 /// A topic of the request, with the partitions that are asked for.

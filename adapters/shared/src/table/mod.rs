@@ -1,11 +1,14 @@
 //! The delivery table: from a batch of the core to those who want to know of its records.
 
+mod book;
+
 use core::task::Waker;
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Weak},
 };
 
+use book::{Book, Token, after, find};
 use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, TopicId, Verdict};
 
 use crate::{
@@ -52,32 +55,6 @@ pub(crate) struct Table {
     pub(crate) first: Tally,
     pub(crate) last: Tally,
     pub(crate) latency: Histogram,
-}
-
-#[derive(Debug)]
-struct Book {
-    batch: BatchId,
-    topic: TopicId,
-    /// Grows with each opening.
-    number: u64,
-    cell: Arc<Cell>,
-    opened: Instant,
-    /// When each record came, in microseconds after `opened`.
-    times: Vec<u32>,
-    tokens: Vec<Token>,
-    /// In the order of time.
-    deadlines: VecDeque<(Instant, Ticket)>,
-    /// How many records the batch has, without those taken out.
-    live: u64,
-    answered: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Token {
-    index: u32,
-    token: u64,
-    told: bool,
-    done: bool,
 }
 
 impl Table {
@@ -216,8 +193,7 @@ impl Table {
         Some(ticket)
     }
 
-    /// Notes what the core said to a cancel. Returns what holds for the caller: the first verdict
-    /// on a record is the one that stands.
+    /// Notes what the core said to a cancel. Returns what holds for the caller.
     pub(crate) fn cancelled(
         &mut self,
         now: Instant,
@@ -229,46 +205,50 @@ impl Table {
         let Some(book) = find(&mut self.books, ticket.batch()) else {
             return Verdict::Settled;
         };
+        let index = ticket.index();
         let mut state = book.cell.lock();
-        if let Some(before) = state.verdict(ticket.index()) {
-            return before;
-        }
+        let before = state.verdict(index);
         let taken = match verdict {
+            // Withdrawn once is withdrawn for ever.
+            _ if before == Some(Verdict::NotDelivered) => return Verdict::NotDelivered,
+            // Even after `Unknown`, where the bytes came back unwritten.
             Verdict::NotDelivered => true,
             // Told of already, as far as it can be.
-            Verdict::Unknown if book.answered => return verdict,
+            Verdict::Unknown if before.is_some() || book.answered => return verdict,
             Verdict::Unknown => false,
             Verdict::Settled | _ => return verdict,
         };
-        state.cancel(ticket.index(), taken, cause, &mut news.wakes);
+        state.cancel(index, taken, cause, &mut news.wakes);
         drop(state);
-        for token in &mut book.tokens {
-            if token.index == ticket.index() {
-                token.told = true;
-                token.done = taken;
-                news.reports.push(Report {
-                    token: token.token,
-                    topic: book.topic,
-                    outcome: match taken {
-                        true => RecordOutcome::NotDelivered(cause),
-                        false => RecordOutcome::Unknown(cause),
-                    },
-                    late: false,
-                    elapsed: now.since(after(book.opened, &book.times, ticket.index())),
-                });
-            }
+        for token in book.tokens.iter_mut().filter(|token| token.index == index) {
+            news.reports.push(Report {
+                token: token.token,
+                topic: book.topic,
+                outcome: match taken {
+                    true => RecordOutcome::NotDelivered(cause),
+                    false => RecordOutcome::Unknown(cause),
+                },
+                late: token.told,
+                elapsed: now.since(after(book.opened, &book.times, index)),
+            });
+            token.told = true;
+            token.done = taken;
         }
+        let first = before.is_none() && !book.answered;
         if taken {
             book.live -= 1;
-            let emptied = (book.live == 0).then_some(book.number);
-            if let Some(number) = emptied {
-                self.unanswered.remove(&number);
-            }
-            self.pending -= 1;
-            self.first.not_delivered += 1;
             self.last.not_delivered += 1;
-        } else {
-            self.first.unknown += 1;
+            if !book.answered {
+                self.pending -= 1;
+                if book.live == 0 {
+                    self.unanswered.remove(&book.number);
+                }
+            }
+        }
+        match (first, taken) {
+            (true, true) => self.first.not_delivered += 1,
+            (true, false) => self.first.unknown += 1,
+            (false, _) => {}
         }
         verdict
     }
@@ -391,16 +371,6 @@ impl Table {
         }
         self.retire(slot);
     }
-}
-
-fn find(books: &mut [Option<Box<Book>>], batch: BatchId) -> Option<&mut Book> {
-    let book = books.get_mut(batch.index())?.as_deref_mut()?;
-    (book.batch == batch).then_some(book)
-}
-
-fn after(opened: Instant, times: &[u32], index: u32) -> Instant {
-    let micros = times.get(index as usize).copied().unwrap_or(0);
-    Instant::from_micros(opened.as_micros() + u64::from(micros))
 }
 
 fn count(tally: &mut Tally, outcome: Outcome, records: u64) {

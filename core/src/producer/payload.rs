@@ -1,0 +1,80 @@
+//! Hands back the records that were not delivered.
+
+use super::{BatchId, Producer};
+use crate::{
+    batch::{Batch, Chunks, Life, WITHDRAWN},
+    list::Link,
+    slots::Ix,
+};
+
+/// The records of a batch that is not delivered, as they are encoded in it.
+///
+/// The pieces are to be put together before [`Records`](crate::wire::record::Records) reads them: a
+/// record may lie across two. A record whose attributes have [`Payload::WITHDRAWN`] set was taken
+/// out by [`Producer::cancel`].
+#[derive(Clone, Debug)]
+pub struct Payload<'a> {
+    base_timestamp: i64,
+    chunks: Chunks<'a>,
+}
+
+impl Payload<'_> {
+    /// Set in the attributes of a record that was cancelled.
+    pub const WITHDRAWN: i8 = WITHDRAWN as i8;
+
+    /// What the records' timestamps count from, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn base_timestamp(&self) -> i64 {
+        self.base_timestamp
+    }
+}
+
+impl<'a> Iterator for Payload<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.chunks.next()
+    }
+}
+
+impl Producer<'_> {
+    /// The records of the batch that the last output was about: those that are not delivered are
+    /// kept until the next call of [`poll_output`](Self::poll_output), so that whoever gave them
+    /// can have them back. `None` for any other batch, and for one that is delivered.
+    #[must_use]
+    pub fn payload(&self, batch: BatchId) -> Option<Payload<'_>> {
+        let slot = self.batches.at(self.shown.some()?);
+        let generation = self.batches.at(slot.origin).generation;
+        let shown = slot.origin.number() == batch.index && generation == batch.generation;
+        (shown && slot.first_page.is_some()).then(|| Payload {
+            base_timestamp: slot.base_timestamp,
+            chunks: self.pages.chain(slot.first_page, slot.len),
+        })
+    }
+
+    /// Frees the slot of the batch that the last output was about.
+    pub(super) fn free_shown(&mut self) {
+        let Some(index) = core::mem::replace(&mut self.shown, Ix::NONE).some() else {
+            return;
+        };
+        let batch = self.batches.at_mut(index);
+        self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
+        let origin = batch.origin;
+        if origin != index {
+            self.free_slot(index);
+        }
+        let batch = self.batches.at_mut(origin);
+        batch.parts -= 1;
+        if batch.parts == 0 {
+            self.free_slot(origin);
+        }
+        self.relieved |= self.starved;
+    }
+
+    fn free_slot(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at_mut(index);
+        batch.life = Life::Free;
+        batch.queue = Link::EMPTY;
+        batch.next_in_request = core::mem::replace(&mut self.free_batches, index);
+    }
+}

@@ -1,0 +1,11 @@
+//! The model broker at the level of raw requests.
+
+mod checks;
+mod connections;
+mod faults;
+mod hostile;
+mod idempotence;
+mod metadata;
+mod operations;
+mod served;
+mod support;
