@@ -1,96 +1,13 @@
 //! What is told stays true while leaders die, freeze, and connections are cut.
 
-use core::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
-use std::{thread, time::Instant};
+mod storm;
 
-use ottla_interop::{Adapter, Count, Lines, LogCount, Mix, Sent, Stream, cluster, verify, version};
-use ottla_kafka::Cluster;
+use core::time::Duration;
+use std::thread;
 
-const PARTITIONS: i32 = 6;
-const LIMIT: Duration = Duration::from_secs(90);
-
-/// A steady stream of each adapter to a topic of its own, while `faults` happen.
-struct Storm<'a> {
-    cluster: &'a Cluster,
-    bootstrap: String,
-    properties: &'a [(&'a str, &'a str)],
-    /// At least so many messages, and then until the faults are over.
-    least: u32,
-    rate: u32,
-}
-
-const SEED: u64 = 7;
-
-/// Every sixteenth message is given up after a while: at once, soon, or late.
-fn deadline(index: u32) -> Option<Duration> {
-    let millis = [0, 3, 40, 400, 4000][(index / 16 % 5) as usize];
-    (index % 16 == 5).then_some(Duration::from_millis(millis))
-}
-
-impl Storm<'_> {
-    fn run(&self, faults: impl FnOnce()) -> Vec<(Sent, Count)> {
-        let lines = Lines::new(SEED, Mix::Steady, u32::MAX);
-        let over = AtomicBool::new(false);
-        let send = |adapter: Adapter| {
-            let topic = topic(adapter);
-            let stream = Stream {
-                properties: self.properties,
-                rate: Some(self.rate),
-                deadline,
-                ..Stream::new(&self.bootstrap, &topic)
-            };
-            let enough = |index| index >= self.least && over.load(Ordering::Relaxed);
-            stream.send(adapter, |index| (!enough(index)).then(|| lines.line(index))).unwrap()
-        };
-        for adapter in Adapter::ALL {
-            self.cluster.create_topic(&topic(adapter), PARTITIONS, 3, &[]).unwrap();
-        }
-        let all = thread::scope(|scope| {
-            let threads = Adapter::ALL.map(|adapter| scope.spawn(move || send(adapter)));
-            // Ends the streams also where a fault cannot be made, which panics.
-            let end = End(&over);
-            faults();
-            drop(end);
-            threads.map(|thread| thread.join().unwrap())
-        });
-        let judged = |(adapter, sent): (Adapter, Sent)| {
-            println!("{adapter}: {}", sent.story());
-            sent.check_stats().unwrap();
-            let topic = topic(adapter);
-            self.cluster.await_in_sync(&topic, 2, LIMIT).unwrap();
-            let log = self.cluster.read(&topic).unwrap();
-            let count = verify(sent.count, |index| lines.line(index), &sent.fates, &log).unwrap();
-            println!("{adapter}: {count}");
-            let log = LogCount::of(self.cluster, &topic).unwrap();
-            println!("{adapter}: {log}");
-            assert!(count.delivered > sent.count / 2, "most messages get through");
-            (sent, count)
-        };
-        Adapter::ALL.into_iter().zip(all).map(judged).collect()
-    }
-}
-
-struct End<'a>(&'a AtomicBool);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-fn topic(adapter: Adapter) -> String {
-    format!("steady-{adapter}")
-}
-
-/// Says when what happened.
-#[allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
-fn clock() -> impl Fn(&str) {
-    let begin = Instant::now();
-    move |what| println!("{:5.1} s: {what}", begin.elapsed().as_secs_f64())
-}
+use ottla_interop::{Adapter, cluster, version};
+use ottla_kafka::Direction;
+use storm::{LIMIT, Storm, clock, none, some, topic};
 
 #[test]
 #[ignore = "needs Java and Maven"]
@@ -103,6 +20,7 @@ fn while_a_leader_is_killed() {
         properties: &[],
         least: 60_000,
         rate: 2_000,
+        deadline: some,
     };
     let say = clock();
     storm.run(|| {
@@ -138,6 +56,7 @@ fn while_a_broker_is_frozen() {
         properties: &[("delivery.timeout.ms", "4000"), ("request.timeout.ms", "2500")],
         least: 60_000,
         rate: 2_000,
+        deadline: some,
     };
     let say = clock();
     let ends = storm.run(|| {
@@ -172,6 +91,7 @@ fn while_connections_are_cut() {
         properties: &[],
         least: 40_000,
         rate: 2_000,
+        deadline: some,
     };
     let say = clock();
     storm.run(|| {
@@ -185,4 +105,100 @@ fn while_connections_are_cut() {
     let counters = cluster.proxy().all().counters();
     println!("the proxy: {counters:?}");
     assert_eq!(counters.cuts_in_data, u64::from(CUTS));
+}
+
+/// Brokers append, and their answers are swallowed: all is sent again, and must not be twice in
+/// the log.
+#[test]
+#[ignore = "needs Java and Maven"]
+fn while_answers_are_lost() {
+    let cluster = cluster(3).unwrap();
+    println!("Kafka {}: answers are swallowed, four times for two seconds", version());
+    let storm = Storm {
+        cluster: &cluster,
+        bootstrap: cluster.proxied_bootstrap(),
+        properties: &[("delivery.timeout.ms", "2500"), ("request.timeout.ms", "1000")],
+        least: 40_000,
+        rate: 2_000,
+        deadline: some,
+    };
+    let say = clock();
+    let ends = storm.run(|| {
+        for _ in 0..4 {
+            thread::sleep(Duration::from_secs(2));
+            say("answers are swallowed");
+            cluster.proxy().all().blackhole(Direction::ToClient, true);
+            thread::sleep(Duration::from_secs(2));
+            cluster.proxy().all().blackhole(Direction::ToClient, false);
+            say("answers arrive");
+        }
+        thread::sleep(Duration::from_secs(3));
+    });
+    println!("the proxy: {:?}", cluster.proxy().all().counters());
+    for (sent, count) in ends {
+        assert!(sent.stats.core.retries > 0 && count.delivered_late > 0);
+    }
+}
+
+/// The daily life of a cluster: nobody should notice.
+#[test]
+#[ignore = "needs Java and Maven"]
+fn while_each_node_is_restarted_in_turn() {
+    let cluster = cluster(3).unwrap();
+    println!("Kafka {}: each node is shut down and started again", version());
+    let storm = Storm {
+        cluster: &cluster,
+        bootstrap: cluster.bootstrap(),
+        properties: &[],
+        least: 50_000,
+        rate: 2_000,
+        deadline: none,
+    };
+    let say = clock();
+    let ends = storm.run(|| {
+        for node in cluster.node_ids() {
+            thread::sleep(Duration::from_secs(2));
+            cluster.shut_down(node).unwrap();
+            say(&format!("node {node} is shut down"));
+            cluster.restart(node).unwrap();
+            for adapter in Adapter::ALL {
+                cluster.await_in_sync(&topic(adapter), 3, LIMIT).unwrap();
+            }
+            say(&format!("node {node} is back and in sync"));
+        }
+        thread::sleep(Duration::from_secs(2));
+    });
+    for (sent, count) in ends {
+        assert_eq!(count.delivered, sent.count);
+    }
+}
+
+/// All there is goes away and comes back.
+#[test]
+#[ignore = "needs Java and Maven"]
+fn while_the_only_broker_is_killed() {
+    let cluster = cluster(1).unwrap();
+    println!("Kafka {}: the only broker is killed twice", version());
+    let storm = Storm {
+        cluster: &cluster,
+        bootstrap: cluster.bootstrap(),
+        properties: &[],
+        least: 40_000,
+        rate: 2_000,
+        deadline: none,
+    };
+    let say = clock();
+    let ends = storm.run(|| {
+        for _ in 0..2 {
+            thread::sleep(Duration::from_secs(4));
+            cluster.kill(1).unwrap();
+            say("it is killed");
+            cluster.restart(1).unwrap();
+            say("it is back");
+        }
+        thread::sleep(Duration::from_secs(3));
+    });
+    for (sent, count) in ends {
+        assert_eq!(count.delivered, sent.count);
+    }
 }
