@@ -25,6 +25,8 @@ mod producer;
 mod properties;
 mod random;
 mod record;
+#[cfg_attr(not(feature = "_internal"), allow(dead_code, unreachable_pub))]
+mod seen;
 mod slots;
 mod time;
 mod topic;
@@ -43,4 +45,7 @@ pub use memory::{Limits, Memory, StaticMemory};
 pub use producer::{Payload, Producer};
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
+#[cfg(feature = "_internal")]
+#[doc(hidden)]
+pub use seen::Seen;
 pub use time::Instant;

@@ -22,11 +22,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         RecordOutcome::NotDelivered(cause) => {
             println!("not in the log, now or later ({cause}): safe to send again, or to drop");
         }
-        outcome => {
+        RecordOutcome::Unknown(cause) => {
             // Sending again could duplicate the record. Waiting for the same one cannot.
-            println!("{outcome}; the producer goes on to find out");
+            println!("not known yet ({cause}); the producer goes on to find out");
             println!("the last word: {}", delivery.late().await);
         }
+        _ => {}
     }
 
     let report = producer.close(Duration::from_secs(5)).await;

@@ -52,6 +52,7 @@ pub(crate) enum Exposure {
 
 /// What its caller was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)] // so that `Nothing` is 0, and an empty slot all zeros
 pub(crate) enum Told {
     /// Nothing.
     Nothing,

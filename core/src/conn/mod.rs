@@ -26,6 +26,7 @@ pub(crate) const MAX_REQUESTS: usize = 8;
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)] // so that `Free` is 0, and an empty slot all zeros
 pub(crate) enum State {
     /// The slot holds no connection.
     Free,

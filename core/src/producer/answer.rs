@@ -6,6 +6,7 @@ use crate::{
     batch::{Batch, Exposure},
     conn::{Conn, Place, Read, Request, Versions, Walk},
     partition::Phase,
+    seen::seen,
     slots::Ix,
     wire::{
         ApiKey, ErrorCode, VersionRange,
@@ -271,6 +272,7 @@ impl Producer<'_> {
             return;
         }
         if let Some(broker) = self.broker_of_node(hint.leader_id) {
+            seen!(self, LeaderHint);
             self.partitions.at_mut(home).leader_epoch = hint.leader_epoch;
             self.set_leader(home, broker);
         }
@@ -289,6 +291,7 @@ impl Producer<'_> {
         while let Some(index) = next.some() {
             next = self.batches.at(index).next_in_request;
             self.land(index);
+            seen!(self, LeftOut);
             self.note_attempt(index, Exposure::Ambiguous);
             let home = self.batches.at(index).partition;
             self.back_off(home);

@@ -8,6 +8,7 @@ use crate::{
     Cause, FatalError, OnUnknown, Outcome, Verdict,
     batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_reached},
     partition::{Partition, Phase},
+    seen::seen,
     slots::Ix,
     wire::{ErrorCode, Evidence},
 };
@@ -39,7 +40,9 @@ impl Producer<'_> {
             // It was split, and was sent before that.
             return Verdict::Unknown;
         }
-        if batch.life == Life::InFlight {
+        #[cfg(feature = "_internal")]
+        self.note_case(index);
+        if self.batches.at(index).life == Life::InFlight {
             self.recall_if_unsent(index);
         }
         let batch = self.batches.at_mut(index);
@@ -80,8 +83,14 @@ impl Producer<'_> {
             self.handle_fenced(index, code);
         } else {
             let proof = match code.evidence() {
-                Evidence::NotAppended => Exposure::NotAppended,
-                Evidence::Ambiguous | Evidence::Appended => Exposure::Ambiguous,
+                Evidence::NotAppended => {
+                    seen!(self, NotAppended);
+                    Exposure::NotAppended
+                }
+                Evidence::Ambiguous | Evidence::Appended => {
+                    seen!(self, MaybeAppended);
+                    Exposure::Ambiguous
+                }
             };
             self.note_attempt(index, proof);
             if proof == Exposure::NotAppended && !code.is_retriable() {
@@ -100,6 +109,7 @@ impl Producer<'_> {
     }
 
     fn acknowledge(&mut self, index: Ix<Batch>, outcome: Outcome) {
+        seen!(self, Acknowledged);
         let batch = self.batches.at(index);
         let (home, epoch, last) = (batch.partition, batch.producer_epoch, batch.last_sequence());
         let partition = self.partitions.at_mut(home);
@@ -110,6 +120,7 @@ impl Producer<'_> {
         partition.proven = true;
         partition.failures = 0;
         if probing {
+            seen!(self, ProbeFound);
             self.believe_predecessors(index);
         }
         self.settle(index, outcome);
@@ -157,13 +168,17 @@ impl Producer<'_> {
         let partition = self.partitions.at(home);
         if self.is_overtaken(index) {
             // The broker has forgotten its offset.
+            seen!(self, OutOfOrderOvertaken);
             self.acknowledge(index, DELIVERED_SOMEWHERE);
         } else if partition.phase == Phase::Probing {
             self.batches.at_mut(index).probed = true;
             self.end_probing(home);
         } else if batch.pipelined || self.has_ambiguous_predecessor(index) {
             // Says nothing but that this attempt came before its predecessor.
+            seen!(self, OutOfOrderBehind);
         } else if batch.exposure != Exposure::Ambiguous {
+            seen!(self, OutOfOrderNotAppended);
+            let batch = self.batches.at(index);
             self.stats.desyncs += u64::from(!batch.after_gap);
             self.partitions.at_mut(home).phase = Phase::Sealing;
         } else if !(batch.after_gap && partition.last_acked >= 0) {
@@ -180,6 +195,7 @@ impl Producer<'_> {
         if partition.in_flight > 0 || self.next_probe(home).is_some() {
             return;
         }
+        seen!(self, ProbeFailed);
         self.partitions.at_mut(home).phase = Phase::Sealing;
         let mut next = self.partitions.at(home).queue.head();
         while let Some(index) = next.some() {
@@ -205,6 +221,7 @@ impl Producer<'_> {
 
     /// Somebody else has this producer id at a newer epoch: it can serve no more.
     fn handle_fenced(&mut self, index: Ix<Batch>, code: ErrorCode) {
+        seen!(self, Fenced);
         let batch = self.batches.at(index);
         let (home, id) = (batch.partition, batch.producer_id);
         let ambiguous = batch.exposure == Exposure::Ambiguous;
@@ -221,12 +238,14 @@ impl Producer<'_> {
     fn refuse(&mut self, index: Ix<Batch>, code: ErrorCode) {
         if self.batches.at(index).exposure == Exposure::Ambiguous {
             // An earlier attempt may be in the log: this refusal says nothing of it.
+            seen!(self, RefusedAmbiguous);
             self.tell_unknown(index, Cause::Broker(code));
         } else if is_too_large(code) && self.may_split(index) {
             // Half the size each, and the same sequences; where there is no memory for that now, the
             // batch waits for it (KIP-126).
             self.split(index);
         } else {
+            seen!(self, Refused);
             self.leave_gap(index);
             self.settle(index, Outcome::NotDelivered(Cause::Broker(code)));
         }
@@ -246,6 +265,11 @@ impl Producer<'_> {
 
     /// `resolve.timeout.ms` is over for a batch of which `Unknown` was told.
     pub(super) fn abandon(&mut self, index: Ix<Batch>, cause: Cause) {
+        if cause == Cause::Abandoned {
+            seen!(self, Abandoned);
+        } else {
+            seen!(self, ResolveTimeout);
+        }
         let batch = self.batches.at(index);
         let home = batch.partition;
         if batch.life == Life::InFlight {
@@ -288,6 +312,8 @@ impl Producer<'_> {
 
     /// Answers the callers of a batch that has taken too long.
     fn give_up_waiting(&mut self, index: Ix<Batch>, cause: Cause) {
+        #[cfg(feature = "_internal")]
+        self.note_case(index);
         if self.batches.at(index).life == Life::InFlight {
             self.recall_if_unsent(index);
         }
@@ -295,6 +321,7 @@ impl Producer<'_> {
         let home = batch.partition;
         match (batch.life, batch.exposure) {
             (Life::Idle, _) if self.is_overtaken(index) => {
+                seen!(self, Overtaken);
                 self.settle(index, DELIVERED_SOMEWHERE);
             }
             (Life::Open | Life::Sealed, _) => {
@@ -314,6 +341,9 @@ impl Producer<'_> {
 
     /// Ends everything that is left, at the end of `close` or of the producer.
     pub(super) fn give_up_everything(&mut self, cause: Cause) {
+        if self.unsettled > 0 {
+            seen!(self, C9Close);
+        }
         for conn in self.conns.indices() {
             self.drop_connection(conn, crate::Disconnect::Closed);
         }
@@ -333,6 +363,7 @@ impl Producer<'_> {
     /// The topic was deleted and created again: what was sent to the old one can no longer be
     /// resolved, and its chain is over.
     pub(super) fn leave_incarnation(&mut self, home: Ix<Partition>) {
+        seen!(self, Recreated);
         if self.identity == Identity::Off {
             return;
         }

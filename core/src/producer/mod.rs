@@ -106,6 +106,8 @@ pub struct Producer<'m> {
     /// The broker that is first in turn for a free slot.
     dial_first: u32,
     stats: Stats,
+    #[cfg(feature = "_internal")]
+    seen: crate::seen::Tally,
 }
 
 /// How far `close` is.
@@ -171,6 +173,8 @@ impl<'m> Producer<'m> {
             wants_slot: false,
             dial_first: 0,
             stats: Stats::default(),
+            #[cfg(feature = "_internal")]
+            seen: crate::seen::Tally::NONE,
         };
         producer.check_memory()?;
         producer.add_bootstrap_servers(config.bootstrap_servers)?;

@@ -6,6 +6,7 @@ use crate::{
     batch::{Batch, Exposure, Life},
     broker::{Broker, Origin},
     conn::{Conn, Reader, State, Transmission, Walk},
+    seen::seen,
     slots::Ix,
     wire::ApiKey,
 };
@@ -210,6 +211,11 @@ impl Producer<'_> {
             }
             // A frame that was not written to its end can never be acted on (semantics §3.7).
             let proof = if request.complete { Exposure::Ambiguous } else { Exposure::NotAppended };
+            if request.batches.is_some() && request.complete {
+                seen!(self, LostComplete);
+            } else if request.batches.is_some() {
+                seen!(self, LostPartial);
+            }
             let mut next = request.batches;
             while let Some(index) = next.some() {
                 next = self.batches.at(index).next_in_request;
@@ -250,6 +256,9 @@ impl Producer<'_> {
                 self.timers.dial = self.now;
             }
             _ => {}
+        }
+        if request.batches.is_some() {
+            seen!(self, Recalled);
         }
         let mut next = request.batches;
         while let Some(index) = next.some() {

@@ -3,6 +3,7 @@
 use super::Producer;
 use crate::{
     batch::{Batch, Exposure, Life, second_half_len, sequence_after, split_off},
+    seen::seen,
     slots::Ix,
 };
 
@@ -17,6 +18,7 @@ impl Producer<'_> {
         let Some(other) = self.free_batches.some().filter(|_| needed <= self.pages.free()) else {
             return;
         };
+        seen!(self, Split);
         self.free_batches = self.batches.at(other).next_in_request;
         let (home, origin, since) = (batch.partition, batch.origin, batch.since);
         let mut second = Batch {

@@ -152,6 +152,10 @@ fn about(wanted: Option<&(String, i32)>, topic: &str, partition: Option<i32>) ->
 }
 
 impl Faults {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -16,6 +16,8 @@ pub struct Weather {
     pub arrives: usize,
     /// Bytes that fit a socket that the other end does not read.
     pub socket_buffer: usize,
+    /// A socket takes nothing for a while, once in so many writes; 0 is never.
+    pub stalls: u64,
 }
 
 impl Weather {
@@ -25,6 +27,7 @@ impl Weather {
         accepts: usize::MAX,
         arrives: usize::MAX,
         socket_buffer: usize::MAX,
+        stalls: 0,
     };
 }
 
@@ -87,6 +90,8 @@ pub struct Link {
     pub ghost: bool,
     /// The core closes its end after it has sent so many more bytes.
     pub cut_after: Option<usize>,
+    /// The core's socket takes nothing before this.
+    pub stalled_until: Instant,
     /// The largest response so far.
     pub largest_response: usize,
     told_end: bool,
@@ -103,6 +108,7 @@ impl Link {
             eof: false,
             ghost: false,
             cut_after: None,
+            stalled_until: Instant::ZERO,
             largest_response: 0,
             told_end: false,
         }
@@ -133,16 +139,22 @@ impl Link {
         up.min(self.down.next()).min(held)
     }
 
-    /// A frozen node's kernel takes bytes all the same, up to its buffer; a model of one that
-    /// takes everything is enough, because the core's socket has its own bound.
-    fn may_arrive(&self, _cluster: &Cluster) -> bool {
-        true
+    /// When the core's socket takes something again, if it does not now.
+    pub fn stalled(&self, now: Instant) -> Option<Instant> {
+        (self.stalled_until > now).then_some(self.stalled_until)
+    }
+
+    /// A frozen node reads nothing: what is on its way stays there, and fills the core's socket.
+    fn may_arrive(&self, cluster: &Cluster) -> bool {
+        !cluster.is_frozen(self.server.node())
     }
 
     /// Moves on what has arrived; true where the core has something to read.
     pub fn advance(&mut self, cluster: &mut Cluster, now: Instant, latency: u64) -> bool {
         let time = core::time::Duration::from_micros(now.as_micros());
-        while let Some(parcel) = self.up.take(now) {
+        while self.may_arrive(cluster)
+            && let Some(parcel) = self.up.take(now)
+        {
             match parcel {
                 Parcel::Bytes(bytes) => self.server.receive(cluster, time, &bytes),
                 Parcel::End => self.server.handle_eof(),

@@ -41,6 +41,7 @@ impl Dice {
 
 /// A connection on the core's side.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few, and most are open")]
 enum Socket {
     /// Being opened, until then; it opens if the node is up by then and takes connections.
     Opening(Instant, NodeId),
@@ -72,6 +73,8 @@ pub struct World<'m> {
     pub ignore_verdicts: bool,
     /// The log-append time of the last batch that had one.
     pub last_append_time: Option<i64>,
+    /// How often each kind of trouble was made.
+    pub faults: BTreeMap<&'static str, u64>,
     /// Bytes that left the core.
     pub sent: u64,
     /// The largest response that was on its way to the core, in bytes.
@@ -119,6 +122,7 @@ impl<'m> World<'m> {
             closed: false,
             ignore_verdicts: false,
             last_append_time: None,
+            faults: BTreeMap::new(),
             sent: 0,
             largest_response: 0,
             sockets: BTreeMap::new(),
@@ -244,6 +248,13 @@ impl<'m> World<'m> {
         }
     }
 
+    /// Notes that trouble was made.
+    pub fn count(&mut self, what: &'static str) {
+        if !what.is_empty() {
+            *self.faults.entry(what).or_default() += 1;
+        }
+    }
+
     /// How many connections are open.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -356,6 +367,14 @@ impl<'m> World<'m> {
     fn write_some(&mut self, id: ConnId) -> Option<usize> {
         let latency = self.latency();
         let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { return None };
+        if link.stalled(self.now).is_some() {
+            return None;
+        }
+        if self.weather.stalls > 0 && self.dice.once_in(self.weather.stalls) {
+            let pause = self.dice.roll(100, 30_000);
+            link.stalled_until = Instant::from_micros(self.now.as_micros() + pause);
+            return None;
+        }
         let mut room = link.accepts(&self.weather);
         if self.weather.accepts != usize::MAX && room > 0 {
             room = self.dice.roll(1, room as u64) as usize;
@@ -449,7 +468,10 @@ impl<'m> World<'m> {
         let core = self.producer.poll_timeout().map_or(Instant::NEVER, |(at, _)| at);
         let sockets = self.sockets.values().map(|socket| match socket {
             Socket::Opening(at, _) => *at,
-            Socket::Open(link) => link.next(&self.cluster),
+            Socket::Open(link) => {
+                let stalled = link.stalled(self.now).unwrap_or(Instant::NEVER);
+                link.next(&self.cluster).min(stalled)
+            }
         });
         let ghosts = self.ghosts.iter().map(|link| link.next(&self.cluster));
         // What is due already is due now: time does not stand still over it.

@@ -9,9 +9,8 @@ use ottla_scenario::{Said, World};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn disconnects(world: &World<'_>) -> Vec<Disconnect> {
-    let cause = |event: &Event| match event {
-        Event::Disconnected { cause, .. } => Some(*cause),
-        _ => None,
+    let cause = |event: &Event| {
+        if let Event::Disconnected { cause, .. } = event { Some(*cause) } else { None }
     };
     world.events.iter().filter_map(|(_, event)| cause(event)).collect()
 }

@@ -1,12 +1,21 @@
-//! The core as a WebAssembly module: what it needed of the world would be among the module's
-//! imports. `scripts/wasm-imports` shows that there are none.
+//! The core as a WebAssembly module. What it needed of the world would be among the module's
+//! imports, and what empty memory holds beside zeros would be among its data:
+//! `scripts/wasm-module` shows that there is neither.
 #![cfg_attr(target_family = "wasm", no_std)]
+
+use core::sync::atomic::AtomicU8;
 
 use ottla_core::{Config, Disconnect, Instant, Output, Producer, Record, StaticMemory};
 
+/// Empty memory of more than 64 KiB, in a place that can be written to, as firmware has it: it takes
+/// none of the module, or of a device's flash, as long as all of it is zeros.
+// `no_mangle` counts as unsafe, since two such symbols could collide.
+#[unsafe(no_mangle)]
+pub static OTTLA_EMPTY: (AtomicU8, StaticMemory<4, 8, 4, 64, 64, 64, 1024, 512, 512, 64>) =
+    (AtomicU8::new(0), StaticMemory::new());
+
 /// Drives a producer through everything that its caller can do, and returns how many bytes it
 /// wanted to write.
-// `no_mangle` counts as unsafe, since two such symbols could collide.
 #[unsafe(no_mangle)]
 pub extern "C" fn ottla_drive(seed: u64, answer: u8) -> u32 {
     let mut memory = StaticMemory::<1, 2, 1, 4, 8, 8, 512, 512, 512, 48>::new();
