@@ -1,11 +1,12 @@
 //! What a real broker refuses, and that nothing else suffers from it.
 
 use core::time::Duration;
+use std::thread;
 
 use ottla_interop::{
-    Adapter, Command, Ended, LogCount, Message, SEPARATOR, Told, cluster, verify, version,
+    Adapter, Command, Ended, LogCount, Message, SEPARATOR, Stream, Told, cluster, verify, version,
 };
-use ottla_kafka::Cluster;
+use ottla_kafka::{Cluster, Direction, Hangup};
 
 /// Lines of these sizes, every third with a key, through the command.
 fn produce(
@@ -134,5 +135,54 @@ fn neighbours_in_a_batch_that_is_too_large() {
         cluster.create_topic(&topic, 3, 1, &[("max.message.bytes", "5000")]).unwrap();
         let ended = produce(&cluster, driver, &topic, &lines, &[]);
         judge(&cluster, &topic, &lines, &ended, refused, "MESSAGE_TOO_LARGE");
+    }
+}
+
+/// The answer to a batch that is too large is lost, so that at first nobody knows whether it was
+/// appended; when it is refused after that, those behind it must not suffer.
+#[test]
+#[ignore = "needs Java and Maven"]
+fn a_batch_that_is_too_large_after_a_lost_answer() {
+    const BATCH: u32 = 50;
+    const ALL: u32 = 150;
+    let cluster = cluster(1).unwrap();
+    let bootstrap = cluster.proxied_bootstrap();
+    let lines = lines([150; ALL as usize]);
+    // One message that opens the connection, then a batch, then single ones.
+    let feed = |index: u32| {
+        let links = cluster.proxy().all();
+        let cuts = links.counters().cuts;
+        match index {
+            1 => {
+                thread::sleep(Duration::from_secs(2));
+                links.cut_each_after(Direction::ToClient, Some((1, Hangup::Reset)));
+            }
+            BATCH => {
+                while links.counters().cuts == cuts {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                links.cut_each_after(Direction::ToClient, None);
+                thread::sleep(Duration::from_secs(1));
+            }
+            BATCH.. => thread::sleep(Duration::from_millis(20)),
+            _ => {}
+        }
+        (index < ALL).then(|| lines[index as usize].clone())
+    };
+    for adapter in Adapter::ALL {
+        let topic = format!("lost-{adapter}");
+        cluster.create_topic(&topic, 1, 1, &[("max.message.bytes", "5000")]).unwrap();
+        let close = Duration::from_secs(20);
+        let properties = [("linger.ms", "100")];
+        let stream = Stream { close, properties: &properties, ..Stream::new(&bootstrap, &topic) };
+        let sent = stream.send(adapter, feed).unwrap();
+        println!("{adapter}: {}", sent.story());
+        let log = cluster.read(&topic).unwrap();
+        let message = |index: u32| lines[index as usize].clone();
+        let count = verify(ALL, message, &sent.fates, &log).unwrap();
+        println!("{adapter}: {count}");
+        for (index, fate) in sent.fates.all().iter().enumerate().skip(BATCH as usize) {
+            assert!(matches!(fate.first, Some(Told::Delivered { .. })), "{index}: {fate:?}");
+        }
     }
 }
