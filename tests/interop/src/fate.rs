@@ -35,7 +35,9 @@ impl From<&RecordOutcome> for Told {
                 Self::Delivered { partition: *partition, offset: *offset }
             }
             RecordOutcome::NotDelivered(cause) => Self::NotDelivered(cause.to_string()),
-            other => Self::Unknown(other.to_string()),
+            RecordOutcome::Unknown(cause) => Self::Unknown(cause.to_string()),
+            // A state that this version does not know of proves nothing.
+            _ => Self::Unknown(outcome.to_string()),
         }
     }
 }

@@ -10,7 +10,7 @@ use ottla_shared::RecordOutcome;
 pub(crate) struct Silence {
     begin: Instant,
     last: HashMap<i32, Instant>,
-    longest: (Duration, Duration),
+    longest: (Duration, Duration, i32),
 }
 
 impl Silence {
@@ -24,12 +24,12 @@ impl Silence {
         };
         let now = Instant::now();
         if let Some(before) = self.last.insert(*partition, now) {
-            self.longest = self.longest.max((now - before, now - self.begin));
+            self.longest = self.longest.max((now - before, now - self.begin, *partition));
         }
     }
 
-    /// The longest, and when it ended, counted from the first moment.
-    pub(crate) const fn longest(&self) -> (Duration, Duration) {
+    /// The longest, when it ended, counted from the first moment, and the partition.
+    pub(crate) const fn longest(&self) -> (Duration, Duration, i32) {
         self.longest
     }
 }

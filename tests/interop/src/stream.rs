@@ -48,8 +48,8 @@ pub struct Sent {
     /// How long it took to send them.
     pub elapsed: Duration,
     /// The longest time in which nothing was delivered to a partition that had been delivered to,
-    /// and when it ended.
-    pub silence: (Duration, Duration),
+    /// when it ended, and the partition.
+    pub silence: (Duration, Duration, i32),
 }
 
 struct Fed {
@@ -167,7 +167,7 @@ impl Sent {
         let core = &self.stats.core;
         format!(
             "{} sent in {:.1} s ({} refused), {} requests, {} batches again, {} connections ({} lost), {} epochs \
-             bumped, {} desyncs, complete: {}, longest silence {:.1} s until {:.1} s,{}",
+             bumped, {} desyncs, complete: {}, longest silence {:.1} s until {:.1} s in {},{}",
             self.count,
             self.elapsed.as_secs_f64(),
             self.refused,
@@ -180,6 +180,7 @@ impl Sent {
             self.close.complete,
             self.silence.0.as_secs_f64(),
             self.silence.1.as_secs_f64(),
+            self.silence.2,
             self.fates.causes(),
         )
     }

@@ -103,11 +103,11 @@ impl<'a> Judge<'a> {
             violations: Vec::new(),
         };
         for (index, fate) in (0..count).zip(fates.all()) {
-            if let Some(Told::Delivered { partition, offset: Some(offset) }) = fate.last() {
-                if let Some(other) = judge.claims.insert((*partition, *offset), index) {
-                    let place = format!("both are told to be at {partition}@{offset}");
-                    judge.violations.push(format!("{other} and {index}: {place}"));
-                }
+            if let Some(Told::Delivered { partition, offset: Some(offset) }) = fate.last()
+                && let Some(other) = judge.claims.insert((*partition, *offset), index)
+            {
+                let place = format!("both are told to be at {partition}@{offset}");
+                judge.violations.push(format!("{other} and {index}: {place}"));
             }
         }
         judge
@@ -146,10 +146,10 @@ impl<'a> Judge<'a> {
             self.violate(format!("{index} is at {place} too"));
         }
         let before = self.last.insert(record.partition, (record.offset, index));
-        if let Some((offset, earlier)) = before {
-            if earlier >= index || offset >= record.offset {
-                self.violate(format!("{index} at {place} comes after {earlier} at {offset}"));
-            }
+        if let Some((offset, earlier)) = before
+            && (earlier >= index || offset >= record.offset)
+        {
+            self.violate(format!("{index} at {place} comes after {earlier} at {offset}"));
         }
     }
 

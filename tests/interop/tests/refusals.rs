@@ -164,7 +164,7 @@ fn a_batch_that_is_too_large_after_a_lost_answer() {
                 links.cut_each_after(Direction::ToClient, None);
                 thread::sleep(Duration::from_secs(1));
             }
-            BATCH.. => thread::sleep(Duration::from_millis(20)),
+            index if index > BATCH => thread::sleep(Duration::from_millis(20)),
             _ => {}
         }
         (index < ALL).then(|| lines[index as usize].clone())

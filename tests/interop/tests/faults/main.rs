@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::thread;
 
 use ottla_interop::{Adapter, cluster, version};
-use ottla_kafka::Direction;
+use ottla_kafka::{Cluster, Direction};
 use storm::{LIMIT, Storm, clock, none, some, topic};
 
 #[test]
@@ -159,7 +159,7 @@ fn while_each_node_is_restarted_in_turn() {
         for node in cluster.node_ids() {
             thread::sleep(Duration::from_secs(2));
             cluster.shut_down(node).unwrap();
-            say(&format!("node {node} is shut down"));
+            say(&format!("node {node} is shut down; {}", leaders(&cluster)));
             cluster.restart(node).unwrap();
             for adapter in Adapter::ALL {
                 cluster.await_in_sync(&topic(adapter), 3, LIMIT).unwrap();
@@ -171,6 +171,17 @@ fn while_each_node_is_restarted_in_turn() {
     for (sent, count) in ends {
         assert_eq!(count.delivered, sent.count);
     }
+}
+
+/// Who leads, and how many are in sync, in each partition.
+fn leaders(cluster: &Cluster) -> String {
+    let of = |adapter: Adapter| {
+        let partitions = cluster.partitions(&topic(adapter)).unwrap();
+        let words =
+            partitions.iter().map(|p| format!("{}:{}", p.leader.unwrap_or(-1), p.isr.len()));
+        format!("{adapter} {}", words.collect::<Vec<_>>().join(" "))
+    };
+    Adapter::ALL.map(of).join(", ")
 }
 
 /// All there is goes away and comes back.
