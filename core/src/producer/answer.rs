@@ -231,6 +231,9 @@ impl Producer<'_> {
         self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
         let sequence_error = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
             || error == ErrorCode::UNKNOWN_PRODUCER_ID;
+        if !error.is_none() {
+            self.recall_successors(home);
+        }
         if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER && !sequence_error {
             self.back_off(home);
         }

@@ -46,6 +46,8 @@ pub struct Lane {
     last: Instant,
     /// What is sent from now on is lost, and nobody is told.
     pub dead: bool,
+    /// Nothing arrives before this is taken back, and then everything at once.
+    pub held: bool,
 }
 
 impl Lane {
@@ -65,6 +67,9 @@ impl Lane {
     }
 
     fn next(&self) -> Instant {
+        if self.held {
+            return Instant::NEVER;
+        }
         self.parcels.front().map_or(Instant::NEVER, |(at, _)| *at)
     }
 
@@ -92,6 +97,8 @@ pub struct Link {
     pub cut_after: Option<usize>,
     /// The core's socket takes nothing before this.
     pub stalled_until: Instant,
+    /// The node's end closes after it has said so many more bytes.
+    pub hush_after: Option<usize>,
     /// The largest response so far.
     pub largest_response: usize,
     told_end: bool,
@@ -109,6 +116,7 @@ impl Link {
             ghost: false,
             cut_after: None,
             stalled_until: Instant::ZERO,
+            hush_after: None,
             largest_response: 0,
             told_end: false,
         }
@@ -162,16 +170,21 @@ impl Link {
         }
         loop {
             self.server.advance(cluster, time);
-            let bytes = self.server.take_transmit();
+            let mut bytes = self.server.take_transmit();
             if bytes.is_empty() {
                 break;
+            }
+            if let Some(left) = &mut self.hush_after {
+                bytes.truncate(*left);
+                *left -= bytes.len();
             }
             self.largest_response = self.largest_response.max(bytes.len());
             self.down.send(Instant::from_micros(now.as_micros() + latency), Parcel::Bytes(bytes));
         }
-        if self.server.is_closed() && !self.told_end {
+        if (self.server.is_closed() || self.hush_after == Some(0)) && !self.told_end {
             self.told_end = true;
             self.down.send(Instant::from_micros(now.as_micros() + latency), Parcel::End);
+            self.down.dead = true;
         }
         let before = self.inbox.len();
         while let Some(parcel) = self.down.take(now) {

@@ -82,8 +82,7 @@ pub fn run(seed: u64) -> Tally {
         begin_far_on(&mut world, &mut dice, topic, partitions);
     }
     if idempotent && dice.once_in(20) {
-        let epoch =
-            |world: &mut World<'_>, epoch| world.producer.internal_go_on_at(topic, 0, epoch, 0);
+        let epoch = |world: &mut World<'_>, epoch| world.may_go_on_at(topic, 0, epoch, 0);
         // A record at a later epoch than the one that follows: as if another writer had come.
         epoch(&mut world, 7);
         produce(&mut world, &mut dice, topic, 0);
@@ -120,7 +119,7 @@ fn begin_far_on(world: &mut World<'_>, dice: &mut Dice, topic: TopicId, partitio
     for partition in 0..partitions {
         let epoch = if dice.once_in(2) { dice.roll(31_990, 32_001) } else { dice.roll(0, 5) };
         let sequence = i32::MAX - dice.roll(0, 60) as i32;
-        world.producer.internal_go_on_at(topic, partition, epoch as i16, sequence);
+        world.may_go_on_at(topic, partition as i32, epoch as i16, sequence);
     }
 }
 

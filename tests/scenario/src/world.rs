@@ -12,6 +12,7 @@ use ottla_model::{Cluster, ClusterConfig, NodeId};
 use crate::{
     ledger::Ledger,
     network::{Link, Weather},
+    tap::{Place, Tap, View},
 };
 
 /// A small generator of random numbers for what the world does.
@@ -45,7 +46,7 @@ impl Dice {
 enum Socket {
     /// Being opened, until then; it opens if the node is up by then and takes connections.
     Opening(Instant, NodeId),
-    Open(Link),
+    Open(Box<Link>),
 }
 
 /// Everything there is.
@@ -61,6 +62,10 @@ pub struct World<'m> {
     pub weather: Weather,
     /// What was said of each record.
     pub ledger: Ledger,
+    /// What was sent; holds it against the invariants.
+    pub tap: Tap,
+    /// Where a timer and bytes are due at the same time, the bytes are read first.
+    pub reads_first: bool,
     /// What the world does by chance.
     pub dice: Dice,
     /// Events other than verdicts, as they came.
@@ -116,6 +121,8 @@ impl<'m> World<'m> {
             cluster: Cluster::new(cluster),
             weather: Weather::FAIR,
             ledger: Ledger::default(),
+            tap: Tap::default(),
+            reads_first: false,
             dice: Dice::new(seed),
             events: Vec::new(),
             unreachable: Vec::new(),
@@ -168,6 +175,9 @@ impl<'m> World<'m> {
     /// Cancels a record.
     pub fn cancel(&mut self, id: u64) -> Verdict {
         let verdict = self.producer.cancel(self.now, self.ledger.ticket(id));
+        if verdict == Verdict::NotDelivered {
+            self.tap.denied(&[id]);
+        }
         self.ledger.cancelled(self.now, id, verdict);
         verdict
     }
@@ -193,6 +203,9 @@ impl<'m> World<'m> {
                 return holds(self);
             }
             self.now = self.now.max(next);
+            if self.reads_first {
+                self.settle();
+            }
             if self.producer.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
                 self.producer.handle_timeout(self.now);
             }
@@ -255,6 +268,61 @@ impl<'m> World<'m> {
         }
     }
 
+    /// Holds up everything that was said to nodes and everything that is said to them from now on,
+    /// on the connections that are open: what the core has sent becomes a straggler.
+    pub fn hold_up(&mut self) {
+        for socket in self.sockets.values_mut() {
+            if let Socket::Open(link) = socket {
+                link.up.held = true;
+            }
+        }
+    }
+
+    /// Lets go what was held up.
+    pub fn release(&mut self) {
+        let open = self.sockets.values_mut().filter_map(|socket| match socket {
+            Socket::Open(link) => Some(&mut **link),
+            Socket::Opening(..) => None,
+        });
+        for link in open.chain(&mut self.ghosts) {
+            link.up.held = false;
+        }
+    }
+
+    /// Has nodes close the connections that are open after they have said so many more bytes.
+    pub fn hush_after(&mut self, bytes: usize) {
+        for socket in self.sockets.values_mut() {
+            if let Socket::Open(link) = socket {
+                link.hush_after = Some(bytes);
+            }
+        }
+    }
+
+    /// Has an idle partition's chain go on at this epoch and sequence.
+    ///
+    /// # Panics
+    ///
+    /// Where the core will not.
+    pub fn go_on_at(&mut self, topic: TopicId, partition: i32, epoch: i16, sequence: i32) {
+        assert!(self.may_go_on_at(topic, partition, epoch, sequence), "the partition is not idle");
+    }
+
+    /// The same where the partition is idle; tells whether it was.
+    pub fn may_go_on_at(
+        &mut self,
+        topic: TopicId,
+        partition: i32,
+        epoch: i16,
+        sequence: i32,
+    ) -> bool {
+        let moved = self.producer.internal_go_on_at(topic, partition as u32, epoch, sequence);
+        if moved {
+            let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();
+            self.tap.forget(&name, partition);
+        }
+        moved
+    }
+
     /// How many connections are open.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -268,9 +336,10 @@ impl<'m> World<'m> {
 
     /// Closes the core's end. What it has sent may still arrive: a straggler.
     fn hang_up(&mut self, id: ConnId) {
+        self.tap.closed(id);
         if let Some(Socket::Open(mut link)) = self.sockets.remove(&id) {
             link.close_up(self.now);
-            self.ghosts.push(link);
+            self.ghosts.push(*link);
         }
     }
 
@@ -312,6 +381,9 @@ impl<'m> World<'m> {
                     }
                     if self.ignore_verdicts {
                         continue;
+                    }
+                    if matches!(settled.outcome, Outcome::NotDelivered(_)) {
+                        self.tap.denied(&self.ledger.records_of(&settled));
                     }
                     self.ledger.settled(self.now, &settled, &self.cluster);
                 }
@@ -382,14 +454,11 @@ impl<'m> World<'m> {
         if let Some(left) = link.cut_after {
             room = room.min(left);
         }
-        let mut bytes = Vec::new();
-        for segment in self.producer.transmit(id) {
-            let take = segment.len().min(room - bytes.len());
-            bytes.extend_from_slice(&segment[..take]);
-            if bytes.len() == room {
-                break;
-            }
-        }
+        let offered: Vec<u8> = self.producer.transmit(id).flatten().copied().collect();
+        let bytes = offered[..room.min(offered.len())].to_vec();
+        let place = Place { conn: id, node: link.server.node() };
+        let view = View { cluster: &self.cluster, ledger: &self.ledger };
+        self.tap.writes(self.now, place, &offered, bytes.len(), view);
         if let Some(left) = &mut link.cut_after {
             *left -= bytes.len();
         }
@@ -413,7 +482,7 @@ impl<'m> World<'m> {
                     if self.unreachable.contains(&node) {
                         *at = Instant::NEVER;
                     } else if self.cluster.is_up(node) {
-                        let link = Link::new(&self.cluster, node);
+                        let link = Box::new(Link::new(&self.cluster, node));
                         self.sockets.insert(id, Socket::Open(link));
                         self.producer.handle_connected(self.now, id);
                     } else {
@@ -448,12 +517,14 @@ impl<'m> World<'m> {
                     for (slot, byte) in window.iter_mut().zip(link.inbox.drain(..most)) {
                         *slot = byte;
                     }
+                    self.tap.reads(self.now, id, &window[..most]);
                     self.producer.handle_received(self.now, id, most);
                     moved = true;
                 } else {
                     assert!(link.inbox.is_empty() || !window.is_empty(), "no room to read into");
                     if link.eof && link.inbox.is_empty() {
                         self.sockets.remove(&id);
+                        self.tap.closed(id);
                         self.producer.handle_disconnected(self.now, id, Disconnect::Eof);
                         moved = true;
                     }

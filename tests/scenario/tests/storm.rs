@@ -2,10 +2,8 @@
 //!
 //! `OTTLA_SEEDS=100000` runs so many; `OTTLA_SEED=7` runs that one.
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use core::panic::AssertUnwindSafe;
+use std::{collections::BTreeMap, panic::catch_unwind};
 
 use ottla_scenario::storm::{self, Tally};
 

@@ -157,7 +157,7 @@ impl Cluster {
         };
         let action = met.filter(|met| met.is_about(name, index)).map(|met| &met.action);
         if let Some(Action::Reject(error)) = action {
-            return Told::of(index, Err(Refusal::new(*error)));
+            return Told::of(index, Err(self.ordered(name, index, *error)));
         }
         // Null records are no batch at all.
         let records = records.unwrap_or_default();
@@ -172,6 +172,14 @@ impl Cluster {
             _ => {}
         }
         told
+    }
+
+    /// A refusal that was ordered. With a sequence error Kafka tells where the log starts.
+    fn ordered(&self, topic: &str, index: i32, error: ErrorCode) -> Refusal {
+        let tells = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            || error == ErrorCode::UNKNOWN_PRODUCER_ID;
+        let log_start_offset = if tells { self.start_offset(topic, index) } else { -1 };
+        Refusal { log_start_offset, ..Refusal::new(error) }
     }
 
     /// Tells who leads where this node does not (KIP-951).
