@@ -255,7 +255,9 @@ impl Producer<'_> {
         } else if is_too_large(code) && self.may_split(index) {
             // Half the size each, and the same sequences; where there is no memory for that now, the
             // batch waits for it (KIP-126).
-            self.split(index);
+            if !self.split(index) {
+                self.back_off(self.batches.at(index).partition);
+            }
         } else {
             seen!(self, Refused);
             self.leave_gap(index);

@@ -83,7 +83,8 @@ fn batch(rng: &mut Rng, producer: usize, known: &Taken, wraps: bool) -> Batch {
         6 => batch.sequence = after(next, rng.i32(1..10)),
         7 => {
             let (epoch, sequence, records) = older(rng.usize(..5));
-            batch = plain(epoch, after(sequence, rng.i32(0..2)), (records + rng.i32(-1..=1)).max(1));
+            batch =
+                plain(epoch, after(sequence, rng.i32(0..2)), (records + rng.i32(-1..=1)).max(1));
         }
         8 => {
             let (epoch, sequence, records) = older(rng.usize(5..9));
