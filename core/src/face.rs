@@ -211,7 +211,7 @@ pub struct Stats {
     pub requests: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Connections that ended otherwise than by our wish.
+    /// Connections that ended otherwise than by our wish, and dials that came to nothing.
     pub disconnects: u64,
     /// Epochs started because a gap had to be left.
     pub epoch_bumps: u64,

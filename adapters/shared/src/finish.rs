@@ -16,23 +16,28 @@ use crate::{
     state::State,
 };
 
-/// The future of a flush: ready once each record that was taken before has an answer.
+/// The future of a flush: ready once each record that was taken before has an answer,
+/// and reports of them were told.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct Flushing {
     engine: Arc<Engine>,
     number: u64,
     before: Tally,
+    /// Once all is answered: how many reports there were by then.
+    reports: Option<u64>,
     key: Option<u64>,
 }
 
-/// The future of a close: ready once all is settled.
+/// The future of a close: ready once all is settled, and reports of it were told.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct Closing {
     engine: Arc<Engine>,
     before: Tally,
     until: Instant,
+    /// As in [`Flushing`].
+    reports: Option<u64>,
     key: Option<u64>,
 }
 
@@ -44,7 +49,7 @@ impl Engine {
         state.core.flush(now);
         let (number, before) = (state.table.next_number(), state.table.first);
         self.leave(state);
-        Flushing { engine: Arc::clone(self), number, before, key: None }
+        Flushing { engine: Arc::clone(self), number, before, reports: None, key: None }
     }
 
     /// Takes no more records and ends within `timeout`.
@@ -59,7 +64,7 @@ impl Engine {
         }
         let before = state.table.last;
         self.leave(state);
-        Closing { engine: Arc::clone(self), before, until, key: None }
+        Closing { engine: Arc::clone(self), before, until, reports: None, key: None }
     }
 }
 
@@ -92,7 +97,8 @@ impl Future for Flushing {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tally> {
         let this = &mut *self;
         let mut state = this.engine.lock();
-        if state.closed || state.table.answered_before(this.number) {
+        let answered = state.closed || state.table.answered_before(this.number);
+        if answered && state.has_told(*this.reports.get_or_insert(state.reports())) {
             return Poll::Ready(state.table.first.since(&this.before));
         }
         state.flushes.wait(&mut this.key, this.number, cx.waker());
@@ -106,7 +112,7 @@ impl Future for Closing {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReport> {
         let this = &mut *self;
         let mut state = this.engine.lock();
-        if state.closed {
+        if state.closed && state.has_told(*this.reports.get_or_insert(state.reports())) {
             let report = this.report(&mut state);
             return Poll::Ready(report);
         }

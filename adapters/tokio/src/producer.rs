@@ -100,7 +100,7 @@ impl Producer {
         record: &Record<'_>,
         timeout: Duration,
     ) -> Result<Delivery, SendError> {
-        self.send_with(topic, record, Options::default().deadline(self.after(timeout))).await
+        self.send_with(topic, record, Options::default().deadline(timeout)).await
     }
 
     /// Sends a record of which `on_report` is told under this number.
@@ -142,7 +142,26 @@ impl Producer {
         Ok(self.engine().try_send(topic, record, options)?.ticket())
     }
 
-    async fn send_with(
+    /// As [`Producer::try_send`], with a token, a deadline, or both.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::try_send`], and with a token without `on_report`.
+    pub fn try_send_with(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<Delivery, SendError> {
+        self.engine().try_send(topic, record, options)
+    }
+
+    /// As [`Producer::send`], with a token, a deadline, or both.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`], and with a token without `on_report`.
+    pub async fn send_with(
         &self,
         topic: &Topic,
         record: &Record<'_>,

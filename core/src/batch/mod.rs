@@ -117,6 +117,8 @@ pub(crate) struct Batch {
     pub(crate) after_gap: bool,
     /// Sent while a predecessor was not yet answered, so that OUT_OF_ORDER says nothing of state.
     pub(crate) pipelined: bool,
+    /// How often it was refused for good, though it may be in the log.
+    pub(crate) refusals: u8,
     /// Sent as a probe, and refused.
     pub(crate) probed: bool,
     /// Its records changed place, so that tickets no longer find them.
@@ -172,6 +174,7 @@ impl Batch {
         incarnation: 0,
         after_gap: false,
         pipelined: false,
+        refusals: 0,
         probed: false,
         moved: false,
         correlation_id: 0,

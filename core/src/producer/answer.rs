@@ -3,7 +3,7 @@
 use super::{Producer, fate::Answer, window};
 use crate::{
     Disconnect, Instant,
-    batch::{Batch, Exposure},
+    batch::{Batch, Exposure, Life},
     conn::{Conn, Place, Read, Request, Versions, Walk},
     partition::Phase,
     seen::seen,
@@ -231,7 +231,13 @@ impl Producer<'_> {
         self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
         let sequence_error = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
             || error == ErrorCode::UNKNOWN_PRODUCER_ID;
-        if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER && !sequence_error {
+        if !error.is_none() {
+            self.recall_successors(home);
+        }
+        // What is settled or split by the answer costs those that follow no time.
+        let batch = self.batches.at(index);
+        let passes = error.is_retriable() || batch.exposure == Exposure::Ambiguous;
+        if !error.is_none() && batch.life == Life::Idle && passes && !sequence_error {
             self.back_off(home);
         }
         self.after_landing(index);

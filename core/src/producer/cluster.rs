@@ -24,7 +24,7 @@ pub(super) struct Metadata {
     /// A request is under way.
     pub(super) asked: bool,
     /// Something called for fresh metadata while a request was under way.
-    again: bool,
+    pub(super) again: bool,
     failures: u8,
     /// When the last answer came, or the first request was due.
     fresh: Instant,

@@ -112,12 +112,17 @@ impl Producer<'_> {
         seen!(self, Acknowledged);
         let batch = self.batches.at(index);
         let (home, epoch, last) = (batch.partition, batch.producer_epoch, batch.last_sequence());
+        // One that was on its way when an older one failed says nothing of what the broker would
+        // take now.
+        let oldest = batch.queue.prev().is_none();
+        let partition = self.partitions.at(home);
+        let by_leader = self.conns.at(partition.conn).broker == partition.leader;
         let partition = self.partitions.at_mut(home);
         let probing = partition.phase == Phase::Probing;
         if partition.epoch == epoch {
             partition.last_acked = last;
         }
-        partition.proven = true;
+        partition.proven |= by_leader && (oldest || probing);
         partition.failures = 0;
         if probing {
             seen!(self, ProbeFound);
@@ -169,7 +174,7 @@ impl Producer<'_> {
         if self.is_overtaken(index) {
             // The broker has forgotten its offset.
             seen!(self, OutOfOrderOvertaken);
-            self.acknowledge(index, DELIVERED_SOMEWHERE);
+            self.settle(index, DELIVERED_SOMEWHERE);
         } else if partition.phase == Phase::Probing {
             self.batches.at_mut(index).probed = true;
             self.end_probing(home);
@@ -240,10 +245,19 @@ impl Producer<'_> {
             // An earlier attempt may be in the log: this refusal says nothing of it.
             seen!(self, RefusedAmbiguous);
             self.tell_unknown(index, Cause::Broker(code));
+            let batch = self.batches.at_mut(index);
+            batch.refusals = batch.refusals.saturating_add(1);
+            if batch.refusals >= LAST_REFUSAL && batch.life != Life::Done {
+                // It will be refused again: those that follow need not wait for that.
+                self.seal(self.batches.at(index).partition);
+                self.settle(index, Outcome::Unknown(Cause::Broker(code)));
+            }
         } else if is_too_large(code) && self.may_split(index) {
             // Half the size each, and the same sequences; where there is no memory for that now, the
             // batch waits for it (KIP-126).
-            self.split(index);
+            if !self.split(index) {
+                self.back_off(self.batches.at(index).partition);
+            }
         } else {
             seen!(self, Refused);
             self.leave_gap(index);
@@ -505,6 +519,10 @@ impl Producer<'_> {
         self.settle(index, Outcome::Unknown(Cause::NoAcks));
     }
 }
+
+/// How often a batch that may be in the log is refused for good before it is given up. Once or
+/// twice may be a leader that was not quite itself.
+const LAST_REFUSAL: u8 = 3;
 
 /// In the log, at an offset that the broker does not know any more.
 const DELIVERED_SOMEWHERE: Outcome =

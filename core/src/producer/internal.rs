@@ -1,10 +1,11 @@
 //! For tests alone: states that take too long to reach by way of the public face.
 
-use super::{Producer, identity::Identity};
+use super::{Closing, Producer, identity::Identity};
 use crate::{
-    Seen, TopicId,
-    batch::{Batch, Exposure, Life},
-    partition::Phase,
+    Instant, Seen, TopicId,
+    batch::{Batch, Exposure, Life, Told},
+    conn::{Conn, State},
+    partition::{Partition, Phase},
     slots::Ix,
 };
 
@@ -75,4 +76,114 @@ impl Producer<'_> {
             self.seen.note(Seen::C10NoIdempotence);
         }
     }
+
+    /// Words that are the same for two producers that will do the same from here on, if no backoff
+    /// has jitter and no connection times out. Times count from now, so that a state is known again
+    /// that is reached at another time.
+    #[doc(hidden)]
+    pub fn internal_words(&self, word: &mut dyn FnMut(u64)) {
+        match self.identity {
+            Identity::Off => word(0),
+            Identity::Wanted(at) => [1, self.until(at)].into_iter().for_each(&mut *word),
+            Identity::Asked => word(2),
+            Identity::Known { id, epoch } => {
+                [3, id as u64, epoch as u64].into_iter().for_each(&mut *word);
+            }
+        }
+        word(self.until(self.metadata.deadline()));
+        word(flags(&[
+            self.metadata.asked,
+            self.metadata.again,
+            self.wants_slot,
+            self.closing == Closing::Open,
+            self.fatal.is_some(),
+        ]));
+        for (_, broker) in self.brokers.iter() {
+            word(broker.node_id as u64);
+            word(flags(&[broker.has_address(), broker.ready.is_empty()]));
+            word(self.until(broker.dial_at));
+            match broker.conn.some() {
+                Some(conn) => self.words_of_conn(conn, word),
+                None => word(u64::MAX),
+            }
+        }
+        for number in 0..self.partition_count {
+            self.words_of_partition(Ix::new(number), word);
+        }
+    }
+
+    fn words_of_conn(&self, index: Ix<Conn>, word: &mut dyn FnMut(u64)) {
+        let conn = self.conns.at(index);
+        let state = match conn.state {
+            State::Free => 0,
+            State::Dialing { told } => 1 + u64::from(told),
+            State::Negotiating => 3,
+            State::Ready => 4,
+            State::Ended { .. } => 5,
+        };
+        word(state);
+        let prefer = self.metadata.prefer == index;
+        word(flags(&[conn.draining, conn.tx.is_nothing(), conn.tx.is_unsent(), prefer]));
+        for request in &conn.requests {
+            word(request.api.0 as u64);
+            word(u64::from(request.complete));
+            let mut next = request.batches;
+            while let Some(batch) = next.some() {
+                word(self.batches.at(batch).base_sequence as u64);
+                next = self.batches.at(batch).next_in_request;
+            }
+        }
+    }
+
+    fn words_of_partition(&self, index: Ix<Partition>, word: &mut dyn FnMut(u64)) {
+        let home = self.partitions.at(index);
+        word(home.leader.some().map_or(-1, |leader| self.brokers.at(leader).node_id) as u64);
+        let conn = if home.in_flight > 0 { home.conn } else { Ix::NONE };
+        word(conn.some().map_or(-1, |conn| self.brokers.at(self.conns.at(conn).broker).node_id)
+            as u64);
+        word(home.leader_epoch as u64);
+        word(home.phase as u64);
+        word(home.listed as u64);
+        word(flags(&[home.proven, home.orphaned]));
+        for number in [home.producer_id, home.epoch.into(), home.next_sequence.into()] {
+            word(number as u64);
+        }
+        word(home.last_acked as u64);
+        word(u64::from(home.in_flight) << 8 | u64::from(home.bound));
+        word(self.until(home.retry_at));
+        let mut next = home.queue.head();
+        while let Some(batch) = next.some() {
+            self.words_of_batch(batch, word);
+            next = self.batches.at(batch).queue.next();
+        }
+    }
+
+    fn words_of_batch(&self, index: Ix<Batch>, word: &mut dyn FnMut(u64)) {
+        let batch = self.batches.at(index);
+        word(batch.life as u64);
+        word(batch.exposure as u64);
+        word(match batch.told {
+            Told::Nothing => 0,
+            Told::Pending(_) => 1,
+            Told::Unknown => 2,
+        });
+        word(self.now.since(batch.since).as_micros() as u64);
+        for number in [batch.producer_id, batch.producer_epoch.into(), batch.base_sequence.into()] {
+            word(number as u64);
+        }
+        let lingers = batch.linger.is_listed();
+        let marks = [batch.after_gap, batch.pipelined, batch.probed, batch.moved, lingers];
+        word(flags(&marks));
+        // A second attempt is like a third one.
+        word(u64::from(batch.attempts.min(2)));
+        word(u64::from(batch.records) << 32 | u64::from(batch.withdrawn));
+    }
+
+    fn until(&self, at: Instant) -> u64 {
+        if at == Instant::NEVER { u64::MAX } else { at.since(self.now).as_micros() as u64 }
+    }
+}
+
+fn flags(flags: &[bool]) -> u64 {
+    flags.iter().fold(0, |word, flag| word << 1 | u64::from(*flag))
 }

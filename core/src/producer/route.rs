@@ -6,6 +6,7 @@ use crate::{
     batch::{Batch, Exposure, Life},
     broker::{Broker, Origin},
     conn::{Conn, Reader, State, Transmission, Walk},
+    partition::Partition,
     seen::seen,
     slots::Ix,
     wire::ApiKey,
@@ -275,13 +276,27 @@ impl Producer<'_> {
         self.wake_conn(conn);
     }
 
-    /// Takes a batch's request back if no byte of it was accepted.
-    pub(super) fn recall_if_unsent(&mut self, index: Ix<Batch>) {
+    /// After an error nothing is to leave for the partition but what is oldest (semantics I5): a
+    /// request that is made and not begun is made anew.
+    pub(super) fn recall_successors(&mut self, home: Ix<Partition>) {
+        let mut next = self.partitions.at(home).queue.head();
+        while let Some(index) = next.some().filter(|index| self.batches.at(*index).is_bound()) {
+            if self.batches.at(index).life == Life::InFlight && self.recall_if_unsent(index) {
+                return;
+            }
+            next = self.batches.at(index).queue.next();
+        }
+    }
+
+    /// Takes a batch's request back if no byte of it was accepted; tells whether it was so.
+    pub(super) fn recall_if_unsent(&mut self, index: Ix<Batch>) -> bool {
         let batch = self.batches.at(index);
         let conn = self.partitions.at(batch.partition).conn;
-        if self.conns.at(conn).has_unsent(batch.correlation_id) {
+        let unsent = self.conns.at(conn).has_unsent(batch.correlation_id);
+        if unsent {
             self.recall(conn);
         }
+        unsent
     }
 
     /// The connection is open: asks what the broker speaks.

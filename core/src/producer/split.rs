@@ -9,14 +9,14 @@ use crate::{
 
 impl Producer<'_> {
     /// Splits a batch that waits to be sent again, and was certainly not appended, into two that
-    /// keep its sequences. Does nothing where there is no memory for that.
-    pub(super) fn split(&mut self, index: Ix<Batch>) {
+    /// keep its sequences. False, and nothing done, where there is no memory for that.
+    pub(super) fn split(&mut self, index: Ix<Batch>) -> bool {
         let batch = self.batches.at(index);
         debug_assert!(batch.exposure != Exposure::Ambiguous, "semantics I2");
         let half = batch.records.div_ceil(2);
         let needed = self.pages.needed(second_half_len(&self.pages, batch, half));
         let Some(other) = self.free_batches.some().filter(|_| needed <= self.pages.free()) else {
-            return;
+            return false;
         };
         seen!(self, Split);
         self.free_batches = self.batches.at(other).next_in_request;
@@ -52,5 +52,6 @@ impl Producer<'_> {
         partition.queue.insert_after(&mut self.batches, index, other);
         self.age.insert_after(&mut self.batches, index, other);
         self.unsettled += 1;
+        true
     }
 }

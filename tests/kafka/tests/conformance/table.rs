@@ -1,0 +1,55 @@
+//! What semantics.md says was seen on Apache Kafka, row by row.
+
+use ottla_core::wire::ErrorCode;
+
+use crate::{
+    Both,
+    client::{Append, Batch, Flaw},
+};
+
+/// How many partitions the table takes.
+pub(crate) const PARTITIONS: i32 = 3;
+
+/// One record or more of the first producer: connection, partition, epoch, sequence, records.
+fn batch(connection: usize, partition: i32, epoch: i16, sequence: i32, records: i32) -> Append {
+    let batch = Batch { producer: Some(0), epoch, sequence, records, value: 10, flaw: Flaw::None };
+    Append { connection, acks: -1, batches: vec![(partition, batch)] }
+}
+
+/// Every row, with the answer that is written down.
+pub(crate) fn run(both: &mut Both) {
+    const OUT_OF_ORDER: Result<i64, ErrorCode> = Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    both.take_producers(1);
+    let rows = [
+        ("first", batch(0, 0, 0, 0, 3), Ok(0)),
+        ("second", batch(0, 0, 0, 3, 2), Ok(3)),
+        ("first again, elsewhere", batch(1, 0, 0, 0, 3), Ok(0)),
+        ("second again, elsewhere", batch(1, 0, 0, 3, 2), Ok(3)),
+        ("gap", batch(0, 0, 0, 9, 1), OUT_OF_ORDER),
+        ("partial overlap", batch(0, 0, 0, 3, 1), OUT_OF_ORDER),
+        ("third", batch(0, 0, 0, 5, 1), Ok(5)),
+        ("fourth", batch(0, 0, 0, 6, 1), Ok(6)),
+        ("fifth", batch(0, 0, 0, 7, 1), Ok(7)),
+        ("first, the oldest that is known", batch(0, 0, 0, 0, 3), Ok(0)),
+        ("sixth", batch(0, 0, 0, 8, 1), Ok(8)),
+        ("first, known no more", batch(0, 0, 0, 0, 3), OUT_OF_ORDER),
+        ("epoch 1 not from 0", batch(0, 0, 1, 9, 1), OUT_OF_ORDER),
+        ("epoch 1 from 0", batch(0, 0, 1, 0, 1), Ok(9)),
+        ("the old epoch", batch(0, 0, 0, 9, 1), Err(ErrorCode::INVALID_PRODUCER_EPOCH)),
+        ("epoch 4 from 0", batch(0, 0, 4, 0, 1), Ok(10)),
+        ("one partition", batch(0, 1, 0, 0, 1), Ok(0)),
+        ("another one", batch(0, 2, 0, 0, 2), Ok(0)),
+        ("one at epoch 1", batch(0, 1, 1, 0, 1), Ok(1)),
+        ("the other at epoch 0", batch(0, 2, 0, 2, 2), Ok(2)),
+        ("one at epoch 2", batch(0, 1, 2, 0, 1), Ok(2)),
+        ("the other at epoch 0 still", batch(0, 2, 0, 4, 2), Ok(4)),
+    ];
+    for (what, append, expected) in rows {
+        let said = both.append(what, &append).expect("an answer");
+        let answer = match said[0].error {
+            ErrorCode::NONE => Ok(said[0].base_offset),
+            error => Err(error),
+        };
+        assert_eq!(answer, expected, "{what}");
+    }
+}
