@@ -45,6 +45,7 @@ impl Producer<'_> {
         if self.batches.at(index).life == Life::InFlight {
             self.recall_if_unsent(index);
         }
+        self.unbind_refused(index);
         let batch = self.batches.at_mut(index);
         if batch.is_bound() || batch.told != Told::Nothing || batch.moved {
             return Verdict::Unknown;
@@ -58,6 +59,21 @@ impl Producer<'_> {
             self.reconsider(partition);
         }
         Verdict::NotDelivered
+    }
+
+    /// A batch of which every attempt was refused for now gives its sequences up, so that a record
+    /// of it can be taken out: the rest goes out in a new epoch (semantics C7).
+    fn unbind_refused(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at(index);
+        let refused = batch.life == Life::Idle && batch.exposure == Exposure::NotAppended;
+        let home = batch.partition;
+        let in_flight = self.partitions.at(home).in_flight > 0;
+        let takes_part = batch.told == Told::Nothing && !batch.moved;
+        if refused && takes_part && !in_flight && self.identity != Identity::Off {
+            self.leave_gap(index);
+            self.unwind(home);
+            self.reconsider(home);
+        }
     }
 
     /// Takes a broker's answer about a batch that is in no request any more.
