@@ -225,6 +225,7 @@ impl Producer<'_> {
                 error,
                 base_offset: part.base_offset,
                 log_append_time: part.log_append_time_ms,
+                log_start_offset: part.log_start_offset,
             },
         );
         let broker = self.conns.at(conn).broker;
