@@ -34,7 +34,6 @@ fn t09_nothing_follows_the_first_batch_before_it_is_acknowledged() {
 }
 
 #[test]
-#[ignore = "core: an acknowledgement by the old leader proves the new one (fate.rs, acknowledge)"]
 fn t09_a_new_leader_gets_one_batch_until_it_has_acknowledged_one() {
     // The old leader acknowledges A after Metadata has named the new one: that proves nothing of
     // the new one.
