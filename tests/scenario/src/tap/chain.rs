@@ -140,7 +140,11 @@ impl Chains {
         let Some(bound) = chain.land(sent) else { return };
         bound.acked |= has;
         bound.ambiguous |= error.evidence() == Evidence::Ambiguous;
-        chain.proven = has.then_some((era, sent.node));
+        // A leader that finds a batch too large has looked at nothing else, and knows what it knew.
+        let size = [ErrorCode::MESSAGE_TOO_LARGE, ErrorCode::RECORD_LIST_TOO_LARGE];
+        if !size.contains(&error) {
+            chain.proven = has.then_some((era, sent.node));
+        }
     }
 
     /// No answer will come.
@@ -291,8 +295,11 @@ impl Chain {
         if place < self.resolved {
             return;
         }
-        let open = self.bound[self.resolved..].iter();
+        // What was refused each time is not in the log, and counts again when it leaves again.
+        let doubted = |bound: &&Bound| bound.open > 0 || bound.ambiguous || bound.acked;
+        let open = self.bound[self.resolved..].iter().filter(doubted);
         let mut bases: Vec<i32> = open.map(|bound| bound.base).collect();
+        bases.push(self.bound[place].base);
         bases.sort_unstable();
         bases.dedup();
         assert!(bases.len() <= WINDOW, "I4: {} batches in doubt\n{}", bases.len(), story());
