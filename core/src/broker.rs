@@ -39,6 +39,14 @@ pub(crate) struct Broker {
     pub(crate) seen: bool,
     /// How many partitions it leads.
     pub(crate) leads: u32,
+    /// Produce requests that were written to it.
+    pub(crate) requests: u64,
+    /// Bytes that were written to it.
+    pub(crate) bytes: u64,
+    /// Batches that it answered with an error.
+    pub(crate) errors: u64,
+    /// Connections to it that ended otherwise than by our wish.
+    pub(crate) disconnects: u64,
 }
 
 impl Broker {
@@ -53,6 +61,10 @@ impl Broker {
         failures: 0,
         seen: false,
         leads: 0,
+        requests: 0,
+        bytes: 0,
+        errors: 0,
+        disconnects: 0,
     };
 
     /// Whether it can be dialled at all.

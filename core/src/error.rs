@@ -45,6 +45,8 @@ pub enum Cause {
     DeliveryTimeout,
     /// The caller cancelled the record.
     Cancelled,
+    /// The record's own deadline came; said by adapters, which keep such deadlines.
+    Deadline,
     /// The producer was closed before the batch was settled.
     Closed,
     /// A broker refused the batch with this error.
@@ -192,6 +194,7 @@ impl fmt::Display for Cause {
         match self {
             Self::DeliveryTimeout => f.write_str("delivery timeout"),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::Deadline => f.write_str("deadline"),
             Self::Closed => f.write_str("closed"),
             Self::Broker(code) => write!(f, "{code}"),
             Self::ResolveTimeout => f.write_str("resolve timeout"),
@@ -263,10 +266,17 @@ impl fmt::Display for Disconnect {
         f.write_str(match self {
             Self::Malformed(error) => return write!(f, "the peer does not speak Kafka: {error}"),
             Self::Unexpected { expected: Some(expected), found } => {
-                return write!(f, "expected an answer to request {expected}, found one to {found}");
+                return write!(
+                    f,
+                    "the peer broke Kafka's protocol: expected an answer to request {expected}, \
+                     found one to {found}"
+                );
             }
             Self::Unexpected { expected: None, found } => {
-                return write!(f, "expected no answer, found one to request {found}");
+                return write!(
+                    f,
+                    "the peer broke Kafka's protocol: expected no answer, found one to {found}"
+                );
             }
             Self::Incomplete => "an answer left out a partition that was asked about",
             Self::Unresolved => "the address does not resolve",

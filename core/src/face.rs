@@ -70,8 +70,9 @@ impl Ticket {
 
     /// The record's place in its batch, from zero in the order of `produce`.
     ///
-    /// Its offset is the batch's base offset plus this, less the number of records before it in
-    /// the batch that were cancelled with [`Verdict::NotDelivered`].
+    /// This less the number of records before it in the batch that were cancelled with
+    /// [`Verdict::NotDelivered`] is its number for [`Settled`]; its offset is the base offset plus
+    /// that number, less [`Settled::first`].
     #[must_use]
     pub const fn index(&self) -> u32 {
         self.index
@@ -124,7 +125,7 @@ pub enum Event {
     Fatal(FatalError),
 }
 
-/// The outcome of a batch.
+/// The outcome of a batch, or of a part of it where it was split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settled {
@@ -134,13 +135,16 @@ pub struct Settled {
     pub topic: TopicId,
     /// Its partition.
     pub partition: i32,
-    /// How many records it holds, those taken out by `cancel` not counted.
+    /// The number of the first record that this is about, those taken out by `cancel` not counted:
+    /// 0, unless the batch was too large for a broker and was split.
+    pub first: u32,
+    /// How many records this is about, those taken out by `cancel` not counted.
     pub records: u32,
     /// What became of them.
     pub outcome: Outcome,
     /// An `Unknown` was told before, so this is the late verdict.
     pub late: bool,
-    /// Nothing more will be told of this batch. False only with `Unknown`: a late verdict follows.
+    /// Nothing more will be told of these records. False only with `Unknown`: a late verdict follows.
     pub last: bool,
 }
 
@@ -207,7 +211,7 @@ pub struct Stats {
     pub requests: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Connections that ended otherwise than by our wish.
+    /// Connections that ended otherwise than by our wish, and dials that came to nothing.
     pub disconnects: u64,
     /// Epochs started because a gap had to be left.
     pub epoch_bumps: u64,
@@ -219,4 +223,30 @@ pub struct Stats {
     pub pages: u32,
     /// Batches that are not settled.
     pub batches: u32,
+}
+
+/// What is known of a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerStats<'a> {
+    /// Its node id; `None` for a bootstrap server, whose id is not known.
+    pub node_id: Option<i32>,
+    /// Where it is reached; `None` while only its node id is known.
+    pub address: Option<Address<'a>>,
+    /// Whether a connection to it is open.
+    pub connected: bool,
+    /// How many of the registered topics' partitions it leads.
+    pub leads: u32,
+    /// Whether a partition that it leads has something to send.
+    pub waiting: bool,
+    /// Requests that are written and not answered.
+    pub in_flight: u32,
+    /// Requests written.
+    pub requests: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Batches that it answered with an error.
+    pub errors: u64,
+    /// Connections to it that ended otherwise than by our wish.
+    pub disconnects: u64,
 }

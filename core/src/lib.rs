@@ -1,4 +1,4 @@
-//! A sans-IO Kafka producer core.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code, unused_must_use)]
 #![warn(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
@@ -25,6 +25,8 @@ mod producer;
 mod properties;
 mod random;
 mod record;
+#[cfg_attr(not(feature = "_internal"), allow(dead_code, unreachable_pub))]
+mod seen;
 mod slots;
 mod time;
 mod topic;
@@ -36,10 +38,14 @@ pub use error::{
     Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, TopicError, Verdict,
 };
 pub use face::{
-    Address, BatchId, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId, TopicStatus,
+    Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId,
+    TopicStatus,
 };
 pub use memory::{Limits, Memory, StaticMemory};
 pub use producer::{Payload, Producer};
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
+#[cfg(feature = "_internal")]
+#[doc(hidden)]
+pub use seen::Seen;
 pub use time::Instant;

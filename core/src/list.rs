@@ -71,6 +71,16 @@ impl<T, C: Chain<T>> List<T, C> {
         self.tail = index;
     }
 
+    /// Puts a slot behind another one that is listed.
+    pub(crate) fn insert_after(&mut self, table: &mut Table<'_, T>, place: Ix<T>, index: Ix<T>) {
+        let next = core::mem::replace(&mut C::link_mut(table.at_mut(place)).next, index);
+        *C::link_mut(table.at_mut(index)) = Link { prev: place, next, listed: true };
+        match next.some() {
+            Some(next) => C::link_mut(table.at_mut(next)).prev = index,
+            None => self.tail = index,
+        }
+    }
+
     /// Takes a slot out; one that is not listed stays out.
     pub(crate) fn remove(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
         let link = C::link_mut(table.at_mut(index));

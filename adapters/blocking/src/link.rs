@@ -9,7 +9,7 @@ use std::{
 
 use mio::{Interest, Registry, Token, event::Event, net::TcpStream};
 use ottla_core::{ConnId, Disconnect};
-use ottla_shared::{Link, Network, Rotation, literal};
+use ottla_shared::{Link, Lost, Network, Rotation, literal};
 
 use crate::resolver::{Lookup, Resolver};
 
@@ -47,8 +47,16 @@ pub(crate) struct TcpLink {
 
 #[derive(Debug)]
 enum Stage {
-    LookingUp { lookup: Arc<Lookup>, attempt: usize },
-    Connecting { stream: Option<TcpStream>, left: vec::IntoIter<SocketAddr> },
+    LookingUp {
+        lookup: Arc<Lookup>,
+        attempt: usize,
+    },
+    Connecting {
+        stream: Option<TcpStream>,
+        left: vec::IntoIter<SocketAddr>,
+        /// Why the last address was of no use.
+        error: Option<io::Error>,
+    },
     Open(TcpStream),
 }
 
@@ -61,13 +69,15 @@ impl Tcp {
 impl Network for Tcp {
     type Link = TcpLink;
 
-    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<TcpLink, Disconnect> {
+    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<TcpLink, Lost> {
         let index = conn.index();
         let stage = match literal(host, port) {
-            Some(address) => Stage::Connecting { stream: None, left: vec![address].into_iter() },
+            Some(address) => {
+                Stage::Connecting { stream: None, left: vec![address].into_iter(), error: None }
+            }
             None => {
                 let lookup = self.resolver.look_up(index, host, port);
-                let lookup = lookup.map_err(|_| Disconnect::Unresolved)?;
+                let lookup = lookup.map_err(|error| Lost::new(Disconnect::Unresolved, error))?;
                 Stage::LookingUp { lookup, attempt: self.rotation.attempt(host, port) }
             }
         };
@@ -98,46 +108,52 @@ impl TcpLink {
         registry: &Registry,
         index: usize,
         left: &mut vec::IntoIter<SocketAddr>,
-    ) -> Result<TcpStream, Disconnect> {
+        error: &mut Option<io::Error>,
+    ) -> Result<TcpStream, Lost> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
         for address in left {
-            let Ok(mut stream) = TcpStream::connect(address) else {
-                continue;
-            };
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if registry.register(&mut stream, Token(index), interest).is_ok() {
-                return Ok(stream);
+            let stream = TcpStream::connect(address).and_then(|mut stream| {
+                registry.register(&mut stream, Token(index), interest).map(|()| stream)
+            });
+            match stream {
+                Ok(stream) => return Ok(stream),
+                Err(other) => *error = Some(other),
             }
         }
-        Err(Disconnect::Refused)
+        let mut lost = Lost::from(Disconnect::Refused);
+        lost.error = error.take();
+        Err(lost)
     }
 }
 
 impl Link for TcpLink {
-    fn open(&mut self) -> Result<bool, Disconnect> {
+    fn open(&mut self) -> Result<bool, Lost> {
         if let Stage::LookingUp { lookup, attempt } = &self.stage {
             let Some(found) = lookup.take() else {
                 return Ok(false);
             };
-            let mut addresses = found.map_err(|_| Disconnect::Unresolved)?;
+            let mut addresses = found.map_err(|error| Lost::new(Disconnect::Unresolved, error))?;
             if addresses.is_empty() {
-                return Err(Disconnect::Unresolved);
+                return Err(Disconnect::Unresolved.into());
             }
             Rotation::order(&mut addresses, *attempt);
-            self.stage = Stage::Connecting { stream: None, left: addresses.into_iter() };
+            self.stage =
+                Stage::Connecting { stream: None, left: addresses.into_iter(), error: None };
         }
-        let Stage::Connecting { stream, left } = &mut self.stage else {
+        let Stage::Connecting { stream, left, error } = &mut self.stage else {
             return Ok(true);
         };
         loop {
             let Some(trying) = stream else {
-                *stream = Some(Self::next(&self.registry, self.index, left)?);
+                *stream = Some(Self::next(&self.registry, self.index, left, error)?);
                 // The poller tells when it is connected, or has failed to.
                 return Ok(false);
             };
             match connected(trying) {
                 Ok(false) => return Ok(false),
                 Ok(true) => break,
-                Err(_) => {
+                Err(other) => {
+                    *error = Some(other);
                     forget(&self.registry, trying);
                     *stream = None;
                     self.closed = false;
@@ -148,7 +164,7 @@ impl Link for TcpLink {
             // Batches are written whole; waiting for more would only delay them.
             let nodelay = stream.set_nodelay(true);
             self.stage = Stage::Open(stream);
-            nodelay.map_err(|_| Disconnect::Io)?;
+            nodelay.map_err(Lost::broken)?;
         }
         self.readable = true;
         Ok(true)

@@ -104,7 +104,7 @@ impl Producer {
         record: &Record<'_>,
         timeout: Duration,
     ) -> Result<Delivery, SendError> {
-        self.send_with(topic, record, Options::default().deadline(self.after(timeout)))
+        self.send_with(topic, record, Options::default().deadline(timeout))
     }
 
     /// Sends a record of which `on_report` is told under this number.
@@ -146,7 +146,26 @@ impl Producer {
         Ok(self.engine().try_send(topic, record, options)?.ticket())
     }
 
-    fn send_with(
+    /// As [`Producer::try_send`], with a token, a deadline, or both.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::try_send`], and with a token without `on_report`.
+    pub fn try_send_with(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<Delivery, SendError> {
+        self.engine().try_send(topic, record, options).map(Delivery::new)
+    }
+
+    /// As [`Producer::send`], with a token, a deadline, or both.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`], and with a token without `on_report`.
+    pub fn send_with(
         &self,
         topic: &Topic,
         record: &Record<'_>,
@@ -173,6 +192,12 @@ impl Producer {
         self.engine().set_deadline(ticket, self.after(timeout));
     }
 
+    /// Called from `on_report`, nothing is to be waited for: that would be for the caller itself.
+    fn no_wait(&self) -> Option<std::time::Instant> {
+        let clock = self.engine().clock();
+        if thread::current().id() == self.last.driver { clock.std(clock.now()) } else { None }
+    }
+
     fn after(&self, timeout: Duration) -> Instant {
         self.engine().clock().now().after(timeout)
     }
@@ -180,16 +205,17 @@ impl Producer {
     /// Sends what is buffered at once, and waits until each record that was taken before has an
     /// answer. Returns how many answers of which kind came meanwhile.
     ///
-    /// That takes `delivery.timeout.ms` at most.
+    /// That takes `delivery.timeout.ms` at most. Called from `on_report`, it does not wait.
     pub fn flush(&self) -> Tally {
-        block_on(self.engine().flush(), None).unwrap_or_default()
+        let flushing = self.engine().flush();
+        block_on(flushing, self.no_wait()).unwrap_or_default()
     }
 
     /// Takes no more records, and waits until all are settled, but not much longer than `timeout`:
     /// what has no answer by then gets one, which may be `Unknown`.
     pub fn close(&self, timeout: Duration) -> CloseReport {
         let mut closing = self.engine().close(timeout);
-        let guard = self.engine().clock().std(closing.wait_until());
+        let guard = self.no_wait().or_else(|| self.engine().clock().std(closing.wait_until()));
         block_on(&mut closing, guard).unwrap_or_else(|| closing.give_up())
     }
 

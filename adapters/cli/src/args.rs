@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ottla_core::OnUnknown;
 
 /// Produces to Kafka, and tells of every record what became of it.
 #[derive(Debug, Parser)]
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Runs the model broker alone, until SIGINT or SIGTERM.
     Broker(Broker),
+    /// Shows in some seconds, against a model broker inside, what becomes of a record whose fate is
+    /// unknown for a while, and checks it.
+    Demo,
 }
 
 const PRODUCE_HELP: &str = "\
@@ -40,6 +44,24 @@ pub(crate) enum DriverKind {
     Tokio,
     /// ottla-blocking: threads and no runtime.
     Blocking,
+}
+
+/// What becomes of a record that is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnUnknownKind {
+    /// It is sent on, the same bytes with the same sequence, until a broker tells what became of it
+    Resolve,
+    /// It is not sent again
+    Abandon,
+}
+
+impl From<OnUnknownKind> for OnUnknown {
+    fn from(kind: OnUnknownKind) -> Self {
+        match kind {
+            OnUnknownKind::Resolve => Self::Resolve,
+            OnUnknownKind::Abandon => Self::Abandon,
+        }
+    }
 }
 
 /// What all producers take.
@@ -75,6 +97,13 @@ pub(crate) struct Produce {
     /// true of it; a later truth is told too.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) deadline: Option<u64>,
+    /// What the producer does once it has told `unknown` (property on.unknown) [default: resolve]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) on_unknown: Option<OnUnknownKind>,
+    /// Once each line has an answer, waits so many milliseconds for late ones, and tells what is
+    /// still unknown then [default: delivery.timeout.ms and a second, for all answers together]
+    #[arg(long, value_name = "MS")]
+    pub(crate) settle: Option<u64>,
     /// File for one JSON object for each verdict; - is standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) outcomes: Option<PathBuf>,

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use ottla_core::{Instant, Record};
 use ottla_model::Storage;
-use ottla_shared::{Clock, RecordOutcome, Topic};
+use ottla_shared::{Clock, Options, RecordOutcome, Topic};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
@@ -91,12 +91,13 @@ fn all_at_once(
     record: &Record<'_>,
 ) -> anyhow::Result<Figures> {
     // The first one waits for the topic's partitions: the clock starts once it is taken.
-    sender.send(topic, record, 0, None).context("nothing can be sent")?;
+    sender.send(topic, record, Options::default().token(0)).context("nothing can be sent")?;
     let meter = Meter::start();
     for token in 1..args.records {
-        match sender.try_send(topic, record, token, None) {
+        let options = Options::default().token(token);
+        match sender.try_send(topic, record, options) {
             Ok(()) => {}
-            Err(error) if error.is_temporary() => sender.send(topic, record, token, None)?,
+            Err(error) if error.is_temporary() => sender.send(topic, record, options)?,
             Err(error) => return Err(error.into()),
         }
     }

@@ -4,6 +4,7 @@
 mod args;
 mod bench;
 mod broker;
+mod demo;
 mod input;
 mod lines;
 mod mailbox;
@@ -39,11 +40,16 @@ fn main() -> ExitCode {
             return ExitCode::from(if asked_for { 0 } else { REFUSED });
         }
     };
-    log_to_stderr();
+    log_to_stderr(match cli.command {
+        // What goes wrong there is meant to, and is told in other words.
+        Command::Demo => "error",
+        Command::Produce(_) | Command::Bench(_) | Command::Broker(_) => "warn",
+    });
     let result = match &cli.command {
         Command::Produce(args) => produce::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Broker(args) => broker::run(args).map(|()| Tally::default()),
+        Command::Demo => demo::run().map(|()| Tally::default()),
     };
     match result {
         Ok(tally) if tally.unknown > 0 => ExitCode::from(SOME_UNKNOWN),
@@ -56,8 +62,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
@@ -48,54 +48,38 @@ impl Sink {
 /// The thread that writes.
 pub(crate) struct Writer {
     pub(crate) mailbox: Arc<Mailbox<Verdict>>,
-    tally: Arc<Mutex<Tally>>,
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<io::Result<Tally>>,
 }
 
 impl Writer {
     /// Starts to write what comes to the mailbox.
     pub(crate) fn start(sink: Sink, progress: Progress) -> Self {
         let mailbox = Arc::new(Mailbox::new());
-        let tally = Arc::new(Mutex::default());
-        let desk = Desk {
-            sink,
-            progress,
-            tally: Arc::clone(&tally),
-            shown: 0,
-            causes: Vec::new(),
-            failed: None,
-        };
+        let desk = Desk { sink, progress, shown: 0, causes: Vec::new(), failed: None };
         let theirs = Arc::clone(&mailbox);
         let thread = thread::spawn(move || desk.work(&theirs));
-        Self { mailbox, tally, thread }
+        Self { mailbox, thread }
     }
 
-    /// What was told so far.
-    pub(crate) fn tally(&self) -> Tally {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes what is left.
+    /// Writes what is left. Returns the last word on each line, counted.
     pub(crate) fn finish(self) -> anyhow::Result<Tally> {
         self.mailbox.close();
         let written = self.thread.join();
         let written = written.unwrap_or_else(|_| Err(io::Error::other("the writer panicked")));
-        written.context("--outcomes: verdicts could not be written")?;
-        Ok(*self.tally.lock().unwrap_or_else(PoisonError::into_inner))
+        written.context("--outcomes: verdicts could not be written")
     }
 }
 
 struct Desk {
     sink: Sink,
     progress: Progress,
-    tally: Arc<Mutex<Tally>>,
     shown: u64,
     causes: Vec<Why>,
     failed: Option<io::Error>,
 }
 
 impl Desk {
-    fn work(mut self, mailbox: &Mailbox<Verdict>) -> io::Result<()> {
+    fn work(mut self, mailbox: &Mailbox<Verdict>) -> io::Result<Tally> {
         let mut some = Vec::new();
         let mut tally = Tally::default();
         while mailbox.take(&mut some) {
@@ -113,12 +97,11 @@ impl Desk {
                 self.failed = self.failed.take().or(flushed.err());
             }
             self.progress.told(&tally);
-            *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = tally;
         }
         if self.shown > SHOWN {
             self.progress.print(&format!("… and {} more", self.shown - SHOWN));
         }
-        self.failed.map_or(Ok(()), Err)
+        self.failed.map_or(Ok(tally), Err)
     }
 
     fn write(&mut self, verdict: &Verdict) {

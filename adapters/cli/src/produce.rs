@@ -6,9 +6,9 @@ use std::{
     thread,
 };
 
-use ottla_core::{Disconnect, Instant, ProduceError, Record};
+use ottla_core::{Disconnect, Instant, OnUnknown, ProduceError, Record};
 use ottla_model::Storage;
-use ottla_shared::{Clock, SendError, Topic};
+use ottla_shared::{Clock, Options, SendError, Topic};
 
 use crate::{
     args::Produce,
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
             eprintln!("ottla: no --bootstrap: a model broker inside listens on {address}");
         }
     }
+    config.on_unknown = args.on_unknown.map_or(config.on_unknown, OnUnknown::from);
     let progress = Progress::new((!args.quiet).then_some(source.size));
     let sink = match &args.outcomes {
         Some(path) => Sink::json(path)?,
@@ -77,12 +78,18 @@ pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
         unknown_topic: None,
     };
     let read = run.produce_all(&input, &progress);
-    sender.close(if stop.is_set() { SHORT } else { config.delivery_timeout + GRACE });
+    if let Some(settle) = args.settle.filter(|_| !stop.is_set()) {
+        // Each line has its first answer after this, and late ones have so much time.
+        sender.flush();
+        sender.close(Duration::from_millis(settle));
+    } else {
+        sender.close(if stop.is_set() { SHORT } else { config.delivery_timeout + GRACE });
+    }
     let (lines, elapsed) = (run.lines, run.clock.now().since(Instant::ZERO));
-    let unanswered = wait_for_reports(&writer, lines);
     progress.finish();
     let mut tally = writer.finish()?;
-    tally.unknown += unanswered;
+    // None, unless the driver did not end in time.
+    tally.unknown += lines.saturating_sub(tally.total());
     eprintln!("{}", summary(&tally, elapsed));
     read?;
     Ok(tally)
@@ -96,17 +103,6 @@ fn summary(tally: &Tally, elapsed: Duration) -> String {
         "delivered={delivered} not_delivered={not_delivered} unknown={unknown} \
          elapsed_s={seconds:.3} rate={rate:.0}"
     )
-}
-
-/// The last reports may be told just after `close` returns. Returns how many are missing.
-fn wait_for_reports(writer: &Writer, lines: u64) -> u64 {
-    for _ in 0..100 {
-        if writer.tally().total() >= lines {
-            break;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    lines.saturating_sub(writer.tally().total())
 }
 
 struct Run<'a> {
@@ -175,8 +171,10 @@ impl Run<'_> {
     fn produce(&mut self, number: u64, line: &[u8], started: Instant) -> Result<(), Arc<str>> {
         let (key, value) = split_key(line, self.separator);
         let record = Record { key, value: Some(value), timestamp: -1, ..Record::default() };
-        let (sender, deadline) = (self.sender, self.deadline);
-        match sender.try_send(&self.topic, &record, number, deadline) {
+        let sender = self.sender;
+        let mut options = Options::default().token(number);
+        options.deadline = self.deadline;
+        match sender.try_send(&self.topic, &record, options) {
             Ok(()) => {
                 self.unknown_topic = None;
                 return Ok(());
@@ -192,7 +190,7 @@ impl Run<'_> {
             Err(SendError::Full { .. }) => {}
             Err(error) => return Err(self.explain(&error)),
         }
-        let result = sender.send(&self.topic, &record, number, deadline);
+        let result = sender.send(&self.topic, &record, options);
         let Err(error) = result else {
             self.unknown_topic = None;
             return Ok(());

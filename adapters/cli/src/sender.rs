@@ -1,20 +1,14 @@
 //! One producer, whichever adapter drives it.
 
 use core::time::Duration;
-use std::{sync::Arc, thread};
+use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use ottla_core::{Config, Record};
-use ottla_shared::{BuildError, Clock, RecordOutcome, Report, SendError, Stats, Topic};
-use tokio::{
-    runtime::{Builder, Runtime},
-    time::timeout,
-};
+use ottla_shared::{Options, RecordOutcome, Report, SendError, Stats, Topic};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::args::DriverKind;
-
-/// How long a thread sleeps before it tries again, where the adapter has no wait with a limit.
-const NAP: Duration = Duration::from_millis(1);
 
 /// Where tokio's tasks run.
 #[derive(Clone, Copy, Debug)]
@@ -49,11 +43,11 @@ impl Sender {
                 let runtime = Arc::new(runtime.context("tokio's runtime did not start")?);
                 let builder = ottla_tokio::Producer::builder().on_report(on_report);
                 let producer = builder.runtime(runtime.handle().clone()).build_on(config);
-                Ok(Self::Tokio { runtime, producer: producer.map_err(refused)? })
+                Ok(Self::Tokio { runtime, producer: producer? })
             }
             DriverKind::Blocking => {
                 let builder = ottla_blocking::Producer::builder().on_report(on_report);
-                Ok(Self::Blocking(builder.build_on(config).map_err(refused)?))
+                Ok(Self::Blocking(builder.build_on(config)?))
             }
         }
     }
@@ -72,68 +66,29 @@ impl Sender {
         &self,
         topic: &Topic,
         record: &Record<'_>,
-        token: u64,
-        deadline: Option<Duration>,
+        options: Options,
     ) -> Result<(), SendError> {
-        let ticket = match self {
-            Self::Tokio { producer, .. } => producer.try_send_with_token(topic, record, token),
-            Self::Blocking(producer) => producer.try_send_with_token(topic, record, token),
-        }?;
-        match (self, deadline) {
-            (_, None) => {}
-            (Self::Tokio { producer, .. }, Some(deadline)) => {
-                producer.set_deadline(&ticket, deadline);
+        match self {
+            Self::Tokio { producer, .. } => {
+                producer.try_send_with(topic, record, options).map(drop)
             }
-            (Self::Blocking(producer), Some(deadline)) => {
-                producer.set_deadline(&ticket, deadline);
-            }
+            Self::Blocking(producer) => producer.try_send_with(topic, record, options).map(drop),
         }
-        Ok(())
     }
 
     /// Sends a record, and waits up to `max.block.ms` for memory and for the topic to be known.
-    /// The deadline includes the wait.
     pub(crate) fn send(
         &self,
         topic: &Topic,
         record: &Record<'_>,
-        token: u64,
-        deadline: Option<Duration>,
+        options: Options,
     ) -> Result<(), SendError> {
-        let Some(deadline) = deadline else {
-            return match self {
-                Self::Tokio { runtime, producer } => {
-                    runtime.block_on(producer.send_with_token(topic, record, token)).map(drop)
-                }
-                Self::Blocking(producer) => {
-                    producer.send_with_token(topic, record, token).map(drop)
-                }
-            };
-        };
-        let clock = Clock::start();
-        let left = || deadline.saturating_sub(Duration::from_micros(clock.now().as_micros()));
         match self {
             Self::Tokio { runtime, producer } => {
-                let sending = async {
-                    timeout(deadline, producer.send_with_token(topic, record, token)).await
-                };
-                match runtime.block_on(sending) {
-                    Ok(sent) => producer.set_deadline(&sent?, left()),
-                    // It says what stands in the way.
-                    Err(_) => self.try_send(topic, record, token, Some(NAP))?,
-                }
+                runtime.block_on(producer.send_with(topic, record, options)).map(drop)
             }
-            Self::Blocking(_) => {
-                // The adapter's own wait takes either a token or a deadline.
-                while let Err(error) = self.try_send(topic, record, token, Some(left().max(NAP))) {
-                    if !error.is_temporary() || left().is_zero() {
-                        return Err(error);
-                    }
-                    thread::sleep(NAP);
-                }
-            }
+            Self::Blocking(producer) => producer.send_with(topic, record, options).map(drop),
         }
-        Ok(())
     }
 
     /// Sends a record again and again, and waits for each one's answer before the next.
@@ -191,9 +146,4 @@ impl Sender {
             Self::Blocking(producer) => producer.stats(),
         }
     }
-}
-
-/// The error's own words have its cause in them already.
-fn refused(error: BuildError) -> anyhow::Error {
-    anyhow!("{error}")
 }

@@ -1,4 +1,4 @@
-//! `ottla bench` and `ottla broker`.
+//! `ottla bench`, `ottla broker` and `ottla demo`.
 
 mod common;
 
@@ -41,6 +41,18 @@ fn a_broker_serves_until_it_is_told_to_end_and_a_bench_runs_against_it() {
     assert!(killed.unwrap().success());
     let ran = ended(broker.wait_with_output().unwrap());
     assert_eq!(ran.status, 0, "{ran:?}");
+}
+
+#[test]
+fn the_demo_holds() {
+    let ran = ottla(&["demo"], b"");
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    let last = ran.stdout.lines().last().unwrap();
+    let checked = "checked: 2 runs with idempotence: every record once, in order; without: A ";
+    assert!(last.starts_with(checked), "{ran:?}");
+    assert_eq!(ran.stdout.matches("the log, read back from the broker: warm A B C\n").count(), 2);
+    assert_eq!(ran.stdout.matches("A: not known whether delivered: deadline").count(), 3);
+    assert_eq!(ran.stdout.matches("the late verdict on A: delivered").count(), 2);
 }
 
 #[test]

@@ -167,10 +167,7 @@ fn a_deadline_is_answered_at_once_and_the_truth_comes_later() {
         assert_eq!(told, [("unknown", false), ("delivered", true)]);
         let elapsed = objects[0]["elapsed_us"].as_u64().unwrap();
         assert!((250_000..800_000).contains(&elapsed), "{elapsed}");
-        assert_eq!(
-            (&objects[0]["cause"], &objects[1]["offset"]),
-            (&json!("delivery timeout"), &json!(0))
-        );
+        assert_eq!((&objects[0]["cause"], &objects[1]["offset"]), (&json!("deadline"), &json!(0)));
     }
 }
 
@@ -199,6 +196,50 @@ fn what_cannot_be_known_is_unknown() {
         assert_eq!((ran.status, ran.counts()), (3, [0, 0, 1]), "{ran:?}");
         assert!(ran.stderr.contains("line 1: not known whether delivered: "), "{ran:?}");
     }
+}
+
+#[test]
+fn what_is_not_settled_in_time_is_unknown_for_good() {
+    for driver in DRIVERS {
+        let (server, outcomes) = (server(), Scratch::new(&format!("settle-{driver}")));
+        server.with_cluster(|cluster| cluster.inject(Fault::produce(Action::Freeze)));
+        let bootstrap = server.bootstrap_servers();
+        let args = ["produce", "--topic", "t", "--bootstrap", &bootstrap, "--driver", driver];
+        let more = ["--deadline", "300", "--settle", "200", "--outcomes", outcomes.path()];
+        let ran = ottla(&[&args[..], &more].concat(), b"a\n");
+        assert_eq!((ran.status, ran.counts()), (3, [0, 0, 1]), "{ran:?}");
+        assert_eq!(told(&outcomes), ["unknown: deadline", "unknown (late): closed"]);
+    }
+}
+
+#[test]
+fn who_abandons_is_told_so() {
+    for driver in DRIVERS {
+        let (server, outcomes) = (server(), Scratch::new(&format!("abandon-{driver}")));
+        server.with_cluster(|cluster| cluster.inject(Fault::produce(Action::Freeze)));
+        let bootstrap = server.bootstrap_servers();
+        let args = ["produce", "--topic", "t", "--bootstrap", &bootstrap, "--driver", driver];
+        let times = ["delivery.timeout.ms=600", "request.timeout.ms=500"];
+        let times = ["--property", times[0], "--property", times[1]];
+        let more = ["--on-unknown", "abandon", "--outcomes", outcomes.path()];
+        let ran = ottla(&[&args[..], &times, &more].concat(), b"a\n");
+        assert_eq!((ran.status, ran.counts()), (3, [0, 0, 1]), "{ran:?}");
+        // Of one word, or of two where the first was told before the request was given up.
+        let told = told(&outcomes);
+        assert!(told.iter().all(|told| told.starts_with("unknown")), "{told:?}");
+        assert!(told.last().unwrap().ends_with(": abandoned"), "{told:?}");
+    }
+}
+
+/// Verdicts and their causes.
+fn told(outcomes: &Scratch) -> Vec<String> {
+    let objects = outcomes.objects();
+    let words = objects.iter().map(|object| {
+        let text = |name: &str| object[name].as_str().unwrap_or("none").to_owned();
+        let late = if object["late"] == true { " (late)" } else { "" };
+        format!("{}{late}: {}", text("verdict"), text("cause"))
+    });
+    words.collect()
 }
 
 #[test]

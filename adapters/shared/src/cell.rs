@@ -1,6 +1,6 @@
 //! One batch, as those see it who wait for its records.
 
-use core::task::Waker;
+use core::{ops::Range, task::Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use ottla_core::{Cause, Outcome, Verdict};
@@ -27,25 +27,90 @@ pub(crate) enum Answer {
 #[derive(Debug, Default)]
 pub(crate) struct CellState {
     partition: i32,
-    first: Option<Outcome>,
-    last: Option<Outcome>,
+    /// What was told, in the order of the records: one part, unless the batch was split.
+    parts: Vec<Part>,
+    /// No more word will come. This is the last one for all that have none.
+    rest: Option<Cause>,
     /// In the order of their indexes.
     marks: Vec<Mark>,
     first_waiters: Waiters,
     last_waiters: Waiters,
 }
 
-/// A record that was cancelled.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    index: u32,
-    /// Taken out of the batch, so that it is not in the log; otherwise its bytes had left.
-    taken: bool,
-    cause: Cause,
+/// Records that were told of together.
+#[derive(Debug)]
+struct Part {
+    /// Their indexes, with those between them that were taken out.
+    indexes: Range<u32>,
+    /// The number of the first, those taken out before not counted.
+    first: u32,
+    outcome: Outcome,
+    last: bool,
 }
 
-/// Wakers with the index of the record that each waits for. A place is cleared by its owner only,
-/// or with all others once the answer is there.
+/// What the core says of a batch, or of a part of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word {
+    pub(crate) partition: i32,
+    /// The number of the first record and how many there are, those taken out not counted; `None`
+    /// is the whole batch.
+    pub(crate) part: Option<(u32, u32)>,
+    pub(crate) outcome: Outcome,
+    pub(crate) last: bool,
+}
+
+/// The indexes of a batch that was not split.
+pub(crate) const WHOLE: Range<u32> = 0..u32::MAX;
+
+/// Why a record was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// By its caller.
+    Cancelled,
+    /// By its own deadline.
+    Deadline,
+}
+
+impl From<Gone> for Cause {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Cancelled => Self::Cancelled,
+            Gone::Deadline => Self::Deadline,
+        }
+    }
+}
+
+/// A record that was cancelled: its index, and two bits. There is room for one for each record of
+/// a batch before it is needed, so that it is small.
+#[derive(Clone, Copy, Debug)]
+struct Mark(u32);
+
+impl Mark {
+    const TAKEN: u32 = 1;
+    const DEADLINE: u32 = 2;
+
+    const fn new(index: u32, taken: bool, gone: Gone) -> Self {
+        let deadline = matches!(gone, Gone::Deadline);
+        // A record has some bytes, so that no batch has 2³⁰ of them.
+        Self(index << 2 | if deadline { Self::DEADLINE } else { 0 } | taken as u32)
+    }
+
+    const fn index(self) -> u32 {
+        self.0 >> 2
+    }
+
+    /// Taken out of the batch, so that it is not in the log; otherwise its bytes had left.
+    const fn taken(self) -> bool {
+        self.0 & Self::TAKEN != 0
+    }
+
+    const fn cause(self) -> Cause {
+        if self.0 & Self::DEADLINE != 0 { Cause::Deadline } else { Cause::Cancelled }
+    }
+}
+
+/// Wakers with the index of the record that each waits for. A place is cleared by its owner, or
+/// with all that wait for the same answer once it is there.
 type Waiters = Vec<Option<(u32, Waker)>>;
 
 impl Cell {
@@ -60,8 +125,8 @@ impl Cell {
     /// Makes it fit for another batch; nobody else holds it.
     pub(crate) fn reset(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.first = None;
-        state.last = None;
+        state.parts.clear();
+        state.rest = None;
         state.marks.clear();
         state.first_waiters.clear();
         state.last_waiters.clear();
@@ -69,20 +134,27 @@ impl Cell {
 }
 
 impl CellState {
+    /// Makes room for as many cancelled records, so that to cancel takes nothing from the heap.
+    pub(crate) fn reserve(&mut self, records: usize) {
+        self.marks.reserve(records.saturating_sub(self.marks.len()));
+    }
+
     /// What can be said of a record now: the last word if it is there, or the first answer.
     pub(crate) fn first(&self, index: u32) -> Option<RecordOutcome> {
         self.last(index).or_else(|| match self.mark(index) {
-            Some(mark) => Some(RecordOutcome::Unknown(mark.cause)),
-            None => self.first.map(|outcome| self.of(outcome, index)),
+            Some(mark) => Some(RecordOutcome::Unknown(mark.cause())),
+            None => self.part(index).map(|part| self.of(part, index)),
         })
     }
 
     /// The last word on a record.
     pub(crate) fn last(&self, index: u32) -> Option<RecordOutcome> {
-        match self.mark(index) {
-            Some(mark) if mark.taken => Some(RecordOutcome::NotDelivered(mark.cause)),
-            _ => self.last.map(|outcome| self.of(outcome, index)),
+        if let Some(mark) = self.mark(index).filter(|mark| mark.taken()) {
+            return Some(RecordOutcome::NotDelivered(mark.cause()));
         }
+        let part = self.part(index).filter(|part| part.last);
+        let told = part.map(|part| self.of(part, index));
+        told.or_else(|| self.rest.map(RecordOutcome::Unknown))
     }
 
     pub(crate) fn answer(&self, which: Answer, index: u32) -> Option<RecordOutcome> {
@@ -92,14 +164,21 @@ impl CellState {
         }
     }
 
-    fn of(&self, outcome: Outcome, index: u32) -> RecordOutcome {
-        match outcome {
+    /// The part that tells of a record.
+    fn part(&self, index: u32) -> Option<&Part> {
+        let after = self.parts.partition_point(|part| part.indexes.start <= index);
+        let part = self.parts.get(after.checked_sub(1)?)?;
+        part.indexes.contains(&index).then_some(part)
+    }
+
+    fn of(&self, part: &Part, index: u32) -> RecordOutcome {
+        match part.outcome {
             Outcome::Delivered { base_offset, log_append_time } => RecordOutcome::Delivered {
                 partition: self.partition,
                 offset: base_offset.map(|base| {
-                    let before = self.marks.partition_point(|mark| mark.index < index);
-                    let taken = self.marks.iter().take(before).filter(|mark| mark.taken);
-                    base + i64::from(index) - taken.count() as i64
+                    let before = self.marks.partition_point(|mark| mark.index() < index);
+                    let taken = self.marks.iter().take(before).filter(|mark| mark.taken());
+                    base + i64::from(index) - taken.count() as i64 - i64::from(part.first)
                 }),
                 timestamp: log_append_time,
             },
@@ -111,21 +190,31 @@ impl CellState {
     }
 
     fn mark(&self, index: u32) -> Option<&Mark> {
-        let at = self.marks.binary_search_by_key(&index, |mark| mark.index);
+        let at = self.marks.binary_search_by_key(&index, |mark| mark.index());
         at.ok().and_then(|at| self.marks.get(at))
+    }
+
+    /// The index of the record with this number: those taken out before it count as well.
+    fn index_of(&self, number: u32) -> u32 {
+        let taken = self.marks.iter().filter(|mark| mark.taken());
+        let past = |index: u32, mark: &Mark| index.saturating_add((mark.index() <= index).into());
+        taken.fold(number, past)
     }
 
     /// The verdict that a cancelled record got.
     pub(crate) fn verdict(&self, index: u32) -> Option<Verdict> {
-        self.mark(index).map(|mark| match mark.taken {
+        self.mark(index).map(|mark| match mark.taken() {
             true => Verdict::NotDelivered,
             false => Verdict::Unknown,
         })
     }
 
-    /// How many records were cancelled after their bytes had left.
-    pub(crate) fn marked_unknown(&self) -> usize {
-        self.marks.iter().filter(|mark| !mark.taken).count()
+    /// How many of these records were cancelled after their bytes had left.
+    pub(crate) fn marked_unknown(&self, indexes: &Range<u32>) -> usize {
+        let from = self.marks.partition_point(|mark| mark.index() < indexes.start);
+        let marks = self.marks.iter().skip(from);
+        let marks = marks.take_while(|mark| mark.index() < indexes.end);
+        marks.filter(|mark| !mark.taken()).count()
     }
 
     pub(crate) fn is_marked(&self, index: u32) -> bool {
@@ -133,14 +222,14 @@ impl CellState {
     }
 
     /// Notes that a record was cancelled, and wakes those that wait for it.
-    pub(crate) fn cancel(&mut self, index: u32, taken: bool, cause: Cause, wakes: &mut Vec<Waker>) {
-        match self.marks.binary_search_by_key(&index, |mark| mark.index) {
+    pub(crate) fn cancel(&mut self, index: u32, taken: bool, gone: Gone, wakes: &mut Vec<Waker>) {
+        match self.marks.binary_search_by_key(&index, |mark| mark.index()) {
             Ok(at) => {
-                if let Some(mark) = self.marks.get_mut(at) {
-                    mark.taken |= taken;
+                if let Some(mark) = self.marks.get_mut(at).filter(|_| taken) {
+                    mark.0 |= Mark::TAKEN;
                 }
             }
-            Err(at) => self.marks.insert(at, Mark { index, taken, cause }),
+            Err(at) => self.marks.insert(at, Mark::new(index, taken, gone)),
         }
         let mut wake = |waiters: &Waiters| {
             let waiters = waiters.iter().flatten();
@@ -152,24 +241,47 @@ impl CellState {
         }
     }
 
-    /// Notes what became of the batch, and wakes those that waited for it.
-    pub(crate) fn tell(
-        &mut self,
-        partition: i32,
-        outcome: Outcome,
-        last: bool,
-        wakes: &mut Vec<Waker>,
-    ) {
-        self.partition = partition;
-        self.first.get_or_insert(outcome);
-        wakes.extend(self.first_waiters.drain(..).flatten().map(|(_, waker)| waker));
-        if last {
-            self.last = Some(outcome);
-            wakes.extend(self.last_waiters.drain(..).flatten().map(|(_, waker)| waker));
+    /// Notes what became of the batch or of a part of it, and wakes those that waited for that.
+    /// Returns the indexes that it is about, and whether it is the first word on them.
+    pub(crate) fn tell(&mut self, word: &Word, wakes: &mut Vec<Waker>) -> (Range<u32>, bool) {
+        self.partition = word.partition;
+        let (first, indexes) = match word.part {
+            None => (0, WHOLE),
+            Some((first, records)) => {
+                let start = self.index_of(first);
+                // Those taken out right behind the part are nobody's.
+                let end = match records {
+                    0 => start,
+                    _ => self.index_of(first.saturating_add(records - 1)).saturating_add(1),
+                };
+                (first, start..end)
+            }
+        };
+        let at = self.parts.partition_point(|part| part.indexes.start < indexes.start);
+        let known = self.parts.get_mut(at).filter(|part| part.indexes == indexes);
+        let fresh = known.is_none();
+        match known {
+            Some(part) => (part.outcome, part.last) = (word.outcome, word.last),
+            None => {
+                let (outcome, last) = (word.outcome, word.last);
+                self.parts.insert(at, Part { indexes: indexes.clone(), first, outcome, last });
+            }
         }
+        take(&mut self.first_waiters, &indexes, wakes);
+        if word.last {
+            take(&mut self.last_waiters, &indexes, wakes);
+        }
+        (indexes, fresh)
     }
 
-    /// Waits for a record's answer. `place` is where this waiter is noted.
+    /// Notes that no more word will come, and wakes all.
+    pub(crate) fn give_up(&mut self, cause: Cause, wakes: &mut Vec<Waker>) {
+        self.rest = Some(cause);
+        take(&mut self.first_waiters, &WHOLE, wakes);
+        take(&mut self.last_waiters, &WHOLE, wakes);
+    }
+
+    /// Waits for a record's answer, which is not there. `place` is where this waiter is noted.
     pub(crate) fn wait(
         &mut self,
         which: Answer,
@@ -179,7 +291,7 @@ impl CellState {
     ) {
         let waiters = self.waiters(which);
         let held = place.and_then(|place| waiters.get_mut(place));
-        if let Some(Some((_, held))) = held {
+        if let Some(Some((_, held))) = held.filter(|held| is_for(held, index)) {
             held.clone_from(waker);
         } else {
             *place = Some(waiters.len());
@@ -188,22 +300,14 @@ impl CellState {
     }
 
     /// Waits no longer.
-    pub(crate) fn leave(&mut self, which: Answer, place: usize) {
-        let told = match which {
-            Answer::First => self.first.is_some(),
-            Answer::Last => self.last.is_some(),
-        };
-        // Once told, all places are void, and another may have this one.
-        if told {
-            return;
-        }
+    pub(crate) fn leave(&mut self, which: Answer, index: u32, place: usize) {
         let waiters = self.waiters(which);
-        if let Some(waiter) = waiters.get_mut(place) {
+        // Once told, the place is void, and another may have it: one that waits for another record,
+        // as nobody waits for an answer that is there.
+        if let Some(waiter) = waiters.get_mut(place).filter(|held| is_for(held, index)) {
             *waiter = None;
         }
-        while let Some(None) = waiters.last() {
-            waiters.pop();
-        }
+        trim(waiters);
     }
 
     fn waiters(&mut self, which: Answer) -> &mut Waiters {
@@ -211,6 +315,27 @@ impl CellState {
             Answer::First => &mut self.first_waiters,
             Answer::Last => &mut self.last_waiters,
         }
+    }
+}
+
+fn is_for(waiter: &Option<(u32, Waker)>, index: u32) -> bool {
+    waiter.as_ref().is_some_and(|(of, _)| *of == index)
+}
+
+/// Takes those that wait for one of these records.
+fn take(waiters: &mut Waiters, indexes: &Range<u32>, wakes: &mut Vec<Waker>) {
+    if *indexes == WHOLE {
+        wakes.extend(waiters.drain(..).flatten().map(|(_, waker)| waker));
+        return;
+    }
+    let here = |waiter: &mut (u32, Waker)| indexes.contains(&waiter.0);
+    wakes.extend(waiters.iter_mut().filter_map(|waiter| waiter.take_if(here)).map(|w| w.1));
+    trim(waiters);
+}
+
+fn trim(waiters: &mut Waiters) {
+    while let Some(None) = waiters.last() {
+        waiters.pop();
     }
 }
 
@@ -230,8 +355,19 @@ mod tests {
         }
     }
 
-    const DELIVERED: Outcome =
-        Outcome::Delivered { base_offset: Some(100), log_append_time: Some(7) };
+    const DELIVERED: Outcome = delivered(100);
+
+    const fn whole(outcome: Outcome, last: bool) -> Word {
+        Word { partition: 3, part: None, outcome, last }
+    }
+
+    const fn part(first: u32, records: u32, outcome: Outcome) -> Word {
+        Word { partition: 3, part: Some((first, records)), outcome, last: true }
+    }
+
+    const fn delivered(base: i64) -> Outcome {
+        Outcome::Delivered { base_offset: Some(base), log_append_time: Some(7) }
+    }
 
     fn offset(outcome: Option<RecordOutcome>) -> Option<i64> {
         match outcome {
@@ -244,10 +380,10 @@ mod tests {
     fn records_before_that_were_taken_out_shift_the_offset() {
         let mut state = CellState::default();
         let mut wakes = Vec::new();
-        state.cancel(4, true, Cause::Cancelled, &mut wakes);
-        state.cancel(1, true, Cause::Cancelled, &mut wakes);
-        state.cancel(2, false, Cause::Cancelled, &mut wakes);
-        state.tell(3, DELIVERED, true, &mut wakes);
+        state.cancel(4, true, Gone::Cancelled, &mut wakes);
+        state.cancel(1, true, Gone::Cancelled, &mut wakes);
+        state.cancel(2, false, Gone::Cancelled, &mut wakes);
+        state.tell(&whole(DELIVERED, true), &mut wakes);
         assert_eq!(offset(state.first(0)), Some(100));
         assert_eq!(state.first(1), Some(RecordOutcome::NotDelivered(Cause::Cancelled)));
         // Cancelled too late: it is in the log, and counts.
@@ -261,10 +397,10 @@ mod tests {
         let mut state = CellState::default();
         let mut wakes = Vec::new();
         let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
-        state.tell(3, unknown, false, &mut wakes);
+        state.tell(&whole(unknown, false), &mut wakes);
         let told = Some(RecordOutcome::Unknown(Cause::DeliveryTimeout));
         assert_eq!((state.first(0), state.last(0)), (told, None));
-        state.tell(3, DELIVERED, true, &mut wakes);
+        state.tell(&whole(DELIVERED, true), &mut wakes);
         assert_eq!(offset(state.first(0)), Some(100));
         assert_eq!(offset(state.last(0)), Some(100));
     }
@@ -273,12 +409,12 @@ mod tests {
     fn a_record_may_be_taken_out_after_it_was_unknown() {
         let mut state = CellState::default();
         let mut wakes = Vec::new();
-        state.cancel(0, false, Cause::Cancelled, &mut wakes);
+        state.cancel(0, false, Gone::Cancelled, &mut wakes);
         assert_eq!(state.verdict(0), Some(Verdict::Unknown));
-        assert_eq!((state.marked_unknown(), state.last(0)), (1, None));
-        state.cancel(0, true, Cause::Cancelled, &mut wakes);
+        assert_eq!((state.marked_unknown(&WHOLE), state.last(0)), (1, None));
+        state.cancel(0, true, Gone::Cancelled, &mut wakes);
         assert_eq!(state.verdict(0), Some(Verdict::NotDelivered));
-        assert_eq!(state.marked_unknown(), 0);
+        assert_eq!(state.marked_unknown(&WHOLE), 0);
         assert_eq!(state.last(0), Some(RecordOutcome::NotDelivered(Cause::Cancelled)));
     }
 
@@ -294,20 +430,94 @@ mod tests {
         state.wait(Answer::Last, 0, &mut places[2], &Arc::clone(late).into());
         // Another handle to the same record, which is dropped, and one that asks twice.
         state.wait(Answer::First, 0, &mut places[3], &Arc::clone(mine).into());
-        state.leave(Answer::First, places[3].unwrap());
+        state.leave(Answer::First, 0, places[3].unwrap());
         state.wait(Answer::First, 0, &mut places[0], &Arc::clone(mine).into());
         let told = |wakes: &mut Vec<Waker>| {
             wakes.drain(..).for_each(Waker::wake);
             counts.each_ref().map(|count| count.0.swap(0, Ordering::Relaxed))
         };
-        state.cancel(0, false, Cause::Cancelled, &mut wakes);
+        state.cancel(0, false, Gone::Cancelled, &mut wakes);
         assert_eq!(told(&mut wakes), [1, 0, 0]);
-        state.leave(Answer::First, places[0].unwrap());
-        state.tell(3, Outcome::Unknown(Cause::DeliveryTimeout), false, &mut wakes);
+        state.leave(Answer::First, 0, places[0].unwrap());
+        state.tell(&whole(Outcome::Unknown(Cause::DeliveryTimeout), false), &mut wakes);
         assert_eq!(told(&mut wakes), [0, 1, 0]);
-        state.tell(3, DELIVERED, true, &mut wakes);
+        state.tell(&whole(DELIVERED, true), &mut wakes);
         assert_eq!(told(&mut wakes), [0, 0, 1]);
         // Its place is void by now, and must not be another's.
-        state.leave(Answer::First, places[1].unwrap());
+        state.leave(Answer::First, 1, places[1].unwrap());
+    }
+
+    #[test]
+    fn parts_are_told_one_by_one_in_any_order() {
+        let mut state = CellState::default();
+        let mut wakes = Vec::new();
+        // Eight records; 0, 3 and 6 were taken out before the other five, in two parts, left.
+        for index in [6, 0, 3] {
+            state.cancel(index, true, Gone::Deadline, &mut wakes);
+        }
+        let too_large = Outcome::NotDelivered(Cause::Closed);
+        // Numbers 3 and 4, which are the records 5 and 7.
+        assert_eq!(state.tell(&part(3, 2, delivered(40)), &mut wakes), (5..8, true));
+        assert_eq!((state.first(1), state.first(4)), (None, None));
+        assert_eq!(state.tell(&part(2, 1, too_large), &mut wakes), (4..5, true));
+        assert_eq!(state.tell(&part(0, 2, delivered(30)), &mut wakes), (1..3, true));
+        let told = (0..8).map(|index| match state.last(index) {
+            Some(RecordOutcome::NotDelivered(Cause::Deadline)) => "taken".to_owned(),
+            Some(RecordOutcome::NotDelivered(_)) => "refused".to_owned(),
+            other => offset(other).unwrap().to_string(),
+        });
+        let told: Vec<_> = told.collect();
+        assert_eq!(told, ["taken", "30", "31", "taken", "refused", "40", "taken", "41"]);
+    }
+
+    #[test]
+    fn one_part_may_be_unknown_for_long_and_others_not() {
+        let mut state = CellState::default();
+        let mut wakes = Vec::new();
+        let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
+        let first = Word { last: false, ..part(0, 2, unknown) };
+        state.cancel(1, false, Gone::Cancelled, &mut wakes);
+        assert_eq!(state.tell(&first, &mut wakes), (0..2, true));
+        assert_eq!(state.tell(&part(2, 2, delivered(12)), &mut wakes), (2..4, true));
+        assert_eq!(state.first(0), Some(RecordOutcome::Unknown(Cause::DeliveryTimeout)));
+        assert_eq!(state.first(1), Some(RecordOutcome::Unknown(Cause::Cancelled)));
+        assert_eq!((state.last(0), offset(state.last(3))), (None, Some(13)));
+        assert_eq!((state.marked_unknown(&(0..2)), state.marked_unknown(&(2..4))), (1, 0));
+        assert_eq!(state.tell(&part(0, 2, delivered(10)), &mut wakes), (0..2, false));
+        assert_eq!((offset(state.last(0)), offset(state.first(1))), (Some(10), Some(11)));
+    }
+
+    #[test]
+    fn where_no_more_word_comes_the_rest_is_unknown() {
+        let mut state = CellState::default();
+        let mut wakes = Vec::new();
+        state.tell(&part(0, 2, delivered(10)), &mut wakes);
+        state.cancel(3, false, Gone::Cancelled, &mut wakes);
+        state.give_up(Cause::Closed, &mut wakes);
+        assert_eq!(offset(state.last(1)), Some(11));
+        assert_eq!(state.last(2), Some(RecordOutcome::Unknown(Cause::Closed)));
+        assert_eq!(state.last(3), Some(RecordOutcome::Unknown(Cause::Closed)));
+    }
+
+    #[test]
+    fn a_part_wakes_its_own_waiters_and_a_void_place_is_left_alone() {
+        let counts: [Arc<Count>; 3] = core::array::from_fn(|_| Arc::default());
+        let mut state = CellState::default();
+        let mut wakes = Vec::new();
+        let mut places = [None; 3];
+        for (index, (place, count)) in (0..).zip(places.iter_mut().zip(&counts)) {
+            state.wait(Answer::First, index, place, &Arc::clone(count).into());
+        }
+        state.tell(&part(1, 2, delivered(11)), &mut wakes);
+        wakes.drain(..).for_each(Waker::wake);
+        // The places of 1 and 2 are void; another waits where 1 did.
+        let mut place = None;
+        state.wait(Answer::First, 0, &mut place, &Arc::clone(&counts[0]).into());
+        assert_eq!(place, places[1]);
+        state.leave(Answer::First, 1, places[1].unwrap());
+        state.leave(Answer::First, 2, places[2].unwrap());
+        state.tell(&part(0, 1, delivered(10)), &mut wakes);
+        wakes.drain(..).for_each(Waker::wake);
+        assert_eq!(counts.each_ref().map(|count| count.0.load(Ordering::Relaxed)), [2, 1, 1]);
     }
 }

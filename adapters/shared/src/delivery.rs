@@ -92,7 +92,7 @@ impl Delivery {
         match state.answer(which, index) {
             Some(outcome) => {
                 if let Some(place) = self.place.take() {
-                    state.leave(which, place);
+                    state.leave(which, index, place);
                 }
                 Poll::Ready(outcome)
             }
@@ -105,7 +105,7 @@ impl Delivery {
 
     fn detach(&mut self, which: Answer) {
         if let Some(place) = self.place.take() {
-            self.cell.lock().leave(which, place);
+            self.cell.lock().leave(which, self.ticket.index(), place);
         }
     }
 }

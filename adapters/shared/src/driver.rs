@@ -8,12 +8,13 @@ use std::{
     time::Instant as StdInstant,
 };
 
-use ottla_core::{ConnId, Disconnect, Instant};
+use ottla_core::{ConnId, Instant};
 
 use crate::{
     engine::Engine,
+    lost::Lost,
     pump::{self, Moved},
-    state::Action,
+    state::{Action, Peer},
     table::News,
 };
 
@@ -32,7 +33,7 @@ pub trait Network {
     /// # Errors
     ///
     /// Where it is clear at once that there will be none.
-    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<Self::Link, Disconnect>;
+    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<Self::Link, Lost>;
 }
 
 /// A non-blocking connection that sees to it that the driver runs again, with a [`Ready`] for it,
@@ -43,7 +44,7 @@ pub trait Link: Read + Write {
     /// # Errors
     ///
     /// Where it cannot be opened.
-    fn open(&mut self) -> Result<bool, Disconnect>;
+    fn open(&mut self) -> Result<bool, Lost>;
 }
 
 /// A connection slot whose link may go on.
@@ -198,10 +199,10 @@ impl<N: Network> Driver<N> {
         };
         tracing::debug!(broker = %name, "connecting");
         if state.peers.len() <= index {
-            state.peers.resize(index + 1, Arc::from(""));
+            state.peers.resize_with(index + 1, Peer::default);
         }
         if let Some(peer) = state.peers.get_mut(index) {
-            *peer = name;
+            *peer = Peer { name, ..Peer::default() };
         }
         drop(state);
         if self.links.len() <= index {
@@ -216,7 +217,7 @@ impl<N: Network> Driver<N> {
                 *place = Some(Slot { conn, link, open: false, blocked: false, unread: false });
                 self.serve(Ready { index, readable: true, writable: true });
             }
-            Err(cause) => self.lose(conn, cause),
+            Err(lost) => self.lose(conn, lost),
         }
     }
 
@@ -231,15 +232,14 @@ impl<N: Network> Driver<N> {
                 Ok(true) => {
                     slot.open = true;
                     let mut state = self.engine.lock();
-                    state.failure = None;
-                    tracing::debug!(
-                        broker = state.peers.get(ready.index).map(|p| &**p),
-                        "connected"
-                    );
                     let now = self.engine.clock().now();
+                    if let Some(peer) = state.peers.get_mut(ready.index) {
+                        tracing::debug!(broker = %peer.name, "connected");
+                        peer.opened = Some(now);
+                    }
                     state.core.handle_connected(now, conn);
                 }
-                Err(cause) => return self.lose(conn, cause),
+                Err(lost) => return self.lose(conn, lost),
             }
         }
         if ready.readable {
@@ -251,7 +251,7 @@ impl<N: Network> Driver<N> {
                     self.again.push(Ready { index: ready.index, readable: true, writable: false })
                 }
                 Ok(_) => {}
-                Err(cause) => return self.lose(conn, cause),
+                Err(lost) => return self.lose(conn, lost),
             }
         }
         if ready.writable && slot.blocked {
@@ -277,17 +277,21 @@ impl<N: Network> Driver<N> {
         if over || roomy {
             self.again.push(Ready { index: conn.index(), readable: roomy, writable: over });
         }
-        if let Err(cause) = moved {
-            self.lose(conn, cause);
+        if let Err(lost) = moved {
+            self.lose(conn, lost);
         }
     }
 
-    fn lose(&mut self, conn: ConnId, cause: Disconnect) {
+    fn lose(&mut self, conn: ConnId, lost: Lost) {
         if let Some(place) = self.links.get_mut(conn.index()) {
             place.take_if(|slot| slot.conn == conn);
         }
         let now = self.engine.clock().now();
-        self.engine.lock().core.handle_disconnected(now, conn, cause);
+        let mut state = self.engine.lock();
+        if let Some(peer) = state.peers.get_mut(conn.index()) {
+            peer.error = lost.words();
+        }
+        state.core.handle_disconnected(now, conn, lost.cause);
     }
 }
 

@@ -8,12 +8,12 @@ use std::{
 };
 
 use ottla_core::{
-    Cause, Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Record, Ticket,
+    Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Record, Ticket,
     TopicError, TopicId, Verdict,
 };
 
 use crate::{
-    checksum::checksum, clock::Clock, delivery::Delivery, outcome::Report, sending::Options,
+    cell::Gone, checksum::checksum, clock::Clock, delivery::Delivery, outcome::Report,
     state::State, stats::Stats, table::News,
 };
 
@@ -113,7 +113,7 @@ impl Engine {
     pub fn cancel(&self, ticket: &Ticket) -> Verdict {
         let now = self.clock.now();
         let mut state = self.lock();
-        let verdict = state.cancel(now, ticket, Cause::Cancelled);
+        let verdict = state.cancel(now, ticket, Gone::Cancelled);
         self.leave(state);
         verdict
     }
@@ -157,7 +157,10 @@ impl Engine {
     pub(crate) fn leave(&self, mut state: MutexGuard<'_, State>) {
         let wake = state.rouse();
         // Nobody would tell the news otherwise.
-        let news = state.closed.then(|| core::mem::take(&mut state.news));
+        let mut news = state.closed.then(News::default);
+        if let Some(news) = &mut news {
+            state.take_news(news);
+        }
         drop(state);
         if let Some(waker) = wake {
             waker.wake();
@@ -174,7 +177,8 @@ impl Engine {
         now: Instant,
         topic: &Topic,
         record: &Record<'_>,
-        options: &Options,
+        token: Option<u64>,
+        deadline: Option<Instant>,
     ) -> Result<Delivery, ProduceError> {
         if !core::ptr::eq(topic.owner.as_ptr(), self) {
             return Err(ProduceError::UnknownTopic);
@@ -184,9 +188,9 @@ impl Engine {
             record.timestamp = self.clock.wall_ms(now);
         }
         let ticket = state.core.produce(now, topic.id, &record)?;
-        let cell = state.table.enter(now, topic.id, &ticket, options.token);
+        let cell = state.table.enter(now, topic.id, &ticket, token);
         let delivery = Delivery::new(Arc::clone(cell), ticket);
-        if let Some(at) = options.deadline {
+        if let Some(at) = deadline {
             state.table.set_deadline(&ticket, at);
         }
         Ok(delivery)
@@ -196,11 +200,9 @@ impl Engine {
         self.on_report.is_some()
     }
 
-    /// Wakes and reports, with the lock free.
+    /// Reports, and then wakes, with the lock free: whoever has waited for a flush or a close has
+    /// heard all reports by then.
     pub(crate) fn tell(&self, news: &mut News) {
-        for waker in news.wakes.drain(..) {
-            waker.wake();
-        }
         if let Some(on_report) = &self.on_report {
             for report in &news.reports {
                 // The application's fault must not end the driver, on which others depend.
@@ -209,6 +211,12 @@ impl Engine {
                 }
             }
         }
-        news.reports.clear();
+        if !news.reports.is_empty() {
+            self.lock().heard(news.reports.len(), &mut news.wakes);
+            news.reports.clear();
+        }
+        for waker in news.wakes.drain(..) {
+            waker.wake();
+        }
     }
 }

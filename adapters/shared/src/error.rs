@@ -30,15 +30,8 @@ impl fmt::Display for BuildError {
     }
 }
 
-impl Error for BuildError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Config(error) => Some(error),
-            Self::Io(error) => Some(error),
-            Self::Property(_) | Self::NoRuntime => None,
-        }
-    }
-}
+/// Without a source: its words are in this one's, and whoever prints the chain would have them twice.
+impl Error for BuildError {}
 
 impl From<ConfigError> for BuildError {
     fn from(error: ConfigError) -> Self {
@@ -60,11 +53,14 @@ pub struct Failure {
     pub broker: Arc<str>,
     /// Why.
     pub cause: Disconnect,
+    /// What the operating system said, if it was asked.
+    pub error: Option<Arc<str>>,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.broker, self.cause)
+        write!(f, "{}: {}", self.broker, self.cause)?;
+        self.error.as_ref().map_or(Ok(()), |error| write!(f, " ({error})"))
     }
 }
 
@@ -76,7 +72,7 @@ pub enum SendError {
     Full {
         /// How long that was.
         waited: Duration,
-        /// What the last lost connection was lost for, if none was had since.
+        /// What the last connection was lost for, if no broker was of use since.
         failure: Option<Failure>,
     },
     /// The topic's partitions were not known all the time that the call was allowed to wait.
@@ -87,7 +83,7 @@ pub enum SendError {
         waited: Duration,
         /// What brokers last said about the topic.
         error: Option<ErrorCode>,
-        /// What the last lost connection was lost for, if none was had since.
+        /// What the last connection was lost for, if no broker was of use since.
         failure: Option<Failure>,
     },
     /// The core refused it, and waiting would not help.
@@ -136,14 +132,5 @@ impl fmt::Display for SendError {
     }
 }
 
-impl Error for SendError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Refused(error) => Some(error),
-            Self::Full { .. }
-            | Self::TopicPending { .. }
-            | Self::ForeignTopic
-            | Self::NobodyToReportTo => None,
-        }
-    }
-}
+/// Without a source: the core's words are in this one's.
+impl Error for SendError {}

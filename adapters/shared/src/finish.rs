@@ -13,25 +13,31 @@ use ottla_core::Instant;
 use crate::{
     engine::Engine,
     outcome::{CloseReport, Tally},
+    state::State,
 };
 
-/// The future of a flush: ready once each record that was taken before has an answer.
+/// The future of a flush: ready once each record that was taken before has an answer,
+/// and reports of them were told.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct Flushing {
     engine: Arc<Engine>,
     number: u64,
     before: Tally,
+    /// Once all is answered: how many reports there were by then.
+    reports: Option<u64>,
     key: Option<u64>,
 }
 
-/// The future of a close: ready once all is settled.
+/// The future of a close: ready once all is settled, and reports of it were told.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct Closing {
     engine: Arc<Engine>,
     before: Tally,
     until: Instant,
+    /// As in [`Flushing`].
+    reports: Option<u64>,
     key: Option<u64>,
 }
 
@@ -43,7 +49,7 @@ impl Engine {
         state.core.flush(now);
         let (number, before) = (state.table.next_number(), state.table.first);
         self.leave(state);
-        Flushing { engine: Arc::clone(self), number, before, key: None }
+        Flushing { engine: Arc::clone(self), number, before, reports: None, key: None }
     }
 
     /// Takes no more records and ends within `timeout`.
@@ -52,12 +58,13 @@ impl Engine {
         let until = now.after(timeout);
         let mut state = self.lock();
         if !state.closed {
+            state.returned.get_or_insert_default();
             state.core.close(now, until);
             state.wake_all();
         }
         let before = state.table.last;
         self.leave(state);
-        Closing { engine: Arc::clone(self), before, until, key: None }
+        Closing { engine: Arc::clone(self), before, until, reports: None, key: None }
     }
 }
 
@@ -72,8 +79,15 @@ impl Closing {
     /// What is known so far.
     #[must_use]
     pub fn give_up(self) -> CloseReport {
-        let state = self.engine.lock();
-        CloseReport::new(state.table.last.since(&self.before), state.closed)
+        self.report(&mut self.engine.lock())
+    }
+
+    fn report(&self, state: &mut State) -> CloseReport {
+        CloseReport {
+            records: state.table.last.since(&self.before),
+            complete: state.closed,
+            returned: state.returned.take().unwrap_or_default(),
+        }
     }
 }
 
@@ -83,7 +97,8 @@ impl Future for Flushing {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tally> {
         let this = &mut *self;
         let mut state = this.engine.lock();
-        if state.closed || state.table.answered_before(this.number) {
+        let answered = state.closed || state.table.answered_before(this.number);
+        if answered && state.has_told(*this.reports.get_or_insert(state.reports())) {
             return Poll::Ready(state.table.first.since(&this.before));
         }
         state.flushes.wait(&mut this.key, this.number, cx.waker());
@@ -97,9 +112,9 @@ impl Future for Closing {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReport> {
         let this = &mut *self;
         let mut state = this.engine.lock();
-        if state.closed {
-            let records = state.table.last.since(&this.before);
-            return Poll::Ready(CloseReport::new(records, true));
+        if state.closed && state.has_told(*this.reports.get_or_insert(state.reports())) {
+            let report = this.report(&mut state);
+            return Poll::Ready(report);
         }
         state.closes.wait(&mut this.key, (), cx.waker());
         Poll::Pending

@@ -4,6 +4,8 @@ use core::{fmt, time::Duration};
 
 use ottla_core::{Cause, TopicId};
 
+use crate::returned::Returned;
+
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -95,19 +97,14 @@ impl Tally {
 }
 
 /// How a producer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseReport {
     /// The last word on each record that had none when `close` was called.
     pub records: Tally,
     /// Everything was settled and all connections were closed when `close` returned.
     pub complete: bool,
-}
-
-impl CloseReport {
-    /// Puts the two together.
-    #[must_use]
-    pub const fn new(records: Tally, complete: bool) -> Self {
-        Self { records, complete }
-    }
+    /// The records that were not delivered, in no order between partitions. Those that were
+    /// cancelled before they left are not among them.
+    pub returned: Vec<Returned>,
 }

@@ -1,8 +1,10 @@
 //! Moving bytes between the core and one non-blocking stream.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 
 use ottla_core::{ConnId, Disconnect, Instant, Producer};
+
+use crate::lost::Lost;
 
 /// Pieces a vectored write has at most.
 const PIECES: usize = 64;
@@ -33,7 +35,7 @@ pub fn write(
     now: Instant,
     conn: ConnId,
     stream: &mut impl Write,
-) -> Result<Moved, Disconnect> {
+) -> Result<Moved, Lost> {
     let mut written = 0;
     while core.wants_write(now, conn) {
         if written >= WRITE_TURN {
@@ -51,14 +53,14 @@ pub fn write(
             break;
         }
         match stream.write_vectored(pieces) {
-            Ok(0) => return Err(Disconnect::Io),
+            Ok(0) => return Err(Disconnect::Io.into()),
             Ok(len) => {
                 core.handle_transmitted(now, conn, len);
                 written += len;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(&error)),
+            Err(error) => return Err(Lost::broken(error)),
         }
     }
     Ok(Moved::CoreDone)
@@ -74,25 +76,19 @@ pub fn read(
     now: Instant,
     conn: ConnId,
     stream: &mut impl Read,
-) -> Result<Moved, Disconnect> {
+) -> Result<Moved, Lost> {
     for _ in 0..READ_TURN {
         let window = core.rx_buffer(conn);
         if window.is_empty() {
             return Ok(Moved::CoreDone);
         }
         match stream.read(window) {
-            Ok(0) => return Err(Disconnect::Eof),
+            Ok(0) => return Err(Disconnect::Eof.into()),
             Ok(len) => core.handle_received(now, conn, len),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(&error)),
+            Err(error) => return Err(Lost::broken(error)),
         }
     }
     Ok(Moved::TurnOver)
-}
-
-/// A reset is the peer's way of closing, too.
-fn failed(error: &io::Error) -> Disconnect {
-    let closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::ConnectionAborted];
-    if closed.contains(&error.kind()) { Disconnect::Eof } else { Disconnect::Io }
 }

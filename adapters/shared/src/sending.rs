@@ -4,6 +4,7 @@ use core::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 use std::sync::Arc;
 
@@ -22,8 +23,9 @@ use crate::{
 pub struct Options {
     /// The caller's number for the record, for its reports.
     pub token: Option<u64>,
-    /// When the record is to be cancelled if it has no answer.
-    pub deadline: Option<Instant>,
+    /// After how long the record is to be cancelled if it has no answer. That includes the wait for
+    /// memory, or for the topic to be known.
+    pub deadline: Option<Duration>,
 }
 
 impl Options {
@@ -36,8 +38,8 @@ impl Options {
 
     /// With a deadline.
     #[must_use]
-    pub const fn deadline(mut self, at: Instant) -> Self {
-        self.deadline = Some(at);
+    pub const fn deadline(mut self, timeout: Duration) -> Self {
+        self.deadline = Some(timeout);
         self
     }
 }
@@ -52,7 +54,8 @@ pub struct Sending<'a> {
     engine: &'a Arc<Engine>,
     topic: &'a Topic,
     record: &'a Record<'a>,
-    options: Options,
+    token: Option<u64>,
+    deadline: Option<Instant>,
     started: Instant,
     place: Place,
 }
@@ -87,12 +90,14 @@ impl Engine {
         record: &'a Record<'a>,
         options: Options,
     ) -> Sending<'a> {
+        let started = self.clock().now();
         Sending {
             engine: self,
             topic,
             record,
-            options,
-            started: self.clock().now(),
+            token: options.token,
+            deadline: options.deadline.map(|timeout| started.after(timeout)),
+            started,
             place: Place::None,
         }
     }
@@ -103,7 +108,7 @@ impl Sending<'_> {
     #[must_use]
     pub fn wait_until(&self) -> Instant {
         let blocked = self.started.after(self.engine.max_block());
-        self.options.deadline.map_or(blocked, |deadline| deadline.min(blocked))
+        self.deadline.map_or(blocked, |deadline| deadline.min(blocked))
     }
 
     /// Tries at once, and does not wait.
@@ -117,7 +122,7 @@ impl Sending<'_> {
     }
 
     fn check(&self) -> Result<(), SendError> {
-        if self.options.token.is_some() && !self.engine.reports() {
+        if self.token.is_some() && !self.engine.reports() {
             return Err(SendError::NobodyToReportTo);
         }
         Ok(())
@@ -131,21 +136,24 @@ impl Sending<'_> {
             Place::Full(_) | Place::Topic(_) => self.engine.clock().now(),
         };
         let mut state = self.engine.lock();
-        let result = self.engine.produce(&mut state, now, self.topic, self.record, &self.options);
+        let result = self.engine.produce(
+            &mut state,
+            now,
+            self.topic,
+            self.record,
+            self.token,
+            self.deadline,
+        );
         let next = match (&result, waker) {
-            (Err(ProduceError::Full), Some(waker)) => {
-                self.wait_for_memory(&mut state, waker);
-                None
-            }
+            (Err(ProduceError::Full), Some(waker)) => self.wait_for_memory(&mut state, waker),
             (Err(ProduceError::TopicPending), Some(waker)) => {
-                self.wait_for_topic(&mut state, waker);
-                None
+                self.wait_for_topic(&mut state, waker)
             }
             _ => self.leave(&mut state),
         };
         // A record that joins a batch sets no timer: the batch's own is running.
         let timer = match &result {
-            Ok(delivery) => delivery.ticket().index() == 0 || self.options.deadline.is_some(),
+            Ok(delivery) => delivery.ticket().index() == 0 || self.deadline.is_some(),
             Err(_) => true,
         };
         let wake = state.nudge(timer);
@@ -156,25 +164,28 @@ impl Sending<'_> {
         result
     }
 
-    fn wait_for_memory(&mut self, state: &mut State, waker: &Waker) {
+    fn wait_for_memory(&mut self, state: &mut State, waker: &Waker) -> Option<Waker> {
+        let mut next = None;
         if !matches!(self.place, Place::Full(_)) {
-            self.leave(state);
+            next = self.leave(state);
             self.place = Place::Full(None);
         }
         if let Place::Full(key) = &mut self.place {
             state.full.wait(key, (), waker);
         }
+        next
     }
 
-    fn wait_for_topic(&mut self, state: &mut State, waker: &Waker) {
+    fn wait_for_topic(&mut self, state: &mut State, waker: &Waker) -> Option<Waker> {
+        let mut next = None;
         if !matches!(self.place, Place::Topic(_)) {
-            let next = self.leave(state);
-            state.news.wakes.extend(next);
+            next = self.leave(state);
             self.place = Place::Topic(None);
         }
         if let Place::Topic(key) = &mut self.place {
             state.topics.wait(key, (), waker);
         }
+        next
     }
 
     /// Waits no longer. There may be memory for another: returns whom to wake.

@@ -7,13 +7,16 @@ use std::{
 };
 
 use ottla_core::{
-    Cause, ConnId, Disconnect, Event, Instant, Output, Producer, Ticket, TopicId, TopicStatus,
-    Verdict,
+    Cause, ConnId, Disconnect, Event, Instant, Outcome, Output, Producer, Ticket, TopicId,
+    TopicStatus, Verdict,
 };
 
 use crate::{
+    cell::Gone,
     engine::Engine,
     error::Failure,
+    lost::Losses,
+    returned::{Returned, take_back},
     table::{News, Table},
     waiting::WaitList,
 };
@@ -29,6 +32,16 @@ pub(crate) enum Action {
     Disconnect(ConnId),
 }
 
+/// The other end of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    /// `host:port`.
+    pub(crate) name: Arc<str>,
+    pub(crate) opened: Option<Instant>,
+    /// What the operating system said of its end.
+    pub(crate) error: Option<Arc<str>>,
+}
+
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) core: Producer<'static>,
@@ -42,11 +55,18 @@ pub(crate) struct State {
     pub(crate) closes: WaitList<()>,
     pub(crate) actions: VecDeque<Action>,
     pub(crate) writes: Vec<ConnId>,
-    /// `host:port` of each connection slot.
-    pub(crate) peers: Vec<Arc<str>>,
-    /// The last failure, until a connection is had again.
+    /// Of each connection slot.
+    pub(crate) peers: Vec<Peer>,
+    losses: Losses,
+    /// The last failure, until a broker was of use again: some accept and do no more.
     pub(crate) failure: Option<Failure>,
     pub(crate) closed: bool,
+    /// Reports that were taken to be told.
+    taken: u64,
+    /// And that were told.
+    told: u64,
+    /// What is to be handed back, once somebody closes the producer and waits for it.
+    pub(crate) returned: Option<Vec<Returned>>,
     /// The driver's waker while it sleeps.
     driver: Option<Waker>,
     /// When the driver wakes by itself.
@@ -66,8 +86,12 @@ impl State {
             actions: VecDeque::new(),
             writes: Vec::new(),
             peers: Vec::new(),
+            losses: Losses::default(),
             failure: None,
             closed: false,
+            taken: 0,
+            told: 0,
+            returned: None,
             driver: None,
             armed: Instant::NEVER,
         }
@@ -79,7 +103,7 @@ impl State {
             self.core.handle_timeout(now);
         }
         while let Some(ticket) = self.table.pop_due(now) {
-            self.cancel(now, &ticket, Cause::DeliveryTimeout);
+            self.cancel(now, &ticket, Gone::Deadline);
         }
     }
 
@@ -121,9 +145,9 @@ impl State {
     }
 
     /// Cancels a record in the core and tells those that wait for it.
-    pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, cause: Cause) -> Verdict {
+    pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, gone: Gone) -> Verdict {
         let verdict = self.core.cancel(now, *ticket);
-        let verdict = self.table.cancelled(now, ticket, verdict, cause, &mut self.news);
+        let verdict = self.table.cancelled(now, ticket, verdict, gone, &mut self.news);
         self.check_flushes();
         verdict
     }
@@ -139,7 +163,7 @@ impl State {
         for (batch, topic) in self.table.leftovers() {
             let topic = self.core.topic_name(topic);
             tracing::error!(topic, "a batch was left without an outcome");
-            self.table.give_up(batch, Cause::Closed, &mut self.news);
+            self.table.give_up(now, batch, Cause::Closed, &mut self.news);
         }
         self.actions.clear();
         self.writes.clear();
@@ -182,15 +206,26 @@ impl State {
                         "late verdict"
                     );
                 }
+                if matches!(settled.outcome, Outcome::Delivered { .. }) {
+                    self.failure = None;
+                }
+                if settled.last
+                    && let Some(returned) = &mut self.returned
+                {
+                    take_back(&self.core, settled, returned);
+                }
                 self.table.settle(now, settled, &mut self.news);
                 self.check_flushes();
             }
             Event::Topic(topic) => {
+                if let Some(TopicStatus::Ready { .. }) = self.core.topic_status(*topic) {
+                    self.failure = None;
+                }
                 self.log_topic(*topic);
                 self.topics.wake_where(&mut self.news.wakes, |()| true);
             }
             Event::BufferAvailable => self.full.wake(WAKE_AT_ONCE, &mut self.news.wakes),
-            Event::Disconnected { conn, cause } => self.lost(*conn, *cause),
+            Event::Disconnected { conn, cause } => self.lost(now, *conn, *cause),
             Event::Fatal(error) => {
                 tracing::error!(%error, "the producer has ended");
                 self.wake_all();
@@ -215,16 +250,25 @@ impl State {
         }
     }
 
-    fn lost(&mut self, conn: ConnId, cause: Disconnect) {
-        let Some(broker) = self.peers.get(conn.index()) else {
+    fn lost(&mut self, now: Instant, conn: ConnId, cause: Disconnect) {
+        let Some(peer) = self.peers.get_mut(conn.index()) else {
             return;
         };
         if matches!(cause, Disconnect::Idle | Disconnect::Replaced | Disconnect::Closed) {
-            tracing::debug!(%broker, %cause, "connection closed");
+            tracing::debug!(broker = %peer.name, %cause, "connection closed");
             return;
         }
-        tracing::warn!(%broker, %cause, "connection lost");
-        self.failure = Some(Failure { broker: Arc::clone(broker), cause });
+        let error = peer.error.take();
+        let failure = Failure { broker: Arc::clone(&peer.name), cause, error };
+        let Failure { broker, cause, error } = &failure;
+        let error = error.as_deref();
+        // The same again and again would hide what else there is to see.
+        if self.losses.note(&failure, peer.opened.map(|opened| now.since(opened))) {
+            tracing::warn!(%broker, %cause, error, "connection lost");
+        } else {
+            tracing::debug!(%broker, %cause, error, "connection lost again");
+        }
+        self.failure = Some(failure);
     }
 
     fn check_flushes(&mut self) {
@@ -238,5 +282,25 @@ impl State {
     /// Takes the news with the room that `news` has, so that neither is ever allocated anew.
     pub(crate) fn take_news(&mut self, news: &mut News) {
         mem::swap(&mut self.news, news);
+        self.taken += news.reports.len() as u64;
+    }
+
+    /// How many reports there were so far.
+    pub(crate) const fn reports(&self) -> u64 {
+        self.taken + self.news.reports.len() as u64
+    }
+
+    /// Whether so many reports were told.
+    pub(crate) const fn has_told(&self, reports: u64) -> bool {
+        self.told >= reports
+    }
+
+    /// Notes that the application has heard so many more reports. Those that flush or close waited
+    /// for that.
+    pub(crate) fn heard(&mut self, reports: usize, wakes: &mut Vec<Waker>) {
+        self.told += reports as u64;
+        let (table, closed) = (&self.table, self.closed);
+        self.flushes.wake_where(wakes, |number| closed || table.answered_before(*number));
+        self.closes.wake_where(wakes, |()| closed);
     }
 }

@@ -39,8 +39,10 @@ impl Builder {
         self
     }
 
-    /// Sets whom to report to on records that are sent with a token. It is called by the task that
-    /// moves all bytes, so it should be quick and must not block.
+    /// Sets whom to report to on records that are sent with a token.
+    ///
+    /// It is called by the task that moves all bytes, so it should be quick and must not block. Where
+    /// it holds a handle to the producer itself, dropping the others does not end it: close it.
     #[must_use]
     pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         self.settings.on_report(on_report);

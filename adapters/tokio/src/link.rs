@@ -12,7 +12,7 @@ use std::{
 };
 
 use ottla_core::{ConnId, Disconnect};
-use ottla_shared::{Link, Network, Rotation, literal};
+use ottla_shared::{Link, Lost, Network, Rotation, literal};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, lookup_host},
@@ -34,7 +34,7 @@ pub(crate) struct TcpLink {
 }
 
 enum Stream {
-    Dialing(Pin<Box<dyn Future<Output = Result<TcpStream, Disconnect>> + Send>>),
+    Dialing(Pin<Box<dyn Future<Output = Result<TcpStream, Lost>> + Send>>),
     Open(TcpStream),
 }
 
@@ -47,7 +47,7 @@ impl Tcp {
 impl Network for Tcp {
     type Link = TcpLink;
 
-    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<TcpLink, Disconnect> {
+    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<TcpLink, Lost> {
         let attempt = self.rotation.attempt(host, port);
         let dial = Box::pin(dial(host.to_owned(), port, attempt));
         Ok(TcpLink { stream: Stream::Dialing(dial), waker: self.ready.waker(conn.index()) })
@@ -55,25 +55,29 @@ impl Network for Tcp {
 }
 
 /// Tries a host's addresses in turn. Dropped, it stops.
-async fn dial(host: String, port: u16, attempt: usize) -> Result<TcpStream, Disconnect> {
+async fn dial(host: String, port: u16, attempt: usize) -> Result<TcpStream, Lost> {
     let mut addresses = match literal(&host, port) {
         Some(address) => vec![address],
         None => {
             let found = lookup_host((host.as_str(), port)).await;
-            found.map_err(|_| Disconnect::Unresolved)?.collect()
+            found.map_err(|error| Lost::new(Disconnect::Unresolved, error))?.collect()
         }
     };
     if addresses.is_empty() {
-        return Err(Disconnect::Unresolved);
+        return Err(Disconnect::Unresolved.into());
     }
     Rotation::order(&mut addresses, attempt);
+    let mut lost = Lost::from(Disconnect::Refused);
     for address in addresses {
-        if let Ok(stream) = TcpStream::connect(address).await {
-            // Batches are written whole; waiting for more would only delay them.
-            return stream.set_nodelay(true).map(|()| stream).map_err(|_| Disconnect::Io);
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Batches are written whole; waiting for more would only delay them.
+                return stream.set_nodelay(true).map(|()| stream).map_err(Lost::broken);
+            }
+            Err(error) => lost.error = Some(error),
         }
     }
-    Err(Disconnect::Refused)
+    Err(lost)
 }
 
 impl TcpLink {
@@ -86,7 +90,7 @@ impl TcpLink {
 }
 
 impl Link for TcpLink {
-    fn open(&mut self) -> Result<bool, Disconnect> {
+    fn open(&mut self) -> Result<bool, Lost> {
         if let Stream::Dialing(dial) = &mut self.stream {
             let mut cx = Context::from_waker(&self.waker);
             let Poll::Ready(stream) = dial.as_mut().poll(&mut cx) else {

@@ -7,7 +7,7 @@ use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
 use ottla_shared::{
     BuildError, CloseReport, Delivery, Engine, Options, SendError, Sending, Stats, Tally, Topic,
 };
-use tokio::{runtime::Handle, time::timeout_at};
+use tokio::{runtime::Handle, task::coop::consume_budget, time::timeout_at};
 
 use crate::{Builder, drive::Drive};
 
@@ -100,7 +100,7 @@ impl Producer {
         record: &Record<'_>,
         timeout: Duration,
     ) -> Result<Delivery, SendError> {
-        self.send_with(topic, record, Options::default().deadline(self.after(timeout))).await
+        self.send_with(topic, record, Options::default().deadline(timeout)).await
     }
 
     /// Sends a record of which `on_report` is told under this number.
@@ -142,12 +142,34 @@ impl Producer {
         Ok(self.engine().try_send(topic, record, options)?.ticket())
     }
 
-    async fn send_with(
+    /// As [`Producer::try_send`], with a token, a deadline, or both.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::try_send`], and with a token without `on_report`.
+    pub fn try_send_with(
         &self,
         topic: &Topic,
         record: &Record<'_>,
         options: Options,
     ) -> Result<Delivery, SendError> {
+        self.engine().try_send(topic, record, options)
+    }
+
+    /// As [`Producer::send`], with a token, a deadline, or both.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`], and with a token without `on_report`.
+    pub async fn send_with(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<Delivery, SendError> {
+        // A task that sends and sends would never let the driver run on its thread. Before the
+        // record is taken, as this may be dropped while it waits.
+        consume_budget().await;
         match self.engine().try_send(topic, record, options) {
             Err(error) if error.is_temporary() => {}
             result => return result,

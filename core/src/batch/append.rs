@@ -154,10 +154,21 @@ impl Sink for Slice<'_> {
 }
 
 /// The end of a batch, page after page.
-struct Chain<'a, 'm> {
+pub(super) struct Chain<'a, 'm> {
     pages: &'a mut Pages<'m>,
     batch: &'a mut Batch,
     checksum: Checksum,
+}
+
+impl<'a, 'm> Chain<'a, 'm> {
+    /// Appends to a batch for which there are pages enough.
+    pub(super) fn new(pages: &'a mut Pages<'m>, batch: &'a mut Batch, checksum: Checksum) -> Self {
+        Self { pages, batch, checksum }
+    }
+
+    pub(super) fn pages(&self) -> &Pages<'m> {
+        self.pages
+    }
 }
 
 impl Sink for Chain<'_, '_> {

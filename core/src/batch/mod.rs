@@ -1,11 +1,14 @@
 //! A record batch: one enum for its life, pages for its bytes.
 
 mod append;
+mod cursor;
 mod pages;
+mod split;
 mod withdraw;
 
 pub(crate) use append::{Entry, append};
 pub(crate) use pages::{Chunks, PageLink, Pages};
+pub(crate) use split::{second_half_len, split_off};
 pub(crate) use withdraw::{WITHDRAWN, compact, mark_withdrawn};
 
 use crate::{
@@ -49,6 +52,7 @@ pub(crate) enum Exposure {
 
 /// What its caller was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)] // so that `Nothing` is 0, and an empty slot all zeros
 pub(crate) enum Told {
     /// Nothing.
     Nothing,
@@ -77,6 +81,13 @@ pub(crate) struct Batch {
     pub(crate) linger: Link<Self>,
     /// Place among the events to be taken.
     pub(crate) event: Link<Self>,
+    /// The batch that this one was split from, whose id its records' tickets bear; itself where it
+    /// was not split.
+    pub(crate) origin: Ix<Self>,
+    /// How many batches bear this one's id and are not told of yet. Until then the slot is kept.
+    pub(crate) parts: u32,
+    /// The number of its first record in that batch, those withdrawn not counted.
+    pub(crate) first: u32,
     /// The next batch of the same request.
     pub(crate) next_in_request: Ix<Self>,
     pub(crate) first_page: Ix<PageLink>,
@@ -106,6 +117,8 @@ pub(crate) struct Batch {
     pub(crate) after_gap: bool,
     /// Sent while a predecessor was not yet answered, so that OUT_OF_ORDER says nothing of state.
     pub(crate) pipelined: bool,
+    /// How often it was refused for good, though it may be in the log.
+    pub(crate) refusals: u8,
     /// Sent as a probe, and refused.
     pub(crate) probed: bool,
     /// Its records changed place, so that tickets no longer find them.
@@ -140,6 +153,9 @@ impl Batch {
         age: Link::EMPTY,
         linger: Link::EMPTY,
         event: Link::EMPTY,
+        origin: Ix::NONE,
+        parts: 0,
+        first: 0,
         next_in_request: Ix::NONE,
         first_page: Ix::NONE,
         last_page: Ix::NONE,
@@ -158,6 +174,7 @@ impl Batch {
         incarnation: 0,
         after_gap: false,
         pipelined: false,
+        refusals: 0,
         probed: false,
         moved: false,
         correlation_id: 0,

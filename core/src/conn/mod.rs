@@ -26,6 +26,7 @@ pub(crate) const MAX_REQUESTS: usize = 8;
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)] // so that `Free` is 0, and an empty slot all zeros
 pub(crate) enum State {
     /// The slot holds no connection.
     Free,
@@ -116,6 +117,8 @@ pub(crate) struct Conn {
     pub(crate) used: Instant,
     /// The broker wants no request before this (KIP-219).
     pub(crate) throttled_until: Instant,
+    /// A produce request of it was answered.
+    pub(crate) served: bool,
     /// No new request: the slot is wanted for another broker.
     pub(crate) draining: bool,
     /// Place among the connections that may have something to write.
@@ -142,6 +145,7 @@ impl Conn {
         versions: Versions { produce: 0, metadata: 0, init_producer_id: 0 },
         used: Instant::ZERO,
         throttled_until: Instant::ZERO,
+        served: false,
         draining: false,
         write: Link::EMPTY,
     };

@@ -11,6 +11,7 @@ use crate::wire::{
 
 /// Where the reader is in the response that it reads.
 #[derive(Clone, Debug)]
+#[repr(u8)] // so that `Head` is 0, and an empty slot all zeros
 pub(crate) enum Walk {
     /// Between two responses.
     Head,

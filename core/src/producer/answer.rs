@@ -3,9 +3,10 @@
 use super::{Producer, fate::Answer, window};
 use crate::{
     Disconnect, Instant,
-    batch::{Batch, Exposure},
+    batch::{Batch, Exposure, Life},
     conn::{Conn, Place, Read, Request, Versions, Walk},
     partition::Phase,
+    seen::seen,
     slots::Ix,
     wire::{
         ApiKey, ErrorCode, VersionRange,
@@ -98,17 +99,27 @@ impl Producer<'_> {
             return Ok(());
         };
         match request.api {
-            ApiKey::API_VERSIONS => self.finish_versions(conn, place)?,
+            ApiKey::API_VERSIONS => self.finish_versions(conn, place, request.version)?,
             ApiKey::METADATA => self.finish_metadata(place.error),
-            ApiKey::PRODUCE => self.finish_produce(request)?,
+            ApiKey::PRODUCE => {
+                self.conns.at_mut(conn).served = true;
+                self.finish_produce(request)?;
+            }
             _ => {}
         }
         let slot = self.conns.at(conn);
         if slot.draining && slot.is_quiet() {
             self.drop_connection(conn, Disconnect::Replaced);
         } else {
+            if slot.requests.is_empty() {
+                let idle = self.now.after(self.settings.connections_max_idle);
+                self.timers.conn = self.timers.conn.min(idle);
+            }
             self.wake_conn(conn);
             self.seek_metadata();
+        }
+        if self.wants_slot {
+            self.make_room();
         }
         Ok(())
     }
@@ -134,19 +145,22 @@ impl Producer<'_> {
         }
     }
 
-    fn finish_versions(&mut self, conn: Ix<Conn>, place: Place) -> Result<(), Disconnect> {
+    fn finish_versions(
+        &mut self,
+        conn: Ix<Conn>,
+        place: Place,
+        asked: i16,
+    ) -> Result<(), Disconnect> {
         let slot = self.conns.at_mut(conn);
         if place.error == ErrorCode::UNSUPPORTED_VERSION {
             // Asked in a version that the broker does not know: its answer may have named one that
             // it does; version 0 every broker knows.
-            let ours = ApiKey::API_VERSIONS.versions().map_or(0, |range| range.max);
-            if slot.api_versions == 0 {
+            if asked == 0 {
                 return Err(Disconnect::UnsupportedVersion);
             }
-            if slot.api_versions == ours {
+            if slot.api_versions >= asked {
                 slot.api_versions = 0;
             }
-            self.wake_conn(conn);
             return Ok(());
         }
         let [Some(produce), Some(metadata), init] = place.offered else {
@@ -213,9 +227,17 @@ impl Producer<'_> {
                 log_append_time: part.log_append_time_ms,
             },
         );
+        let broker = self.conns.at(conn).broker;
+        self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
         let sequence_error = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
             || error == ErrorCode::UNKNOWN_PRODUCER_ID;
-        if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER && !sequence_error {
+        if !error.is_none() {
+            self.recall_successors(home);
+        }
+        // What is settled or split by the answer costs those that follow no time.
+        let batch = self.batches.at(index);
+        let passes = error.is_retriable() || batch.exposure == Exposure::Ambiguous;
+        if !error.is_none() && batch.life == Life::Idle && passes && !sequence_error {
             self.back_off(home);
         }
         self.after_landing(index);
@@ -256,6 +278,7 @@ impl Producer<'_> {
             return;
         }
         if let Some(broker) = self.broker_of_node(hint.leader_id) {
+            seen!(self, LeaderHint);
             self.partitions.at_mut(home).leader_epoch = hint.leader_epoch;
             self.set_leader(home, broker);
         }
@@ -274,6 +297,7 @@ impl Producer<'_> {
         while let Some(index) = next.some() {
             next = self.batches.at(index).next_in_request;
             self.land(index);
+            seen!(self, LeftOut);
             self.note_attempt(index, Exposure::Ambiguous);
             let home = self.batches.at(index).partition;
             self.back_off(home);
@@ -305,6 +329,10 @@ impl Producer<'_> {
             let until = self.now.after(wait);
             let slot = self.conns.at_mut(conn);
             slot.throttled_until = slot.throttled_until.max(until);
+            // The broker does not read meanwhile: what it owes comes so much later.
+            for request in &mut slot.requests {
+                request.deadline = request.deadline.after(wait);
+            }
             self.timers.conn = self.timers.conn.min(until);
         }
     }

@@ -59,7 +59,7 @@ impl Metadata {
 impl Producer<'_> {
     /// Something calls for fresh metadata.
     pub(super) fn want_metadata(&mut self) {
-        if self.topic_count == 0 {
+        if self.topic_count == 0 || self.is_over() {
             return;
         }
         if self.metadata.asked {

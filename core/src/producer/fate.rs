@@ -8,6 +8,7 @@ use crate::{
     Cause, FatalError, OnUnknown, Outcome, Verdict,
     batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_reached},
     partition::{Partition, Phase},
+    seen::seen,
     slots::Ix,
     wire::{ErrorCode, Evidence},
 };
@@ -31,12 +32,17 @@ impl Producer<'_> {
         let Some((index, batch)) = self.batches.find(ticket.batch.index) else {
             return Verdict::Settled;
         };
-        if batch.generation != ticket.batch.generation
-            || matches!(batch.life, Life::Free | Life::Done)
-        {
+        let over = batch.generation != ticket.batch.generation || batch.life == Life::Free;
+        if over || (batch.life == Life::Done && batch.parts <= 1) {
             return Verdict::Settled;
         }
-        if batch.life == Life::InFlight {
+        if batch.parts > 1 || batch.life == Life::Done {
+            // It was split, and was sent before that.
+            return Verdict::Unknown;
+        }
+        #[cfg(feature = "_internal")]
+        self.note_case(index);
+        if self.batches.at(index).life == Life::InFlight {
             self.recall_if_unsent(index);
         }
         let batch = self.batches.at_mut(index);
@@ -77,8 +83,14 @@ impl Producer<'_> {
             self.handle_fenced(index, code);
         } else {
             let proof = match code.evidence() {
-                Evidence::NotAppended => Exposure::NotAppended,
-                Evidence::Ambiguous | Evidence::Appended => Exposure::Ambiguous,
+                Evidence::NotAppended => {
+                    seen!(self, NotAppended);
+                    Exposure::NotAppended
+                }
+                Evidence::Ambiguous | Evidence::Appended => {
+                    seen!(self, MaybeAppended);
+                    Exposure::Ambiguous
+                }
             };
             self.note_attempt(index, proof);
             if proof == Exposure::NotAppended && !code.is_retriable() {
@@ -97,16 +109,23 @@ impl Producer<'_> {
     }
 
     fn acknowledge(&mut self, index: Ix<Batch>, outcome: Outcome) {
+        seen!(self, Acknowledged);
         let batch = self.batches.at(index);
         let (home, epoch, last) = (batch.partition, batch.producer_epoch, batch.last_sequence());
+        // One that was on its way when an older one failed says nothing of what the broker would
+        // take now.
+        let oldest = batch.queue.prev().is_none();
+        let partition = self.partitions.at(home);
+        let by_leader = self.conns.at(partition.conn).broker == partition.leader;
         let partition = self.partitions.at_mut(home);
         let probing = partition.phase == Phase::Probing;
         if partition.epoch == epoch {
             partition.last_acked = last;
         }
-        partition.proven = true;
+        partition.proven |= by_leader && (oldest || probing);
         partition.failures = 0;
         if probing {
+            seen!(self, ProbeFound);
             self.believe_predecessors(index);
         }
         self.settle(index, outcome);
@@ -154,13 +173,17 @@ impl Producer<'_> {
         let partition = self.partitions.at(home);
         if self.is_overtaken(index) {
             // The broker has forgotten its offset.
-            self.acknowledge(index, DELIVERED_SOMEWHERE);
+            seen!(self, OutOfOrderOvertaken);
+            self.settle(index, DELIVERED_SOMEWHERE);
         } else if partition.phase == Phase::Probing {
             self.batches.at_mut(index).probed = true;
             self.end_probing(home);
         } else if batch.pipelined || self.has_ambiguous_predecessor(index) {
             // Says nothing but that this attempt came before its predecessor.
+            seen!(self, OutOfOrderBehind);
         } else if batch.exposure != Exposure::Ambiguous {
+            seen!(self, OutOfOrderNotAppended);
+            let batch = self.batches.at(index);
             self.stats.desyncs += u64::from(!batch.after_gap);
             self.partitions.at_mut(home).phase = Phase::Sealing;
         } else if !(batch.after_gap && partition.last_acked >= 0) {
@@ -177,6 +200,7 @@ impl Producer<'_> {
         if partition.in_flight > 0 || self.next_probe(home).is_some() {
             return;
         }
+        seen!(self, ProbeFailed);
         self.partitions.at_mut(home).phase = Phase::Sealing;
         let mut next = self.partitions.at(home).queue.head();
         while let Some(index) = next.some() {
@@ -202,6 +226,7 @@ impl Producer<'_> {
 
     /// Somebody else has this producer id at a newer epoch: it can serve no more.
     fn handle_fenced(&mut self, index: Ix<Batch>, code: ErrorCode) {
+        seen!(self, Fenced);
         let batch = self.batches.at(index);
         let (home, id) = (batch.partition, batch.producer_id);
         let ambiguous = batch.exposure == Exposure::Ambiguous;
@@ -218,11 +243,33 @@ impl Producer<'_> {
     fn refuse(&mut self, index: Ix<Batch>, code: ErrorCode) {
         if self.batches.at(index).exposure == Exposure::Ambiguous {
             // An earlier attempt may be in the log: this refusal says nothing of it.
+            seen!(self, RefusedAmbiguous);
             self.tell_unknown(index, Cause::Broker(code));
+            let batch = self.batches.at_mut(index);
+            batch.refusals = batch.refusals.saturating_add(1);
+            if batch.refusals >= LAST_REFUSAL && batch.life != Life::Done {
+                // It will be refused again: those that follow need not wait for that.
+                self.seal(self.batches.at(index).partition);
+                self.settle(index, Outcome::Unknown(Cause::Broker(code)));
+            }
+        } else if is_too_large(code) && self.may_split(index) {
+            // Half the size each, and the same sequences; where there is no memory for that now, the
+            // batch waits for it (KIP-126).
+            if !self.split(index) {
+                self.back_off(self.batches.at(index).partition);
+            }
         } else {
+            seen!(self, Refused);
             self.leave_gap(index);
             self.settle(index, Outcome::NotDelivered(Cause::Broker(code)));
         }
+    }
+
+    /// A batch of which `Unknown` was told is one that its caller does not wait for: it is told
+    /// the rest of the truth instead.
+    fn may_split(&self, index: Ix<Batch>) -> bool {
+        let batch = self.batches.at(index);
+        batch.records > 1 && batch.told == Told::Nothing
     }
 
     /// `delivery.timeout.ms` is over for a batch.
@@ -232,6 +279,11 @@ impl Producer<'_> {
 
     /// `resolve.timeout.ms` is over for a batch of which `Unknown` was told.
     pub(super) fn abandon(&mut self, index: Ix<Batch>, cause: Cause) {
+        if cause == Cause::Abandoned {
+            seen!(self, Abandoned);
+        } else {
+            seen!(self, ResolveTimeout);
+        }
         let batch = self.batches.at(index);
         let home = batch.partition;
         if batch.life == Life::InFlight {
@@ -274,6 +326,8 @@ impl Producer<'_> {
 
     /// Answers the callers of a batch that has taken too long.
     fn give_up_waiting(&mut self, index: Ix<Batch>, cause: Cause) {
+        #[cfg(feature = "_internal")]
+        self.note_case(index);
         if self.batches.at(index).life == Life::InFlight {
             self.recall_if_unsent(index);
         }
@@ -281,6 +335,7 @@ impl Producer<'_> {
         let home = batch.partition;
         match (batch.life, batch.exposure) {
             (Life::Idle, _) if self.is_overtaken(index) => {
+                seen!(self, Overtaken);
                 self.settle(index, DELIVERED_SOMEWHERE);
             }
             (Life::Open | Life::Sealed, _) => {
@@ -300,6 +355,9 @@ impl Producer<'_> {
 
     /// Ends everything that is left, at the end of `close` or of the producer.
     pub(super) fn give_up_everything(&mut self, cause: Cause) {
+        if self.unsettled > 0 {
+            seen!(self, C9Close);
+        }
         for conn in self.conns.indices() {
             self.drop_connection(conn, crate::Disconnect::Closed);
         }
@@ -312,11 +370,14 @@ impl Producer<'_> {
             };
             self.settle(index, outcome);
         }
+        self.metadata = super::cluster::Metadata::NEW;
+        self.timers = super::timeout::Timers::NEW;
     }
 
     /// The topic was deleted and created again: what was sent to the old one can no longer be
     /// resolved, and its chain is over.
     pub(super) fn leave_incarnation(&mut self, home: Ix<Partition>) {
+        seen!(self, Recreated);
         if self.identity == Identity::Off {
             return;
         }
@@ -417,12 +478,15 @@ impl Producer<'_> {
     /// Takes the next thing that a batch has to tell.
     pub(super) fn next_settled(&mut self) -> Option<Event> {
         let index = self.events.pop(&mut self.batches)?;
+        let origin = self.batches.at(index).origin;
+        let generation = self.batches.at(origin).generation;
         let batch = self.batches.at_mut(index);
         let partition = self.partitions.at(batch.partition);
         let mut settled = Settled {
-            batch: BatchId { index: index.number(), generation: batch.generation },
+            batch: BatchId { index: origin.number(), generation },
             topic: super::TopicId(partition.topic.number() as u16),
             partition: partition.number,
+            first: batch.first,
             records: batch.records - batch.withdrawn.min(batch.records),
             outcome: batch.outcome,
             late: false,
@@ -445,6 +509,7 @@ impl Producer<'_> {
             self.fatal = Some(error);
             self.fatal_untold = true;
             self.give_up_everything(Cause::Fatal(error));
+            self.identity = Identity::Off;
         }
     }
 
@@ -455,6 +520,14 @@ impl Producer<'_> {
     }
 }
 
+/// How often a batch that may be in the log is refused for good before it is given up. Once or
+/// twice may be a leader that was not quite itself.
+const LAST_REFUSAL: u8 = 3;
+
 /// In the log, at an offset that the broker does not know any more.
 const DELIVERED_SOMEWHERE: Outcome =
     Outcome::Delivered { base_offset: None, log_append_time: None };
+
+fn is_too_large(code: ErrorCode) -> bool {
+    code == ErrorCode::MESSAGE_TOO_LARGE || code == ErrorCode::RECORD_LIST_TOO_LARGE
+}

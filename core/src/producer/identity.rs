@@ -8,6 +8,7 @@ use crate::{
     FatalError, Instant,
     batch::{Batch, Exposure, Life, compact, sequence_after},
     partition::{Partition, Phase},
+    seen::seen,
     slots::Ix,
     wire::ErrorCode,
 };
@@ -67,6 +68,7 @@ impl Producer<'_> {
     /// Asks for a new producer id, because `id` can serve no more.
     pub(super) fn rotate_producer_id(&mut self, id: i64) {
         if matches!(self.identity, Identity::Known { id: known, .. } if known == id) {
+            seen!(self, Rotated);
             self.identity = Identity::Wanted(self.now);
             self.wake_any();
         }
@@ -97,6 +99,7 @@ impl Producer<'_> {
         } else {
             let next = partition.epoch + 1;
             partition.begin_chain(id, next);
+            seen!(self, NewEpoch);
             self.stats.epoch_bumps += 1;
         }
         true
@@ -140,6 +143,7 @@ impl Producer<'_> {
 
     /// Takes the sequences back from the last bound batch of a partition, of which no byte counts.
     pub(super) fn unbind(&mut self, index: Ix<Batch>) {
+        seen!(self, Unbound);
         let batch = self.batches.at_mut(index);
         let partition = self.partitions.at_mut(batch.partition);
         debug_assert!(batch.queue.next() == partition.unbound, "the last bound batch goes first");

@@ -40,10 +40,15 @@ impl Producer<'_> {
         }
         slot.used = self.now;
         let left = slot.tx.total - slot.tx.sent;
-        slot.tx.sent += u32::try_from(len).unwrap_or(u32::MAX).min(left);
-        if slot.tx.sent < slot.tx.total {
+        let accepted = u32::try_from(len).unwrap_or(u32::MAX).min(left);
+        slot.tx.sent += accepted;
+        let complete = slot.tx.sent == slot.tx.total;
+        let broker = self.brokers.at_mut(slot.broker);
+        broker.bytes += u64::from(accepted);
+        if !complete {
             return;
         }
+        broker.requests += 1;
         slot.tx = Transmission::NOTHING;
         let Some(request) = slot.requests.back_mut() else {
             return;

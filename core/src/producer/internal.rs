@@ -2,14 +2,21 @@
 
 use super::{Closing, Producer, identity::Identity};
 use crate::{
-    Instant, TopicId,
-    batch::{Batch, Told},
+    Instant, Seen, TopicId,
+    batch::{Batch, Exposure, Life, Told},
     conn::{Conn, State},
     partition::{Partition, Phase},
     slots::Ix,
 };
 
 impl Producer<'_> {
+    /// How often a case of semantics §6 was come through.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn internal_seen(&self, case: Seen) -> u32 {
+        self.seen.count(case)
+    }
+
     /// Has an idle partition's chain go on at this epoch and sequence, as if it had come there.
     /// False where there is no such partition, no producer id yet, or something in the queue.
     #[doc(hidden)]
@@ -37,6 +44,37 @@ impl Producer<'_> {
         slot.begin_chain(id, epoch);
         slot.next_sequence = sequence;
         true
+    }
+
+    /// Notes which case a cancel or a deadline meets.
+    pub(super) fn note_case(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at(index);
+        let partition = self.partitions.at(batch.partition);
+        let last = self.last_bound(batch.partition) == index;
+        let unsent = batch.life == Life::InFlight
+            && self.conns.at(partition.conn).has_unsent(batch.correlation_id);
+        let partial = batch.life == Life::InFlight && {
+            let conn = self.conns.at(partition.conn);
+            !conn.tx.is_nothing()
+                && conn.requests.back().is_some_and(|r| r.correlation_id == batch.correlation_id)
+        };
+        let case = match (batch.life, batch.exposure) {
+            (Life::InFlight, _) if unsent && last => Seen::C2UnsentTail,
+            (Life::InFlight, _) if unsent => Seen::C3UnsentInside,
+            (Life::InFlight, _) if partial => Seen::C4Partial,
+            (Life::InFlight, _) => Seen::C5Complete,
+            (Life::Idle, Exposure::Ambiguous) => Seen::C6IdleAmbiguous,
+            (Life::Idle, _) => Seen::C7IdleNotAppended,
+            (Life::Open | Life::Sealed | Life::Free | Life::Done, _) => Seen::C1Buffered,
+        };
+        let many = batch.records > 1;
+        self.seen.note(case);
+        if many {
+            self.seen.note(Seen::C8OneOfMany);
+        }
+        if self.identity == Identity::Off {
+            self.seen.note(Seen::C10NoIdempotence);
+        }
     }
 
     /// Words that are the same for two producers that will do the same from here on, if no backoff
@@ -138,6 +176,7 @@ impl Producer<'_> {
         word(flags(&marks));
         // A second attempt is like a third one.
         word(u64::from(batch.attempts.min(2)));
+        word(u64::from(batch.refusals) << 32 | u64::from(batch.first));
         word(u64::from(batch.records) << 32 | u64::from(batch.withdrawn));
     }
 

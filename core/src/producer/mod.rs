@@ -14,6 +14,7 @@ mod produce;
 mod route;
 mod schedule;
 mod settings;
+mod split;
 mod timeout;
 
 use core::fmt;
@@ -25,7 +26,8 @@ pub use payload::Payload;
 
 pub(crate) use crate::face::{BatchId, Event, Settled, Ticket};
 use crate::{
-    Config, ConfigError, FatalError, Instant, Memory, Stats, TopicError, TopicId, TopicStatus,
+    Address, BrokerStats, Config, ConfigError, FatalError, Instant, Memory, Stats, TopicError,
+    TopicId, TopicStatus,
     batch::{Age, Batch, Events, Linger, Pages},
     broker::{Broker, Origin},
     conn::{Conn, Writable},
@@ -101,7 +103,11 @@ pub struct Producer<'m> {
     topic_outputs: u32,
     /// A broker with something to send found no slot for a connection.
     wants_slot: bool,
+    /// The broker that is first in turn for a free slot.
+    dial_first: u32,
     stats: Stats,
+    #[cfg(feature = "_internal")]
+    seen: crate::seen::Tally,
 }
 
 /// How far `close` is.
@@ -165,7 +171,10 @@ impl<'m> Producer<'m> {
             conn_outputs: 0,
             topic_outputs: 0,
             wants_slot: false,
+            dial_first: 0,
             stats: Stats::default(),
+            #[cfg(feature = "_internal")]
+            seen: crate::seen::Tally::NONE,
         };
         producer.check_memory()?;
         producer.add_bootstrap_servers(config.bootstrap_servers)?;
@@ -233,6 +242,33 @@ impl<'m> Producer<'m> {
         let pages = self.pages.count();
         let pages_used = pages - self.pages.free();
         Stats { pages, pages_used, batches: self.unsettled, ..self.stats }
+    }
+
+    /// What is known of each broker: counters since it was first heard of, and gauges.
+    pub fn brokers(&self) -> impl Iterator<Item = BrokerStats<'_>> {
+        let known = self.brokers.iter().filter(|(_, slot)| slot.origin != Origin::Free);
+        known.map(|(index, slot)| {
+            let conn = slot.conn.some().map(|conn| self.conns.at(conn));
+            BrokerStats {
+                node_id: (slot.origin == Origin::Cluster).then_some(slot.node_id),
+                address: slot
+                    .has_address()
+                    .then(|| Address { host: self.host_of(index), port: slot.port }),
+                connected: conn.is_some_and(Conn::is_open),
+                leads: slot.leads,
+                waiting: !slot.ready.is_empty(),
+                in_flight: conn.map_or(0, |conn| conn.requests.len() as u32),
+                requests: slot.requests,
+                bytes: slot.bytes,
+                errors: slot.errors,
+                disconnects: slot.disconnects,
+            }
+        })
+    }
+
+    /// Whether nothing is to be done any more: closed, or ended by an error.
+    fn is_over(&self) -> bool {
+        self.fatal.is_some() || matches!(self.closing, Closing::Closed | Closing::Told)
     }
 
     /// Moves time on; a clock that steps back is ignored.

@@ -12,27 +12,27 @@ impl Producer<'_> {
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.free_shown();
-        if self.conn_outputs > 0
-            && let Some(output) = self.connection_output()
-        {
-            return Some(output);
+        if self.conn_outputs > 0 {
+            if let Some(output) = self.connection_output() {
+                return Some(output);
+            }
         }
         if let Some(event) = self.next_settled() {
             return Some(Output::Event(event));
         }
-        if self.topic_outputs > 0
-            && let Some(event) = self.topic_output()
-        {
-            return Some(Output::Event(event));
+        if self.topic_outputs > 0 {
+            if let Some(event) = self.topic_output() {
+                return Some(Output::Event(event));
+            }
         }
         if core::mem::take(&mut self.relieved) {
             self.starved = false;
             return Some(Output::Event(Event::BufferAvailable));
         }
-        if core::mem::take(&mut self.fatal_untold)
-            && let Some(error) = self.fatal
-        {
-            return Some(Output::Event(Event::Fatal(error)));
+        if core::mem::take(&mut self.fatal_untold) {
+            if let Some(error) = self.fatal {
+                return Some(Output::Event(Event::Fatal(error)));
+            }
         }
         self.check_closing();
         if self.closing == Closing::Closed && self.conn_outputs == 0 && self.events.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::{BatchId, Producer};
 use crate::{
-    batch::{Chunks, Life, WITHDRAWN},
+    batch::{Batch, Chunks, Life, WITHDRAWN},
     list::Link,
     slots::Ix,
 };
@@ -44,7 +44,8 @@ impl Producer<'_> {
     #[must_use]
     pub fn payload(&self, batch: BatchId) -> Option<Payload<'_>> {
         let slot = self.batches.at(self.shown.some()?);
-        let shown = self.shown.number() == batch.index && slot.generation == batch.generation;
+        let generation = self.batches.at(slot.origin).generation;
+        let shown = slot.origin.number() == batch.index && generation == batch.generation;
         (shown && slot.first_page.is_some()).then(|| Payload {
             base_timestamp: slot.base_timestamp,
             chunks: self.pages.chain(slot.first_page, slot.len),
@@ -58,9 +59,22 @@ impl Producer<'_> {
         };
         let batch = self.batches.at_mut(index);
         self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
+        let origin = batch.origin;
+        if origin != index {
+            self.free_slot(index);
+        }
+        let batch = self.batches.at_mut(origin);
+        batch.parts -= 1;
+        if batch.parts == 0 {
+            self.free_slot(origin);
+        }
+        self.relieved |= self.starved;
+    }
+
+    fn free_slot(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at_mut(index);
         batch.life = Life::Free;
         batch.queue = Link::EMPTY;
         batch.next_in_request = core::mem::replace(&mut self.free_batches, index);
-        self.relieved |= self.starved;
     }
 }

@@ -129,12 +129,12 @@ impl Producer<'_> {
 
     fn place(&mut self, home: Ix<Partition>, record: &Record<'_>) -> Result<Ticket, ProduceError> {
         let limit = self.settings.batch_size.saturating_sub(BatchHeader::LEN as u32);
+        let limit = limit.min(self.largest_record());
         if let Some(open) = self.partitions.at(home).queue.tail().some() {
             let batch = self.batches.at(open);
             if batch.life == Life::Open {
-                if let Some(entry) = Entry::next_of(batch, record)
-                    && batch.len + entry.size() <= limit
-                {
+                let entry = Entry::next_of(batch, record);
+                if let Some(entry) = entry.filter(|entry| batch.len + entry.size() <= limit) {
                     let beyond = entry.size().saturating_sub(batch.room);
                     if self.pages.needed(beyond) > self.pages.free() {
                         return Err(ProduceError::Full);
@@ -193,6 +193,8 @@ impl Producer<'_> {
             partition: home,
             since: self.now,
             base_sequence: -1,
+            origin: index,
+            parts: 1,
             ..Batch::EMPTY
         };
         let partition = self.partitions.at_mut(home);

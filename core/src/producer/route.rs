@@ -6,6 +6,8 @@ use crate::{
     batch::{Batch, Exposure, Life},
     broker::{Broker, Origin},
     conn::{Conn, Reader, State, Transmission, Walk},
+    partition::Partition,
+    seen::seen,
     slots::Ix,
     wire::ApiKey,
 };
@@ -68,7 +70,7 @@ impl Producer<'_> {
     /// Opens a connection to a broker that has none, now or when its backoff is over.
     fn dial(&mut self, broker: Ix<Broker>) {
         let slot = self.brokers.at(broker);
-        if slot.conn.is_some() {
+        if slot.conn.is_some() || self.is_over() {
             return;
         }
         if !slot.has_address() {
@@ -106,7 +108,9 @@ impl Producer<'_> {
     /// is open, some broker for what the producer itself has to ask.
     pub(super) fn dial_due(&mut self) {
         self.timers.dial = Instant::NEVER;
-        for broker in self.brokers.indices() {
+        let count = self.brokers.len();
+        for number in 0..count {
+            let broker = Ix::new((self.dial_first + number) % count);
             let slot = self.brokers.at(broker);
             if !slot.ready.is_empty() && slot.conn.is_none() {
                 self.dial(broker);
@@ -118,32 +122,30 @@ impl Producer<'_> {
         }
     }
 
-    /// Ends the connection that is needed least, so that another broker gets its slot.
-    fn make_room(&mut self) {
-        if self
-            .conns
-            .iter()
-            .any(|(_, slot)| slot.draining || matches!(slot.state, State::Ended { .. }))
-        {
+    /// Ends the connection that is needed least, so that another broker gets its slot. One with
+    /// something to send keeps it until a request of it was answered.
+    pub(super) fn make_room(&mut self) {
+        let leaving =
+            |slot: &Conn| slot.draining || matches!(slot.state, State::Ended { .. } | State::Free);
+        if self.conns.iter().any(|(_, slot)| leaving(slot)) {
             return;
         }
-        let quiet = |slot: &Conn| slot.state == State::Ready && slot.is_quiet();
         let waits = |slot: &Conn| !self.brokers.at(slot.broker).ready.is_empty();
-        let idlest = self
-            .conns
-            .iter()
-            .filter(|(_, slot)| quiet(slot))
-            .min_by_key(|(_, slot)| (waits(slot), slot.used));
-        if let Some((conn, _)) = idlest {
-            self.drop_connection(conn, Disconnect::Replaced);
+        let useless = |slot: &Conn| slot.state == State::Ready && slot.is_quiet() && !waits(slot);
+        let served = |slot: &Conn| slot.state == State::Ready && slot.served;
+        let idlest = self.conns.iter().filter(|(_, slot)| useless(slot));
+        let idlest = idlest.min_by_key(|(_, slot)| slot.used);
+        let oldest = || {
+            let served = self.conns.iter().filter(|(_, slot)| served(slot));
+            served.min_by_key(|(_, slot)| slot.used)
+        };
+        let Some((conn, slot)) = idlest.or_else(oldest) else {
             return;
-        }
-        let oldest = self
-            .conns
-            .iter()
-            .filter(|(_, slot)| slot.state == State::Ready)
-            .min_by_key(|(_, slot)| slot.used);
-        if let Some((conn, _)) = oldest {
+        };
+        self.dial_first = (slot.broker.number() + 1) % self.brokers.len();
+        if slot.is_quiet() {
+            self.drop_connection(conn, Disconnect::Replaced);
+        } else {
             self.conns.at_mut(conn).draining = true;
         }
     }
@@ -176,6 +178,7 @@ impl Producer<'_> {
         slot.conn = Ix::NONE;
         slot.failures = failures;
         slot.dial_at = if wished { self.now } else { self.now.after(backoff) };
+        slot.disconnects += u64::from(!wished);
         self.stats.disconnects += u64::from(!wished);
         self.land_requests(conn);
         let slot = self.conns.at_mut(conn);
@@ -209,6 +212,11 @@ impl Producer<'_> {
             }
             // A frame that was not written to its end can never be acted on (semantics §3.7).
             let proof = if request.complete { Exposure::Ambiguous } else { Exposure::NotAppended };
+            if request.batches.is_some() && request.complete {
+                seen!(self, LostComplete);
+            } else if request.batches.is_some() {
+                seen!(self, LostPartial);
+            }
             let mut next = request.batches;
             while let Some(index) = next.some() {
                 next = self.batches.at(index).next_in_request;
@@ -243,8 +251,15 @@ impl Producer<'_> {
         };
         match request.api {
             ApiKey::METADATA => self.metadata.asked = false,
-            ApiKey::INIT_PRODUCER_ID => self.identity = Identity::Wanted(self.now),
+            ApiKey::INIT_PRODUCER_ID => {
+                self.identity = Identity::Wanted(self.now);
+                // Whatever becomes of this connection, another look is due at once.
+                self.timers.dial = self.now;
+            }
             _ => {}
+        }
+        if request.batches.is_some() {
+            seen!(self, Recalled);
         }
         let mut next = request.batches;
         while let Some(index) = next.some() {
@@ -261,13 +276,27 @@ impl Producer<'_> {
         self.wake_conn(conn);
     }
 
-    /// Takes a batch's request back if no byte of it was accepted.
-    pub(super) fn recall_if_unsent(&mut self, index: Ix<Batch>) {
+    /// After an error nothing is to leave for the partition but what is oldest (semantics I5): a
+    /// request that is made and not begun is made anew.
+    pub(super) fn recall_successors(&mut self, home: Ix<Partition>) {
+        let mut next = self.partitions.at(home).queue.head();
+        while let Some(index) = next.some().filter(|index| self.batches.at(*index).is_bound()) {
+            if self.batches.at(index).life == Life::InFlight && self.recall_if_unsent(index) {
+                return;
+            }
+            next = self.batches.at(index).queue.next();
+        }
+    }
+
+    /// Takes a batch's request back if no byte of it was accepted; tells whether it was so.
+    pub(super) fn recall_if_unsent(&mut self, index: Ix<Batch>) -> bool {
         let batch = self.batches.at(index);
         let conn = self.partitions.at(batch.partition).conn;
-        if self.conns.at(conn).has_unsent(batch.correlation_id) {
+        let unsent = self.conns.at(conn).has_unsent(batch.correlation_id);
+        if unsent {
             self.recall(conn);
         }
+        unsent
     }
 
     /// The connection is open: asks what the broker speaks.

@@ -176,8 +176,6 @@ impl Producer<'_> {
             return;
         }
         self.give_up_everything(Cause::Closed);
-        self.metadata = super::cluster::Metadata::NEW;
-        self.timers = Timers::NEW;
         self.closing = Closing::Closed;
     }
 }

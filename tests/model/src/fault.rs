@@ -97,6 +97,9 @@ pub enum Action {
     Omit,
     /// The request is handled, and the answer tells the partitions that match twice.
     Twice,
+    /// The request is handled, and the answer tells, before all else, of a partition and of a topic
+    /// that were not asked about.
+    Stray,
     /// The node freezes before it handles the request; see [`Cluster::freeze`](crate::Cluster::freeze).
     Freeze,
 }
@@ -152,6 +155,10 @@ fn about(wanted: Option<&(String, i32)>, topic: &str, partition: Option<i32>) ->
 }
 
 impl Faults {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -55,6 +55,12 @@ impl Log {
         self.batches.iter()
     }
 
+    /// The batch that has an offset.
+    pub(crate) fn batch_at(&self, offset: i64) -> Option<&StoredBatch> {
+        let at = self.batches.partition_point(|batch| batch.next_offset <= offset);
+        self.batches.get(at).filter(|batch| batch.base_offset <= offset)
+    }
+
     /// Appends a batch that was found good, and returns the offset of its first record. Where it
     /// is not kept the log start offset stays all the same: a producer must not take a sink for
     /// a log that lost its records.

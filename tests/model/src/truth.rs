@@ -87,6 +87,12 @@ impl Cluster {
         stored.into_iter().flatten().filter_map(logged)
     }
 
+    /// The batch of a partition that has an offset, if there is one.
+    #[must_use]
+    pub fn batch_at(&self, topic: &str, partition: i32, offset: i64) -> Option<LoggedBatch<'_>> {
+        logged(self.find_by_name(topic, partition)?.batch_at(offset)?)
+    }
+
     /// The offset that the next record of a partition gets; 0 where there is no such partition.
     #[must_use]
     pub fn end_offset(&self, topic: &str, partition: i32) -> i64 {

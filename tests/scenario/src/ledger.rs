@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, Verdict};
+use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, Verdict, wire::Uuid};
 use ottla_model::Cluster;
 
 /// What was said of a record.
@@ -31,7 +31,10 @@ pub struct Entry {
     pub last: Option<Said>,
     /// When it was produced.
     pub produced: Instant,
-    ticket: Ticket,
+    /// Nothing more will be said of it.
+    pub closed: bool,
+    /// `None` where another client than the core makes the claims.
+    ticket: Option<Ticket>,
 }
 
 /// All records' stories.
@@ -43,13 +46,24 @@ pub struct Ledger {
     withdrawn: BTreeSet<usize>,
     /// What the brokers lost by an unclean election or the like is not held against the producer.
     pub forgive_loss: bool,
+    /// Topics that were deleted, and whose logs count all the same.
+    pub graves: Vec<(String, Uuid)>,
 }
 
 impl Ledger {
     /// A record was produced; returns its number.
     pub fn produced(&mut self, now: Instant, topic: &str, ticket: Ticket) -> u64 {
-        let id = self.entries.len() as u64;
         self.batches.entry(ticket.batch()).or_default().push(self.entries.len());
+        self.enter(now, topic, Some(ticket))
+    }
+
+    /// A client other than the core wants a record to be written; returns its number.
+    pub fn wanted(&mut self, now: Instant, topic: &str) -> u64 {
+        self.enter(now, topic, None)
+    }
+
+    fn enter(&mut self, now: Instant, topic: &str, ticket: Option<Ticket>) -> u64 {
+        let id = self.entries.len() as u64;
         self.entries.push(Entry {
             id,
             topic: topic.to_owned(),
@@ -57,9 +71,16 @@ impl Ledger {
             first: None,
             last: None,
             produced: now,
+            closed: false,
             ticket,
         });
         id
+    }
+
+    /// Whether nothing more will be said of a record; false where there is none.
+    #[must_use]
+    pub fn is_closed(&self, id: u64) -> bool {
+        self.entries.get(id as usize).is_some_and(|entry| entry.closed)
     }
 
     /// The number that the next record gets.
@@ -69,9 +90,13 @@ impl Ledger {
     }
 
     /// The ticket of a record.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not the core's.
     #[must_use]
     pub fn ticket(&self, id: u64) -> Ticket {
-        self.entries[id as usize].ticket
+        self.entries[id as usize].ticket.expect("a record of the core")
     }
 
     /// A record's story.
@@ -101,6 +126,7 @@ impl Ledger {
                     );
                     entry.first.get_or_insert((said, now));
                     entry.last = Some(said);
+                    entry.closed = true;
                 }
             }
             Verdict::Unknown => {
@@ -117,13 +143,9 @@ impl Ledger {
     ///
     /// Where the event breaks a law by itself.
     pub fn settled(&mut self, now: Instant, settled: &Settled, cluster: &Cluster) {
-        let indices = self.batches.get(&settled.batch).cloned().unwrap_or_default();
-        let kept = indices.iter().copied().filter(|index| !self.withdrawn.contains(index));
-        let kept: Vec<usize> = kept.collect();
+        let kept = self.records_of(settled);
         assert_eq!(kept.len(), settled.records as usize, "records of {settled:?}");
-        for (place, index) in kept.into_iter().enumerate() {
-            let entry = &mut self.entries[index];
-            entry.partition = Some(settled.partition);
+        for (place, id) in kept.into_iter().enumerate() {
             let said = match settled.outcome {
                 Outcome::Delivered { base_offset, .. } => {
                     Said::Delivered(base_offset.map(|base| base + place as i64))
@@ -132,30 +154,51 @@ impl Ledger {
                 Outcome::Unknown(cause) => Said::Unknown(cause),
                 other => panic!("outcome {other:?}"),
             };
-            assert!(
-                entry.last.is_none() || matches!(entry.last, Some(Said::Unknown(_))),
-                "record {} was {:?} and then {said:?}",
-                entry.id,
-                entry.last
-            );
+            let entry = &mut self.entries[id as usize];
             assert_eq!(
                 settled.late,
                 matches!(entry.last, Some(Said::Unknown(_))),
                 "late, of record {}: {settled:?}",
                 entry.id
             );
-            entry.first.get_or_insert((said, now));
-            entry.last = Some(said);
-            if let Said::Delivered(Some(offset)) = said
-                && !self.forgive_loss
-            {
-                let found = cluster
-                    .log(&entry.topic, settled.partition)
-                    .find(|record| record.offset == offset)
-                    .and_then(|record| number(record.value));
-                assert_eq!(found, Some(entry.id), "what lies at offset {offset} of {settled:?}");
-            }
+            entry.closed = settled.last;
+            self.claim(now, id, settled.partition, said, cluster);
         }
+    }
+
+    /// Something is said of a record.
+    ///
+    /// # Panics
+    ///
+    /// Where that breaks a law by itself.
+    pub fn claim(&mut self, now: Instant, id: u64, partition: i32, said: Said, cluster: &Cluster) {
+        let entry = &mut self.entries[id as usize];
+        entry.partition = Some(partition);
+        assert!(
+            entry.last.is_none() || matches!(entry.last, Some(Said::Unknown(_))),
+            "record {id} was {:?} and then {said:?}",
+            entry.last
+        );
+        entry.first.get_or_insert((said, now));
+        entry.last = Some(said);
+        if let Said::Delivered(Some(offset)) = said
+            && !self.forgive_loss
+        {
+            let batch = cluster.batch_at(&entry.topic, partition, offset);
+            let mut here = batch.into_iter().flat_map(|batch| batch.records());
+            let found = here.find(|record| record.offset == offset);
+            let found = found.and_then(|record| number(record.value));
+            assert_eq!(found, Some(id), "what lies at offset {offset}, where record {id} should");
+        }
+    }
+
+    /// The numbers of the records that are settled with these words, those taken out left out.
+    pub fn records_of(&self, settled: &Settled) -> Vec<u64> {
+        let indices = self.batches.get(&settled.batch).into_iter().flatten();
+        let kept = indices.filter(|index| !self.withdrawn.contains(index));
+        // A batch that was too large is settled in parts.
+        let part = kept.skip(settled.first as usize).take(settled.records as usize);
+        part.map(|index| *index as u64).collect()
     }
 
     /// Holds everything that was said against the log, at the end of a run.
@@ -171,6 +214,15 @@ impl Ledger {
                     let Some(id) = number(record.value) else { continue };
                     let place = (partition, record.offset);
                     places.entry((topic.to_owned(), id)).or_default().push(place);
+                }
+            }
+        }
+        for (topic, id) in &self.graves {
+            for partition in 0..cluster.partitions(topic) as i32 {
+                for record in cluster.log_of(*id, partition) {
+                    let Some(id) = number(record.value) else { continue };
+                    let place = (partition, record.offset);
+                    places.entry((topic.clone(), id)).or_default().push(place);
                 }
             }
         }
@@ -192,7 +244,11 @@ impl Ledger {
                     }
                     if idempotent {
                         let key = (entry.topic.clone(), *partition);
-                        if let Some((before, other)) = last.insert(key, (*at, id)) {
+                        // Offsets of a topic's different lives cannot be compared.
+                        let one_life = self.graves.iter().all(|(topic, _)| *topic != entry.topic);
+                        if let Some((before, other)) = last.insert(key, (*at, id))
+                            && one_life
+                        {
                             assert!(before < *at, "record {id} overtook record {other}");
                         }
                     }

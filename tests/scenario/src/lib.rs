@@ -3,9 +3,14 @@
 
 pub mod ledger;
 pub mod network;
+pub mod raw;
 pub mod storm;
+pub mod tap;
+mod view;
 pub mod world;
 
 pub use ledger::{Entry, Ledger, Said};
 pub use network::Weather;
+pub use tap::{Sent, Tap};
+pub use view::{Row, quick};
 pub use world::{BOOTSTRAP, Dice, World};

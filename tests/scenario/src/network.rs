@@ -16,6 +16,8 @@ pub struct Weather {
     pub arrives: usize,
     /// Bytes that fit a socket that the other end does not read.
     pub socket_buffer: usize,
+    /// A socket takes nothing for a while, once in so many writes; 0 is never.
+    pub stalls: u64,
 }
 
 impl Weather {
@@ -25,6 +27,7 @@ impl Weather {
         accepts: usize::MAX,
         arrives: usize::MAX,
         socket_buffer: usize::MAX,
+        stalls: 0,
     };
 }
 
@@ -43,6 +46,8 @@ pub struct Lane {
     last: Instant,
     /// What is sent from now on is lost, and nobody is told.
     pub dead: bool,
+    /// Nothing arrives before this is taken back, and then everything at once.
+    pub held: bool,
 }
 
 impl Lane {
@@ -62,6 +67,9 @@ impl Lane {
     }
 
     fn next(&self) -> Instant {
+        if self.held {
+            return Instant::NEVER;
+        }
         self.parcels.front().map_or(Instant::NEVER, |(at, _)| *at)
     }
 
@@ -87,6 +95,10 @@ pub struct Link {
     pub ghost: bool,
     /// The core closes its end after it has sent so many more bytes.
     pub cut_after: Option<usize>,
+    /// The node's end closes after it has said so many more bytes.
+    pub hush_after: Option<usize>,
+    /// The core's socket takes nothing before this.
+    pub stalled_until: Instant,
     /// The largest response so far.
     pub largest_response: usize,
     told_end: bool,
@@ -103,6 +115,8 @@ impl Link {
             eof: false,
             ghost: false,
             cut_after: None,
+            hush_after: None,
+            stalled_until: Instant::ZERO,
             largest_response: 0,
             told_end: false,
         }
@@ -133,16 +147,24 @@ impl Link {
         up.min(self.down.next()).min(held)
     }
 
-    /// A frozen node's kernel takes bytes all the same, up to its buffer; a model of one that
-    /// takes everything is enough, because the core's socket has its own bound.
-    fn may_arrive(&self, _cluster: &Cluster) -> bool {
-        true
+    /// When the core's socket takes something again, if it does not now.
+    pub fn stalled(&self, now: Instant) -> Option<Instant> {
+        (self.stalled_until > now).then_some(self.stalled_until)
     }
 
-    /// Moves on what has arrived; true where the core has something to read.
+    /// A frozen node reads nothing: what is on its way stays there, and fills the core's socket.
+    fn may_arrive(&self, cluster: &Cluster) -> bool {
+        !cluster.is_frozen(self.server.node())
+    }
+
+    /// Moves on what has arrived; true where the core has something to read, or room to write.
     pub fn advance(&mut self, cluster: &mut Cluster, now: Instant, latency: u64) -> bool {
         let time = core::time::Duration::from_micros(now.as_micros());
-        while let Some(parcel) = self.up.take(now) {
+        let mut roomier = false;
+        while self.may_arrive(cluster)
+            && let Some(parcel) = self.up.take(now)
+        {
+            roomier = true;
             match parcel {
                 Parcel::Bytes(bytes) => self.server.receive(cluster, time, &bytes),
                 Parcel::End => self.server.handle_eof(),
@@ -150,16 +172,21 @@ impl Link {
         }
         loop {
             self.server.advance(cluster, time);
-            let bytes = self.server.take_transmit();
+            let mut bytes = self.server.take_transmit();
             if bytes.is_empty() {
                 break;
+            }
+            if let Some(left) = &mut self.hush_after {
+                bytes.truncate(*left);
+                *left -= bytes.len();
             }
             self.largest_response = self.largest_response.max(bytes.len());
             self.down.send(Instant::from_micros(now.as_micros() + latency), Parcel::Bytes(bytes));
         }
-        if self.server.is_closed() && !self.told_end {
+        if (self.server.is_closed() || self.hush_after == Some(0)) && !self.told_end {
             self.told_end = true;
             self.down.send(Instant::from_micros(now.as_micros() + latency), Parcel::End);
+            self.down.dead = true;
         }
         let before = self.inbox.len();
         while let Some(parcel) = self.down.take(now) {
@@ -168,7 +195,7 @@ impl Link {
                 Parcel::End => self.eof = true,
             }
         }
-        self.inbox.len() > before || self.eof
+        roomier || self.inbox.len() > before || self.eof
     }
 
     /// Whether nothing more can come of the connection.

@@ -1,9 +1,14 @@
 //! A run of everything that can go wrong, by chance, from one seed.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
-use ottla_core::{Config, OnUnknown, ProduceError, TopicId, wire::ErrorCode};
-use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, FirstSequence, ProducerWindow};
+use ottla_core::{
+    Acks, Config, Limits, Memory, OnUnknown, ProduceError, Seen, TopicId, wire::ErrorCode,
+};
+use ottla_model::{
+    Action, BaseOffset, ClusterConfig, Fault, FirstSequence, ProducerWindow, TopicConfig,
+};
 
 use crate::{
     ledger::Said,
@@ -12,8 +17,12 @@ use crate::{
 };
 
 /// What a run saw, to know that nothing is left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
+    /// How often each case of semantics §6 was come through.
+    pub cases: BTreeMap<Seen, u64>,
+    /// How often each kind of fault struck.
+    pub faults: BTreeMap<&'static str, u64>,
     /// Records produced.
     pub records: u64,
     /// Records whose last word was `Delivered`.
@@ -32,6 +41,20 @@ pub struct Tally {
     pub desyncs: u64,
 }
 
+impl Tally {
+    /// Adds what another run saw of records.
+    pub const fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.delivered += other.delivered;
+        self.not_delivered += other.not_delivered;
+        self.unknown += other.unknown;
+        self.refined += other.refined;
+        self.retries += other.retries;
+        self.epoch_bumps += other.epoch_bumps;
+        self.desyncs += other.desyncs;
+    }
+}
+
 const TOPIC: &str = "storm";
 
 /// Runs a storm.
@@ -43,18 +66,41 @@ pub fn run(seed: u64) -> Tally {
     let mut dice = Dice::new(seed);
     let partitions = dice.roll(1, 4) as u32;
     let config = configuration(&mut dice);
-    let mut world = World::new(&config, brokers(&mut dice, seed), seed);
-    world.cluster.create_topic(TOPIC, partitions).expect("a topic");
+    let limits = Limits { connections: dice.roll(1, 5) as u32, ..Limits::for_config(&config) };
+    let memory = Memory::heap(limits);
+    let mut world = World::with_memory(&config, brokers(&mut dice, seed), memory, seed);
+    let narrow = if dice.once_in(3) { dice.roll(300, 2_000) as usize } else { 1 << 20 };
+    let narrow = TopicConfig { max_message_bytes: narrow, ..TopicConfig::default() };
+    world.cluster.create_topic_with(TOPIC, partitions, narrow).expect("a topic");
     for partition in 0..partitions as i32 {
         let node = dice.roll(1, 3) as i32;
         world.cluster.move_leader(TOPIC, partition, node).expect("a leader");
     }
     let topic = world.topic(TOPIC);
+    let idempotent = config.enable_idempotence;
+    if dice.once_in(8) {
+        begin_far_on(&mut world, &mut dice, topic, partitions);
+    }
+    if idempotent && dice.once_in(20) {
+        // A record at a later epoch than the one that follows: as if another writer had come.
+        world.go_on_at(topic, 0, 7, 0);
+        produce(&mut world, &mut dice, topic, 0);
+        world.run_for(Duration::from_millis(100));
+        world.go_on_at(topic, 0, 3, 0);
+    }
     world.weather = weather(&mut dice);
     for _ in 0..dice.roll(20, 120) {
         act(&mut world, &mut dice, topic, partitions);
         world.run_for(Duration::from_micros(dice.roll(0, 40_000)));
         check_prompt(&world, &config);
+    }
+    if dice.once_in(10) {
+        // Closed in the middle of it all.
+        world.close(Duration::from_millis(dice.roll(0, 300)));
+        heal(&mut world);
+        world.run_for(Duration::from_secs(20));
+        world.ledger.check(&world.cluster, idempotent);
+        return tally(&world);
     }
     heal(&mut world);
     let patience = config.delivery_timeout + config.resolve_timeout + Duration::from_secs(60);
@@ -62,14 +108,31 @@ pub fn run(seed: u64) -> Tally {
     assert!(settled, "seed {seed}: not settled: {:?}", world.producer);
     check_prompt(&world, &config);
     world.close(Duration::from_secs(5));
-    world.ledger.check(&world.cluster, true);
+    world.ledger.check(&world.cluster, idempotent);
     assert_eq!(world.producer.stats().pages_used, 0, "pages are lost");
     tally(&world)
 }
 
+/// Has the chains go on near the last sequence or the last epoch.
+fn begin_far_on(world: &mut World<'_>, dice: &mut Dice, topic: TopicId, partitions: u32) {
+    for partition in 0..partitions {
+        let epoch = if dice.once_in(2) { dice.roll(31_990, 32_001) } else { dice.roll(0, 5) };
+        let sequence = i32::MAX - dice.roll(0, 60) as i32;
+        world.go_on_at(topic, partition as i32, epoch as i16, sequence);
+    }
+}
+
 fn configuration(dice: &mut Dice) -> Config<'static> {
     let ms = |dice: &mut Dice, low, high| Duration::from_millis(dice.roll(low, high));
+    let enable_idempotence = !dice.once_in(10);
+    let acks = match dice.roll(0, 3) {
+        0 if !enable_idempotence => Acks::None,
+        1 if !enable_idempotence => Acks::Leader,
+        _ => Acks::All,
+    };
     Config {
+        enable_idempotence,
+        acks,
         linger: ms(dice, 0, 8),
         batch_size: dice.roll(100, 2_000) as u32,
         max_request_size: 8_192,
@@ -105,14 +168,33 @@ fn weather(dice: &mut Dice) -> Weather {
         latency: (low, low + dice.roll(0, 20_000)),
         accepts: if dice.once_in(2) { usize::MAX } else { dice.roll(1, 3_000) as usize },
         arrives: if dice.once_in(2) { usize::MAX } else { dice.roll(1, 600) as usize },
-        socket_buffer: if dice.once_in(2) { usize::MAX } else { dice.roll(100, 10_000) as usize },
+        stalls: if dice.once_in(2) { 0 } else { dice.roll(2, 8) },
+        socket_buffer: match dice.roll(0, 3) {
+            0 => dice.roll(50, 400) as usize,
+            1 => dice.roll(400, 10_000) as usize,
+            _ => usize::MAX,
+        },
     }
 }
 
 fn act(world: &mut World<'_>, dice: &mut Dice, topic: TopicId, partitions: u32) {
     let node = dice.roll(1, 3) as i32;
     let partition = dice.roll(0, u64::from(partitions) - 1) as i32;
-    match dice.roll(0, 30) {
+    let roll = dice.roll(0, 30);
+    let what = match roll {
+        0 => "cut",
+        1 => "cut at a byte",
+        2 => "deaf",
+        3 => "freeze",
+        6 => "stop",
+        8 => "leader moved",
+        12 => "throttle",
+        13..=15 => "cancel",
+        17 => "unreachable",
+        _ => "",
+    };
+    world.count(what);
+    match roll {
         0 => drop(world.cut_one()),
         1 => world.cut_after(dice.roll(0, 2_000) as usize),
         2 if dice.once_in(3) => world.deafen(),
@@ -123,7 +205,11 @@ fn act(world: &mut World<'_>, dice: &mut Dice, topic: TopicId, partitions: u32) 
         8 if world.cluster.is_up(node) => {
             world.cluster.move_leader(TOPIC, partition, node).expect("a leader");
         }
-        9..=11 => world.cluster.inject(fault(dice, partition)),
+        9..=11 => {
+            let fault = fault(dice, partition);
+            world.count(name_of(&fault.action));
+            world.cluster.inject(fault);
+        }
         12 => {
             let throttle = Duration::from_millis(dice.roll(0, 50));
             world.cluster.set_throttle(node, throttle).expect("a node");
@@ -131,7 +217,8 @@ fn act(world: &mut World<'_>, dice: &mut Dice, topic: TopicId, partitions: u32) 
         13..=15 => {
             let last = world.ledger.next_id();
             if last > 0 {
-                world.cancel(dice.roll(last.saturating_sub(12), last - 1));
+                let back = if dice.once_in(2) { 12 } else { 120 };
+                world.cancel(dice.roll(last.saturating_sub(back), last - 1));
             }
         }
         16 => world.producer.flush(world.now),
@@ -200,15 +287,43 @@ fn fault(dice: &mut Dice, partition: i32) -> Fault {
         6 => Action::CloseBefore,
         7 => Action::CloseAfter,
         8 => Action::Garbage((0..dice.roll(1, 60)).map(|_| dice.roll(0, 255) as u8).collect()),
-        9 => [Action::Omit, Action::Twice, Action::WrongCorrelation(1)][dice.roll(0, 2) as usize]
-            .clone(),
+        9 => match dice.roll(0, 3) {
+            0 => Action::Omit,
+            1 => Action::Twice,
+            2 => Action::Stray,
+            _ => Action::WrongCorrelation(1),
+        },
         _ => Action::Freeze,
     };
     let fault = Fault::produce(action).times(dice.roll(1, 3) as u32);
     if dice.once_in(2) { fault.on(TOPIC, partition) } else { fault }
 }
 
+fn name_of(action: &Action) -> &'static str {
+    match action {
+        Action::Reject(_) => "reject",
+        Action::AppendThenError { .. } => "append, then error",
+        Action::Swallow => "swallow",
+        Action::Hold(_) => "hold",
+        Action::CloseBefore => "close before",
+        Action::CloseAfter => "close after",
+        Action::Garbage(_) => "garbage",
+        Action::WrongCorrelation(_) => "wrong correlation",
+        Action::Omit => "omit",
+        Action::Twice => "twice",
+        Action::Stray => "stray",
+        Action::Freeze => "freeze at a request",
+    }
+}
+
 fn heal(world: &mut World<'_>) {
+    // What was ordered and never struck does not count.
+    let left: Vec<&str> = world.cluster.faults().map(|fault| name_of(&fault.action)).collect();
+    for name in left {
+        if let Some(count) = world.faults.get_mut(name) {
+            *count -= 1;
+        }
+    }
     world.weather = Weather::FAIR;
     world.cluster.clear_faults();
     world.unreachable.clear();
@@ -244,6 +359,10 @@ fn tally(world: &World<'_>) -> Tally {
         desyncs: stats.desyncs,
         ..Tally::default()
     };
+    for case in Seen::ALL {
+        tally.cases.insert(*case, u64::from(world.producer.internal_seen(*case)));
+    }
+    tally.faults.clone_from(&world.faults);
     for entry in world.ledger.entries() {
         tally.records += 1;
         match entry.last {

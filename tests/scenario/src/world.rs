@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use core::time::Duration;
 use ottla_core::{
-    Config, ConnId, Disconnect, Event, Instant, Memory, Output, ProduceError, Producer, Record,
-    TopicId, TopicStatus, Verdict,
+    Config, ConnId, Disconnect, Event, Instant, Memory, Outcome, Output, ProduceError, Producer,
+    Record, TopicId, TopicStatus, Verdict,
 };
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
 use crate::{
     ledger::Ledger,
     network::{Link, Weather},
+    tap::{Place, Tap, View},
 };
 
 /// A small generator of random numbers for what the world does.
@@ -44,7 +45,7 @@ impl Dice {
 enum Socket {
     /// Being opened, until then; it opens if the node is up by then and takes connections.
     Opening(Instant, NodeId),
-    Open(Link),
+    Open(Box<Link>),
 }
 
 /// Everything there is.
@@ -60,6 +61,10 @@ pub struct World<'m> {
     pub weather: Weather,
     /// What was said of each record.
     pub ledger: Ledger,
+    /// What was sent; holds it against the invariants.
+    pub tap: Tap,
+    /// Where a timer and bytes are due at the same time, the bytes are read first.
+    pub reads_first: bool,
     /// What the world does by chance.
     pub dice: Dice,
     /// Events other than verdicts, as they came.
@@ -68,6 +73,12 @@ pub struct World<'m> {
     pub unreachable: Vec<NodeId>,
     /// `Output::Closed` came.
     pub closed: bool,
+    /// Verdicts are of records that the ledger does not know.
+    pub ignore_verdicts: bool,
+    /// The log-append time of the last batch that had one.
+    pub last_append_time: Option<i64>,
+    /// How often each kind of trouble was made.
+    pub faults: BTreeMap<&'static str, u64>,
     /// Bytes that left the core.
     pub sent: u64,
     /// The largest response that was on its way to the core, in bytes.
@@ -109,10 +120,15 @@ impl<'m> World<'m> {
             cluster: Cluster::new(cluster),
             weather: Weather::FAIR,
             ledger: Ledger::default(),
+            tap: Tap::default(),
+            reads_first: false,
             dice: Dice::new(seed),
             events: Vec::new(),
             unreachable: Vec::new(),
             closed: false,
+            ignore_verdicts: false,
+            last_append_time: None,
+            faults: BTreeMap::new(),
             sent: 0,
             largest_response: 0,
             sockets: BTreeMap::new(),
@@ -158,6 +174,9 @@ impl<'m> World<'m> {
     /// Cancels a record.
     pub fn cancel(&mut self, id: u64) -> Verdict {
         let verdict = self.producer.cancel(self.now, self.ledger.ticket(id));
+        if verdict == Verdict::NotDelivered {
+            self.tap.denied(&[id]);
+        }
         self.ledger.cancelled(self.now, id, verdict);
         verdict
     }
@@ -183,6 +202,9 @@ impl<'m> World<'m> {
                 return holds(self);
             }
             self.now = self.now.max(next);
+            if self.reads_first {
+                self.settle();
+            }
             if self.producer.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
                 self.producer.handle_timeout(self.now);
             }
@@ -238,6 +260,53 @@ impl<'m> World<'m> {
         }
     }
 
+    /// Holds up everything that was said to nodes and everything that is said to them from now on,
+    /// on the connections that are open: what the core has sent becomes a straggler.
+    pub fn hold_up(&mut self) {
+        for socket in self.sockets.values_mut() {
+            if let Socket::Open(link) = socket {
+                link.up.held = true;
+            }
+        }
+    }
+
+    /// Lets go what was held up.
+    pub fn release(&mut self) {
+        let open = self.sockets.values_mut().filter_map(|socket| match socket {
+            Socket::Open(link) => Some(&mut **link),
+            Socket::Opening(..) => None,
+        });
+        for link in open.chain(&mut self.ghosts) {
+            link.up.held = false;
+        }
+    }
+
+    /// Has nodes close the connections that are open after they have said so many more bytes.
+    pub fn hush_after(&mut self, bytes: usize) {
+        for socket in self.sockets.values_mut() {
+            if let Socket::Open(link) = socket {
+                link.hush_after = Some(bytes);
+            }
+        }
+    }
+
+    /// Has an idle partition's chain go on at this epoch and sequence; tells whether the core did.
+    pub fn go_on_at(&mut self, topic: TopicId, partition: i32, epoch: i16, sequence: i32) -> bool {
+        let moved = self.producer.internal_go_on_at(topic, partition as u32, epoch, sequence);
+        if moved {
+            let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();
+            self.tap.forget(&name, partition);
+        }
+        moved
+    }
+
+    /// Notes that trouble was made.
+    pub fn count(&mut self, what: &'static str) {
+        if !what.is_empty() {
+            *self.faults.entry(what).or_default() += 1;
+        }
+    }
+
     /// How many connections are open.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -251,9 +320,10 @@ impl<'m> World<'m> {
 
     /// Closes the core's end. What it has sent may still arrive: a straggler.
     fn hang_up(&mut self, id: ConnId) {
+        self.tap.closed(id);
         if let Some(Socket::Open(mut link)) = self.sockets.remove(&id) {
             link.close_up(self.now);
-            self.ghosts.push(link);
+            self.ghosts.push(*link);
         }
     }
 
@@ -289,6 +359,16 @@ impl<'m> World<'m> {
                     self.hang_up(id);
                 }
                 Output::Event(Event::Settled(settled)) => {
+                    if let Outcome::Delivered { log_append_time: Some(time), .. } = settled.outcome
+                    {
+                        self.last_append_time = Some(time);
+                    }
+                    if self.ignore_verdicts {
+                        continue;
+                    }
+                    if matches!(settled.outcome, Outcome::NotDelivered(_)) {
+                        self.tap.denied(&self.ledger.records_of(&settled));
+                    }
                     self.ledger.settled(self.now, &settled, &self.cluster);
                 }
                 Output::Event(event) => self.events.push((self.now, event)),
@@ -343,6 +423,19 @@ impl<'m> World<'m> {
     fn write_some(&mut self, id: ConnId) -> Option<usize> {
         let latency = self.latency();
         let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { return None };
+        let offered: Vec<u8> = self.producer.transmit(id).flatten().copied().collect();
+        let place = Place { conn: id, node: link.server.node() };
+        let view = View { cluster: &self.cluster, ledger: &self.ledger };
+        if link.stalled(self.now).is_some() {
+            self.tap.writes(self.now, place, &offered, 0, view);
+            return None;
+        }
+        if self.weather.stalls > 0 && self.dice.once_in(self.weather.stalls) {
+            let pause = self.dice.roll(100, 30_000);
+            link.stalled_until = Instant::from_micros(self.now.as_micros() + pause);
+            self.tap.writes(self.now, place, &offered, 0, view);
+            return None;
+        }
         let mut room = link.accepts(&self.weather);
         if self.weather.accepts != usize::MAX && room > 0 {
             room = self.dice.roll(1, room as u64) as usize;
@@ -350,14 +443,8 @@ impl<'m> World<'m> {
         if let Some(left) = link.cut_after {
             room = room.min(left);
         }
-        let mut bytes = Vec::new();
-        for segment in self.producer.transmit(id) {
-            let take = segment.len().min(room - bytes.len());
-            bytes.extend_from_slice(&segment[..take]);
-            if bytes.len() == room {
-                break;
-            }
-        }
+        let bytes = offered[..room.min(offered.len())].to_vec();
+        self.tap.writes(self.now, place, &offered, bytes.len(), view);
         if let Some(left) = &mut link.cut_after {
             *left -= bytes.len();
         }
@@ -381,7 +468,7 @@ impl<'m> World<'m> {
                     if self.unreachable.contains(&node) {
                         *at = Instant::NEVER;
                     } else if self.cluster.is_up(node) {
-                        let link = Link::new(&self.cluster, node);
+                        let link = Box::new(Link::new(&self.cluster, node));
                         self.sockets.insert(id, Socket::Open(link));
                         self.producer.handle_connected(self.now, id);
                     } else {
@@ -416,12 +503,14 @@ impl<'m> World<'m> {
                     for (slot, byte) in window.iter_mut().zip(link.inbox.drain(..most)) {
                         *slot = byte;
                     }
+                    self.tap.reads(self.now, id, &window[..most]);
                     self.producer.handle_received(self.now, id, most);
                     moved = true;
                 } else {
                     assert!(link.inbox.is_empty() || !window.is_empty(), "no room to read into");
                     if link.eof && link.inbox.is_empty() {
                         self.sockets.remove(&id);
+                        self.tap.closed(id);
                         self.producer.handle_disconnected(self.now, id, Disconnect::Eof);
                         moved = true;
                     }
@@ -436,7 +525,10 @@ impl<'m> World<'m> {
         let core = self.producer.poll_timeout().map_or(Instant::NEVER, |(at, _)| at);
         let sockets = self.sockets.values().map(|socket| match socket {
             Socket::Opening(at, _) => *at,
-            Socket::Open(link) => link.next(&self.cluster),
+            Socket::Open(link) => {
+                let stalled = link.stalled(self.now).unwrap_or(Instant::NEVER);
+                link.next(&self.cluster).min(stalled)
+            }
         });
         let ghosts = self.ghosts.iter().map(|link| link.next(&self.cluster));
         // What is due already is due now: time does not stand still over it.

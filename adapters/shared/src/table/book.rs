@@ -16,12 +16,17 @@ pub(super) struct Book {
     pub(super) opened: Instant,
     /// When each record came, in microseconds after `opened`.
     pub(super) times: Vec<u32>,
+    /// For how many cancelled records the cell has room.
+    pub(super) room: usize,
     pub(super) tokens: Vec<Token>,
     /// In the order of time.
     pub(super) deadlines: VecDeque<(Instant, Ticket)>,
     /// How many records the batch has, without those taken out.
     pub(super) live: u64,
-    pub(super) answered: bool,
+    /// How many of them have an answer, be it that they were cancelled.
+    pub(super) answered: u64,
+    /// How many of them have their last word.
+    pub(super) done: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +35,12 @@ pub(super) struct Token {
     pub(super) token: u64,
     pub(super) told: bool,
     pub(super) done: bool,
+}
+
+impl Book {
+    pub(super) const fn is_answered(&self) -> bool {
+        self.answered >= self.live
+    }
 }
 
 /// The book of a batch that is live.

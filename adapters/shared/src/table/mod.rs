@@ -2,7 +2,7 @@
 
 mod book;
 
-use core::task::Waker;
+use core::{ops::Range, task::Waker};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Weak},
@@ -12,7 +12,7 @@ use book::{Book, Token, after, find};
 use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, TopicId, Verdict};
 
 use crate::{
-    cell::Cell,
+    cell::{Cell, CellState, Gone, WHOLE, Word},
     engine::Engine,
     latency::Histogram,
     outcome::{RecordOutcome, Report, Tally},
@@ -93,7 +93,7 @@ impl Table {
         let Some(Some(book)) = self.books.get_mut(slot) else {
             unreachable!("the book was opened just now")
         };
-        if book.live == 0 {
+        if book.is_answered() {
             book.number = self.next_number;
             self.next_number += 1;
             self.unanswered.insert(book.number);
@@ -102,6 +102,10 @@ impl Table {
         // The core gives indexes in order; a gap would be filled rather than misread.
         book.times.resize(ticket.index() as usize, time);
         book.times.push(time);
+        if book.times.len() > book.room {
+            book.room = book.times.capacity();
+            book.cell.lock().reserve(book.room);
+        }
         book.live += 1;
         self.pending += 1;
         if let Some(token) = token {
@@ -126,15 +130,18 @@ impl Table {
                 cell: Arc::clone(&cell),
                 opened: now,
                 times: Vec::new(),
+                room: 0,
                 tokens: Vec::new(),
                 deadlines: VecDeque::new(),
                 live: 0,
-                answered: false,
+                answered: 0,
+                done: 0,
             })
         });
         book.batch = batch;
         book.topic = topic;
         book.opened = now;
+        book.room = 0;
         // What the book had before is its last batch's: spare for others once it is let go.
         let before = core::mem::replace(&mut book.cell, cell);
         if self.spare_cells.len() < SPARE_CELLS && !Arc::ptr_eq(&before, &book.cell) {
@@ -162,7 +169,8 @@ impl Table {
     /// Sets a time at which [`Table::pop_due`] gives the ticket.
     pub(crate) fn set_deadline(&mut self, ticket: &Ticket, at: Instant) {
         let slot = ticket.batch().index();
-        let Some(book) = find(&mut self.books, ticket.batch()).filter(|book| !book.answered) else {
+        let Some(book) = find(&mut self.books, ticket.batch()).filter(|book| !book.is_answered())
+        else {
             return;
         };
         let before = book.deadlines.front().map(|(at, _)| *at);
@@ -199,7 +207,7 @@ impl Table {
         now: Instant,
         ticket: &Ticket,
         verdict: Verdict,
-        cause: Cause,
+        gone: Gone,
         news: &mut News,
     ) -> Verdict {
         let Some(book) = find(&mut self.books, ticket.batch()) else {
@@ -213,20 +221,23 @@ impl Table {
             _ if before == Some(Verdict::NotDelivered) => return Verdict::NotDelivered,
             // Even after `Unknown`, where the bytes came back unwritten.
             Verdict::NotDelivered => true,
-            // Told of already, as far as it can be.
-            Verdict::Unknown if before.is_some() || book.answered => return verdict,
+            // Told of already: its part of a batch that was split, or all of it.
+            _ if state.last(index).is_some() => return Verdict::Settled,
+            Verdict::Unknown if state.first(index).is_some() => return verdict,
             Verdict::Unknown => false,
             Verdict::Settled | _ => return verdict,
         };
-        state.cancel(index, taken, cause, &mut news.wakes);
+        let first = state.first(index).is_none();
+        state.cancel(index, taken, gone, &mut news.wakes);
         drop(state);
-        for token in book.tokens.iter_mut().filter(|token| token.index == index) {
+        let token = book.tokens.binary_search_by_key(&index, |token| token.index);
+        if let Some(token) = token.ok().and_then(|at| book.tokens.get_mut(at)) {
             news.reports.push(Report {
                 token: token.token,
                 topic: book.topic,
                 outcome: match taken {
-                    true => RecordOutcome::NotDelivered(cause),
-                    false => RecordOutcome::Unknown(cause),
+                    true => RecordOutcome::NotDelivered(gone.into()),
+                    false => RecordOutcome::Unknown(gone.into()),
                 },
                 late: token.told,
                 elapsed: now.since(after(book.opened, &book.times, index)),
@@ -234,16 +245,17 @@ impl Table {
             token.told = true;
             token.done = taken;
         }
-        let first = before.is_none() && !book.answered;
+        if first {
+            book.answered += 1;
+            self.pending -= 1;
+        }
         if taken {
             book.live -= 1;
+            book.answered -= 1;
             self.last.not_delivered += 1;
-            if !book.answered {
-                self.pending -= 1;
-                if book.live == 0 {
-                    self.unanswered.remove(&book.number);
-                }
-            }
+        }
+        if book.is_answered() {
+            self.answered(ticket.batch().index());
         }
         match (first, taken) {
             (true, true) => self.first.not_delivered += 1,
@@ -253,58 +265,55 @@ impl Table {
         verdict
     }
 
-    /// Notes what became of a batch.
+    /// Notes what became of a batch, or of a part of it.
     pub(crate) fn settle(&mut self, now: Instant, settled: &Settled, news: &mut News) {
         let slot = settled.batch.index();
         let Some(book) = find(&mut self.books, settled.batch) else {
             return;
         };
-        let mut state = book.cell.lock();
-        state.tell(settled.partition, settled.outcome, settled.last, &mut news.wakes);
-        for token in book.tokens.iter_mut().filter(|token| !token.done) {
-            token.done = settled.last;
-            if let Some(outcome) = state.first(token.index)
-                && (settled.last || !token.told)
-            {
-                news.reports.push(Report {
-                    token: token.token,
-                    topic: book.topic,
-                    outcome,
-                    late: token.told,
-                    elapsed: now.since(after(book.opened, &book.times, token.index)),
-                });
-            }
-            token.told = true;
-        }
-        let live = book.live;
-        let first = !core::mem::replace(&mut book.answered, true);
+        let records = u64::from(settled.records);
+        let whole = settled.first == 0 && records >= book.live;
+        let records = records.min(book.live);
+        let word = Word {
+            partition: settled.partition,
+            part: (!whole).then_some((settled.first, settled.records)),
+            outcome: settled.outcome,
+            last: settled.last,
+        };
+        let cell = Arc::clone(&book.cell);
+        let mut state = cell.lock();
+        let (indexes, first) = state.tell(&word, &mut news.wakes);
+        report(book, &state, now, &indexes, settled.last, news);
+        let mut unmarked = 0;
         if first {
-            let unmarked = live - (state.marked_unknown() as u64).min(live);
+            unmarked = records - (state.marked_unknown(&indexes) as u64).min(records);
             count(&mut self.first, settled.outcome, unmarked);
             if matches!(settled.outcome, Outcome::Delivered { .. }) {
-                let whole = now.since(book.opened).as_micros() as u64;
-                for (index, time) in (0..).zip(&book.times) {
+                let since = now.since(book.opened).as_micros() as u64;
+                let times = (0..).zip(&book.times).skip(indexes.start as usize);
+                for (index, time) in times.take(indexes.len()) {
                     if !state.is_marked(index) {
-                        self.latency.record(whole.saturating_sub(u64::from(*time)));
+                        self.latency.record(since.saturating_sub(u64::from(*time)));
                     }
                 }
             }
         }
         drop(state);
+        book.answered += unmarked;
+        self.pending -= unmarked;
         if settled.last {
-            count(&mut self.last, settled.outcome, live);
+            book.done += records;
+            count(&mut self.last, settled.outcome, records);
         }
-        if first {
-            self.answered(slot, live);
-        }
-        if settled.last {
+        if book.done >= book.live {
             self.retire(slot);
+        } else if book.is_answered() {
+            self.answered(slot);
         }
     }
 
     /// A book's records have an answer: nobody waits to flush them, no deadline is left.
-    fn answered(&mut self, slot: usize, live: u64) {
-        self.pending -= live;
+    fn answered(&mut self, slot: usize) {
         if let Some(Some(book)) = self.books.get_mut(slot) {
             self.unanswered.remove(&book.number);
             if let Some((at, _)) = book.deadlines.front() {
@@ -315,21 +324,14 @@ impl Table {
     }
 
     fn retire(&mut self, slot: usize) {
+        self.answered(slot);
         let Some(mut book) = self.books.get_mut(slot).and_then(Option::take) else {
             return;
         };
-        if !book.answered {
-            self.pending -= book.live;
-            self.unanswered.remove(&book.number);
-        }
-        if let Some((at, _)) = book.deadlines.front() {
-            self.deadlines.remove(&(*at, slot));
-        }
-        book.deadlines.clear();
+        self.pending -= book.live.saturating_sub(book.answered);
         book.times.clear();
         book.tokens.clear();
-        book.live = 0;
-        book.answered = false;
+        (book.live, book.answered, book.done) = (0, 0, 0);
         self.spare_books.push(book);
     }
 
@@ -355,21 +357,48 @@ impl Table {
     }
 
     /// Tells an outcome in the core's stead, when no more word will come from it.
-    pub(crate) fn give_up(&mut self, batch: BatchId, cause: Cause, news: &mut News) {
+    pub(crate) fn give_up(&mut self, now: Instant, batch: BatchId, cause: Cause, news: &mut News) {
         let slot = batch.index();
         let Some(book) = find(&mut self.books, batch) else {
             return;
         };
-        let mut state = book.cell.lock();
-        state.tell(-1, Outcome::Unknown(cause), true, &mut news.wakes);
+        let cell = Arc::clone(&book.cell);
+        let mut state = cell.lock();
+        state.give_up(cause, &mut news.wakes);
+        report(book, &state, now, &WHOLE, true, news);
         drop(state);
-        let (live, answered) = (book.live, core::mem::replace(&mut book.answered, true));
-        self.last.unknown += live;
-        if !answered {
-            self.first.unknown += live;
-            self.answered(slot, live);
-        }
+        self.first.unknown += book.live.saturating_sub(book.answered);
+        self.last.unknown += book.live.saturating_sub(book.done);
         self.retire(slot);
+    }
+}
+
+/// Reports what is new of records with tokens.
+fn report(
+    book: &mut Book,
+    state: &CellState,
+    now: Instant,
+    indexes: &Range<u32>,
+    last: bool,
+    news: &mut News,
+) {
+    let from = book.tokens.partition_point(|token| token.index < indexes.start);
+    let tokens = book.tokens.iter_mut().skip(from);
+    let tokens = tokens.take_while(|token| token.index < indexes.end);
+    for token in tokens.filter(|token| !token.done) {
+        if let Some(outcome) = state.first(token.index)
+            && (last || !token.told)
+        {
+            news.reports.push(Report {
+                token: token.token,
+                topic: book.topic,
+                outcome,
+                late: token.told,
+                elapsed: now.since(after(book.opened, &book.times, token.index)),
+            });
+        }
+        token.told = true;
+        token.done = last;
     }
 }
 

@@ -140,7 +140,11 @@ impl Cluster {
             }
             Some(Action::WrongCorrelation(by)) => shift_correlation(out, before, by),
             Some(
-                Action::Reject(_) | Action::AppendThenError { .. } | Action::Omit | Action::Twice,
+                Action::Reject(_)
+                | Action::AppendThenError { .. }
+                | Action::Omit
+                | Action::Twice
+                | Action::Stray,
             )
             | None => {}
         }

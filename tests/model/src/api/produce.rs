@@ -46,7 +46,7 @@ impl Cluster {
         out: &mut Vec<u8>,
     ) -> Result<(), Unanswered> {
         // All of the request is read before any of it is done.
-        let (head, topics) = self.read_produce(request)?;
+        let (head, mut topics) = self.read_produce(request)?;
         *met = if self.faults.is_empty() {
             None
         } else {
@@ -90,6 +90,9 @@ impl Cluster {
                 partitions.push(said);
             }
             told.push(partitions);
+        }
+        if met.as_ref().is_some_and(|met| met.action == Action::Stray) {
+            stray(&mut topics, &mut told);
         }
         if head.acks == 0 {
             return if failed { Err(Unanswered::Failed) } else { Ok(()) };
@@ -170,7 +173,7 @@ impl Cluster {
         };
         let action = met.filter(|met| met.is_about(name, index)).map(|met| &met.action);
         if let Some(Action::Reject(error)) = action {
-            return Told::of(index, Err(Refusal::new(*error)));
+            return Told::of(index, Err(self.ordered(name, index, *error)));
         }
         // Null records are no batch at all.
         let records = records.unwrap_or_default();
@@ -185,6 +188,14 @@ impl Cluster {
             _ => {}
         }
         told
+    }
+
+    /// A refusal that was ordered. With a sequence error Kafka tells where the log starts.
+    fn ordered(&self, topic: &str, index: i32, error: ErrorCode) -> Refusal {
+        let tells = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            || error == ErrorCode::UNKNOWN_PRODUCER_ID;
+        let log_start_offset = if tells { self.start_offset(topic, index) } else { -1 };
+        Refusal { log_start_offset, ..Refusal::new(error) }
     }
 
     /// Tells who leads where this node does not (KIP-951).
@@ -310,6 +321,21 @@ fn first_batches(topics: &[Asked<'_>]) -> Result<(), ErrorCode> {
         }
     }
     Ok(())
+}
+
+/// Puts a topic and a partition that were not asked about before those that were.
+fn stray(topics: &mut Vec<Asked<'_>>, told: &mut Vec<Vec<Told>>) {
+    const NOWHERE: i32 = 0x7fff_0000;
+    let nothing = || Told::of(NOWHERE, Err(Refusal::new(ErrorCode::NOT_LEADER_OR_FOLLOWER)));
+    for told in &mut *told {
+        told.insert(0, nothing());
+    }
+    let by_name = topics.first().is_some_and(|topic| topic.head.name.is_some());
+    let head = Topic { name: by_name.then_some("nowhere"), id: Uuid([0xff; 16]), partitions: 1 };
+    topics.insert(0, Asked { head, known: None, partitions: Vec::new() });
+    let mut here = nothing();
+    here.index = 0;
+    told.insert(0, vec![here]);
 }
 
 fn is_transactional(records: &[u8]) -> bool {

@@ -247,6 +247,11 @@ impl Cluster {
         self.faults.len()
     }
 
+    /// The faults that are not used up.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.all()
+    }
+
     /// Makes a producer id, as InitProducerId does.
     pub fn new_producer_id(&mut self) -> i64 {
         let id = self.next_producer_id;

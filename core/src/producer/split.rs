@@ -1,0 +1,57 @@
+//! Splits a batch that a broker finds too large (KIP-126).
+
+use super::Producer;
+use crate::{
+    batch::{Batch, Exposure, Life, second_half_len, sequence_after, split_off},
+    seen::seen,
+    slots::Ix,
+};
+
+impl Producer<'_> {
+    /// Splits a batch that waits to be sent again, and was certainly not appended, into two that
+    /// keep its sequences. False, and nothing done, where there is no memory for that.
+    pub(super) fn split(&mut self, index: Ix<Batch>) -> bool {
+        let batch = self.batches.at(index);
+        debug_assert!(batch.exposure != Exposure::Ambiguous, "semantics I2");
+        let half = batch.records.div_ceil(2);
+        let needed = self.pages.needed(second_half_len(&self.pages, batch, half));
+        let Some(other) = self.free_batches.some().filter(|_| needed <= self.pages.free()) else {
+            return false;
+        };
+        seen!(self, Split);
+        self.free_batches = self.batches.at(other).next_in_request;
+        let (home, origin, since) = (batch.partition, batch.origin, batch.since);
+        let mut second = Batch {
+            generation: self.batches.at(other).generation.wrapping_add(1),
+            life: Life::Idle,
+            exposure: batch.exposure,
+            partition: home,
+            since,
+            producer_id: batch.producer_id,
+            producer_epoch: batch.producer_epoch,
+            base_sequence: batch.base_sequence,
+            incarnation: batch.incarnation,
+            after_gap: batch.after_gap,
+            attempts: batch.attempts,
+            origin,
+            first: batch.first + half,
+            ..Batch::EMPTY
+        };
+        if second.base_sequence >= 0 {
+            second.base_sequence = sequence_after(second.base_sequence, half);
+        }
+        let before = batch.len;
+        let batch = self.batches.at_mut(index);
+        split_off(&mut self.pages, batch, &mut second, half, self.settings.checksum);
+        let both = batch.len + second.len;
+        *self.batches.at_mut(other) = second;
+        self.batches.at_mut(origin).parts += 1;
+        let partition = self.partitions.at_mut(home);
+        partition.queued = partition.queued + both - before;
+        partition.bound += 1;
+        partition.queue.insert_after(&mut self.batches, index, other);
+        self.age.insert_after(&mut self.batches, index, other);
+        self.unsettled += 1;
+        true
+    }
+}

@@ -1,0 +1,120 @@
+//! The command `ottla produce` as a child process.
+
+use core::time::Duration;
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    sync::OnceLock,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::{Adapter, Fates, SEPARATOR};
+
+/// `ottla produce` to be.
+#[derive(Debug)]
+pub struct Command<'a> {
+    /// Where brokers are.
+    pub bootstrap: &'a str,
+    /// The topic.
+    pub topic: &'a str,
+    /// The file to send.
+    pub file: &'a Path,
+    /// What drives the core.
+    pub driver: Adapter,
+    /// Properties.
+    pub properties: &'a [(&'a str, &'a str)],
+    /// How long it may run.
+    pub limit: Duration,
+}
+
+/// What `ottla produce` left behind.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit status.
+    pub status: Option<i32>,
+    /// The numbers of the summary: delivered, not delivered, unknown.
+    pub summary: [u64; 3],
+    /// The summary as it was printed.
+    pub line: String,
+    /// All of standard error.
+    pub stderr: String,
+    /// What was told of each line.
+    pub fates: Fates,
+}
+
+impl Command<'_> {
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// When it does not end in time, or without a summary.
+    pub fn run(&self) -> Result<Ended> {
+        let dir = TempDir::new()?;
+        let (outcomes, stderr) = (dir.path().join("outcomes"), dir.path().join("stderr"));
+        let mut command = std::process::Command::new(binary()?);
+        command
+            .args(["produce", "--quiet", "--topic", self.topic, "--bootstrap", self.bootstrap])
+            .args(["--driver", self.driver.name(), "--key-separator", SEPARATOR])
+            .arg("--file")
+            .arg(self.file)
+            .arg("--outcomes")
+            .arg(&outcomes);
+        for (name, value) in self.properties {
+            command.arg("--property").arg(format!("{name}={value}"));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr)?);
+        let status = wait(command.spawn()?, self.limit);
+        let stderr = fs::read_to_string(&stderr)?;
+        let status = status.with_context(|| stderr.clone())?;
+        let line = stderr.lines().rfind(|line| line.starts_with("delivered="));
+        let line = line.with_context(|| format!("no summary ({status:?}): {stderr}"))?.to_owned();
+        let number = |name: &str| -> Result<u64> {
+            let word = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            Ok(word.with_context(|| format!("no {name} in {line}"))?.parse()?)
+        };
+        let summary = [number("delivered")?, number("not_delivered")?, number("unknown")?];
+        Ok(Ended { status, summary, line, stderr, fates: Fates::read(&outcomes)? })
+    }
+}
+
+fn wait(mut child: Child, limit: Duration) -> Result<Option<i32>> {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.code());
+        }
+        if begin.elapsed() > limit {
+            child.kill()?;
+            child.wait()?;
+            bail!("ottla produce does not end within {limit:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The command, built once in the profile of this test and found where cargo puts it: beside the
+/// directory of the tests.
+fn binary() -> Result<&'static Path> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    built.as_deref().map_err(|error| anyhow::anyhow!("building ottla: {error}"))
+}
+
+fn build() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile = test.ancestors().nth(2).context("a test without a target directory")?;
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "-p", "ottla-cli", "--manifest-path"]);
+    cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"));
+    cargo.arg("--target-dir").arg(profile.parent().context("no target directory")?);
+    if profile.file_name().is_some_and(|name| name == "release") {
+        cargo.arg("--release");
+    }
+    ensure!(cargo.status()?.success(), "cargo failed");
+    let binary = profile.join(format!("ottla{}", std::env::consts::EXE_SUFFIX));
+    ensure!(binary.exists(), "no {}", binary.display());
+    Ok(binary)
+}

@@ -1,0 +1,28 @@
+//! ottla against real Kafka: messages to send ([`Lines`]), ways to send them ([`Command`],
+//! [`Stream`]), what was told of each ([`Fates`]), and the judge ([`verify`]) that joins that with
+//! what Kafka's own consumer reads and Kafka's own tools see in the log ([`LogCount`]).
+//!
+//! Needs what `ottla-kafka` needs; see `run` for how to start the tests.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
+
+mod command;
+mod fate;
+mod lines;
+mod log;
+mod message;
+mod setup;
+mod silence;
+mod stream;
+mod verify;
+mod versions;
+
+pub use command::{Command, Ended};
+pub use fate::{Causes, Fate, Fates, Told};
+pub use lines::{Lines, Mix, SEPARATOR};
+pub use log::LogCount;
+pub use message::{Message, rich};
+pub use setup::{Adapter, cluster, version};
+pub use stream::{Sent, Stream};
+pub use verify::{Count, verify};
+pub use versions::spoken;

@@ -1,0 +1,71 @@
+//! What Kafka's own tool sees in the leaders' logs.
+
+use core::fmt;
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, ensure};
+use ottla_kafka::Cluster;
+
+/// What is in the logs of a topic's leaders.
+#[derive(Clone, Debug, Default)]
+pub struct LogCount {
+    /// Records.
+    pub records: u64,
+    /// Batches.
+    pub batches: u64,
+    /// Producer ids.
+    pub producers: BTreeSet<i64>,
+    /// Pairs of a partition and an epoch of a producer in it.
+    pub epochs: u64,
+    /// The largest batch in bytes.
+    pub largest: i32,
+}
+
+impl LogCount {
+    /// Reads the log of each partition at its leader, and checks that batches are valid and not
+    /// compressed, that offsets have no gap, that each has a producer id, and that the sequences
+    /// of each producer id and epoch go from 0 on without a gap and never go back.
+    ///
+    /// # Errors
+    /// When that is not so, or the log cannot be read.
+    pub fn of(cluster: &Cluster, topic: &str) -> Result<Self> {
+        let mut count = Self::default();
+        for partition in cluster.partitions(topic)? {
+            let number = partition.partition;
+            let leader = cluster.leader(topic, number)?;
+            let mut next_offset = 0;
+            let mut next_sequences: BTreeMap<(i64, i16), i32> = BTreeMap::new();
+            for batch in cluster.dump_log(leader, topic, number)? {
+                let place = format!("{topic}-{number} on node {leader}: {batch:?}");
+                ensure!(batch.is_valid && batch.compression == "none", "{place}: not valid");
+                ensure!(batch.base_offset == next_offset, "{place}: expected {next_offset}");
+                let records = batch.last_offset - batch.base_offset + 1;
+                ensure!(records == i64::from(batch.count), "{place}: count");
+                ensure!(batch.producer_id >= 0 && batch.producer_epoch >= 0, "{place}: no id");
+                let key = (batch.producer_id, batch.producer_epoch);
+                let next = next_sequences.entry(key).or_default();
+                ensure!(batch.base_sequence == *next, "{place}: expected sequence {next}");
+                ensure!(batch.last_sequence - batch.base_sequence + 1 == batch.count, "{place}");
+                *next = batch.last_sequence + 1;
+                next_offset = batch.last_offset + 1;
+                count.records += u64::try_from(batch.count)?;
+                count.batches += 1;
+                count.producers.insert(batch.producer_id);
+                count.largest = count.largest.max(batch.size);
+            }
+            count.epochs += next_sequences.len() as u64;
+        }
+        Ok(count)
+    }
+}
+
+impl fmt::Display for LogCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "log: {} records in {} batches of at most {} bytes, producer ids {:?}, \
+             {} chains of sequences",
+            self.records, self.batches, self.largest, self.producers, self.epochs
+        )
+    }
+}

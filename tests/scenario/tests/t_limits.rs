@@ -1,0 +1,252 @@
+//! Batches that are too large, brokers that throttle, memory that is full: T22, T23, T29, T30.
+
+use core::time::Duration;
+
+use ottla_core::{
+    Cause, Config, Event, Limits, Memory, ProduceError, TopicId, Verdict, wire::ErrorCode,
+};
+use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, TopicConfig};
+use ottla_scenario::{Dice, Said, Weather, World, quick};
+
+const MS: Duration = Duration::from_millis(1);
+const TOO_LARGE: Said = Said::NotDelivered(Cause::Broker(ErrorCode::MESSAGE_TOO_LARGE));
+
+/// Sets the largest batch that the broker takes.
+fn largest(world: &mut World<'_>, max_message_bytes: usize) {
+    let config = TopicConfig { max_message_bytes, ..TopicConfig::default() };
+    world.cluster.set_topic_config("t", config).expect("a topic");
+}
+
+/// Eight records of 100 bytes in one batch, some 900 bytes in all, which leaves.
+fn eight(world: &mut World<'_>, topic: TopicId) -> Vec<u64> {
+    let ids = (0..8).map(|_| world.produce(topic, Some(0), 100).expect("room")).collect();
+    world.producer.flush(world.now);
+    world.run_for(Duration::ZERO);
+    ids
+}
+
+fn lingering() -> Config<'static> {
+    Config { linger: 5 * MS, ..quick() }
+}
+
+/// Each record once, in order, at consecutive sequences from `sequence` on and offsets from 1 on.
+fn expect_split(world: &World<'_>, ids: &[u64], sequence: i32) {
+    let (mut next, mut seen) = (sequence, Vec::<u64>::new());
+    for (epoch, base, batch) in &world.rows(0)[1..] {
+        assert_eq!((*epoch, *base), (0, next));
+        next = ((i64::from(next) + batch.len() as i64) & 0x7fff_ffff) as i32;
+        seen.extend(batch);
+    }
+    assert_eq!(seen, ids);
+    for (place, id) in ids.iter().enumerate() {
+        assert_eq!(world.last(*id), Some(Said::Delivered(Some(1 + place as i64))));
+    }
+    let stats = world.producer.stats();
+    assert_eq!((stats.epoch_bumps, stats.desyncs), (0, 0));
+}
+
+#[test]
+fn t22_a_batch_that_is_too_large_is_split_and_keeps_its_sequences() {
+    // In two, in four, and down to single records.
+    for max in [600, 350, 200] {
+        let (mut world, topic) = World::warm(&lingering(), ClusterConfig::default(), 1);
+        largest(&mut world, max);
+        let ids = eight(&mut world, topic);
+        for id in &ids {
+            world.conclude(*id);
+        }
+        expect_split(&world, &ids, 1);
+        world.finish();
+    }
+}
+
+#[test]
+fn t22_a_split_crosses_the_last_sequence() {
+    let (mut world, topic) = World::cold(&lingering(), ClusterConfig::default(), 1);
+    let warm = world.send(topic, 0);
+    world.conclude(warm);
+    let start = i32::MAX - 5;
+    world.cluster.forget_producer("t", 0, world.tap.sent[0].header.producer_id).expect("it");
+    assert!(world.go_on_at(topic, 0, 0, start));
+    largest(&mut world, 350);
+    let ids = eight(&mut world, topic);
+    for id in &ids {
+        world.conclude(*id);
+    }
+    expect_split(&world, &ids, start);
+    world.finish();
+}
+
+#[test]
+fn t22_the_parts_of_a_batch_have_the_deadline_of_the_whole() {
+    let config = Config { delivery_timeout: 50 * MS, ..lingering() };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+    largest(&mut world, 600);
+    world.cluster.inject(Fault::produce(Action::Freeze).after(1));
+    let ids = eight(&mut world, topic);
+    world.run_for(60 * MS);
+    for id in &ids {
+        let (said, after) = world.first(*id).expect("an answer");
+        assert!(matches!(said, Said::Unknown(_) | Said::NotDelivered(_)), "{said:?}");
+        assert_eq!(after, 50 * MS);
+    }
+    world.cluster.thaw(1).expect("a node");
+    world.run_for(Duration::from_secs(60));
+    world.finish();
+}
+
+#[test]
+fn t22_a_batch_that_may_be_in_the_log_is_not_split() {
+    let (mut world, topic) = World::warm(&lingering(), ClusterConfig::default(), 1);
+    let fault = Action::AppendThenError {
+        error: ErrorCode::REQUEST_TIMED_OUT,
+        base_offset: BaseOffset::Kept,
+    };
+    world.cluster.inject(Fault::produce(fault));
+    let ids = eight(&mut world, topic);
+    world.run_for(MS);
+    largest(&mut world, 350);
+    world.run_for(Duration::from_secs(1));
+    for id in &ids {
+        let unknown = Said::Unknown(Cause::Broker(ErrorCode::MESSAGE_TOO_LARGE));
+        assert_eq!(world.last(*id), Some(unknown));
+    }
+    largest(&mut world, 1_000_000);
+    for (place, id) in ids.iter().enumerate() {
+        assert_eq!(world.conclude(*id), Said::Delivered(Some(1 + place as i64)));
+    }
+    assert_eq!(world.rows(0)[1..], [(0, 1, ids)]);
+    world.finish();
+}
+
+#[test]
+fn t22_a_record_that_is_too_large_alone_is_not_delivered() {
+    let (mut world, topic) = World::warm(&lingering(), ClusterConfig::default(), 1);
+    largest(&mut world, 300);
+    let a = world.produce(topic, Some(0), 400).expect("room");
+    assert_eq!(world.conclude(a), TOO_LARGE);
+    let b = world.produce(topic, Some(0), 20).expect("room");
+    assert_eq!(world.conclude(b), Said::Delivered(Some(1)));
+    assert_eq!(world.rows(0)[1..], [(1, 0, vec![b])]);
+    world.finish();
+}
+
+#[test]
+fn t23_nothing_is_sent_to_a_broker_that_throttles() {
+    let config = Config { delivery_timeout: Duration::from_secs(1), ..quick() };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+    world.cluster.set_throttle(1, Duration::from_secs(5)).expect("a node");
+    let a = world.send(topic, 0);
+    assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
+    let (sent, connections) = (world.sent, world.producer.stats().connections);
+    world.cluster.set_throttle(1, Duration::ZERO).expect("a node");
+    let b = world.send(topic, 0);
+    world.run_for(Duration::from_millis(4_900));
+    let late = Said::NotDelivered(Cause::DeliveryTimeout);
+    assert_eq!(world.first(b), Some((late, Duration::from_secs(1))));
+    assert_eq!(world.sent, sent);
+    world.run_for(200 * MS);
+    let c = world.send(topic, 0);
+    assert_eq!(world.conclude(c), Said::Delivered(Some(2)));
+    assert_eq!(world.rows(0)[2..], [(0, 2, vec![c])]);
+    let stats = world.producer.stats();
+    assert_eq!((stats.connections, stats.disconnects, stats.epoch_bumps), (connections, 0, 0));
+    world.finish();
+}
+
+#[test]
+fn t23_a_request_that_waits_for_the_throttle_is_not_timed_out() {
+    // B left before A's answer said that the broker throttles: it is answered in five seconds.
+    let config = Config {
+        delivery_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(3),
+        ..quick()
+    };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+    world.cluster.set_throttle(1, Duration::from_secs(5)).expect("a node");
+    let [a, b] = [0; 2].map(|_| world.send(topic, 0));
+    assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
+    world.cluster.set_throttle(1, Duration::ZERO).expect("a node");
+    assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
+    let unknown = Said::Unknown(Cause::DeliveryTimeout);
+    assert_eq!(world.first(b), Some((unknown, Duration::from_secs(1))));
+    assert_eq!((world.tap.attempts(b).count(), world.producer.stats().disconnects), (1, 0));
+    world.finish();
+}
+
+#[test]
+fn t29_bytes_that_a_socket_has_not_taken_yet_stay_as_they_are() {
+    // The tap holds each piece that is written against what the request was at its first byte.
+    let config = Config { buffer_memory: 8_192, batch_size: 1_024, ..quick() };
+    let limits = Limits { page_size: 256, pages: 32, ..Limits::for_config(&config) };
+    let cluster = ClusterConfig::default();
+    let mut world = World::with_memory(&config, cluster, Memory::heap(limits), 3);
+    world.cluster.create_topic("t", 2).expect("a topic");
+    let topic = world.topic("t");
+    world.run_for(500 * MS);
+    for partition in [0, 1] {
+        let warm = world.send(topic, partition);
+        assert_eq!(world.conclude(warm), Said::Delivered(Some(0)));
+    }
+    // The socket takes 300 bytes, and no more before these have arrived.
+    world.weather = Weather { latency: (50_000, 50_000), socket_buffer: 300, ..Weather::FAIR };
+    let a = world.produce(topic, Some(0), 900).expect("room");
+    world.run_for(MS);
+    let partial = world.tap.attempts(a).next().map(|sent| sent.complete);
+    assert_eq!(partial, Some(false));
+    assert_eq!(world.cancel(a), Verdict::Unknown);
+    let mut more = Vec::new();
+    loop {
+        match world.produce(topic, Some(1), 200) {
+            Ok(id) => more.push(id),
+            Err(error) => break assert_eq!(error, ProduceError::Full),
+        }
+    }
+    assert!(more.len() > 10, "{} records fill the pool", more.len());
+    world.weather.latency = (100, 100);
+    assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
+    for id in more {
+        assert!(matches!(world.conclude(id), Said::Delivered(Some(_))));
+    }
+    assert_eq!(world.producer.stats().epoch_bumps, 0);
+    world.finish();
+}
+
+#[test]
+fn t30_who_waits_for_memory_is_woken_and_every_page_comes_back() {
+    for seed in 0..8 {
+        let mut dice = Dice::new(seed);
+        let config = Config { buffer_memory: 16_384, batch_size: 512, linger: 3 * MS, ..quick() };
+        let mut world = World::new(&config, ClusterConfig::default(), seed);
+        world.cluster.create_topic("t", 3).expect("a topic");
+        let topic = world.topic("t");
+        let (mut full, mut woken) = (0, 0);
+        for _ in 0..20 {
+            let partition = dice.roll(0, 2) as i32;
+            let len = dice.roll(10, 500) as usize;
+            while world.produce(topic, Some(partition), len).is_ok() {
+                let id = world.ledger.next_id() - 1;
+                if dice.once_in(5) {
+                    world.cancel(dice.roll(id.saturating_sub(20), id));
+                }
+            }
+            full += 1;
+            // Nothing but time and the network is needed until there is room again.
+            let before = world.events.len();
+            let freed = |world: &World<'_>| {
+                world.events[before..].iter().any(|(_, event)| *event == Event::BufferAvailable)
+            };
+            assert!(world.run_until(Duration::from_secs(1), freed), "seed {seed}: never woken");
+            woken += 1;
+            if dice.once_in(3) {
+                world.producer.flush(world.now);
+            }
+        }
+        assert_eq!(full, woken);
+        world.producer.flush(world.now);
+        let empty = |world: &World<'_>| world.producer.stats().batches == 0;
+        assert!(world.run_until(Duration::from_secs(1), empty), "seed {seed}: flush never ends");
+        assert_eq!(world.producer.stats().pages_used, 0);
+        world.finish();
+    }
+}
