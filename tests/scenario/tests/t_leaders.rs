@@ -34,7 +34,6 @@ fn t09_nothing_follows_the_first_batch_before_it_is_acknowledged() {
 }
 
 #[test]
-#[ignore = "core: an acknowledgement by the old leader proves the new one (fate.rs, acknowledge)"]
 fn t09_a_new_leader_gets_one_batch_until_it_has_acknowledged_one() {
     // The old leader acknowledges A after Metadata has named the new one: that proves nothing of
     // the new one.
@@ -96,9 +95,10 @@ fn t19_a_hint_to_a_node_that_was_never_heard_of_leads_there() {
 
 #[test]
 fn t19_a_stale_hint_is_not_followed_and_retries_keep_their_distance() {
-    let (mut world, topic) = World::warm(&quick(), ClusterConfig::with_nodes(2), 1);
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::with_nodes(3), 1);
     world.cluster.move_leader("t", 0, 2).expect("a leader");
-    world.cluster.claim_leader("t", 0, Some((1, 0))).expect("a partition");
+    // An epoch that is over already: in hints, and in Metadata.
+    world.cluster.claim_leader("t", 0, Some((3, 0))).expect("a partition");
     let a = world.send(topic, 0);
     world.run_for(Duration::from_secs(1));
     let nodes = nodes_of(&world, a);
@@ -106,6 +106,29 @@ fn t19_a_stale_hint_is_not_followed_and_retries_keep_their_distance() {
     assert!(nodes.iter().all(|node| *node == 1), "{nodes:?}");
     world.cluster.claim_leader("t", 0, None).expect("a partition");
     assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
+    world.finish();
+}
+
+#[test]
+fn t19_nothing_goes_to_a_new_leader_while_the_old_one_owes_an_answer() {
+    let config = Config { metadata_max_age: 5 * MS, ..quick() };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::with_nodes(2), 2);
+    // Partition 1 is led by node 2, so that Metadata is heard while node 1 is busy.
+    world.cluster.move_leader("t", 1, 2).expect("a leader");
+    let other = world.send(topic, 1);
+    assert_eq!(world.conclude(other), Said::Delivered(Some(1)));
+    world.run_for(300 * MS);
+    world.cluster.inject(Fault::produce(Action::Hold(40 * MS)).at(1));
+    let a = world.send(topic, 0);
+    world.run_for(MS);
+    world.cluster.move_leader("t", 0, 2).expect("a leader");
+    world.run_for(20 * MS);
+    let b = world.send(topic, 0);
+    assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
+    assert_eq!((nodes_of(&world, a), nodes_of(&world, b)), (vec![1], vec![2]));
+    let answered = world.tap.attempts(a).next().and_then(|sent| sent.answer);
+    let began = world.tap.attempts(b).next().map(|sent| sent.at);
+    assert!(answered.map(|(at, _)| at) <= began);
     world.finish();
 }
 

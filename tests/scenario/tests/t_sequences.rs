@@ -311,3 +311,32 @@ fn t36_a_new_producer_id_restamps_what_was_not_exposed_and_nothing_else() {
     assert_eq!(world.cancel(c), Verdict::Settled);
     world.finish();
 }
+
+#[test]
+fn t36_a_chain_with_a_batch_in_flight_keeps_its_producer_id_until_it_is_answered() {
+    // Partition 0, on node 2, needs a new id while partition 1, on node 1, waits for an answer.
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::with_nodes(2), 2);
+    world.cluster.move_leader("t", 0, 2).expect("a leader");
+    assert!(world.go_on_at(topic, 0, 32_000, 0));
+    let a = world.send(topic, 0);
+    assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
+    world.run_for(Duration::from_secs(1));
+    let warm = world.send(topic, 1);
+    assert_eq!(world.conclude(warm), Said::Delivered(Some(1)));
+    world.cluster.inject(Fault::produce(Action::Hold(400 * MS)).on("t", 1));
+    let b = world.send(topic, 1);
+    world.cluster.inject(Fault::produce(Action::Reject(ErrorCode::INVALID_RECORD)).on("t", 0));
+    let gap = world.send(topic, 0);
+    assert!(matches!(world.conclude(gap), Said::NotDelivered(_)));
+    let d = world.send(topic, 0);
+    assert_eq!(world.conclude(d), Said::Delivered(Some(2)));
+    assert_eq!(world.last(b), None);
+    let c = world.send(topic, 1);
+    assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
+    assert_eq!(world.conclude(c), Said::Delivered(Some(3)));
+    let first = |id| world.tap.attempts(id).next().expect("an attempt");
+    assert!(first(b).answer.is_some_and(|(at, _)| at <= first(c).at), "the fence waits");
+    assert_eq!(first(c).header.producer_id, first(d).header.producer_id);
+    assert_eq!((first(c).header.producer_epoch, first(c).header.base_sequence), (0, 0));
+    world.finish();
+}
