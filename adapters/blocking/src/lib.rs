@@ -39,7 +39,7 @@ pub use builder::Builder;
 pub use delivery::{Delivery, Late};
 pub use ottla_core::{Acks, Cause, Config, Header, Limits, Partitioner, Record, Ticket, Verdict};
 pub use ottla_shared::{
-    BuildError, CloseReport, Failure, Latency, Options, RecordOutcome, Report, Returned, SendError,
-    Stats, Tally, Topic,
+    Broker, BuildError, CloseReport, Failure, Latency, Options, RecordOutcome, Report, Returned,
+    SendError, Stats, Tally, Topic,
 };
 pub use producer::Producer;

@@ -135,6 +135,7 @@ impl Engine {
             latency: (&state.table.latency).into(),
             queue_depth: state.table.pending(),
             waiting: state.full.len() + state.topics.len(),
+            brokers: state.core.brokers().map(Into::into).collect(),
         }
     }
 

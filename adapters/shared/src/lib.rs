@@ -44,4 +44,4 @@ pub use pump::{Moved, read, write};
 pub use returned::Returned;
 pub use sending::{Options, Sending};
 pub use settings::Settings;
-pub use stats::{Latency, Stats};
+pub use stats::{Broker, Latency, Stats};

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::{latency::Histogram, outcome::Tally};
 
 /// A producer's counters and gauges at one moment.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// The core's own.
@@ -18,6 +18,52 @@ pub struct Stats {
     pub queue_depth: u64,
     /// Callers that wait for memory or for a topic.
     pub waiting: usize,
+    /// What is known of each broker, the bootstrap servers first.
+    pub brokers: Vec<Broker>,
+}
+
+/// A broker's counters and gauges at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Broker {
+    /// Its node id; `None` for a bootstrap server, whose id is not known.
+    pub node_id: Option<i32>,
+    /// Where it is reached, as `host:port`; empty while only its node id is known.
+    pub address: String,
+    /// Whether a connection to it is open.
+    pub connected: bool,
+    /// How many of the partitions in use it leads.
+    pub leads: u32,
+    /// Requests that are written and not answered.
+    pub in_flight: u32,
+    /// Requests written.
+    pub requests: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Batches that it answered with an error.
+    pub errors: u64,
+    /// Connections to it that were lost, and dials that came to nothing.
+    pub disconnects: u64,
+}
+
+impl From<ottla_core::BrokerStats<'_>> for Broker {
+    fn from(stats: ottla_core::BrokerStats<'_>) -> Self {
+        let address = stats.address.map(|to| match to.host.contains(':') {
+            true => format!("[{}]:{}", to.host, to.port),
+            false => format!("{}:{}", to.host, to.port),
+        });
+        Self {
+            node_id: stats.node_id,
+            address: address.unwrap_or_default(),
+            connected: stats.connected,
+            leads: stats.leads,
+            in_flight: stats.in_flight,
+            requests: stats.requests,
+            bytes: stats.bytes,
+            errors: stats.errors,
+            disconnects: stats.disconnects,
+        }
+    }
 }
 
 impl Stats {

@@ -36,7 +36,7 @@ mod ready;
 pub use builder::Builder;
 pub use ottla_core::{Acks, Cause, Config, Header, Limits, Partitioner, Record, Ticket, Verdict};
 pub use ottla_shared::{
-    BuildError, CloseReport, Delivery, Failure, Late, Latency, Options, RecordOutcome, Report,
-    Returned, SendError, Stats, Tally, Topic,
+    Broker, BuildError, CloseReport, Delivery, Failure, Late, Latency, Options, RecordOutcome,
+    Report, Returned, SendError, Stats, Tally, Topic,
 };
 pub use producer::Producer;
