@@ -71,6 +71,8 @@ pub(crate) struct Partition {
     pub(crate) last_acked: i32,
     /// The topic was deleted and created again while batches were in flight.
     pub(crate) orphaned: bool,
+    /// The greatest offset that was told; -1 before the first.
+    pub(crate) last_offset: i64,
     pub(crate) retry_at: Instant,
     /// Failed attempts in a row.
     pub(crate) failures: u8,
@@ -105,6 +107,7 @@ impl Partition {
         next_sequence: 0,
         last_acked: 0,
         orphaned: false,
+        last_offset: 0,
         retry_at: Instant::ZERO,
         failures: 0,
         listed: Listed::Nowhere,
@@ -113,7 +116,15 @@ impl Partition {
 
     /// A partition as it is first heard of: its chain begins with whatever producer id is next.
     pub(crate) fn new(topic: Ix<Topic>, number: i32) -> Self {
-        Self { topic, number, leader_epoch: -1, producer_id: -1, last_acked: -1, ..Self::EMPTY }
+        Self {
+            topic,
+            number,
+            leader_epoch: -1,
+            producer_id: -1,
+            last_acked: -1,
+            last_offset: -1,
+            ..Self::EMPTY
+        }
     }
 
     /// Begins a chain: nothing of an older one is left to be resolved.

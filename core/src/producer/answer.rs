@@ -225,13 +225,15 @@ impl Producer<'_> {
                 error,
                 base_offset: part.base_offset,
                 log_append_time: part.log_append_time_ms,
+                log_start_offset: part.log_start_offset,
             },
         );
         let broker = self.conns.at(conn).broker;
         self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
         let sequence_error = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
             || error == ErrorCode::UNKNOWN_PRODUCER_ID;
-        if !error.is_none() {
+        if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
+            self.partitions.at_mut(home).proven = false;
             self.recall_successors(home);
         }
         // What is settled or split by the answer costs those that follow no time.

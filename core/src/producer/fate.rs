@@ -19,6 +19,7 @@ pub(crate) struct Answer {
     pub(crate) error: ErrorCode,
     pub(crate) base_offset: i64,
     pub(crate) log_append_time: i64,
+    pub(crate) log_start_offset: i64,
 }
 
 impl Producer<'_> {
@@ -45,6 +46,7 @@ impl Producer<'_> {
         if self.batches.at(index).life == Life::InFlight {
             self.recall_if_unsent(index);
         }
+        self.unbind_refused(index);
         let batch = self.batches.at_mut(index);
         if batch.is_bound() || batch.told != Told::Nothing || batch.moved {
             return Verdict::Unknown;
@@ -58,6 +60,21 @@ impl Producer<'_> {
             self.reconsider(partition);
         }
         Verdict::NotDelivered
+    }
+
+    /// A batch of which every attempt was refused for now gives its sequences up, so that a record
+    /// of it can be taken out: the rest goes out in a new epoch (semantics C7).
+    fn unbind_refused(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at(index);
+        let refused = batch.life == Life::Idle && batch.exposure == Exposure::NotAppended;
+        let home = batch.partition;
+        let in_flight = self.partitions.at(home).in_flight > 0;
+        let takes_part = batch.told == Told::Nothing && !batch.moved;
+        if refused && takes_part && !in_flight && self.identity != Identity::Off {
+            self.leave_gap(index);
+            self.unwind(home);
+            self.reconsider(home);
+        }
     }
 
     /// Takes a broker's answer about a batch that is in no request any more.
@@ -75,7 +92,7 @@ impl Producer<'_> {
             || code == ErrorCode::UNKNOWN_PRODUCER_ID
         {
             self.note_attempt(index, Exposure::NotAppended);
-            self.handle_out_of_order(index);
+            self.handle_out_of_order(index, answer.log_start_offset);
         } else if code == ErrorCode::INVALID_PRODUCER_EPOCH
             || code == ErrorCode::INVALID_PRODUCER_ID_MAPPING
         {
@@ -112,6 +129,7 @@ impl Producer<'_> {
         seen!(self, Acknowledged);
         let batch = self.batches.at(index);
         let (home, epoch, last) = (batch.partition, batch.producer_epoch, batch.last_sequence());
+        let records = batch.records;
         // One that was on its way when an older one failed says nothing of what the broker would
         // take now.
         let oldest = batch.queue.prev().is_none();
@@ -121,6 +139,9 @@ impl Producer<'_> {
         let probing = partition.phase == Phase::Probing;
         if partition.epoch == epoch {
             partition.last_acked = last;
+        }
+        if let Outcome::Delivered { base_offset: Some(base), .. } = outcome {
+            partition.last_offset = partition.last_offset.max(base + i64::from(records) - 1);
         }
         partition.proven |= by_leader && (oldest || probing);
         partition.failures = 0;
@@ -166,7 +187,7 @@ impl Producer<'_> {
     }
 
     /// The broker's next sequence is not this batch's (semantics §6.4, rule 3).
-    fn handle_out_of_order(&mut self, index: Ix<Batch>) {
+    fn handle_out_of_order(&mut self, index: Ix<Batch>, log_start_offset: i64) {
         let batch = self.batches.at(index);
         let home = batch.partition;
         self.partitions.at_mut(home).proven = false;
@@ -183,8 +204,10 @@ impl Producer<'_> {
             seen!(self, OutOfOrderBehind);
         } else if batch.exposure != Exposure::Ambiguous {
             seen!(self, OutOfOrderNotAppended);
-            let batch = self.batches.at(index);
-            self.stats.desyncs += u64::from(!batch.after_gap);
+            // Where all that was acknowledged has left the log since, so has its memory of us.
+            let expired = log_start_offset > partition.last_offset && partition.last_offset >= 0;
+            let expected = self.batches.at(index).after_gap || expired;
+            self.stats.desyncs += u64::from(!expected);
             self.partitions.at_mut(home).phase = Phase::Sealing;
         } else if !(batch.after_gap && partition.last_acked >= 0) {
             self.stats.desyncs += 1;
@@ -247,8 +270,9 @@ impl Producer<'_> {
             self.tell_unknown(index, Cause::Broker(code));
             let batch = self.batches.at_mut(index);
             batch.refusals = batch.refusals.saturating_add(1);
-            if batch.refusals >= LAST_REFUSAL && batch.life != Life::Done {
-                // It will be refused again: those that follow need not wait for that.
+            let own = !is_about_rights(code) && batch.life != Life::Done;
+            if batch.refusals >= LAST_REFUSAL && own {
+                // What is wrong is the batch, and will be: those that follow need not wait for it.
                 self.seal(self.batches.at(index).partition);
                 self.settle(index, Outcome::Unknown(Cause::Broker(code)));
             }
@@ -530,4 +554,9 @@ const DELIVERED_SOMEWHERE: Outcome =
 
 fn is_too_large(code: ErrorCode) -> bool {
     code == ErrorCode::MESSAGE_TOO_LARGE || code == ErrorCode::RECORD_LIST_TOO_LARGE
+}
+
+/// A right that was taken away concerns those that follow as well, and may be given back.
+fn is_about_rights(code: ErrorCode) -> bool {
+    code == ErrorCode::TOPIC_AUTHORIZATION_FAILED || code == ErrorCode::CLUSTER_AUTHORIZATION_FAILED
 }

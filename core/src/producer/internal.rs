@@ -176,6 +176,7 @@ impl Producer<'_> {
         word(flags(&marks));
         // A second attempt is like a third one.
         word(u64::from(batch.attempts.min(2)));
+        word(u64::from(batch.refusals) << 32 | u64::from(batch.first));
         word(u64::from(batch.records) << 32 | u64::from(batch.withdrawn));
     }
 

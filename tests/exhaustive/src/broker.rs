@@ -36,6 +36,8 @@ pub enum Course {
     TooFewReplicas,
     /// INVALID_RECORD, likewise.
     Invalid,
+    /// MESSAGE_TOO_LARGE, likewise.
+    TooLarge,
 }
 
 /// What is answered.
@@ -106,6 +108,7 @@ impl Broker {
         match course {
             Course::TooFewReplicas => return self.refusal(ErrorCode::NOT_ENOUGH_REPLICAS),
             Course::Invalid => return self.refusal(ErrorCode::INVALID_RECORD),
+            Course::TooLarge => return self.refusal(ErrorCode::MESSAGE_TOO_LARGE),
             Course::Plain | Course::SlowReplicas | Course::LeaderLeaves => {}
         }
         let base_offset = match self.place(batch) {
@@ -120,7 +123,7 @@ impl Broker {
                 self.move_leader(false);
                 Verdict { base_offset, ..self.refusal(ErrorCode::NOT_LEADER_OR_FOLLOWER) }
             }
-            Course::Plain | Course::TooFewReplicas | Course::Invalid => {
+            Course::Plain | Course::TooFewReplicas | Course::Invalid | Course::TooLarge => {
                 if !self.unclean {
                     self.committed = self.log.len();
                 }

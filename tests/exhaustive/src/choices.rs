@@ -76,6 +76,10 @@ impl World<'_> {
                     Course::Invalid,
                 ];
                 all.extend(courses.map(|course| Action::Serve(place, course)));
+                // One record alone is refused for good, as with INVALID_RECORD.
+                if self.scope.shared_batches {
+                    all.push(Action::Serve(place, Course::TooLarge));
+                }
             }
         }
         all.push(Action::MoveLeader);

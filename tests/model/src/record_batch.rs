@@ -41,16 +41,14 @@ impl From<ErrorCode> for Invalid {
 }
 
 /// The one batch in a partition's records, with what follows it cut off: `ProduceRequest.
-/// validateRecords`, which comes before the partition's leader is asked for.
+/// validateRecords`, which comes before the partition's leader is asked for. The batch may be
+/// shorter than its header.
 pub(crate) fn only_batch(records: &[u8], version: i16) -> Result<&[u8], ErrorCode> {
     let len = next_batch(records)?.ok_or(ErrorCode::INVALID_RECORD)?;
     let (batch, rest) = records.split_at_checked(len).unwrap_or((records, &[]));
     let magic = batch.get(UP_TO_MAGIC - 1).copied();
     if magic != Some(2) {
         return Err(ErrorCode::INVALID_RECORD);
-    }
-    if batch.len() < BatchHeader::LEN {
-        return Err(ErrorCode::CORRUPT_MESSAGE);
     }
     let zstd = batch.get(22).is_some_and(|attributes| attributes & 7 == 4);
     if version < 7 && zstd {
@@ -60,6 +58,16 @@ pub(crate) fn only_batch(records: &[u8], version: i16) -> Result<&[u8], ErrorCod
         None => Ok(batch),
         Some(_) => Err(ErrorCode::INVALID_RECORD),
     }
+}
+
+/// Whether there is a batch, as far as its size and magic tell.
+pub(crate) fn has_batch(records: &[u8]) -> Result<bool, ErrorCode> {
+    next_batch(records).map(|len| len.is_some())
+}
+
+/// Whether a batch is too short for its producer id to be asked for.
+pub(crate) const fn is_cut_short(batch: &[u8]) -> bool {
+    batch.len() < 51
 }
 
 /// How long the next batch is; `None` where not all of one is there (`ByteBufferLogInputStream`).

@@ -151,7 +151,6 @@ fn goes_on_behind_the_gap(mut world: World<'_>, topic: ottla_core::TopicId) {
 }
 
 #[test]
-#[ignore = "core: cancel says Unknown of a batch whose every attempt was refused (semantics C7)"]
 fn t33_a_batch_that_was_only_refused_is_not_delivered_when_it_is_cancelled() {
     let (mut world, topic, a) = refused(&quick());
     assert_eq!(world.cancel(a), Verdict::NotDelivered);

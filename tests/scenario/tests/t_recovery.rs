@@ -153,7 +153,6 @@ fn t32_a_producer_that_expired_goes_on_where_it_was() {
 }
 
 #[test]
-#[ignore = "core: log_start_offset is not looked at, so expiry counts as a desync (answer.rs)"]
 fn t32_a_producer_whose_records_were_deleted_begins_anew_and_calls_it_no_loss() {
     for error in [ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode::UNKNOWN_PRODUCER_ID] {
         let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);

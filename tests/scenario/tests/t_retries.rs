@@ -167,22 +167,22 @@ fn t12_an_out_of_order_answer_that_is_older_than_an_acknowledgement_proves_nothi
 
 #[test]
 fn t34_a_refusal_after_an_ambiguous_attempt_is_unknown() {
-    let denied = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
-    let unknown = Said::Unknown(Cause::Broker(denied));
-    // The right is granted again after the second refusal, and the truth comes out; at the third
-    // the batch is given up, and a new epoch begins behind it.
-    for refusals in [2, 3] {
+    // A right may be granted again, and then the truth comes out. A batch that is found wrong at the
+    // third time is given up, and a new epoch begins behind it.
+    let (denied, wrong) = (ErrorCode::TOPIC_AUTHORIZATION_FAILED, ErrorCode::INVALID_RECORD);
+    for (code, refusals, in_the_end) in [(denied, 3, true), (wrong, 2, true), (wrong, 3, false)] {
+        let unknown = Said::Unknown(Cause::Broker(code));
         let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
         world.cluster.inject(Fault::produce(Action::CloseAfter));
-        world.cluster.inject(Fault::produce(Action::Reject(denied)).times(refusals));
+        world.cluster.inject(Fault::produce(Action::Reject(code)).times(refusals));
         let a = world.send(topic, 0);
         world.run_for(100 * MS);
         assert_eq!(world.last(a), Some(unknown));
-        let truth = if refusals == 2 { Said::Delivered(Some(1)) } else { unknown };
-        assert_eq!(world.conclude(a), truth);
+        let truth = if in_the_end { Said::Delivered(Some(1)) } else { unknown };
+        assert_eq!(world.conclude(a), truth, "{code}");
         let b = world.send(topic, 0);
         assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
-        let last = if refusals == 2 { (0, 2, vec![b]) } else { (1, 0, vec![b]) };
+        let last = if in_the_end { (0, 2, vec![b]) } else { (1, 0, vec![b]) };
         assert_eq!(world.rows(0), [(0, 0, vec![0]), (0, 1, vec![a]), last]);
         world.finish();
     }

@@ -128,6 +128,10 @@ pub(crate) enum Flaw {
     Magic(u8),
     /// The last byte is missing, and the length says so or not.
     Short(bool),
+    /// The length is this.
+    Length(i32),
+    /// It ends after so many bytes, and its length says so.
+    Cut(usize),
     /// There are two batches.
     Two,
     /// There is nothing.
@@ -273,6 +277,8 @@ impl<P: Peer> Client<P> {
             | Flaw::BaseOffset
             | Flaw::Magic(_)
             | Flaw::Short(_)
+            | Flaw::Length(_)
+            | Flaw::Cut(_)
             | Flaw::Two
             | Flaw::Empty => (0, 0),
         };
@@ -296,6 +302,14 @@ impl<P: Peer> Client<P> {
         bytes[..BatchHeader::LEN].copy_from_slice(&header.to_bytes());
         if let Flaw::Magic(magic) = batch.flaw {
             bytes[BatchHeader::CRC_AT - 1] = magic;
+        }
+        if let Flaw::Length(length) = batch.flaw {
+            bytes[8..BatchHeader::UNCOUNTED].copy_from_slice(&length.to_be_bytes());
+        }
+        if let Flaw::Cut(len) = batch.flaw {
+            let length = len as i32 - BatchHeader::UNCOUNTED as i32;
+            bytes[8..BatchHeader::UNCOUNTED].copy_from_slice(&length.to_be_bytes());
+            bytes.truncate(len);
         }
         if batch.flaw == Flaw::Two {
             bytes.extend_from_within(..);

@@ -30,6 +30,8 @@ struct Both {
     seen: BTreeMap<String, usize>,
     /// What they said differently.
     differences: Vec<String>,
+    /// Kafka 2.8 does not ask every batch for its producer id first; 3.9 does.
+    old: bool,
     _cluster: Cluster,
 }
 
@@ -58,6 +60,7 @@ impl Both {
             model: Client::new(Model::new(model), now),
             seen: BTreeMap::new(),
             differences: Vec::new(),
+            old: config.version < "3.9.0".parse().unwrap(),
             _cluster: cluster,
         }
     }

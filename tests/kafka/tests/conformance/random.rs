@@ -102,7 +102,7 @@ fn batch(rng: &mut Rng, producer: usize, known: &Taken, wraps: bool) -> Batch {
         19 => batch = Batch { producer: None, ..plain(-1, -1, records) },
         20 => batch.epoch = -1,
         21..=23 => {
-            batch.flaw = match rng.u8(..12) {
+            batch.flaw = match rng.u8(..13) {
                 0..=2 => Flaw::Checksum,
                 3 => Flaw::Count(1, false),
                 4 => Flaw::Count(-1, false),
@@ -112,6 +112,7 @@ fn batch(rng: &mut Rng, producer: usize, known: &Taken, wraps: bool) -> Batch {
                 8 => Flaw::BaseOffset,
                 9 => Flaw::Magic([0, 1, 3][rng.usize(..3)]),
                 10 => Flaw::Short(rng.bool()),
+                11 => Flaw::Length([-1, 0, 13, 48, 60, 1_000_000][rng.usize(..6)]),
                 _ => [Flaw::Two, Flaw::Empty][rng.usize(..2)],
             }
         }

@@ -52,4 +52,25 @@ pub(crate) fn run(both: &mut Both) {
         };
         assert_eq!(answer, expected, "{what}");
     }
+    cut(both);
+}
+
+/// Batches that end within their header, alone and beside a good one.
+fn cut(both: &mut Both) {
+    for len in 18..=62 {
+        if both.old && (26..51).contains(&len) {
+            // The model does as the newer ones do, which fall over these.
+            continue;
+        }
+        for acks in [-1, 2] {
+            let mut append = batch(0, 2, 0, 6, 2);
+            append.acks = acks;
+            append.batches[0].1.flaw = Flaw::Cut(len);
+            both.append(&format!("{len} bytes"), &append);
+            append.batches.insert(0, batch(0, 1, 2, 1, 1).batches.remove(0));
+            both.append(&format!("{len} bytes, not alone"), &append);
+            append.batches[1].0 = i32::MAX;
+            both.append(&format!("{len} bytes for nobody"), &append);
+        }
+    }
 }

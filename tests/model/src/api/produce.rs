@@ -75,20 +75,16 @@ impl Cluster {
             version: request.version(),
             now: request.now,
         };
-        let transactional = topics
-            .iter()
-            .flat_map(|topic| &topic.partitions)
-            .any(|(_, records)| records.is_some_and(is_transactional));
+        let first =
+            first_batches(&topics).and_then(|()| self.producer_ids(&topics, request.version()));
         let mut failed = false;
         let mut told: Vec<Vec<Told>> = Vec::with_capacity(topics.len());
         for topic in &topics {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for &(index, records) in &topic.partitions {
-                let said = if transactional {
-                    let error = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-                    Told::of(index, Err(Refusal::new(error)))
-                } else {
-                    self.produce_one(topic, index, records, delivery, met.as_ref())
+                let said = match first {
+                    Ok(()) => self.produce_one(topic, index, records, delivery, met.as_ref()),
+                    Err(error) => Told::of(index, Err(Refusal::new(error))),
                 };
                 failed |= !said.error.is_none();
                 partitions.push(said);
@@ -132,6 +128,23 @@ impl Cluster {
         )?;
         let head = first.ok_or(Unanswered::Malformed)?;
         Ok((head, topics))
+    }
+
+    /// `ReplicaManager.handleProduceAppend` (Kafka 3.9 has it, 2.8 does not) asks every batch that came this
+    /// far for its producer id. Where there are no such bytes the whole request ends in an
+    /// exception that nobody expects.
+    fn producer_ids(&self, topics: &[Asked<'_>], version: i16) -> Result<(), ErrorCode> {
+        for topic in topics {
+            let known = topic.known.as_ref().and_then(|(id, _)| self.topics.get(id));
+            for &(index, records) in &topic.partitions {
+                let there = known.and_then(|topic| topic.partition(index)).is_some();
+                let batch = record_batch::only_batch(records.unwrap_or_default(), version);
+                if there && batch.is_ok_and(record_batch::is_cut_short) {
+                    return Err(ErrorCode::UNKNOWN_SERVER_ERROR);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn resolve(&self, head: &Topic<'_>) -> Option<(Uuid, String)> {
@@ -294,6 +307,20 @@ impl Told {
         };
         produce::write_response_partition(w, request.dialect, &partition, &details);
     }
+}
+
+/// `RequestUtils.hasTransactionalRecords`: looks at the first batch of every partition before
+/// anything else. One that is transactional, or that cannot even be told from the next, is the end
+/// of the whole request.
+fn first_batches(topics: &[Asked<'_>]) -> Result<(), ErrorCode> {
+    let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+    for records in partitions.filter_map(|(_, records)| *records) {
+        record_batch::has_batch(records)?;
+        if is_transactional(records) {
+            return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        }
+    }
+    Ok(())
 }
 
 /// Puts a topic and a partition that were not asked about before those that were.
