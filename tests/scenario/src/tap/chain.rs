@@ -140,9 +140,16 @@ impl Chains {
         let Some(bound) = chain.land(sent) else { return };
         bound.acked |= has;
         bound.ambiguous |= error.evidence() == Evidence::Ambiguous;
-        // A leader that finds a batch too large has looked at nothing else, and knows what it knew.
-        let size = [ErrorCode::MESSAGE_TOO_LARGE, ErrorCode::RECORD_LIST_TOO_LARGE];
-        if !size.contains(&error) {
+        // A leader that refuses a batch for what it is, for good, knows as much of the sequences as
+        // before; any other error may come from one that knows nothing.
+        let of_sequences = [
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+            ErrorCode::UNKNOWN_PRODUCER_ID,
+            ErrorCode::INVALID_PRODUCER_EPOCH,
+            ErrorCode::INVALID_PRODUCER_ID_MAPPING,
+        ];
+        let refused = error.evidence() == Evidence::NotAppended && !error.is_retriable();
+        if !refused || of_sequences.contains(&error) {
             chain.proven = has.then_some((era, sent.node));
         }
     }
