@@ -1,6 +1,10 @@
 //! Takes answers apart and brings each part to where it belongs.
 
-use super::{Producer, fate::Answer, window};
+use super::{
+    Producer,
+    fate::{Answer, is_about_sequences},
+    window,
+};
 use crate::{
     Disconnect, Instant,
     batch::{Batch, Exposure, Life},
@@ -230,8 +234,6 @@ impl Producer<'_> {
         );
         let broker = self.conns.at(conn).broker;
         self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
-        let sequence_error = error == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
-            || error == ErrorCode::UNKNOWN_PRODUCER_ID;
         if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
             self.partitions.at_mut(home).proven = false;
             self.recall_successors(home);
@@ -239,7 +241,7 @@ impl Producer<'_> {
         // What is settled or split by the answer costs those that follow no time.
         let batch = self.batches.at(index);
         let passes = error.is_retriable() || batch.exposure == Exposure::Ambiguous;
-        if !error.is_none() && batch.life == Life::Idle && passes && !sequence_error {
+        if !error.is_none() && batch.life == Life::Idle && passes && !is_about_sequences(error) {
             self.back_off(home);
         }
         self.after_landing(index);

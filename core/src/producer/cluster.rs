@@ -134,11 +134,7 @@ impl Producer<'_> {
         if told.node_id < 0 {
             return;
         }
-        let known = self
-            .brokers
-            .iter()
-            .find(|(_, slot)| slot.origin == Origin::Cluster && slot.node_id == told.node_id);
-        let known = known.map(|(broker, _)| broker);
+        let known = self.known_broker(told.node_id);
         if let Some(broker) = known.or_else(|| self.new_broker(told.node_id)) {
             self.brokers.at_mut(broker).seen = true;
             self.set_address(broker, told.host, told.port);
@@ -162,14 +158,12 @@ impl Producer<'_> {
 
     /// The broker with this node id, which may be one whose address is not known yet.
     pub(super) fn broker_of_node(&mut self, node_id: i32) -> Option<Ix<Broker>> {
-        let known = self
-            .brokers
-            .iter()
-            .find(|(_, slot)| slot.origin == Origin::Cluster && slot.node_id == node_id);
-        match known {
-            Some((broker, _)) => Some(broker),
-            None => self.new_broker_by_force(node_id),
-        }
+        self.known_broker(node_id).or_else(|| self.new_broker_by_force(node_id))
+    }
+
+    fn known_broker(&self, node_id: i32) -> Option<Ix<Broker>> {
+        let is_it = |slot: &Broker| slot.origin == Origin::Cluster && slot.node_id == node_id;
+        self.brokers.iter().find(|(_, slot)| is_it(slot)).map(|(broker, _)| broker)
     }
 
     /// A slot for a broker that leads a partition of ours, at the cost of one that leads none.

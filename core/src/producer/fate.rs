@@ -88,9 +88,7 @@ impl Producer<'_> {
             self.acknowledge(index, outcome);
         } else if code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
             self.acknowledge(index, DELIVERED_SOMEWHERE);
-        } else if code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
-            || code == ErrorCode::UNKNOWN_PRODUCER_ID
-        {
+        } else if is_about_sequences(code) {
             self.note_attempt(index, Exposure::NotAppended);
             self.handle_out_of_order(index, answer.log_start_offset);
         } else if code == ErrorCode::INVALID_PRODUCER_EPOCH
@@ -225,12 +223,17 @@ impl Producer<'_> {
         }
         seen!(self, ProbeFailed);
         self.partitions.at_mut(home).phase = Phase::Sealing;
+        self.settle_ambiguous(home, Cause::SequenceDesync);
+    }
+
+    /// Ends what may be in the log and cannot be found out any more; nothing is in flight.
+    fn settle_ambiguous(&mut self, home: Ix<Partition>, cause: Cause) {
         let mut next = self.partitions.at(home).queue.head();
         while let Some(index) = next.some() {
             let batch = self.batches.at(index);
             next = batch.queue.next();
             if batch.is_bound() && batch.exposure == Exposure::Ambiguous {
-                self.settle(index, Outcome::Unknown(Cause::SequenceDesync));
+                self.settle(index, Outcome::Unknown(cause));
             }
         }
     }
@@ -296,11 +299,6 @@ impl Producer<'_> {
         batch.records > 1 && batch.told == Told::Nothing
     }
 
-    /// `delivery.timeout.ms` is over for a batch.
-    pub(super) fn expire(&mut self, index: Ix<Batch>) {
-        self.give_up_waiting(index, Cause::DeliveryTimeout);
-    }
-
     /// `resolve.timeout.ms` is over for a batch of which `Unknown` was told.
     pub(super) fn abandon(&mut self, index: Ix<Batch>, cause: Cause) {
         if cause == Cause::Abandoned {
@@ -348,8 +346,9 @@ impl Producer<'_> {
         }
     }
 
-    /// Answers the callers of a batch that has taken too long.
-    fn give_up_waiting(&mut self, index: Ix<Batch>, cause: Cause) {
+    /// `delivery.timeout.ms` is over for a batch: answers its callers.
+    pub(super) fn expire(&mut self, index: Ix<Batch>) {
+        let cause = Cause::DeliveryTimeout;
         #[cfg(feature = "_internal")]
         self.note_case(index);
         if self.batches.at(index).life == Life::InFlight {
@@ -411,14 +410,7 @@ impl Producer<'_> {
         if partition.in_flight > 0 {
             return;
         }
-        let mut next = partition.queue.head();
-        while let Some(index) = next.some() {
-            let batch = self.batches.at(index);
-            next = batch.queue.next();
-            if batch.is_bound() && batch.exposure == Exposure::Ambiguous {
-                self.settle(index, Outcome::Unknown(Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID)));
-            }
-        }
+        self.settle_ambiguous(home, Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID));
         self.reconsider(home);
     }
 
@@ -559,4 +551,9 @@ fn is_too_large(code: ErrorCode) -> bool {
 /// A right that was taken away concerns those that follow as well, and may be given back.
 fn is_about_rights(code: ErrorCode) -> bool {
     code == ErrorCode::TOPIC_AUTHORIZATION_FAILED || code == ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+}
+
+/// The broker expects another sequence, or none: what that says depends on the chain.
+pub(super) fn is_about_sequences(code: ErrorCode) -> bool {
+    code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER || code == ErrorCode::UNKNOWN_PRODUCER_ID
 }
