@@ -1,101 +1,70 @@
-//! Encodes a record straight into its batch's pages: the only copy that its bytes ever see.
+//! Puts a record straight into its batch's pages: the only copy that its bytes ever see.
 
-use super::{Batch, PageLink, Pages};
-use crate::{Checksum, Record, slots::Ix, wire::varint};
+use super::{
+    Batch, PageLink, Pages,
+    entry::{Entry, Sink},
+    plain::Plain,
+};
+use crate::{Checksum, Record, slots::Ix};
 
-/// A record with the numbers that its encoding in one batch depends on.
+/// Where a record was put.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry<'a> {
-    record: &'a Record<'a>,
-    timestamp_delta: i64,
-    offset_delta: i32,
-    /// Bytes after the record's length field.
-    body: u32,
-    /// All bytes.
-    size: u32,
+pub(crate) struct Place {
+    /// The page in which it begins.
+    pub(crate) page: Ix<PageLink>,
+    /// The place in that page.
+    pub(crate) at: u32,
+    /// Its number in the batch.
+    pub(crate) index: u32,
+    /// Its bytes.
+    pub(crate) size: u32,
 }
 
-impl<'a> Entry<'a> {
-    /// Measures a record as the next one of `batch`; `None` where its size does not fit `u32`.
-    #[inline]
-    pub(crate) fn next_of(batch: &Batch, record: &'a Record<'a>) -> Option<Self> {
-        let timestamp_delta = if batch.records == 0 {
-            0
-        } else {
-            record.timestamp.wrapping_sub(batch.base_timestamp)
-        };
-        Self::new(record, timestamp_delta, batch.records as i32)
+/// Appends a record the short way; `None`, with nothing done, where it is not plain, does not lie in
+/// the batch's last page, or takes the batch beyond `limit` bytes.
+#[inline(always)]
+pub(crate) fn append_plain(
+    pages: &mut Pages<'_>,
+    batch: &mut Batch,
+    limit: u32,
+    record: &Record<'_>,
+) -> Option<Place> {
+    let plain = Plain::next_of(batch, record)?;
+    let size = plain.size();
+    if size > batch.room || size > limit.saturating_sub(batch.len) {
+        return None;
     }
-
-    /// Measures a record as the first one of a batch.
-    #[inline]
-    pub(crate) fn first(record: &'a Record<'a>) -> Option<Self> {
-        Self::new(record, 0, 0)
-    }
-
-    #[inline]
-    fn new(record: &'a Record<'a>, timestamp_delta: i64, offset_delta: i32) -> Option<Self> {
-        let mut body = 1 + varint::len_i64(timestamp_delta) + varint::len_i32(offset_delta);
-        body += field_len(record.key)? + field_len(record.value)?;
-        body += varint::len_i32(i32::try_from(record.headers.len()).ok()?);
-        for header in record.headers {
-            body += field_len(Some(header.key.as_bytes()))? + field_len(header.value)?;
-        }
-        let size = i32::try_from(body).ok().map(|body| varint::len_i32(body) + body as usize)?;
-        let (body, size) = (body as u32, u32::try_from(size).ok()?);
-        Some(Self { record, timestamp_delta, offset_delta, body, size })
-    }
-
-    /// Bytes that the record takes in its batch.
-    pub(crate) const fn size(&self) -> u32 {
-        self.size
-    }
-
-    #[inline]
-    fn encode(&self, to: &mut impl Sink) {
-        put_varint(to, i64::from(self.body));
-        to.byte(0);
-        put_varint(to, self.timestamp_delta);
-        put_varint(to, i64::from(self.offset_delta));
-        put_field(to, self.record.key);
-        put_field(to, self.record.value);
-        put_varint(to, self.record.headers.len() as i64);
-        for header in self.record.headers {
-            put_field(to, Some(header.key.as_bytes()));
-            put_field(to, header.value);
-        }
-    }
+    let place =
+        Place { page: batch.last_page, at: pages.size() - batch.room, index: batch.records, size };
+    plain.encode(pages.part_mut(place.page, place.at, size));
+    batch.room -= size;
+    batch.len += size;
+    batch.records += 1;
+    batch.max_timestamp = batch.max_timestamp.max(record.timestamp);
+    Some(place)
 }
 
 /// Appends a record. The caller has seen to it that there are pages enough.
-///
-/// Returns the page and the place in it where the record begins.
-#[inline]
 pub(crate) fn append(
     pages: &mut Pages<'_>,
     batch: &mut Batch,
     checksum: Checksum,
     entry: &Entry<'_>,
-) -> (Ix<PageLink>, u32) {
+) -> Place {
     if batch.room == 0 {
         new_page(pages, batch, checksum);
     }
-    let (page, at) = (batch.last_page, pages.size() - batch.room);
-    if entry.size <= batch.room {
-        let slot = pages.page_mut(page).get_mut(at as usize..(at + entry.size) as usize);
-        entry.encode(&mut Slice(slot.unwrap_or_default()));
-        batch.room -= entry.size;
-        batch.len += entry.size;
-    } else {
-        entry.encode(&mut Chain { pages, batch, checksum });
+    let (index, size) = (batch.records, entry.size());
+    let place = Place { page: batch.last_page, at: pages.size() - batch.room, index, size };
+    let timestamp = entry.timestamp();
+    if index == 0 {
+        batch.base_timestamp = timestamp;
+        batch.max_timestamp = timestamp;
     }
-    if batch.records == 0 {
-        batch.base_timestamp = entry.record.timestamp;
-        batch.max_timestamp = entry.record.timestamp;
-    }
-    batch.max_timestamp = batch.max_timestamp.max(entry.record.timestamp);
+    batch.max_timestamp = batch.max_timestamp.max(timestamp);
     batch.records += 1;
-    (page, at)
+    entry.encode(&mut Chain { pages, batch, checksum });
+    place
 }
 
 /// Brings the checksum up to the end of the records; all that is unchecked lies in the last page.
@@ -111,6 +80,7 @@ pub(super) fn checksum_tail(pages: &Pages<'_>, batch: &mut Batch, checksum: Chec
 }
 
 /// Puts an empty page at the end of a batch.
+#[cold]
 fn new_page(pages: &mut Pages<'_>, batch: &mut Batch, checksum: Checksum) {
     if batch.last_page.is_some() {
         // The page is full and warm: now is the cheapest time to sum it.
@@ -124,33 +94,6 @@ fn new_page(pages: &mut Pages<'_>, batch: &mut Batch, checksum: Checksum) {
         batch.room = pages.size();
     }
     debug_assert!(batch.room > 0, "the caller counts the free pages");
-}
-
-/// Takes encoded bytes.
-pub(super) trait Sink {
-    fn byte(&mut self, byte: u8);
-    fn bytes(&mut self, bytes: &[u8]);
-}
-
-/// Room in one page, large enough.
-struct Slice<'a>(&'a mut [u8]);
-
-impl Sink for Slice<'_> {
-    #[inline]
-    fn byte(&mut self, byte: u8) {
-        if let Some((first, rest)) = core::mem::take(&mut self.0).split_first_mut() {
-            *first = byte;
-            self.0 = rest;
-        }
-    }
-
-    #[inline]
-    fn bytes(&mut self, bytes: &[u8]) {
-        if let Some((head, rest)) = core::mem::take(&mut self.0).split_at_mut_checked(bytes.len()) {
-            head.copy_from_slice(bytes);
-            self.0 = rest;
-        }
-    }
 }
 
 /// The end of a batch, page after page.
@@ -193,35 +136,6 @@ impl Sink for Chain<'_, '_> {
                 return;
             }
             bytes = rest;
-        }
-    }
-}
-
-#[inline]
-fn field_len(field: Option<&[u8]>) -> Option<usize> {
-    Some(match field {
-        None => 1,
-        Some(bytes) => varint::len_i32(i32::try_from(bytes.len()).ok()?) + bytes.len(),
-    })
-}
-
-#[inline]
-pub(super) fn put_varint(to: &mut impl Sink, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-    while rest >= 0x80 {
-        to.byte(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    to.byte(rest as u8);
-}
-
-#[inline]
-fn put_field(to: &mut impl Sink, field: Option<&[u8]>) {
-    match field {
-        None => to.byte(1), // the varint of -1
-        Some(bytes) => {
-            put_varint(to, bytes.len() as i64);
-            to.bytes(bytes);
         }
     }
 }

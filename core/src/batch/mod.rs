@@ -2,11 +2,14 @@
 
 mod append;
 mod cursor;
+mod entry;
 mod pages;
+mod plain;
 mod split;
 mod withdraw;
 
-pub(crate) use append::{Entry, append};
+pub(crate) use append::{Place, append, append_plain};
+pub(crate) use entry::Entry;
 pub(crate) use pages::{Chunks, PageLink, Pages};
 pub(crate) use split::{second_half_len, split_off};
 pub(crate) use withdraw::{WITHDRAWN, compact, mark_withdrawn};

@@ -71,6 +71,13 @@ impl<'m> Pages<'m> {
         self.bytes.all_mut().get_mut(start..start + self.size as usize).unwrap_or_default()
     }
 
+    /// Some bytes of a page; none where the page has not as many.
+    #[inline]
+    pub(crate) fn part_mut(&mut self, page: Ix<PageLink>, at: u32, len: u32) -> &mut [u8] {
+        let start = page.number() as usize * self.size as usize + at as usize;
+        self.bytes.all_mut().get_mut(start..start + len as usize).unwrap_or_default()
+    }
+
     /// Takes a free page and puts it behind `last`, which may be none.
     pub(crate) fn take(&mut self, last: Ix<PageLink>) -> Option<Ix<PageLink>> {
         let page = match self.free.some() {

@@ -2,8 +2,8 @@
 
 use super::{
     Batch, Pages,
-    append::{Sink, put_varint},
     cursor::Cursor,
+    entry::{Sink, put_varint},
 };
 use crate::{Checksum, wire::varint};
 

@@ -5,8 +5,9 @@
 
 use super::{
     Batch, PageLink, Pages,
-    append::{Sink, checksum_tail, put_varint},
+    append::checksum_tail,
     cursor::Cursor,
+    entry::{Sink, put_varint},
 };
 use crate::{Checksum, slots::Ix, wire::varint};
 

@@ -72,6 +72,10 @@ pub struct Producer<'m> {
     topic_count: u32,
     /// Partition slots from here on were never used; none is ever given back.
     partition_count: u32,
+    /// The most bytes that a record may take in its batch.
+    largest_record: u32,
+    /// The most bytes of records that a batch takes while it is open.
+    largest_batch: u32,
     free_batches: Ix<Batch>,
     /// The settled batch that the last output was about.
     shown: Ix<Batch>,
@@ -150,6 +154,8 @@ impl<'m> Producer<'m> {
             tx: memory.tx,
             topic_count: 0,
             partition_count: 0,
+            largest_record: 0,
+            largest_batch: 0,
             free_batches: Ix::NONE,
             shown: Ix::NONE,
             unsettled: 0,
@@ -179,6 +185,7 @@ impl<'m> Producer<'m> {
         producer.check_memory()?;
         producer.add_bootstrap_servers(config.bootstrap_servers)?;
         producer.link_free_batches();
+        producer.set_bounds();
         Ok(producer)
     }
 

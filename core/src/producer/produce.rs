@@ -3,7 +3,7 @@
 use super::{Closing, Producer};
 use crate::{
     Instant, Partitioner, ProduceError, Record, TopicId,
-    batch::{Batch, Entry, Life, append},
+    batch::{Batch, Entry, Life, Place, append, append_plain},
     face::{BatchId, Ticket},
     partition::Partition,
     slots::Ix,
@@ -47,13 +47,37 @@ impl Producer<'_> {
             Knowledge::Refused(error) => return Err(ProduceError::Topic(error)),
         }
         let home = self.choose_partition(topic, record)?;
-        let result = self.place(home, record);
-        if result == Err(ProduceError::Full) {
-            self.starved = true;
+        if let Some(ticket) = self.append_plain(home, record) {
+            return Ok(ticket);
         }
+        let result = self.place(home, record);
+        self.starved |= result == Err(ProduceError::Full);
         result
     }
 
+    /// Appends a record to its partition's open batch, if it is one of those for which the short way
+    /// is right.
+    #[inline(always)]
+    fn append_plain(&mut self, home: Ix<Partition>, record: &Record<'_>) -> Option<Ticket> {
+        let open = self.partitions.at(home).queue.tail().some()?;
+        let batch = self.batches.at_mut(open);
+        if batch.life != Life::Open {
+            return None;
+        }
+        let id = BatchId { index: open.number(), generation: batch.generation };
+        let place = append_plain(&mut self.pages, batch, self.largest_batch, record)?;
+        Some(self.count(home, id, place))
+    }
+
+    #[inline(always)]
+    fn count(&mut self, home: Ix<Partition>, batch: BatchId, place: Place) -> Ticket {
+        self.partitions.at_mut(home).queued += place.size;
+        self.stats.records += 1;
+        self.stats.bytes += u64::from(place.size);
+        Ticket { batch, index: place.index, page: place.page.number(), at: place.at }
+    }
+
+    #[inline]
     fn choose_partition(
         &mut self,
         topic: Ix<Topic>,
@@ -127,14 +151,15 @@ impl Producer<'_> {
         }
     }
 
+    #[inline(never)]
     fn place(&mut self, home: Ix<Partition>, record: &Record<'_>) -> Result<Ticket, ProduceError> {
-        let limit = self.settings.batch_size.saturating_sub(BatchHeader::LEN as u32);
-        let limit = limit.min(self.largest_record());
+        let max = self.largest_record;
         if let Some(open) = self.partitions.at(home).queue.tail().some() {
             let batch = self.batches.at(open);
             if batch.life == Life::Open {
                 let entry = Entry::next_of(batch, record);
-                if let Some(entry) = entry.filter(|entry| batch.len + entry.size() <= limit) {
+                let fits = |entry: &Entry<'_>| batch.len + entry.size() <= self.largest_batch;
+                if let Some(entry) = entry.filter(fits) {
                     let beyond = entry.size().saturating_sub(batch.room);
                     if self.pages.needed(beyond) > self.pages.free() {
                         return Err(ProduceError::Full);
@@ -144,13 +169,10 @@ impl Producer<'_> {
                 self.make_due(home);
             }
         }
-        let entry = Entry::first(record).ok_or(ProduceError::RecordTooLarge {
-            size: u64::from(u32::MAX),
-            max: self.largest_record(),
-        })?;
-        if entry.size() > self.largest_record() {
-            let (size, max) = (u64::from(entry.size()), self.largest_record());
-            return Err(ProduceError::RecordTooLarge { size, max });
+        let entry = Entry::first(record)
+            .ok_or(ProduceError::RecordTooLarge { size: u64::from(u32::MAX), max })?;
+        if entry.size() > max {
+            return Err(ProduceError::RecordTooLarge { size: u64::from(entry.size()), max });
         }
         if self.pages.needed(entry.size()) > self.pages.free() {
             return Err(ProduceError::Full);
@@ -163,24 +185,22 @@ impl Producer<'_> {
         Ok(ticket)
     }
 
-    /// The most bytes that a record may take in its batch.
-    fn largest_record(&self) -> u32 {
+    /// Works out the bounds on a record and on an open batch.
+    pub(super) fn set_bounds(&mut self) {
+        let settings = &self.settings;
         let overhead =
-            BatchHeader::LEN as u32 + REQUEST_OVERHEAD.min(self.settings.max_request_size / 4);
+            BatchHeader::LEN as u32 + REQUEST_OVERHEAD.min(settings.max_request_size / 4);
         let memory = self.pages.count().saturating_mul(self.pages.size());
-        self.settings.max_request_size.saturating_sub(overhead).min(memory)
+        self.largest_record = settings.max_request_size.saturating_sub(overhead).min(memory);
+        let batch = settings.batch_size.saturating_sub(BatchHeader::LEN as u32);
+        self.largest_batch = batch.min(self.largest_record);
     }
 
-    #[inline]
     fn write(&mut self, home: Ix<Partition>, open: Ix<Batch>, entry: &Entry<'_>) -> Ticket {
         let batch = self.batches.at_mut(open);
-        let index = batch.records;
-        let (page, at) = append(&mut self.pages, batch, self.settings.checksum, entry);
         let id = BatchId { index: open.number(), generation: batch.generation };
-        self.partitions.at_mut(home).queued += entry.size();
-        self.stats.records += 1;
-        self.stats.bytes += u64::from(entry.size());
-        Ticket { batch: id, index, page: page.number(), at }
+        let place = append(&mut self.pages, batch, self.settings.checksum, entry);
+        self.count(home, id, place)
     }
 
     fn open_batch(&mut self, home: Ix<Partition>) -> Option<Ix<Batch>> {

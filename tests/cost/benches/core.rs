@@ -1,6 +1,9 @@
 //! The time of each case: `cargo bench -p ottla-cost`.
 
-use criterion::{BatchSize, Criterion, Throughput};
+use core::time::Duration;
+use std::time::Instant;
+
+use criterion::{Criterion, Throughput};
 use ottla_cost::{CASES, measured};
 
 fn main() {
@@ -9,11 +12,17 @@ fn main() {
     for case in CASES {
         group.throughput(Throughput::Elements(case.units));
         group.bench_function(case.name, |bencher| {
-            bencher.iter_batched_ref(
-                case.prepare,
-                |work| measured(&mut **work),
-                BatchSize::PerIteration,
-            );
+            let mut work = (case.prepare)();
+            bencher.iter_custom(|rounds| {
+                let mut time = Duration::ZERO;
+                for _ in 0..rounds {
+                    let start = Instant::now();
+                    measured(&mut *work);
+                    time += start.elapsed();
+                    work.reset();
+                }
+                time
+            });
         });
     }
     group.finish();

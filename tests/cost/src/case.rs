@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use ottla_core::{ConnId, Outcome, Settled, Verdict};
+use ottla_core::{ConnId, Outcome, Settled, Ticket, Verdict};
 
 use crate::{NOW, Rig, Shape};
 
@@ -19,16 +19,32 @@ pub struct Case {
     pub prepare: fn() -> Box<dyn Work>,
 }
 
-/// A run that is ready to be done once.
+/// A step that is ready to be done, again and again: memory is touched before it is measured.
 pub trait Work {
     /// Does it.
     fn run(&mut self);
+    /// Makes everything ready for the next time.
+    fn reset(&mut self);
 }
 
-impl<F: FnMut()> Work for F {
+struct Steps<S> {
+    state: S,
+    run: fn(&mut S),
+    reset: fn(&mut S),
+}
+
+impl<S> Work for Steps<S> {
     fn run(&mut self) {
-        self();
+        (self.run)(&mut self.state);
     }
+
+    fn reset(&mut self) {
+        (self.reset)(&mut self.state);
+    }
+}
+
+fn steps<S: 'static>(state: S, run: fn(&mut S), reset: fn(&mut S)) -> Box<dyn Work> {
+    Box::new(Steps { state, run, reset })
 }
 
 /// Does a run: what is inside of this function is what is counted.
@@ -39,6 +55,8 @@ pub fn measured(work: &mut dyn Work) {
 
 const RECORD: usize = 100;
 const RECORDS: usize = 10_000;
+/// What fits a request of the default size.
+const IN_REQUEST: usize = 9_000;
 const PARTITIONS: u64 = 6;
 /// What a batch of 16 KiB holds of records of 100 bytes.
 const PER_BATCH: usize = 150;
@@ -47,8 +65,13 @@ const PER_BATCH: usize = 150;
 pub const CASES: &[Case] = &[
     Case { name: "floor", unit: "record", units: RECORDS as u64, prepare: floor },
     Case { name: "produce", unit: "record", units: RECORDS as u64, prepare: || produce(None) },
-    Case { name: "produce_to", unit: "record", units: RECORDS as u64, prepare: || produce(Some(3)) },
-    Case { name: "lend", unit: "record", units: RECORDS as u64, prepare: lend },
+    Case {
+        name: "produce_to",
+        unit: "record",
+        units: RECORDS as u64,
+        prepare: || produce(Some(3)),
+    },
+    Case { name: "lend", unit: "record", units: IN_REQUEST as u64, prepare: lend },
     Case { name: "seal", unit: "batch", units: PARTITIONS, prepare: seal },
     Case { name: "transmit", unit: "batch", units: PARTITIONS, prepare: transmit },
     Case { name: "answer", unit: "batch", units: PARTITIONS, prepare: answer },
@@ -64,123 +87,206 @@ pub const CASES: &[Case] = &[
 
 /// What cannot be saved: to copy the records, and to compute their checksum.
 fn floor() -> Box<dyn Work> {
-    let value = [7_u8; RECORD];
-    let mut pages = vec![0_u8; RECORD * RECORDS];
-    Box::new(move || {
+    let run = |pages: &mut Vec<u8>| {
+        let value = [7_u8; RECORD];
         for slot in pages.chunks_exact_mut(RECORD) {
             slot.copy_from_slice(black_box(&value));
         }
         for page in pages.chunks(16_384) {
             black_box(crc32c::crc32c(page));
         }
-    })
+    };
+    steps(vec![0_u8; RECORD * RECORDS], run, |_| {})
+}
+
+/// A producer, and the partition that is written to, if it is one.
+struct Writer {
+    rig: Rig,
+    partition: Option<i32>,
 }
 
 fn produce(partition: Option<i32>) -> Box<dyn Work> {
-    let mut rig = Rig::new(Shape::default());
-    Box::new(move || {
+    let run = |writer: &mut Writer| {
         for _ in 0..RECORDS {
-            black_box(rig.produce(partition, RECORD));
+            black_box(writer.rig.produce(writer.partition, RECORD));
         }
-    })
+    };
+    steps(Writer { rig: Rig::new(Shape::default()), partition }, run, |writer| writer.rig.settle())
 }
 
 /// From `produce` until all is lent for writing.
 fn lend() -> Box<dyn Work> {
     let shape = Shape { batch_size: 1 << 20, ..Shape::default() };
-    let mut rig = Rig::new(shape);
-    Box::new(move || {
-        for _ in 0..RECORDS {
+    let run = |rig: &mut Rig| {
+        for _ in 0..IN_REQUEST {
             black_box(rig.produce(Some(0), RECORD));
         }
         rig.producer.flush(NOW);
-        while let Some(conn) = rig.compose() {
-            black_box(rig.transmit(conn));
-        }
-    })
+        let conn = rig.compose().expect("a request");
+        assert!(rig.lent(conn) > IN_REQUEST * RECORD);
+    };
+    steps(Rig::new(shape), run, |rig| rig.settle())
 }
 
-/// A producer with a full batch for each partition.
-fn full() -> Rig {
-    let mut rig = Rig::new(Shape::default());
-    for partition in 0..PARTITIONS as i32 {
-        for _ in 0..PER_BATCH - 10 {
-            rig.produce(Some(partition), RECORD);
+/// Six full batches on their way, as far as the step that is measured.
+struct Trip {
+    rig: Rig,
+    conn: Option<ConnId>,
+    answer: Vec<u8>,
+    until: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Stage {
+    Filled,
+    Composed,
+    Answered,
+    Received,
+}
+
+impl Trip {
+    fn new(until: Stage) -> Self {
+        let rig = Rig::new(Shape::default());
+        let mut trip = Self { rig, conn: None, answer: Vec::new(), until };
+        trip.prepare();
+        trip
+    }
+
+    /// Ends what is under way, and goes as far as the next step.
+    fn prepare(&mut self) {
+        let Self { rig, conn, answer, until } = self;
+        rig.settle();
+        for partition in 0..PARTITIONS as i32 {
+            for _ in 0..PER_BATCH - 10 {
+                rig.produce(Some(partition), RECORD);
+            }
+        }
+        rig.producer.flush(NOW);
+        if *until >= Stage::Composed {
+            *conn = rig.compose();
+        }
+        if *until >= Stage::Answered {
+            *answer = rig.exchange(conn.expect("a request"));
+            assert!(!answer.is_empty(), "no answer");
+        }
+        if *until >= Stage::Received {
+            rig.receive(conn.expect("a request"), answer);
         }
     }
-    rig.producer.flush(NOW);
-    rig
+
+    fn conn(&self) -> ConnId {
+        self.conn.expect("a request")
+    }
 }
 
 fn is_delivered(settled: Option<Settled>) -> bool {
     matches!(settled, Some(Settled { outcome: Outcome::Delivered { .. }, .. }))
 }
 
-fn composed() -> (Rig, ConnId) {
-    let mut rig = full();
-    let conn = rig.compose().expect("a request");
-    (rig, conn)
-}
-
-fn answered() -> (Rig, ConnId, Vec<u8>) {
-    let (mut rig, conn) = composed();
-    let answer = rig.exchange(conn);
-    assert!(!answer.is_empty(), "no answer");
-    (rig, conn, answer)
-}
-
 fn seal() -> Box<dyn Work> {
-    let mut rig = full();
-    Box::new(move || assert!(rig.compose().is_some()))
+    let run = |trip: &mut Trip| {
+        trip.conn = trip.rig.compose();
+        assert!(trip.conn.is_some());
+    };
+    let reset = |trip: &mut Trip| {
+        trip.rig.finish(trip.conn());
+        trip.prepare();
+    };
+    steps(Trip::new(Stage::Filled), run, reset)
 }
 
 fn transmit() -> Box<dyn Work> {
-    let (mut rig, conn) = composed();
-    Box::new(move || {
-        black_box(rig.transmit(conn));
-    })
+    let run = |trip: &mut Trip| {
+        let conn = trip.conn();
+        black_box(trip.rig.transmit(conn));
+    };
+    // What was written was not handed on: that connection is no use any more.
+    steps(Trip::new(Stage::Composed), run, |trip| *trip = Trip::new(Stage::Composed))
 }
 
 fn answer() -> Box<dyn Work> {
-    let (mut rig, conn, answer) = answered();
-    Box::new(move || rig.receive(conn, &answer))
+    let run = |trip: &mut Trip| {
+        let conn = trip.conn();
+        trip.rig.receive(conn, &trip.answer);
+    };
+    steps(Trip::new(Stage::Answered), run, |trip| trip.prepare())
 }
 
 fn settle() -> Box<dyn Work> {
-    let (mut rig, conn, answer) = answered();
-    rig.receive(conn, &answer);
-    Box::new(move || {
+    let run = |trip: &mut Trip| {
         for _ in 0..PARTITIONS {
-            assert!(is_delivered(rig.settled()));
+            assert!(is_delivered(trip.rig.settled()));
         }
-        assert!(rig.settled().is_none());
-    })
+        assert!(trip.rig.settled().is_none());
+    };
+    steps(Trip::new(Stage::Received), run, |trip| trip.prepare())
 }
 
-/// All that the core does for a record that somebody waits for. The broker's part is done before.
+/// A producer, and answers that its broker would give, made before.
+struct Lone {
+    rig: Rig,
+    answers: Vec<Vec<u8>>,
+}
+
+impl Lone {
+    fn new() -> Self {
+        let mut rig = Rig::new(Shape::default());
+        let mut answers: Vec<_> = (0..100).map(|_| Self::answer(&mut rig)).collect();
+        answers.reverse();
+        Self { rig: Rig::new(Shape::default()), answers }
+    }
+
+    fn answer(rig: &mut Rig) -> Vec<u8> {
+        rig.produce(Some(0), RECORD);
+        rig.producer.flush(NOW);
+        let conn = rig.compose().expect("a request");
+        let answer = rig.exchange(conn);
+        rig.receive(conn, &answer);
+        assert!(is_delivered(rig.settled()));
+        answer
+    }
+}
+
+/// All that the core does for a record that somebody waits for.
 fn lone() -> Box<dyn Work> {
-    let mut other = Rig::new(Shape::default());
-    other.produce(Some(0), RECORD);
-    other.producer.flush(NOW);
-    let conn = other.compose().expect("a request");
-    let answer = other.exchange(conn);
-    let mut rig = Rig::new(Shape::default());
-    Box::new(move || {
+    let run = |lone: &mut Lone| {
+        let Lone { rig, answers } = lone;
         rig.produce(Some(0), RECORD);
         rig.producer.flush(NOW);
         let conn = rig.compose().expect("a request");
         rig.transmit(conn);
-        rig.receive(conn, &answer);
+        rig.receive(conn, &answers.pop().expect("an answer"));
         assert!(is_delivered(rig.settled()));
-    })
+    };
+    let reset = |lone: &mut Lone| {
+        if lone.answers.is_empty() {
+            *lone = Lone::new();
+        }
+    };
+    steps(Lone::new(), run, reset)
+}
+
+/// A producer with records that wait, and the next one that is to be cancelled.
+struct Queued {
+    rig: Rig,
+    tickets: Vec<Ticket>,
+    next: usize,
 }
 
 fn cancel(queued: usize) -> Box<dyn Work> {
-    let shape = Shape { partitions: 1, ..Shape::default() };
-    let mut rig = Rig::new(shape);
+    let mut rig = Rig::new(Shape { partitions: 1, ..Shape::default() });
     let tickets: Vec<_> = (0..queued).map(|_| rig.produce(Some(0), 8)).collect();
-    let ticket = tickets[queued / 2];
-    Box::new(move || assert_eq!(rig.producer.cancel(NOW, ticket), Verdict::NotDelivered))
+    let run = |queued: &mut Queued| {
+        let verdict = queued.rig.producer.cancel(NOW, queued.tickets[queued.next]);
+        assert_eq!(verdict, Verdict::NotDelivered);
+    };
+    // The next one, and never one of a batch that another was taken out of.
+    let reset = |queued: &mut Queued| {
+        let len = queued.tickets.len();
+        queued.tickets[queued.next] = queued.rig.produce(Some(0), 8);
+        queued.next = (queued.next + 7_919) % len;
+    };
+    steps(Queued { rig, tickets, next: queued / 2 }, run, reset)
 }
 
 const TURNS: u64 = 100;
@@ -189,14 +295,15 @@ const TURNS: u64 = 100;
 fn timers(idle: u32) -> Box<dyn Work> {
     let mut rig = Rig::new(Shape { idle, ..Shape::default() });
     rig.produce(Some(0), RECORD);
-    Box::new(move || {
+    let run = |rig: &mut Rig| {
         for _ in 0..TURNS {
             black_box(rig.producer.poll_timeout());
             rig.producer.handle_timeout(NOW);
             assert!(rig.producer.poll_output().is_none());
             assert!(rig.producer.poll_write(NOW).is_none());
         }
-    })
+    };
+    steps(rig, run, |_| {})
 }
 
 const ROUNDS: usize = 10;
@@ -204,18 +311,15 @@ const LOAD: u64 = (ROUNDS * PER_BATCH) as u64 * PARTITIONS;
 
 /// Records to six partitions until they are settled, the broker's part included.
 fn load(idle: u32) -> Box<dyn Work> {
-    let mut rig = Rig::new(Shape { idle, ..Shape::default() });
-    Box::new(move || {
+    let run = |rig: &mut Rig| {
         for _ in 0..ROUNDS {
             for partition in 0..PARTITIONS as i32 {
                 for _ in 0..PER_BATCH {
                     rig.produce(Some(partition), RECORD);
                 }
             }
-            rig.producer.flush(NOW);
-            while rig.producer.stats().batches > 0 {
-                rig.turn();
-            }
+            rig.settle();
         }
-    })
+    };
+    steps(Rig::new(Shape { idle, ..Shape::default() }), run, |_| {})
 }

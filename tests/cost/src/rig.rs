@@ -6,7 +6,7 @@ use ottla_core::{
     Config, ConnId, Event, Instant, Limits, Memory, Output, Producer, Record, Settled, Ticket,
     TopicId, TopicStatus,
 };
-use ottla_model::{Cluster, ClusterConfig, Connection};
+use ottla_model::{Cluster, ClusterConfig, Connection, Storage};
 
 /// How the producer is to be.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,8 @@ impl Rig {
         };
         let memory = Memory::heap(Limits::for_config(&config));
         let mut producer = Producer::new(&config, memory, 42).expect("a sound configuration");
-        let mut cluster = Cluster::new(ClusterConfig::default());
+        let storage = Storage::Newest { bytes: 4 << 20 };
+        let mut cluster = Cluster::new(ClusterConfig { storage, ..ClusterConfig::default() });
         cluster.create_topic("busy", shape.partitions).expect("a topic");
         let topic = producer.topic(NOW, "busy").expect("a topic");
         let idle = (shape.idle > 0).then(|| {
@@ -74,10 +75,7 @@ impl Rig {
         for partition in 0..shape.partitions {
             rig.produce(Some(partition as i32), 8);
         }
-        rig.producer.flush(NOW);
-        while rig.producer.stats().batches > 0 {
-            rig.turn();
-        }
+        rig.settle();
         rig
     }
 
@@ -98,9 +96,20 @@ impl Rig {
 
     /// Has the socket accept all of a connection's request. What was written is not handed on.
     pub fn transmit(&mut self, conn: ConnId) -> usize {
-        let len = self.producer.transmit(conn).map(core::hint::black_box).map(<[u8]>::len).sum();
+        let len = self.lent(conn);
         self.producer.handle_transmitted(NOW, conn, len);
         len
+    }
+
+    /// How many bytes a connection's request has, as it is lent for writing.
+    pub fn lent(&self, conn: ConnId) -> usize {
+        self.producer.transmit(conn).map(core::hint::black_box).map(<[u8]>::len).sum()
+    }
+
+    /// Brings a connection's request to the broker and its answer back.
+    pub fn finish(&mut self, conn: ConnId) {
+        let answer = self.exchange(conn);
+        self.receive(conn, &answer);
     }
 
     /// Brings a connection's request to the broker, and returns its answer.
@@ -140,11 +149,29 @@ impl Rig {
         }
     }
 
+    /// Goes on until every record has its outcome.
+    ///
+    /// # Panics
+    /// Where that takes too long.
+    pub fn settle(&mut self) {
+        self.producer.flush(NOW);
+        for place in 0..self.links.len() {
+            // A request may be under way.
+            self.finish(self.links[place].0);
+        }
+        for _ in 0..1_000 {
+            self.turn();
+            if self.producer.stats().batches == 0 {
+                return;
+            }
+        }
+        panic!("not settled: {:?}", self.producer.stats());
+    }
+
     /// Does all that is to be done now.
     pub fn turn(&mut self) {
         while let Some(conn) = self.compose() {
-            let answer = self.exchange(conn);
-            self.receive(conn, &answer);
+            self.finish(conn);
         }
         if self.producer.poll_timeout().is_some_and(|(at, _)| at <= NOW) {
             self.producer.handle_timeout(NOW);
