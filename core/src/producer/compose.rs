@@ -119,7 +119,8 @@ impl Producer<'_> {
         let ready = |topic: &Topic| topic.knowledge == Knowledge::Ready;
         for known in [false, true] {
             for number in 0..self.topic_count {
-                let topic = Ix::new((self.metadata.cursor + number) % self.topic_count);
+                let turn = (self.metadata.cursor + number).checked_rem(self.topic_count);
+                let topic = Ix::new(turn.unwrap_or(0));
                 let slot = self.topics.at_mut(topic);
                 let size = u32::from(slot.name_len) + TOPIC_FRAMING;
                 if ready(slot) == known && size <= room {
@@ -325,7 +326,7 @@ impl Producer<'_> {
         let client_id = Some(self.settings.client_id());
         let api = ApiKey::PRODUCE;
         frame::write_request_header(&mut writer, api, version, correlation_id, client_id);
-        let (acks, timeout) = (self.settings.acks.code(), self.settings.broker_timeout_ms());
+        let (acks, timeout) = (self.settings.acks.code(), self.settings.broker_timeout_ms);
         produce::write_head(&mut writer, dialect, None, acks, timeout, selection.topics);
         let (mut next, mut topic) = (selection.first, Ix::NONE);
         while let Some(index) = next.some() {
@@ -395,7 +396,7 @@ impl Producer<'_> {
     }
 
     fn request_deadline(&self) -> Instant {
-        self.now.after(self.settings.request_timeout)
+        self.now.later(self.settings.request_timeout)
     }
 
     /// Lends the head's window of a connection to `write`, apart from everything else.

@@ -62,7 +62,7 @@ impl Producer<'_> {
     pub(super) fn retry_producer_id(&mut self) {
         self.identity_failures = self.identity_failures.saturating_add(1);
         let wait = self.settings.retry_backoff(&mut self.random, self.identity_failures);
-        self.identity = Identity::Wanted(self.now.after(wait));
+        self.identity = Identity::Wanted(self.now.later(wait));
     }
 
     /// Asks for a new producer id, because `id` can serve no more.

@@ -321,11 +321,11 @@ impl<'m> Producer<'m> {
 
     fn add_bootstrap_servers(&mut self, servers: &str) -> Result<(), ConfigError> {
         let mut count = 0_u32;
-        for entry in servers.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        for entry in settings::entries(servers) {
             let invalid = ConfigError::InvalidBootstrapServer(count as u16);
             let (host, port) = settings::host_and_port(entry).ok_or(invalid)?;
             if count == self.brokers.len() {
-                let need = servers.split(',').count() as u32;
+                let need = settings::entries(servers).count() as u32;
                 return Err(ConfigError::Memory { what: "brokers", have: count, need });
             }
             let index = Ix::new(count);

@@ -7,6 +7,7 @@ use crate::{
     face::{BatchId, Ticket},
     partition::Partition,
     slots::Ix,
+    time::Micros,
     topic::{Knowledge, Topic},
     wire::{murmur2, record::BatchHeader},
 };
@@ -59,6 +60,10 @@ impl Producer<'_> {
     /// is right.
     #[inline(always)]
     fn append_plain(&mut self, home: Ix<Partition>, record: &Record<'_>) -> Option<Ticket> {
+        // Small machines do with one way: this one is a kilobyte of code.
+        if cfg!(not(target_pointer_width = "64")) {
+            return None;
+        }
         let open = self.partitions.at(home).queue.tail().some()?;
         let batch = self.batches.at_mut(open);
         if batch.life != Life::Open {
@@ -92,7 +97,7 @@ impl Producer<'_> {
         let number = match (self.settings.partitioner, record.key) {
             (Partitioner::Default, Some(key)) => murmur2::partition(key, partitions),
             (Partitioner::Custom(choose), key) => {
-                choose(key, record.value, partitions) % partitions
+                choose(key, record.value, partitions).checked_rem(partitions).unwrap_or(0)
             }
             (Partitioner::Default | Partitioner::IgnoreKeys, _) => {
                 return Ok(self.sticky_partition(topic, record));
@@ -179,7 +184,7 @@ impl Producer<'_> {
         }
         let open = self.open_batch(home).ok_or(ProduceError::Full)?;
         let ticket = self.write(home, open, &entry);
-        if self.settings.linger.is_zero() {
+        if self.settings.linger == Micros(0) {
             self.make_due(home);
         }
         Ok(ticket)

@@ -88,7 +88,7 @@ impl Producer<'_> {
             return;
         };
         let timeout = self.settings.setup_timeout(&mut self.random, failures);
-        let deadline = self.now.after(timeout);
+        let deadline = self.now.later(timeout);
         let generation = self.conns.at(conn).generation.wrapping_add(1);
         *self.conns.at_mut(conn) = Conn {
             generation,
@@ -142,7 +142,7 @@ impl Producer<'_> {
         let Some((conn, slot)) = idlest.or_else(oldest) else {
             return;
         };
-        self.dial_first = (slot.broker.number() + 1) % self.brokers.len();
+        self.dial_first = (slot.broker.number() + 1).checked_rem(self.brokers.len()).unwrap_or(0);
         if slot.is_quiet() {
             self.drop_connection(conn, Disconnect::Replaced);
         } else {
@@ -177,7 +177,7 @@ impl Producer<'_> {
         let slot = self.brokers.at_mut(broker);
         slot.conn = Ix::NONE;
         slot.failures = failures;
-        slot.dial_at = if wished { self.now } else { self.now.after(backoff) };
+        slot.dial_at = if wished { self.now } else { self.now.later(backoff) };
         slot.disconnects += u64::from(!wished);
         self.stats.disconnects += u64::from(!wished);
         self.land_requests(conn);

@@ -33,6 +33,7 @@ pub use reader::Uuid;
 pub use table::{Count, Wire, read_whole};
 pub use versions::{ApiKey, VersionRange, dialect, negotiate};
 pub use walk::MAX_ATOM;
+pub(crate) use writer::put;
 pub use writer::{Gap, Writer};
 
 /// How a message is laid out: its version, and whether that version is flexible (KIP-482). Made by

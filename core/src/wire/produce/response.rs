@@ -242,11 +242,12 @@ impl ProduceResponse {
             Endpoints::Tags => (Dull::Tags, At::Endpoints(Endpoints::Endpoint)),
         };
         Ok(match dull.skip(&mut self.inner, input, d)? {
-            Skipped::Past(step) => {
+            Skipped::Past { used, skip } => {
                 self.at = next;
-                step
+                Step::Skip { used, skip }
             }
-            Skipped::Within(step) => step,
+            Skipped::Within { used, skip } => Step::Skip { used, skip },
+            Skipped::Wait => Step::Wait,
             Skipped::Over => {
                 self.at = next;
                 Step::Skip { used: 0, skip: 0 }

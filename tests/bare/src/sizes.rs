@@ -1,0 +1,1 @@
+//! What memory takes on a machine of 32 bits.
