@@ -14,28 +14,13 @@ use crate::{
         dialect, frame,
         init_producer_id::InitProducerIdRequest,
         metadata::{self, RequestTopic},
-        produce,
-        record::BatchHeader,
+        produce::{self, PARTITION_FRAMING, REQUEST_FRAMING, TOPIC_FRAMING},
     },
 };
 
 /// What Kafka calls the software (KIP-511).
 const SOFTWARE_NAME: &str = "ottla";
 const SOFTWARE_VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Bytes around the parts of a produce request, at the most: the frame's size and header, acks,
-/// timeout, the topics' count, and the tagged fields at the end.
-const REQUEST_FRAMING: u32 = 4 + 8 + 2 + 1 + 2 + 2 + 4 + 5 + 1;
-/// The same around a partition: number, length, batch header, tagged fields.
-const PARTITION_FRAMING: u32 = 4 + 5 + BatchHeader::LEN as u32 + 1;
-/// The same around a topic, beside its name: the name's length or the id, the partitions' count,
-/// tagged fields.
-const TOPIC_FRAMING: u32 = 16 + 5 + 1;
-
-/// The room that a request for one batch may need at the most.
-pub(super) const fn least_head(client_id: usize, name: usize) -> u32 {
-    REQUEST_FRAMING + PARTITION_FRAMING + TOPIC_FRAMING + client_id as u32 + name as u32
-}
 
 /// The batches of a produce request, in order, those of a topic side by side.
 struct Selection {

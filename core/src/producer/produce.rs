@@ -1,9 +1,9 @@
 //! From a record to its place in a batch.
 
-use super::{Closing, Producer};
+use super::{Closing, Producer, settings::Settings};
 use crate::{
     Instant, Partitioner, ProduceError, Record, TopicId,
-    batch::{Batch, Entry, Life, Place, append, append_plain},
+    batch::{Batch, Entry, Life, Pages, Place, append, append_plain},
     face::{BatchId, Ticket},
     partition::Partition,
     slots::Ix,
@@ -15,6 +15,15 @@ use crate::{
 /// Bytes of a request that are not records, at the most that they are likely to be: a record that
 /// is to fit `max.request.size` must leave them.
 const REQUEST_OVERHEAD: u32 = 512;
+
+/// The most bytes that a record may take in its batch, and the most bytes of records that a batch takes
+/// while it is open.
+pub(super) fn bounds(settings: &Settings, pages: &Pages<'_>) -> (u32, u32) {
+    let overhead = BatchHeader::LEN as u32 + REQUEST_OVERHEAD.min(settings.max_request_size / 4);
+    let memory = pages.count().saturating_mul(pages.size());
+    let record = settings.max_request_size.saturating_sub(overhead).min(memory);
+    (record, settings.batch_size.saturating_sub(BatchHeader::LEN as u32).min(record))
+}
 
 impl Producer<'_> {
     /// Encodes a record into the open batch of its partition.
@@ -188,17 +197,6 @@ impl Producer<'_> {
             self.make_due(home);
         }
         Ok(ticket)
-    }
-
-    /// Works out the bounds on a record and on an open batch.
-    pub(super) fn set_bounds(&mut self) {
-        let settings = &self.settings;
-        let overhead =
-            BatchHeader::LEN as u32 + REQUEST_OVERHEAD.min(settings.max_request_size / 4);
-        let memory = self.pages.count().saturating_mul(self.pages.size());
-        self.largest_record = settings.max_request_size.saturating_sub(overhead).min(memory);
-        let batch = settings.batch_size.saturating_sub(BatchHeader::LEN as u32);
-        self.largest_batch = batch.min(self.largest_record);
     }
 
     fn write(&mut self, home: Ix<Partition>, open: Ix<Batch>, entry: &Entry<'_>) -> Ticket {

@@ -3,8 +3,8 @@
 use core::hint::black_box;
 
 use ottla_core::{
-    Acks, Config, ConnId, Disconnect, Event, Header, Instant, Limits, OnUnknown, Output,
-    Partitioner, Producer, Record, StaticMemory, Ticket, TopicId,
+    Acks, Config, ConfigError, ConnId, Disconnect, Event, Header, Instant, Limits, Memory,
+    OnUnknown, Output, Partitioner, Producer, Record, StaticMemory, Ticket, TopicId,
 };
 
 use crate::input::{Input, see};
@@ -20,18 +20,24 @@ struct Held {
 
 pub(crate) fn drive(input: &mut Input<'_>) {
     let mut memory = StaticMemory::<2, 4, 2, 8, 16, 16, 256, 512, 512, 64>::new();
+    match make(black_box(memory.lend()), input) {
+        Ok(mut producer) => run(black_box(&mut producer), input),
+        Err(error) => see(&error),
+    }
+}
+
+#[inline(never)]
+fn make<'m>(memory: Memory<'m>, input: &mut Input<'_>) -> Result<Producer<'m>, ConfigError> {
     let config = config(input);
     see(&Limits::for_config(&config));
-    let memory = black_box(memory.lend());
-    match Producer::new(black_box(&config), memory, input.u64()) {
-        Ok(mut producer) => {
-            let mut held = Held::default();
-            while input.goes_on() {
-                step(black_box(&mut producer), &mut held, input);
-            }
-            see(&producer);
-        }
-        Err(error) => see(&error),
+    Producer::new(black_box(&config), memory, input.u64())
+}
+
+#[inline(never)]
+fn run(producer: &mut Producer<'_>, input: &mut Input<'_>) {
+    let mut held = Held::default();
+    while input.goes_on() {
+        step(black_box(producer), &mut held, input);
     }
 }
 
