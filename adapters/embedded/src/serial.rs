@@ -86,8 +86,9 @@ impl<U> Serial<U> {
     }
 
     /// The same, where the other end may hold the beginning of a request from before a reset: the
-    /// first thing is to hang up, with `longest` bytes for what is left of it, which is
-    /// `max.request.size` at most.
+    /// first thing is to hang up, with so many bytes for what is left of it. `max.request.size` does,
+    /// unless the reset came in the middle of a request's size: 0xFF makes that a size of up to 65,535
+    /// after two or three of its bytes, and of 16 MiB after one.
     #[must_use]
     pub const fn hang_up_first(mut self, longest: u32) -> Self {
         self.line = Line::HangingUp(longest.saturating_add(SIZE));
