@@ -11,17 +11,23 @@ use lab::{
     producer,
     uart::Uart,
 };
-use ottla_core::{Instant, Producer, TopicId};
+use ottla_core::{Config, Instant, Producer, TopicId};
 use ottla_embedded::{Driver, DropPolicy, RecordOutcome, Serial, SerialError};
 
-const QUIET: Duration = Duration::from_millis(300);
-const RECONNECT: Duration = Duration::from_millis(100);
+const QUIET: Duration = Duration::from_millis(30);
+const RECONNECT: Duration = Duration::from_millis(10);
+/// How long a request may take, so that time passes fast.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 type Line<'m> = Driver<'m, Serial<Uart>, 1>;
 
+fn patient() -> Config<'static> {
+    Config { request_timeout: PATIENCE, ..config() }
+}
+
 fn line<'m>(lab: &Lab, memory: &'m mut Small) -> Line<'m> {
     let uart = Uart::new(lab, RECONNECT);
-    Driver::new(producer(&config(), memory), [Serial::new(uart, QUIET)])
+    Driver::new(producer(&patient(), memory), [Serial::new(uart, QUIET)])
 }
 
 fn uart<'a>(driver: &'a mut Line<'_>) -> &'a mut Uart {
@@ -45,7 +51,7 @@ fn stop_after(bytes: usize) -> usize {
     let lab = Lab::new(1, 1);
     let mut memory = Small::new();
     let mut driver = line(&lab, &mut memory);
-    uart(&mut driver).stops = Some((bytes, lab.now().after(4 * SECOND)));
+    uart(&mut driver).stops = Some((bytes, lab.now().after(PATIENCE + PATIENCE / 3)));
     let mut application = send(RECORDS, 40);
     let told = polled(&lab, &mut driver, DropPolicy::NewestFirst, 60 * SECOND, &mut application);
     check_delivered(&lab, &told, RECORDS);
@@ -71,7 +77,7 @@ fn answers_of_the_old_connection_are_not_believed_on_the_new_one() {
         let lab = Lab::new(1, 1);
         let mut memory = Small::new();
         let mut driver = line(&lab, &mut memory);
-        let until = lab.now().after(SECOND * 3 + QUIET + RECONNECT);
+        let until = lab.now().after(PATIENCE + QUIET + RECONNECT);
         uart(&mut driver).holds = Some((bytes, until));
         let mut application = send(RECORDS, 40);
         let told =
@@ -142,13 +148,13 @@ fn after_a_reset_the_line_is_hung_up_first() {
         };
         let port = Serial::new(line, QUIET).hang_up_first(longest);
         let mut memory = Small::new();
-        let core = Producer::new(&config(), memory.lend(), 8).unwrap();
+        let core = Producer::new(&patient(), memory.lend(), 8).unwrap();
         let mut second: Line<'_> = Driver::new(core, [port]);
         let began = lab.now();
         let mut application = send(6, 40);
         polled(&lab, &mut second, DropPolicy::NewestFirst, 60 * SECOND, &mut application);
         let took = lab.now().since(began);
-        assert!(took < 2 * SECOND, "no request ran into the rest of another: {took:?}");
+        assert!(took < PATIENCE, "no request ran into the rest of another: {took:?}");
         let log = lab.log(0);
         assert_eq!(log[..before.len()], before);
         assert_eq!(log[before.len()..], [0, 1, 2, 3, 4, 5], "reset after {bytes} bytes");
