@@ -13,7 +13,7 @@ use ottla_embedded::{
     Backlog, Buffers, Client, Driver, DropPolicy, Port, RecordOutcome, Report, Turn, run,
 };
 
-use super::{Lab, Small, Weather, port::Socket, producer, stream::Network};
+use super::{Lab, Small, Weather, ours, port::Socket, producer, stream::Network};
 
 pub type Readings = Backlog<u32, 64>;
 
@@ -59,7 +59,7 @@ pub fn produce(
     let mut value = number.to_be_bytes().to_vec();
     value.resize(len.max(4), b'.');
     let record = Record { value: Some(&value), ..Record::default() };
-    log.produce(core, now, topic, &record, number, within)
+    ours(|| log.produce(core, now, topic, &record, number, within))
 }
 
 /// The records that are to come, one at a tick where there is room, each kept until it is taken.
@@ -101,15 +101,15 @@ pub fn polled<'m, P: Port, const N: usize>(
                 return told;
             }
         }
-        log.handle_timeout(driver.producer_mut(), now);
+        ours(|| log.handle_timeout(driver.producer_mut(), now));
         let due = loop {
-            match driver.poll(now) {
-                Turn::Event(event) => log.handle_event(&event),
+            match ours(|| driver.poll(now)) {
+                Turn::Event(event) => ours(|| log.handle_event(&event)),
                 Turn::Idle(due) => break due.min(log.poll_timeout()),
                 Turn::Closed => return told,
             }
         };
-        told.extend(core::iter::from_fn(|| log.poll_report()).map(|report| (now, report)));
+        told.extend(core::iter::from_fn(|| ours(|| log.poll_report())).map(|report| (now, report)));
         assert!(now < end, "not done in time: {:?}, {log:?}", driver.producer());
         lab.pass(due.min(tick).max(now.after(Duration::from_micros(10))));
     }
@@ -184,12 +184,14 @@ pub fn drive(
             if !flag.0.swap(false, Ordering::Relaxed) {
                 break;
             }
-            if future.as_mut().poll(&mut context).is_ready() {
+            if ours(|| future.as_mut().poll(&mut context)).is_ready() {
                 return;
             }
         }
         client.with(|_, log| {
-            told.extend(core::iter::from_fn(|| log.poll_report()).map(|report| (now, report)));
+            told.extend(
+                core::iter::from_fn(|| ours(|| log.poll_report())).map(|report| (now, report)),
+            );
         });
         assert!(now < end, "not done in time");
         let timer = lab.with(|state| state.timers.iter().map(|(at, _)| *at).min());

@@ -6,7 +6,11 @@ pub mod port;
 pub mod stream;
 pub mod uart;
 
-use core::{cell::RefCell, task::Waker, time::Duration};
+use core::{
+    cell::{Cell, RefCell},
+    task::Waker,
+    time::Duration,
+};
 use std::{collections::VecDeque, rc::Rc};
 
 use ottla_core::{Config, Instant, Producer, StaticMemory};
@@ -31,6 +35,28 @@ pub fn config() -> Config<'static> {
 
 pub fn producer<'m>(config: &Config<'_>, memory: &'m mut Small) -> Producer<'m> {
     Producer::new(config, memory.lend(), 7).expect("a sound configuration")
+}
+
+thread_local! {
+    /// Whether what runs is the adapter or the core, and not the lab.
+    pub static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn as_counted<R>(counted: bool, f: impl FnOnce() -> R) -> R {
+    let before = COUNTED.replace(counted);
+    let result = f();
+    COUNTED.set(before);
+    result
+}
+
+/// Runs what is the adapter's or the core's.
+pub fn ours<R>(f: impl FnOnce() -> R) -> R {
+    as_counted(true, f)
+}
+
+/// Runs what is the lab's.
+pub fn theirs<R>(f: impl FnOnce() -> R) -> R {
+    as_counted(false, f)
 }
 
 /// How a stream behaves.
@@ -278,7 +304,7 @@ impl Lab {
     }
 
     pub fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self.0.borrow_mut())
+        theirs(|| f(&mut self.0.borrow_mut()))
     }
 
     /// Moves time on, and wakes whom that concerns.

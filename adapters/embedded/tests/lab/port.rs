@@ -6,7 +6,7 @@ use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 use ottla_core::{Disconnect, Instant};
 use ottla_embedded::Port;
 
-use super::{Lab, Weather, Wire};
+use super::{Lab, Weather, Wire, theirs};
 
 #[derive(Debug)]
 pub struct Socket {
@@ -35,7 +35,7 @@ impl Port for Socket {
         let state = self.lab.0.borrow();
         Poll::Ready(match state.node_at(host, port).filter(|node| state.cluster.is_up(*node)) {
             Some(node) => {
-                self.wire = Some(Wire::open(&state.cluster, node));
+                self.wire = Some(theirs(|| Wire::open(&state.cluster, node)));
                 self.opened += 1;
                 Ok(())
             }

@@ -6,7 +6,7 @@ use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use ottla_core::{Disconnect, Instant};
 use ottla_embedded::{Clock, Connect, Duplex};
 
-use super::{Lab, Weather, Wire};
+use super::{Lab, Weather, Wire, theirs};
 
 impl Clock for Lab {
     fn now(&self) -> Instant {
@@ -20,7 +20,7 @@ impl Clock for Lab {
             if state.now >= at {
                 return Poll::Ready(());
             }
-            state.timers.push((at, context.waker().clone()));
+            theirs(|| state.timers.push((at, context.waker().clone())));
             Poll::Pending
         })
         .await;
@@ -49,7 +49,7 @@ impl Connect for Network {
         let state = self.lab.0.borrow();
         let node = state.node_at(host, port).filter(|node| state.cluster.is_up(*node));
         let node = node.ok_or(Disconnect::Refused)?;
-        let wire = Wire::open(&state.cluster, node);
+        let wire = theirs(|| Wire::open(&state.cluster, node));
         Ok(Stream { network: self, wire: RefCell::new(Some(wire)) })
     }
 }
