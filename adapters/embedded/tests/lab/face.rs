@@ -10,7 +10,7 @@ use std::{sync::Arc, task::Wake};
 
 use ottla_core::{Config, Instant, Producer, Record, TopicId, TopicStatus};
 use ottla_embedded::{
-    Backlog, Buffers, Client, Driver, DropPolicy, Port, RecordOutcome, Report, Turn, run,
+    Backlog, Buffers, Client, Connect, Driver, DropPolicy, Port, RecordOutcome, Report, Turn, run,
 };
 
 use super::{Lab, Small, Weather, ours, port::Socket, producer, stream::Network};
@@ -158,7 +158,7 @@ pub fn run_async<const N: usize>(
 pub fn drive(
     lab: &Lab,
     client: &Client<'_, Readings>,
-    network: &Network,
+    network: &impl Connect,
     application: &mut impl Application,
     told: &mut Told,
     limit: Duration,

@@ -72,6 +72,9 @@ pub struct Weather {
     pub breaks: Option<usize>,
     /// The stream breaks after it gave so many bytes, once.
     pub deafens: Option<usize>,
+    /// The write that takes the byte after so many never says so, and nothing arrives any more,
+    /// once; for the async face.
+    pub hangs: Option<usize>,
 }
 
 /// How many bytes pass at a time.
@@ -91,6 +94,7 @@ impl Weather {
         room: usize::MAX,
         breaks: None,
         deafens: None,
+        hangs: None,
     };
 }
 
@@ -142,6 +146,8 @@ pub struct Wire {
     wrote: Framing,
     read: Framing,
     asked: [u32; 2],
+    /// Nothing arrives any more.
+    dead: bool,
 }
 
 impl Wire {
@@ -154,6 +160,7 @@ impl Wire {
             wrote: Framing::default(),
             read: Framing::default(),
             asked: [0; 2],
+            dead: false,
         }
     }
 
@@ -203,7 +210,7 @@ impl Wire {
 
     pub fn readable(&mut self, lab: &mut State, weather: &Weather) -> bool {
         self.advance(lab);
-        (!self.down.is_empty() || self.is_closed()) && self.is_ready(weather, 1)
+        (!self.down.is_empty() || self.is_closed()) && !self.dead && self.is_ready(weather, 1)
     }
 
     /// Takes what the weather lets pass; an error where the stream is broken.

@@ -126,23 +126,67 @@ impl Write for Writer<'_> {
     /// As by DMA: the first poll takes bytes, and the second one says so. Whoever drops the future
     /// between the two does not know.
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
-        let mut taken = None;
+        let (mut taken, mut hangs) = (None, false);
         poll_fn(|context| {
-            if let Some(taken) = taken {
-                return Poll::Ready(taken);
+            match taken {
+                Some(_) if hangs => return Poll::Pending,
+                Some(taken) => return Poll::Ready(taken),
+                None => {}
             }
             let mut wire = self.wire.borrow_mut();
             let wire = wire.as_mut().expect("an open stream");
             let weather = &mut *self.network.weather.borrow_mut();
             self.network.lab.with(|state| {
                 if wire.writable(state, weather) {
-                    taken = Some(wire.write(state, weather, bytes).ok_or(ErrorKind::BrokenPipe));
+                    let len = wire.write(state, weather, bytes).ok_or(ErrorKind::BrokenPipe);
+                    if let (Some(left), Ok(len)) = (&mut weather.hangs, len) {
+                        hangs = *left < len;
+                        *left = left.saturating_sub(len);
+                    }
+                    wire.dead |= hangs;
+                    weather.hangs = weather.hangs.filter(|_| !hangs);
+                    taken = Some(len);
                 }
                 state.wakers.push(context.waker().clone());
                 Poll::Pending
             })
         })
         .await
+    }
+
+    async fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "nal")]
+impl embedded_nal_async::TcpConnect for Network {
+    type Error = ErrorKind;
+    type Connection<'a> = Stream<'a>;
+
+    async fn connect<'a>(&'a self, remote: core::net::SocketAddr) -> Result<Stream<'a>, ErrorKind> {
+        let host = remote.ip().to_string();
+        let stream = Connect::connect(self, 0, &host, remote.port()).await;
+        stream.map_err(|_| ErrorKind::ConnectionRefused)
+    }
+}
+
+#[cfg(feature = "nal")]
+impl ErrorType for Stream<'_> {
+    type Error = ErrorKind;
+}
+
+#[cfg(feature = "nal")]
+impl Read for Stream<'_> {
+    async fn read(&mut self, into: &mut [u8]) -> Result<usize, ErrorKind> {
+        self.split().0.read(into).await
+    }
+}
+
+#[cfg(feature = "nal")]
+impl Write for Stream<'_> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        self.split().1.write(bytes).await
     }
 
     async fn flush(&mut self) -> Result<(), ErrorKind> {
