@@ -3,10 +3,13 @@
 //! `cargo run -p ottla-embedded --example embassy -- 127.0.0.1:9092`. Without an address a model broker
 //! runs inside.
 
+use core::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use std::{
     io::{ErrorKind, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    sync::atomic::{AtomicBool, Ordering},
+    net::TcpStream,
 };
 
 use embassy_executor::{Executor, Spawner};
@@ -41,7 +44,7 @@ struct Half<'s>(&'s TcpStream);
 impl Connect for Host {
     type Stream<'a> = Socket;
 
-    async fn connect<'a>(&'a self, _: usize, host: &str, port: u16) -> Result<Socket, Disconnect> {
+    async fn connect(&self, _: usize, host: &str, port: u16) -> Result<Socket, Disconnect> {
         let ip = host.parse().map_err(|_| Disconnect::Unresolved)?;
         let stream = TcpStream::connect(SocketAddr::new(ip, port));
         let stream = stream.map_err(|_| Disconnect::Refused)?;
