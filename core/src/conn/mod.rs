@@ -105,7 +105,6 @@ pub(crate) struct Conn {
     /// When a connection that is being set up is given up.
     pub(crate) setup_deadline: Instant,
     pub(crate) requests: Deque<Request, MAX_REQUESTS>,
-    pub(crate) correlation_id: i32,
     pub(crate) tx: Transmission,
     pub(crate) rx: Reader,
     /// Where the answer that is being read has come to.
@@ -137,7 +136,6 @@ impl Conn {
         broker: Ix::NONE,
         setup_deadline: Instant::ZERO,
         requests: Deque::new(),
-        correlation_id: 0,
         tx: Transmission::NOTHING,
         rx: Reader::EMPTY,
         place: Place::EMPTY,

@@ -140,7 +140,7 @@ impl Producer<'_> {
         version: i16,
         write: impl FnOnce(&mut Writer<'_>, &Self),
     ) {
-        let correlation_id = self.next_correlation(conn);
+        let correlation_id = self.next_correlation();
         self.with_head(conn, |this, head| {
             let mut writer = Writer::new(head);
             let size = frame::begin(&mut writer);
@@ -164,7 +164,7 @@ impl Producer<'_> {
         {
             return;
         }
-        let correlation_id = self.next_correlation(conn);
+        let correlation_id = self.next_correlation();
         let Some(selection) = self.select(conn, correlation_id) else {
             return;
         };
@@ -354,10 +354,11 @@ impl Producer<'_> {
         count
     }
 
-    fn next_correlation(&mut self, conn: Ix<Conn>) -> i32 {
-        let slot = self.conns.at_mut(conn);
-        slot.correlation_id = slot.correlation_id.wrapping_add(1) & i32::MAX;
-        slot.correlation_id
+    /// One that no request bore for a long time, on whatever connection: an answer to another one
+    /// may arrive where connections share a line.
+    fn next_correlation(&mut self) -> i32 {
+        self.correlation_id = self.correlation_id.wrapping_add(1) & i32::MAX;
+        self.correlation_id
     }
 
     fn push_request(

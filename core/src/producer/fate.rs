@@ -472,7 +472,8 @@ impl Producer<'_> {
             partition.unbound = batch.queue.next();
         }
         batch.life = Life::Done;
-        if matches!(outcome, Outcome::Delivered { .. }) {
+        // Nobody wants records back that are delivered, or that their callers took out.
+        if records == 0 || matches!(outcome, Outcome::Delivered { .. }) {
             self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
         }
         let told = batch.told;

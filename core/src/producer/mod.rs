@@ -91,6 +91,8 @@ pub struct Producer<'m> {
     /// Partitions whose retry backoff runs.
     backoff: List<Partition, Waiting>,
     writable: List<Conn, Writable>,
+    /// Of the last request, on whatever connection.
+    correlation_id: i32,
     identity: Identity,
     identity_failures: u8,
     metadata: cluster::Metadata,
@@ -129,8 +131,10 @@ enum Closing {
 impl<'m> Producer<'m> {
     /// Makes a producer. It needs no network: brokers are dialled when a topic is registered.
     ///
-    /// `seed` is for the jitter of backoffs and for the choice of partitions; two producers should
-    /// not share one.
+    /// `seed` is for the jitter of backoffs, for the choice of partitions, and for the first
+    /// correlation id; two producers should not share one, and a device should not begin with the
+    /// same one after each reset: what was answered to its former life could be taken for answers to
+    /// this one, where a line outlives it.
     ///
     /// # Errors
     ///
@@ -176,6 +180,7 @@ impl<'m> Producer<'m> {
             events: List::EMPTY,
             backoff: List::EMPTY,
             writable: List::EMPTY,
+            correlation_id: Random::new(!seed).below(1 << 31) as i32,
             identity,
             identity_failures: 0,
             metadata: cluster::Metadata::NEW,

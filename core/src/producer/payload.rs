@@ -40,7 +40,8 @@ impl<'a> Iterator for Payload<'a> {
 impl Producer<'_> {
     /// The records of the batch that the last output was about: those that are not delivered are
     /// kept until the next call of [`poll_output`](Self::poll_output), so that whoever gave them
-    /// can have them back. `None` for any other batch, and for one that is delivered.
+    /// can have them back. `None` for any other batch, for one that is delivered, and for one of
+    /// which all records were cancelled.
     #[must_use]
     pub fn payload(&self, batch: BatchId) -> Option<Payload<'_>> {
         let slot = self.batches.at(self.shown.some()?);

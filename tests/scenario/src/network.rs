@@ -73,6 +73,15 @@ impl Lane {
         self.parcels.front().map_or(Instant::NEVER, |(at, _)| *at)
     }
 
+    /// Takes everything that is on its way.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        let bytes = self.parcels.drain(..).map(|(_, parcel)| match parcel {
+            Parcel::Bytes(bytes) => bytes,
+            Parcel::End => Vec::new(),
+        });
+        bytes.flatten().collect()
+    }
+
     fn take(&mut self, now: Instant) -> Option<Parcel> {
         (self.next() <= now).then(|| self.parcels.pop_front().map(|(_, parcel)| parcel))?
     }
@@ -200,6 +209,6 @@ impl Link {
 
     /// Whether nothing more can come of the connection.
     pub fn is_over(&self) -> bool {
-        self.ghost && self.server.is_closed()
+        self.ghost && self.server.is_closed() && !self.down.held
     }
 }

@@ -8,8 +8,9 @@ use ottla_core::wire::{
 use ottla_model::{ClusterConfig, Connection, NodeConfig, Versions};
 
 use crate::support::{
-    Client, T0, at_ms, batch, by_name, init_request, metadata_request, one_node, read_init,
-    read_metadata, read_produced, read_versions, request, versions_request, with_topic,
+    Client, Named, T0, at_ms, batch, by_name, init_request, metadata_request, one_node,
+    produce_request, read_init, read_metadata, read_produced, read_versions, request,
+    versions_request, with_topic,
 };
 
 /// The ranges that an answer tells.
@@ -109,6 +110,34 @@ fn malformed_and_oversized_frames_close() {
     let largest = (100 * 1024 * 1024_i32).to_be_bytes();
     assert!(client.call(&mut cluster, T0, &largest).is_empty());
     assert!(!client.connection.is_closed());
+}
+
+/// How many batches are appended of a request for two partitions that is filled with 0xFF from some
+/// byte on, and whether the connection is closed.
+fn filled(version: i16, from: usize) -> (usize, bool) {
+    let mut cluster = one_node();
+    let named = Named { name: "t", id: cluster.topic_id("t").unwrap() };
+    let batches = [(0, batch(0, 0, 2).bytes()), (1, batch(0, 0, 2).bytes())];
+    let mut frame = produce_request(version, -1, named, &batches);
+    frame.get_mut(from.max(4)..).unwrap_or_default().fill(0xff);
+    let mut client = Client::new(&cluster, 1);
+    client.call(&mut cluster, T0, &frame);
+    let appended = (0..2).map(|partition| cluster.batches("t", partition).count()).sum();
+    (appended, client.connection.is_closed())
+}
+
+#[test]
+fn a_request_that_is_filled_up_is_acted_on_in_old_versions_only() {
+    for version in 9..=13 {
+        let mut from = 4;
+        while filled(version, from) != (2, false) {
+            assert_eq!(filled(version, from), (0, true), "version {version} from byte {from}");
+            from += 1;
+        }
+        assert!(from > 200, "nothing was filled any more from byte {from} on");
+    }
+    // Its records end the request, and those of its first partition are whole.
+    assert!((4..400).any(|from| filled(8, from).0 == 1));
 }
 
 #[test]

@@ -211,6 +211,15 @@ fn it_stops_at_once_with_clients_connected() {
 }
 
 #[test]
+fn a_negative_size_ends_the_connection() {
+    let server = start(1);
+    let mut socket = Socket::connect(server.addresses()[0]);
+    assert_eq!(read_versions(3, &socket.call(&versions_request(3))).len(), 7);
+    socket.send(&[0xff; 4]);
+    assert_eq!(socket.receive().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
 fn it_does_not_start_without_an_address_or_on_one_that_is_taken() {
     assert!(Server::start(&[], ClusterConfig::default()).is_err());
     let server = start(1);

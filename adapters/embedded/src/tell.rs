@@ -1,0 +1,137 @@
+//! Tells what happens, in the same words, through whichever of `log` and `defmt` is on.
+//!
+//! What is told are words and numbers only: texts are made by the one who reads them.
+
+use ottla_core::{ConnId, Disconnect, Event, Outcome, Producer, Settled, TopicStatus};
+
+use crate::outcome::RecordOutcome;
+
+macro_rules! tell {
+    ($level:ident, $words:literal $(, $what:expr)*) => {{
+        #[cfg(feature = "log")]
+        log::$level!($words $(, $what)*);
+        #[cfg(feature = "defmt")]
+        defmt::$level!($words $(, $what)*);
+        #[cfg(not(any(feature = "log", feature = "defmt")))]
+        { $( let _ = $what; )* }
+    }};
+}
+
+/// An event of the core.
+pub(crate) fn event(producer: &Producer<'_>, event: &Event) {
+    match event {
+        Event::Settled(batch) => settled(batch),
+        Event::Topic(topic) => {
+            let name = producer.topic_name(*topic).unwrap_or_default();
+            match producer.topic_status(*topic) {
+                Some(TopicStatus::Ready { partitions }) => {
+                    tell!(info, "topic {} has {} partitions", name, partitions);
+                }
+                Some(TopicStatus::Pending(Some(error)) | TopicStatus::Refused(error)) => {
+                    let words = error.name().unwrap_or("?");
+                    tell!(warn, "topic {} cannot be written to: {} ({})", name, words, error.0);
+                }
+                _ => {}
+            }
+        }
+        Event::Disconnected { conn, cause } => {
+            tell!(warn, "connection {} ended: {}", conn.index(), cause_words(cause));
+        }
+        Event::Fatal(_) => tell!(error, "the producer has ended"),
+        Event::BufferAvailable | _ => {}
+    }
+}
+
+/// A connection is open.
+pub(crate) fn connected(conn: ConnId, host: &str, port: u16) {
+    tell!(info, "connection {} to {}:{} is open", conn.index(), host, port);
+}
+
+/// What was told of a record.
+pub(crate) fn record(outcome: &RecordOutcome, late: bool) {
+    let late = if late { "late: " } else { "" };
+    match outcome {
+        RecordOutcome::Delivered { partition, offset } => {
+            let offset = offset.unwrap_or(-1);
+            tell!(debug, "{}record delivered: partition {}, offset {}", late, partition, offset);
+        }
+        RecordOutcome::NotDelivered(cause) => {
+            tell!(info, "{}record not delivered: {}", late, why(cause));
+        }
+        RecordOutcome::Unknown(cause) => {
+            tell!(warn, "{}not known whether a record is delivered: {}", late, why(cause));
+        }
+    }
+}
+
+fn settled(batch: &Settled) {
+    let Settled { partition, records, .. } = batch;
+    match &batch.outcome {
+        Outcome::Delivered { base_offset, .. } => {
+            let offset = base_offset.unwrap_or(-1);
+            tell!(
+                info,
+                "{} records delivered: partition {}, from offset {}",
+                records,
+                partition,
+                offset
+            );
+        }
+        Outcome::NotDelivered(cause) => {
+            tell!(
+                info,
+                "{} records not delivered: partition {}, {}",
+                records,
+                partition,
+                why(cause)
+            );
+        }
+        Outcome::Unknown(cause) => {
+            tell!(
+                warn,
+                "not known whether {} records are delivered: partition {}, {}",
+                records,
+                partition,
+                why(cause)
+            );
+        }
+        _ => {}
+    }
+}
+
+/// Kafka's name of the error, or what else it was.
+fn why(cause: &ottla_core::Cause) -> &'static str {
+    use ottla_core::Cause;
+    match cause {
+        Cause::DeliveryTimeout => "delivery timeout",
+        Cause::Cancelled => "cancelled",
+        Cause::Deadline => "deadline",
+        Cause::Closed => "closed",
+        Cause::Broker(code) => code.name().unwrap_or("an error of the broker"),
+        Cause::ResolveTimeout => "resolve timeout",
+        Cause::Abandoned => "abandoned",
+        Cause::NoAcks => "no answer is asked for",
+        Cause::SequenceDesync => "the broker lost its record of this producer",
+        Cause::Fatal(_) => "the producer has ended",
+        _ => "?",
+    }
+}
+
+fn cause_words(cause: &Disconnect) -> &'static str {
+    match cause {
+        Disconnect::Unresolved => "the address does not resolve",
+        Disconnect::Refused => "it could not be set up",
+        Disconnect::SetupTimeout => "it was not set up in time",
+        Disconnect::Eof => "the broker closed it",
+        Disconnect::Io => "reading or writing failed",
+        Disconnect::RequestTimedOut => "a request was not answered in time",
+        Disconnect::Malformed(_) => "what came is no Kafka",
+        Disconnect::Unexpected { .. } => "an answer came that was not asked for",
+        Disconnect::Incomplete => "an answer left out a partition",
+        Disconnect::UnsupportedVersion => "no version in common with the broker",
+        Disconnect::Idle => "idle",
+        Disconnect::Replaced => "no longer needed",
+        Disconnect::Closed => "closed",
+        _ => "?",
+    }
+}
