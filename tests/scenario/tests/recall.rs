@@ -230,6 +230,7 @@ fn a_connection_is_not_taken_for_the_one_before_it() {
     producer.topic(now, "t").expect("room");
     let Some(Output::Connect(first)) = producer.poll_output() else { panic!("a core dials") };
     producer.handle_disconnected(now, first, Disconnect::Refused);
+    while producer.poll_output().is_some() {}
     let now = now.after(Duration::from_secs(5));
     producer.handle_timeout(now);
     let Some(Output::Connect(second)) = producer.poll_output() else { panic!("it dials again") };
