@@ -6,7 +6,7 @@
 use super::{BatchId, Event, Producer, Settled, Ticket, identity::Identity};
 use crate::{
     Cause, FatalError, OnUnknown, Outcome, Verdict,
-    batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_reached},
+    batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_after, sequence_reached},
     partition::{Partition, Phase},
     seen::seen,
     slots::Ix,
@@ -158,18 +158,22 @@ impl Producer<'_> {
         {
             self.settle(first, DELIVERED_SOMEWHERE);
         }
-        self.clear_probes(home);
-        self.partitions.at_mut(home).phase = Phase::Normal;
+        self.end_probes(home);
     }
 
-    /// Forgets which batches were probed.
-    pub(super) fn clear_probes(&mut self, home: Ix<Partition>) {
+    /// Has a partition that was probing go on in order. Where a sequence behind its batches was given
+    /// up before, its epoch is over all the same.
+    pub(super) fn end_probes(&mut self, home: Ix<Partition>) {
         let mut next = self.partitions.at(home).queue.head();
         while let Some(index) = next.some().filter(|index| self.batches.at(*index).is_bound()) {
             let batch = self.batches.at_mut(index);
             batch.probed = false;
             next = batch.queue.next();
         }
+        let last = self.batches.at(self.last_bound(home)).last_sequence();
+        let partition = self.partitions.at_mut(home);
+        let whole = partition.next_sequence == sequence_after(last, 1);
+        partition.phase = if whole { Phase::Normal } else { Phase::Sealing };
     }
 
     /// Whether a later batch of the same epoch was acknowledged, so that this one is in the log.

@@ -149,7 +149,9 @@ impl Producer<'_> {
         debug_assert!(batch.queue.next() == partition.unbound, "the last bound batch goes first");
         partition.unbound = index;
         partition.bound -= 1;
-        partition.next_sequence = batch.base_sequence;
+        if partition.phase != Phase::Sealing {
+            partition.next_sequence = batch.base_sequence;
+        }
         batch.life = Life::Sealed;
         batch.exposure = batch.exposure.min(Exposure::NotAppended);
         batch.base_sequence = 0;

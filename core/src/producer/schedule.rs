@@ -138,8 +138,7 @@ impl Producer<'_> {
         partition.proven = false;
         if partition.phase == Phase::Probing {
             // Another leader may hold other state: in order again.
-            partition.phase = Phase::Normal;
-            self.clear_probes(home);
+            self.end_probes(home);
         }
         let partition = self.partitions.at_mut(home);
         partition.retry_at = self.now;

@@ -66,6 +66,48 @@ fn a_gap_that_opens_while_a_batch_behind_it_is_on_its_way_explains_its_refusal()
 }
 
 #[test]
+fn a_probe_that_hits_does_not_close_a_gap() {
+    // C's sequence is given up; then the broker forgets all but B, and is asked for it.
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
+    world.cluster.inject(append_then(ErrorCode::REQUEST_TIMED_OUT).times(2));
+    world.cluster.inject(reject(ErrorCode::INVALID_RECORD));
+    let [a, b, c] = [0; 3].map(|_| world.send(topic, 0));
+    assert!(matches!(world.conclude(c), Said::NotDelivered(_)));
+    world.cluster.restart(1).expect("a node");
+    let d = world.send(topic, 0);
+    assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
+    assert_eq!(world.last(a), Some(Said::Delivered(None)));
+    assert_eq!(world.conclude(d), Said::Delivered(Some(3)));
+    assert_eq!(world.rows(0)[3..], [(1, 0, vec![d])]);
+    assert_eq!(world.tap.attempts(d).count(), 1, "not behind the gap");
+    let stats = world.producer.stats();
+    assert_eq!((stats.epoch_bumps, stats.desyncs), (1, 1));
+    world.finish();
+}
+
+#[test]
+fn a_leader_that_moves_while_another_is_probed_does_not_close_a_gap() {
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::with_nodes(2), 1);
+    world.cluster.inject(append_then(ErrorCode::REQUEST_TIMED_OUT).times(2));
+    world.cluster.inject(reject(ErrorCode::INVALID_RECORD));
+    let ids = [0; 3].map(|_| world.send(topic, 0));
+    assert!(matches!(world.conclude(ids[2]), Said::NotDelivered(_)));
+    // Node 1 refuses the oldest, and leads no more before the newest is its probe.
+    world.cluster.inject(reject(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+    world.cluster.inject(Fault::produce(Action::CloseBefore));
+    let d = world.send(topic, 0);
+    let closed = |world: &World<'_>| world.cluster.pending_faults() == 0;
+    assert!(world.run_until(Duration::from_secs(1), closed));
+    world.cluster.move_leader("t", 0, 2).expect("a leader");
+    for (id, offset) in [(ids[0], 1), (ids[1], 2), (d, 3)] {
+        assert_eq!(world.conclude(id), Said::Delivered(Some(offset)));
+    }
+    assert_eq!(world.rows(0)[3..], [(1, 0, vec![d])]);
+    assert_eq!(world.tap.attempts(d).count(), 1, "not behind the gap");
+    world.finish();
+}
+
+#[test]
 fn a_probe_that_fails_leaves_alone_what_is_certainly_not_in_the_log() {
     let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
     world.cluster.inject(reject(ErrorCode::REQUEST_TIMED_OUT));
