@@ -97,7 +97,7 @@ pub(crate) struct Batch {
     pub(crate) last_page: Ix<PageLink>,
     /// Bytes of records.
     pub(crate) len: u32,
-    /// Free bytes in the last page.
+    /// Free bytes in the last page; 0 once the records changed place.
     pub(crate) room: u32,
     /// Checksum of the first `checked` bytes of records.
     pub(crate) crc: u32,
@@ -112,7 +112,7 @@ pub(crate) struct Batch {
     pub(crate) since: Instant,
     pub(crate) producer_id: i64,
     pub(crate) producer_epoch: i16,
-    /// Sequence of the first record; -1 while it has none.
+    /// Sequence of the first record, while it is bound; -1 without idempotence.
     pub(crate) base_sequence: i32,
     /// The parity of the topic's incarnation for which it was sent.
     pub(crate) incarnation: u8,

@@ -34,7 +34,7 @@ pub(crate) fn split_off(
     batch.records = at;
     batch.len = kept;
     batch.last_page = end.page();
-    batch.room = pages.size() - end.at();
+    batch.room = 0;
     pages.truncate(end.page());
     for half in [batch, other] {
         half.moved = true;

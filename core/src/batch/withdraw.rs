@@ -72,7 +72,7 @@ pub(crate) fn compact(pages: &mut Pages<'_>, batch: &mut Batch, checksum: Checks
     batch.moved = true;
     batch.len = len;
     batch.last_page = end.page();
-    batch.room = pages.size() - end.at();
+    batch.room = 0;
     pages.truncate(end.page());
     batch.crc = pages.chain(batch.first_page, len).fold(0, checksum);
     batch.checked = len;

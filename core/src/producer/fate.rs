@@ -6,7 +6,7 @@
 use super::{BatchId, Event, Producer, Settled, Ticket, identity::Identity};
 use crate::{
     Cause, FatalError, OnUnknown, Outcome, Verdict,
-    batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_reached},
+    batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_after, sequence_reached},
     partition::{Partition, Phase},
     seen::seen,
     slots::Ix,
@@ -37,8 +37,8 @@ impl Producer<'_> {
         if over || (batch.life == Life::Done && batch.parts <= 1) {
             return Verdict::Settled;
         }
-        if batch.parts > 1 || batch.life == Life::Done {
-            // It was split, and was sent before that.
+        if batch.told != Told::Nothing || batch.moved {
+            // It goes on as it is, or its tickets find nothing any more, as after a split.
             return Verdict::Unknown;
         }
         #[cfg(feature = "_internal")]
@@ -48,7 +48,7 @@ impl Producer<'_> {
         }
         self.unbind_refused(index);
         let batch = self.batches.at_mut(index);
-        if batch.is_bound() || batch.told != Told::Nothing || batch.moved {
+        if batch.is_bound() {
             return Verdict::Unknown;
         }
         if mark_withdrawn(&mut self.pages, batch, Ix::new(ticket.page), ticket.at) {
@@ -69,8 +69,7 @@ impl Producer<'_> {
         let refused = batch.life == Life::Idle && batch.exposure == Exposure::NotAppended;
         let home = batch.partition;
         let in_flight = self.partitions.at(home).in_flight > 0;
-        let takes_part = batch.told == Told::Nothing && !batch.moved;
-        if refused && takes_part && !in_flight && self.identity != Identity::Off {
+        if refused && !in_flight && self.identity != Identity::Off {
             self.leave_gap(index);
             self.unwind(home);
             self.reconsider(home);
@@ -159,18 +158,22 @@ impl Producer<'_> {
         {
             self.settle(first, DELIVERED_SOMEWHERE);
         }
-        self.clear_probes(home);
-        self.partitions.at_mut(home).phase = Phase::Normal;
+        self.end_probes(home);
     }
 
-    /// Forgets which batches were probed.
-    pub(super) fn clear_probes(&mut self, home: Ix<Partition>) {
+    /// Has a partition that was probing go on in order. Where a sequence behind its batches was given
+    /// up before, its epoch is over all the same.
+    pub(super) fn end_probes(&mut self, home: Ix<Partition>) {
         let mut next = self.partitions.at(home).queue.head();
         while let Some(index) = next.some().filter(|index| self.batches.at(*index).is_bound()) {
             let batch = self.batches.at_mut(index);
             batch.probed = false;
             next = batch.queue.next();
         }
+        let last = self.batches.at(self.last_bound(home)).last_sequence();
+        let partition = self.partitions.at_mut(home);
+        let whole = partition.next_sequence == sequence_after(last, 1);
+        partition.phase = if whole { Phase::Normal } else { Phase::Sealing };
     }
 
     /// Whether a later batch of the same epoch was acknowledged, so that this one is in the log.
@@ -178,7 +181,6 @@ impl Producer<'_> {
         let batch = self.batches.at(index);
         let partition = self.partitions.at(batch.partition);
         batch.is_bound()
-            && batch.base_sequence >= 0
             && partition.last_acked >= 0
             && partition.epoch == batch.producer_epoch
             && sequence_reached(batch.last_sequence(), partition.last_acked)
@@ -197,8 +199,9 @@ impl Producer<'_> {
         } else if partition.phase == Phase::Probing {
             self.batches.at_mut(index).probed = true;
             self.end_probing(home);
-        } else if batch.pipelined || self.has_ambiguous_predecessor(index) {
-            // Says nothing but that this attempt came before its predecessor.
+        } else if batch.pipelined {
+            // Says nothing but that this attempt came before its predecessor. What is not pipelined
+            // has no predecessor that is open: the oldest of those is sent first.
             seen!(self, OutOfOrderBehind);
         } else if batch.exposure != Exposure::Ambiguous {
             seen!(self, OutOfOrderNotAppended);
@@ -236,18 +239,6 @@ impl Producer<'_> {
                 self.settle(index, Outcome::Unknown(cause));
             }
         }
-    }
-
-    fn has_ambiguous_predecessor(&self, index: Ix<Batch>) -> bool {
-        let mut previous = self.batches.at(index).queue.prev();
-        while let Some(index) = previous.some() {
-            let batch = self.batches.at(index);
-            if batch.exposure == Exposure::Ambiguous {
-                return true;
-            }
-            previous = batch.queue.prev();
-        }
-        false
     }
 
     /// Somebody else has this producer id at a newer epoch: it can serve no more.
@@ -301,11 +292,6 @@ impl Producer<'_> {
 
     /// `resolve.timeout.ms` is over for a batch of which `Unknown` was told.
     pub(super) fn abandon(&mut self, index: Ix<Batch>, cause: Cause) {
-        if cause == Cause::Abandoned {
-            seen!(self, Abandoned);
-        } else {
-            seen!(self, ResolveTimeout);
-        }
         let batch = self.batches.at(index);
         let home = batch.partition;
         if batch.life == Life::InFlight {
@@ -335,6 +321,7 @@ impl Producer<'_> {
         let batch = self.batches.at(index);
         let over = batch.life == Life::Idle && batch.told != Told::Nothing;
         if self.settings.on_unknown == OnUnknown::Abandon && over {
+            seen!(self, Abandoned);
             self.abandon(index, Cause::Abandoned);
         }
     }
@@ -378,9 +365,6 @@ impl Producer<'_> {
 
     /// Ends everything that is left, at the end of `close` or of the producer.
     pub(super) fn give_up_everything(&mut self, cause: Cause) {
-        if self.unsettled > 0 {
-            seen!(self, C9Close);
-        }
         for conn in self.conns.indices() {
             self.drop_connection(conn, crate::Disconnect::Closed);
         }
@@ -391,6 +375,7 @@ impl Producer<'_> {
                 (_, Exposure::Ambiguous) => Outcome::Unknown(cause),
                 (_, Exposure::Never | Exposure::NotAppended) => Outcome::NotDelivered(cause),
             };
+            seen!(self, C9Close);
             self.settle(index, outcome);
         }
         self.metadata = super::cluster::Metadata::NEW;
@@ -504,7 +489,7 @@ impl Producer<'_> {
             topic: super::TopicId(partition.topic.number() as u16),
             partition: partition.number,
             first: batch.first,
-            records: batch.records - batch.withdrawn.min(batch.records),
+            records: batch.records,
             outcome: batch.outcome,
             late: false,
             last: true,

@@ -149,12 +149,12 @@ impl Producer<'_> {
         debug_assert!(batch.queue.next() == partition.unbound, "the last bound batch goes first");
         partition.unbound = index;
         partition.bound -= 1;
-        if partition.phase != Phase::Sealing && batch.base_sequence >= 0 {
+        if partition.phase != Phase::Sealing {
             partition.next_sequence = batch.base_sequence;
         }
         batch.life = Life::Sealed;
         batch.exposure = batch.exposure.min(Exposure::NotAppended);
-        batch.base_sequence = -1;
+        batch.base_sequence = 0;
         batch.after_gap = false;
         batch.pipelined = false;
         batch.attempts = 0;

@@ -8,16 +8,14 @@ use crate::{
     slots::Ix,
 };
 
-/// The most batches of a partition that may be bound to sequences and not be settled: as many as a
-/// broker remembers of a producer (semantics I4).
-const WINDOW: u8 = 5;
-
 impl Producer<'_> {
     /// The batch that a partition may send next, if any; a pure question.
     pub(super) fn candidate(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
         let partition = self.partitions.at(home);
+        // A broker remembers five batches of a producer (semantics I4), and the setting is at most 5.
+        // No batch is bound while another waits to be sent again, so that no more are open.
         let window = if partition.proven && self.identity != Identity::Off {
-            WINDOW.min(self.settings.max_in_flight)
+            self.settings.max_in_flight
         } else {
             1
         };
@@ -27,7 +25,7 @@ impl Producer<'_> {
         if partition.bound > partition.in_flight {
             return self.next_to_resend(home);
         }
-        if partition.bound >= WINDOW || (partition.phase != Phase::Normal && partition.bound > 0) {
+        if partition.phase != Phase::Normal && partition.bound > 0 {
             return None;
         }
         if matches!(self.identity, Identity::Wanted(_) | Identity::Asked) {
@@ -140,8 +138,7 @@ impl Producer<'_> {
         partition.proven = false;
         if partition.phase == Phase::Probing {
             // Another leader may hold other state: in order again.
-            partition.phase = Phase::Normal;
-            self.clear_probes(home);
+            self.end_probes(home);
         }
         let partition = self.partitions.at_mut(home);
         partition.retry_at = self.now;

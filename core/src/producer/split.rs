@@ -30,7 +30,6 @@ impl Producer<'_> {
             producer_id: batch.producer_id,
             producer_epoch: batch.producer_epoch,
             base_sequence: batch.base_sequence,
-            incarnation: batch.incarnation,
             after_gap: batch.after_gap,
             attempts: batch.attempts,
             origin,

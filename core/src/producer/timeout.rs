@@ -4,6 +4,7 @@ use super::{Closing, Producer, identity::Identity};
 use crate::{
     Cause, Disconnect, Instant, Reason,
     conn::{Conn, State},
+    seen::seen,
     slots::Ix,
     time::Micros,
 };
@@ -109,6 +110,7 @@ impl Producer<'_> {
             if self.batches.at(index).since.later(self.settings.resolve_timeout) > self.now {
                 break;
             }
+            seen!(self, ResolveTimeout);
             self.abandon(index, Cause::ResolveTimeout);
         }
     }
