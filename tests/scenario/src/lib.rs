@@ -9,7 +9,7 @@ pub mod tap;
 mod view;
 pub mod world;
 
-pub use ledger::{Entry, Ledger, Said};
+pub use ledger::{Entry, Laws, Ledger, Said};
 pub use network::Weather;
 pub use tap::{Sent, Tap};
 pub use view::{Row, quick};
