@@ -132,18 +132,26 @@ impl Log {
     /// it is to be. Returns how many records that were.
     pub(crate) fn truncate(&mut self, offset: i64, keep: bool) -> i64 {
         let before = self.end_offset;
-        let offset = offset.clamp(self.start_offset, self.end_offset);
+        let offset = offset.clamp(0, self.end_offset);
         let beyond = |batch: &StoredBatch| batch.next_offset > offset;
+        // A replica that was further behind never had what was deleted meanwhile.
+        for (why, batch) in &mut self.gone {
+            if beyond(batch) && *why == Gone::Deleted {
+                *why = Gone::Lost;
+                self.end_offset = self.end_offset.min(batch.base_offset);
+            }
+        }
         while self.batches.back().is_some_and(beyond) {
             if let Some(batch) = self.batches.pop_back() {
-                self.end_offset = batch.base_offset;
+                self.end_offset = self.end_offset.min(batch.base_offset);
                 self.bytes = self.bytes.saturating_sub(batch.bytes.len());
                 self.gone.extend(keep.then_some((Gone::Lost, batch)));
             }
         }
         self.start_offset = self.start_offset.min(self.end_offset);
         self.producers.clear();
-        for batch in &self.batches {
+        let deleted = self.gone.iter().filter(|(why, _)| *why == Gone::Deleted);
+        for batch in deleted.map(|(_, batch)| batch).chain(&self.batches) {
             let Some(header) = crate::record_batch::header(&batch.bytes) else {
                 continue;
             };

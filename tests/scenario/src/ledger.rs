@@ -16,6 +16,25 @@ pub enum Said {
     Unknown(Cause),
 }
 
+impl Said {
+    /// What an outcome says of the record at a place of the batch.
+    ///
+    /// # Panics
+    ///
+    /// Where there is a fourth outcome.
+    #[must_use]
+    pub fn of(outcome: &Outcome, place: usize) -> Self {
+        match outcome {
+            Outcome::Delivered { base_offset, .. } => {
+                Self::Delivered(base_offset.map(|base| base + place as i64))
+            }
+            Outcome::NotDelivered(cause) => Self::NotDelivered(*cause),
+            Outcome::Unknown(cause) => Self::Unknown(*cause),
+            other => panic!("outcome {other:?}"),
+        }
+    }
+}
+
 /// A record's story.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -202,14 +221,7 @@ impl Ledger {
         let kept = self.records_of(settled);
         assert_eq!(kept.len(), settled.records as usize, "records of {settled:?}");
         for (place, id) in kept.into_iter().enumerate() {
-            let said = match settled.outcome {
-                Outcome::Delivered { base_offset, .. } => {
-                    Said::Delivered(base_offset.map(|base| base + place as i64))
-                }
-                Outcome::NotDelivered(cause) => Said::NotDelivered(cause),
-                Outcome::Unknown(cause) => Said::Unknown(cause),
-                other => panic!("outcome {other:?}"),
-            };
+            let said = Said::of(&settled.outcome, place);
             let entry = &mut self.entries[id as usize];
             assert_eq!(
                 settled.late,

@@ -6,6 +6,7 @@ pub mod network;
 pub mod raw;
 pub mod storm;
 pub mod tap;
+pub mod trace;
 mod view;
 pub mod world;
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use ottla_core::Instant;
+use ottla_core::{ConnId, Instant};
 use ottla_model::{Cluster, Connection, NodeId};
 
 /// How the network behaves.
@@ -81,6 +81,8 @@ impl Lane {
 /// A connection between the core and a node.
 #[derive(Debug)]
 pub struct Link {
+    /// What the core calls it.
+    pub id: ConnId,
     /// The node's end.
     pub server: Connection,
     /// From the core to the node.
@@ -106,8 +108,9 @@ pub struct Link {
 
 impl Link {
     /// A new connection to a node.
-    pub fn new(cluster: &Cluster, node: NodeId) -> Self {
+    pub fn new(cluster: &Cluster, node: NodeId, id: ConnId) -> Self {
         Self {
+            id,
             server: Connection::new(cluster, node),
             up: Lane::default(),
             down: Lane::default(),

@@ -53,6 +53,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether a node's replica of a partition lags.
+    #[must_use]
+    pub fn lags(&self, topic: &str, partition: i32, node: NodeId) -> bool {
+        let topic = self.topic_id(topic).and_then(|id| self.topics.get(&id));
+        let partition = topic.and_then(|topic| topic.partition(partition));
+        partition.is_some_and(|partition| partition.lagging.contains_key(&node))
+    }
+
     /// Has all replicas of a partition that lag catch up with its leader.
     ///
     /// # Errors
