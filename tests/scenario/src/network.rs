@@ -1,5 +1,6 @@
 //! A network between the core and the model: bytes on their way, in order, on a virtual clock.
 
+use core::fmt;
 use std::collections::VecDeque;
 
 use ottla_core::{ConnId, Instant};
@@ -29,6 +30,25 @@ impl Weather {
         socket_buffer: usize::MAX,
         stalls: 0,
     };
+}
+
+impl fmt::Display for Weather {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (low, high) = self.latency;
+        write!(f, "{low} to {high} µs long")?;
+        let bounds = [
+            (self.accepts, "taken at a time"),
+            (self.arrives, "read at a time"),
+            (self.socket_buffer, "in a socket"),
+        ];
+        for (bytes, what) in bounds.into_iter().filter(|(bytes, _)| *bytes != usize::MAX) {
+            write!(f, ", {bytes} bytes {what}")?;
+        }
+        match self.stalls {
+            0 => Ok(()),
+            stalls => write!(f, ", stalled once in {stalls} writes"),
+        }
+    }
 }
 
 /// Something on its way.

@@ -10,7 +10,7 @@ use ottla_core::{
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
 use crate::{
-    ledger::{Ledger, Said},
+    ledger::Ledger,
     network::{Link, Weather},
     tap::{Place, Tap, View},
     trace::{Lane, Recorder, Tone},
@@ -403,8 +403,7 @@ impl<'m> World<'m> {
                     }
                     if let Some(trace) = &self.trace {
                         let ids = self.ledger.records_of(&settled);
-                        let how = if settled.late { "late, " } else { "" };
-                        trace.borrow_mut().said(self.now, &ids, Said::of(&settled.outcome, 0), how);
+                        trace.borrow_mut().said(self.now, &ids, &settled);
                     }
                     self.ledger.settled(self.now, &settled, &self.cluster);
                 }

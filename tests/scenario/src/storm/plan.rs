@@ -4,7 +4,7 @@ use core::{fmt, time::Duration};
 
 use ottla_core::{Acks, Config, OnUnknown};
 use ottla_model::{
-    ClusterConfig, Duplicates, Fault, FirstSequence, ProducerWindow, Storage, TopicConfig,
+    Action, ClusterConfig, Duplicates, Fault, FirstSequence, ProducerWindow, Storage, TopicConfig,
 };
 
 use super::faults;
@@ -330,7 +330,7 @@ impl fmt::Display for What {
             Self::Cancel(0) => f.write_str("cancel the newest record"),
             Self::Cancel(back) => write!(f, "cancel the record {back} before the newest"),
             Self::Flush => f.write_str("flush"),
-            Self::Weather(weather) => write!(f, "{weather:?}"),
+            Self::Weather(weather) => write!(f, "the network becomes {weather}"),
             Self::Cut(_) => f.write_str("cut a connection"),
             Self::CutAfter(bytes) => write!(f, "cut each connection after {bytes} more bytes"),
             Self::Deafen => f.write_str("lose all that brokers say on the open connections"),
@@ -349,11 +349,29 @@ impl fmt::Display for What {
                     ottla_core::wire::ApiKey::METADATA => "Metadata",
                     _ => "InitProducerId",
                 };
-                write!(f, "the next {} {api} requests", fault.times)?;
+                match fault.times {
+                    1 => write!(f, "the next {api}")?,
+                    times => write!(f, "each of the next {times} {api}")?,
+                }
                 if let Some((_, partition)) = &fault.partition {
                     write!(f, " to partition {partition}")?;
                 }
-                write!(f, " are met by {:?}", fault.action)
+                match &fault.action {
+                    Action::Reject(error) => write!(f, " is refused with {error}"),
+                    Action::AppendThenError { error, .. } => {
+                        write!(f, " is appended and answered {error}")
+                    }
+                    Action::Swallow => f.write_str(" has its answer lost"),
+                    Action::Hold(time) => write!(f, " is answered {time:?} late"),
+                    Action::CloseBefore => f.write_str(" is not handled: the connection closes"),
+                    Action::CloseAfter => f.write_str(" is handled, and the connection closes"),
+                    Action::Garbage(_) => f.write_str(" is answered with garbage"),
+                    Action::WrongCorrelation(_) => f.write_str(" is answered by a wrong number"),
+                    Action::Omit => f.write_str(" is left out of its answer"),
+                    Action::Twice => f.write_str(" is answered twice over"),
+                    Action::Stray => f.write_str(" is answered with more than was asked"),
+                    Action::Freeze => f.write_str(" freezes its broker"),
+                }
             }
             Self::Throttle(node, time) => write!(f, "broker {node} throttles for {time:?}"),
             Self::Unreachable(node) => write!(f, "broker {node} is unreachable"),

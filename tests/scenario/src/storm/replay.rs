@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 use std::path::Path;
 
 use super::{
-    plan::{NODES, Plan},
+    plan::{NODES, Plan, What},
     run::attempt,
     shrink::{Broken, Shrunk, shrink},
 };
@@ -79,16 +79,19 @@ fn law(broken: &Broken) -> (String, String, Vec<u64>) {
 
 fn page(plan: &Plan, seed: u64) -> Page {
     let idempotent = if plan.config.enable_idempotence { "idempotent" } else { "not idempotent" };
+    let leaders: Vec<String> = plan.leaders.iter().map(ToString::to_string).collect();
     let world = format!(
-        "The producer is {idempotent}, acks are {:?}; duplicates are {:?}; {:?} to begin with, {:?} \
-         after a restart.",
+        "The producer is {idempotent}, with acks {:?}. Brokers: duplicates {:?}, first sequence \
+         {:?}, window after a restart {:?}. The partitions are led by {} at first.",
         plan.config.acks,
         plan.cluster.duplicates,
         plan.cluster.first_sequence,
-        plan.cluster.restart_window
+        plan.cluster.restart_window,
+        leaders.join(", ")
     );
+    let first = plan.first.iter().map(|fault| What::Fault(fault.clone()).to_string());
     Page {
-        steps: plan.steps.iter().map(ToString::to_string).collect(),
+        steps: first.chain(plan.steps.iter().map(ToString::to_string)).collect(),
         notes: vec![
             world,
             format!(

@@ -26,13 +26,13 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
     let limits = Limits { connections: plan.connections, ..Limits::for_config(&plan.config) };
     let memory = Memory::heap(limits);
     let mut world = World::with_memory(&plan.config, plan.cluster.clone(), memory, plan.seed);
-    if let Some(trace) = trace {
-        world.record(trace);
-    }
     let partitions = plan.leaders.len() as u32;
     world.cluster.create_topic_with(TOPIC, partitions, plan.topic.clone()).expect("a topic");
     for (partition, node) in (0..).zip(&plan.leaders) {
         world.cluster.move_leader(TOPIC, partition, *node).expect("a leader");
+    }
+    if let Some(trace) = trace {
+        world.record(trace);
     }
     for fault in &plan.first {
         world.count(name_of(fault));
@@ -94,7 +94,10 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
                 world.cancel(id);
             }
         }
-        What::Flush => world.producer.flush(world.now),
+        What::Flush => {
+            world.tell(Lane::Client, Tone::Plain, || what.to_string());
+            world.producer.flush(world.now);
+        }
         What::Weather(weather) => world.weather = weather.clone(),
         What::Cut(which) => drop(world.cut_one(*which)),
         What::CutAfter(bytes) => world.cut_after(*bytes),
@@ -171,7 +174,6 @@ const fn is_silent(what: &What) -> bool {
             | What::Throttle(..)
             | What::Unreachable(_)
             | What::Reachable
-            | What::Flush
             | What::Quiet
             | What::GoOnAt { .. }
     )

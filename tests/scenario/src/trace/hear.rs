@@ -98,7 +98,7 @@ impl Trace {
             (false, true) => format!("{api} #{id}: the last of its {all} bytes is out"),
             (false, false) => format!("{api} #{id}: {out} of {all} bytes are out"),
         };
-        let lane = if begins { Lane::Client } else { Lane::Network };
+        let lane = if begins || whole { Lane::Client } else { Lane::Network };
         let tone = if begins || whole { tone } else { Tone::Faint };
         let event = self.event(at, lane, tone, text);
         event.records = records;
@@ -225,15 +225,9 @@ impl Trace {
                     AnswerFate::Wrong => (Tone::Trouble, format!("the answer to #{id} is wrong")),
                     AnswerFate::Frozen => (Tone::Trouble, format!("freezes over #{id}")),
                 };
-                let goes = matches!(
-                    fate,
-                    AnswerFate::Sent
-                        | AnswerFate::Held(_)
-                        | AnswerFate::Garbage
-                        | AnswerFate::Wrong
-                );
+                let none = matches!(fate, AnswerFate::NotAsked | AnswerFate::Frozen);
                 let event = self.event(at, Lane::Broker(*node), tone, text);
-                if goes {
+                if !none {
                     event.leaves.push(leg(*id, true));
                 }
             }
@@ -268,7 +262,9 @@ impl Trace {
                     format!("{topic}-{partition}: records before {before} are deleted"),
                 );
             }
-            Happening::TopicCreated { topic } => self.cluster(at, format!("topic {topic} is made")),
+            Happening::TopicCreated { topic } => {
+                self.cluster(at, format!("topic {topic} is made, with nothing in it"));
+            }
             Happening::TopicDeleted { topic } => {
                 self.cluster(at, format!("topic {topic} is deleted"));
             }

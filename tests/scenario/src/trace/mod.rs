@@ -11,7 +11,7 @@ use std::{
     rc::Rc,
 };
 
-use ottla_core::{ConnId, Instant, Verdict, wire::ApiKey};
+use ottla_core::{ConnId, Instant, Settled, Verdict, wire::ApiKey};
 use ottla_model::NodeId;
 
 use crate::ledger::Said;
@@ -175,9 +175,12 @@ impl Trace {
     }
 
     /// Something was said of records.
-    pub(crate) fn said(&mut self, at: Instant, ids: &[u64], said: Said, how: &str) {
-        let (tone, what) = match said {
-            Said::Delivered(Some(offset)) => (Tone::Delivered, format!("Delivered at {offset}")),
+    pub(crate) fn said(&mut self, at: Instant, ids: &[u64], settled: &Settled) {
+        let (partition, how) = (settled.partition, if settled.late { "late, " } else { "" });
+        let (tone, what) = match Said::of(&settled.outcome, 0) {
+            Said::Delivered(Some(offset)) => {
+                (Tone::Delivered, format!("Delivered at offset {offset} of partition {partition}"))
+            }
             Said::Delivered(None) => (Tone::Delivered, "Delivered, offset unknown".to_owned()),
             Said::NotDelivered(cause) => (Tone::NotDelivered, format!("NotDelivered ({cause})")),
             Said::Unknown(cause) => (Tone::Unknown, format!("Unknown ({cause})")),

@@ -14,15 +14,17 @@ use ottla_model::NodeId;
 use super::{Event, Lane, Leg, Tone, Trace, millis};
 
 /// Where the columns are, in pixels.
-const CLIENT: f64 = 410.0;
-const NETWORK: f64 = 600.0;
-const BROKERS: f64 = 790.0;
-const BROKER_WIDE: f64 = 310.0;
-const BROKER_NARROW: f64 = 110.0;
+const CLIENT: f64 = 390.0;
+const NETWORK: f64 = 550.0;
+const BROKERS: f64 = 710.0;
+const BROKER_WIDE: f64 = 275.0;
+/// Where nothing happens but what belongs to every run, and where nothing happens at all.
+const BROKER_NARROW: f64 = 190.0;
+const BROKER_EMPTY: f64 = 90.0;
 /// How many characters a line of a column has.
-const CLIENT_CHARS: usize = 50;
-const NETWORK_CHARS: usize = 42;
-const BROKER_CHARS: usize = 46;
+const CLIENT_CHARS: usize = 45;
+const NETWORK_CHARS: usize = 38;
+const BROKER_CHARS: usize = 40;
 const LINE: f64 = 15.0;
 /// More events than these, and what belongs to every run is left out.
 const MANY: usize = 500;
@@ -140,8 +142,12 @@ impl Page {
         let mut at = BROKERS;
         let mut columns = BTreeMap::new();
         for node in &self.nodes {
-            let busy = events.iter().any(|event| event.lane == Lane::Broker(*node));
-            let wide = if busy { BROKER_WIDE } else { BROKER_NARROW };
+            let mut here = events.iter().filter(|event| event.lane == Lane::Broker(*node));
+            let wide = match here.clone().next() {
+                None => BROKER_EMPTY,
+                Some(_) if here.all(|event| event.tone == Tone::Faint) => BROKER_NARROW,
+                Some(_) => BROKER_WIDE,
+            };
             columns.insert(*node, (at, wide));
             at += wide;
         }
