@@ -408,7 +408,11 @@ impl<'m> World<'m> {
                     self.ledger.settled(self.now, &settled, &self.cluster);
                 }
                 Output::Event(event) => {
-                    self.tell(Lane::Client, Tone::Faint, || format!("{event:?}"));
+                    self.tell(Lane::Client, Tone::Faint, || match &event {
+                        Event::Disconnected { cause, .. } => format!("is told: {cause}"),
+                        Event::Topic(_) => "the topic is known, or not any more".to_owned(),
+                        other => format!("is told: {other:?}"),
+                    });
                     self.events.push((self.now, event));
                 }
                 Output::Closed => {

@@ -66,8 +66,10 @@ impl Cluster {
     /// # Errors
     /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
     pub fn catch_up(&mut self, topic: &str, partition: i32) -> Result<(), AdminError> {
-        self.partition_mut(topic, partition)?.lagging.clear();
-        self.note(|| Happening::CaughtUp { topic: topic.to_owned(), partition });
+        let lagging = core::mem::take(&mut self.partition_mut(topic, partition)?.lagging);
+        if !lagging.is_empty() {
+            self.note(|| Happening::CaughtUp { topic: topic.to_owned(), partition });
+        }
         Ok(())
     }
 

@@ -179,7 +179,7 @@ impl Trace {
         let (partition, how) = (settled.partition, if settled.late { "late, " } else { "" });
         let (tone, what) = match Said::of(&settled.outcome, 0) {
             Said::Delivered(Some(offset)) => {
-                (Tone::Delivered, format!("Delivered at offset {offset} of partition {partition}"))
+                (Tone::Delivered, format!("Delivered (partition {partition}, offset {offset})"))
             }
             Said::Delivered(None) => (Tone::Delivered, "Delivered, offset unknown".to_owned()),
             Said::NotDelivered(cause) => (Tone::NotDelivered, format!("NotDelivered ({cause})")),

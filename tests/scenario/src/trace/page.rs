@@ -14,15 +14,15 @@ use ottla_model::NodeId;
 use super::{Event, Lane, Leg, Tone, Trace, millis};
 
 /// Where the columns are, in pixels.
-const CLIENT: f64 = 390.0;
+const CLIENT: f64 = 400.0;
 const NETWORK: f64 = 550.0;
 const BROKERS: f64 = 710.0;
 const BROKER_WIDE: f64 = 275.0;
 /// Where nothing happens but what belongs to every run, and where nothing happens at all.
-const BROKER_NARROW: f64 = 190.0;
+const BROKER_NARROW: f64 = 215.0;
 const BROKER_EMPTY: f64 = 90.0;
 /// How many characters a line of a column has.
-const CLIENT_CHARS: usize = 45;
+const CLIENT_CHARS: usize = 47;
 const NETWORK_CHARS: usize = 38;
 const BROKER_CHARS: usize = 40;
 const LINE: f64 = 15.0;
