@@ -408,10 +408,12 @@ impl<'m> World<'m> {
                     self.ledger.settled(self.now, &settled, &self.cluster);
                 }
                 Output::Event(event) => {
-                    self.tell(Lane::Client, Tone::Faint, || match &event {
-                        Event::Disconnected { cause, .. } => format!("is told: {cause}"),
-                        Event::Topic(_) => "the topic is known, or not any more".to_owned(),
-                        other => format!("is told: {other:?}"),
+                    self.tell(Lane::Client, Tone::Faint, || {
+                        if let Event::Disconnected { cause, .. } = &event {
+                            format!("is told that a connection ended: {cause}")
+                        } else {
+                            format!("is told: {event:?}")
+                        }
                     });
                     self.events.push((self.now, event));
                 }

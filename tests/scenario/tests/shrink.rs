@@ -16,7 +16,7 @@ fn wrong(seed: u64) -> Plan {
     let plan = Plan::of(seed);
     let mut cluster = plan.cluster.clone();
     cluster.duplicates = Duplicates::AppendedAgain;
-    let config = Config { enable_idempotence: true, acks: Acks::All, ..plan.config.clone() };
+    let config = Config { enable_idempotence: true, acks: Acks::All, ..plan.config };
     Plan { cluster, config, laws: Laws::ALL, ..plan }
 }
 

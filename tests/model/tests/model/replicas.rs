@@ -149,9 +149,9 @@ fn who_watches_is_told_what_happens_in_order() {
     let judged: Vec<Judgement> = cluster
         .take_happenings()
         .iter()
-        .filter_map(|happening| match happening {
-            Happening::Judged { judgement, .. } => Some(*judgement),
-            _ => None,
+        .filter_map(|happening| {
+            let Happening::Judged { judgement, .. } = happening else { return None };
+            Some(*judgement)
         })
         .collect();
     let first = Judgement::Appended { base_offset: 1, new_epoch: true };

@@ -302,6 +302,20 @@ fn action(dice: &mut Dice, partitions: i32, unclean: bool, deletes: bool) -> Wha
     }
 }
 
+impl What {
+    /// How many records are produced.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        if let Self::Produce(records) = self { records.len() } else { 0 }
+    }
+
+    /// How many requests are met.
+    #[must_use]
+    pub const fn times(&self) -> u32 {
+        if let Self::Fault(fault) = self { fault.times } else { 0 }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.what)?;

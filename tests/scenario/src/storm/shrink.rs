@@ -167,11 +167,7 @@ impl Shrinker {
     /// How much there is to read.
     fn size(&self) -> usize {
         let plan = &self.best.plan;
-        let size = |step: &Step| match &step.what {
-            What::Produce(records) => 1 + records.len(),
-            What::Fault(fault) => 1 + fault.times as usize,
-            _ => 1,
-        };
+        let size = |step: &Step| 1 + step.what.records() + step.what.times() as usize;
         plan.steps.iter().map(size).sum::<usize>() + plan.first.len()
     }
 
@@ -206,7 +202,7 @@ impl Shrinker {
         self.try_with(|plan| plan.leaders.truncate(1));
         self.try_with(|plan| plan.connections = plan.connections.max(4));
         self.try_with(|plan| {
-            let config = plan.config.clone();
+            let config = plan.config;
             plan.config = ottla_core::Config {
                 enable_idempotence: config.enable_idempotence,
                 acks: config.acks,
@@ -222,15 +218,15 @@ impl Shrinker {
             self.try_with(|plan| {
                 plan.steps[place].pause = plan.steps[place].pause.min(Duration::from_millis(1));
             });
-            self.try_with(|plan| match &mut plan.steps[place].what {
-                What::Produce(records) => records.truncate(1),
-                What::Fault(fault) => fault.times = 1,
-                _ => {}
+            self.try_with(|plan| {
+                let what = &mut plan.steps[place].what;
+                if let What::Produce(records) = what {
+                    records.truncate(1);
+                } else if let What::Fault(fault) = what {
+                    fault.times = 1;
+                }
             });
-            let many = match &self.best.plan.steps[place].what {
-                What::Produce(records) => records.len(),
-                _ => 0,
-            };
+            let many = self.best.plan.steps[place].what.records();
             for record in (0..many).rev() {
                 self.try_with(|plan| {
                     if let What::Produce(records) = &mut plan.steps[place].what

@@ -66,7 +66,7 @@ impl Tone {
         match verdict {
             Verdict::NotDelivered => Self::NotDelivered,
             Verdict::Unknown => Self::Unknown,
-            _ => Self::Plain,
+            Verdict::Settled | _ => Self::Plain,
         }
     }
 }
