@@ -109,7 +109,9 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
         What::Lead(partition, node) => lead(world, *partition, *node),
         What::Lag(partition, node) => {
             // A leader follows nobody.
-            let _ = world.cluster.lag(TOPIC, *partition, *node);
+            if world.cluster.lag(TOPIC, *partition, *node).is_ok() {
+                world.count("replica lags");
+            }
         }
         What::CatchUp(partition) => world.cluster.catch_up(TOPIC, *partition).expect("a partition"),
         What::Fault(fault) => {
@@ -130,7 +132,9 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
         What::Recreate => drop(world.cluster.recreate_topic(TOPIC).expect("a topic")),
         What::Quiet => quiet(world, plan),
         What::GoOnAt { partition, epoch, sequence } => {
-            world.go_on_at(topic, *partition, *epoch, *sequence);
+            if world.go_on_at(topic, *partition, *epoch, *sequence) {
+                world.count("chain far on");
+            }
         }
     }
 }

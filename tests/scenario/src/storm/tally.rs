@@ -6,12 +6,47 @@ use ottla_core::{Seen, wire::ErrorCode};
 
 use crate::{ledger::Said, world::World};
 
+/// All kinds of trouble that storms make.
+const TROUBLES: [&str; 31] = [
+    "append, then error",
+    "cancel",
+    "chain far on",
+    "close after",
+    "close before",
+    "cut",
+    "cut at a byte",
+    "deaf",
+    "freeze",
+    "freeze at a request",
+    "garbage",
+    "hold",
+    "leader moved",
+    "metadata disturbed",
+    "metadata refused",
+    "omit",
+    "producer id disturbed",
+    "producer id refused",
+    "records deleted",
+    "reject",
+    "replica lags",
+    "state expired",
+    "stop",
+    "stray",
+    "swallow",
+    "throttle",
+    "topic made anew",
+    "twice",
+    "unclean election",
+    "unreachable",
+    "wrong correlation",
+];
+
 /// What a run saw, to know that nothing is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// How often each case of semantics §6 was come through.
     pub cases: BTreeMap<Seen, u64>,
-    /// How often each kind of fault struck.
+    /// How often each kind of trouble struck; 0 for those that did not.
     pub faults: BTreeMap<&'static str, u64>,
     /// Which codes a client was answered to Produce.
     pub codes: BTreeSet<ErrorCode>,
@@ -58,7 +93,11 @@ impl Tally {
         for case in Seen::ALL {
             tally.cases.insert(*case, u64::from(world.producer.internal_seen(*case)));
         }
-        tally.faults.clone_from(&world.faults);
+        tally.faults = TROUBLES.map(|name| (name, 0)).into();
+        for (name, count) in &world.faults {
+            let known = tally.faults.get_mut(name);
+            *known.unwrap_or_else(|| panic!("trouble without a name: {name}")) += count;
+        }
         let answers = world.tap.sent.iter().filter_map(|sent| sent.answer);
         tally.codes.extend(answers.map(|(_, error)| error));
         for entry in world.ledger.entries() {
