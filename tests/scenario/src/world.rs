@@ -460,7 +460,8 @@ impl<'m> World<'m> {
                 };
                 if cut {
                     self.cut(id);
-                    break;
+                    // What that settled is heard before anything else is written.
+                    return true;
                 }
             }
         }

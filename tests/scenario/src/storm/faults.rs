@@ -62,14 +62,14 @@ const PRODUCER_ID: [ErrorCode; 6] = [
 /// ordered but come about: NONE, and DUPLICATE_SEQUENCE_NUMBER, which says that the batch is in the
 /// log, so that a broker that says it for nothing lies; it comes from brokers that have it
 /// ([`Duplicates::AnErrorOfItsOwn`](ottla_model::Duplicates)).
-pub fn rows() -> impl Iterator<Item = ErrorCode> {
-    ErrorCode::KNOWN.iter().copied().chain([NEWER[0]])
+pub fn rows() -> impl Iterator<Item = &'static str> {
+    ErrorCode::KNOWN.iter().copied().chain([NEWER[0]]).map(row_of)
 }
 
-/// Whether a code was answered that belongs to a row.
+/// The row that a code belongs to.
 #[must_use]
-pub fn same_row(row: ErrorCode, code: ErrorCode) -> bool {
-    row == code || (row.name().is_none() && code.name().is_none())
+pub fn row_of(code: ErrorCode) -> &'static str {
+    code.name().unwrap_or("any other")
 }
 
 fn pick(dice: &mut Dice, from: &[ErrorCode]) -> ErrorCode {

@@ -10,7 +10,7 @@ mod run;
 mod shrink;
 mod tally;
 
-pub use faults::{rows, same_row};
+pub use faults::{row_of, rows};
 pub use plan::{End, Plan, Step, What};
 pub use replay::{Replay, replay};
 pub use run::{attempt, run};

@@ -256,9 +256,10 @@ fn beginning(dice: &mut Dice, partitions: i32, idempotent: bool) -> Vec<Step> {
         }
     }
     if idempotent && dice.once_in(20) {
-        // A record at a later epoch than the one that follows: as if another writer had come.
+        // Records at a later epoch than those that follow, and later than they will come to: as if
+        // another writer had come.
         let at = |epoch| What::GoOnAt { partition: 0, epoch, sequence: 0 };
-        push(at(7), Duration::ZERO);
+        push(at(20_000), Duration::ZERO);
         push(records(dice, 0), Duration::from_millis(100));
         push(at(3), Duration::ZERO);
     }
