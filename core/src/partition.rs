@@ -63,6 +63,8 @@ pub(crate) struct Partition {
     /// A batch was acknowledged in this epoch, by this leader, since the last error: so more than
     /// one may be in flight (semantics I5).
     pub(crate) proven: bool,
+    /// When the last batch was acknowledged.
+    pub(crate) acked_at: Instant,
     /// The producer id that the chain belongs to.
     pub(crate) producer_id: i64,
     pub(crate) epoch: i16,
@@ -102,6 +104,7 @@ impl Partition {
         conn: Ix::NONE,
         phase: Phase::Normal,
         proven: false,
+        acked_at: Instant::ZERO,
         producer_id: 0,
         epoch: 0,
         next_sequence: 0,

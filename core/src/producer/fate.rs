@@ -130,6 +130,7 @@ impl Producer<'_> {
         // One that was on its way when an older one failed says nothing of what the broker would
         // take now.
         let oldest = batch.queue.prev().is_none();
+        let now = self.now;
         let partition = self.partitions.at(home);
         let by_leader = self.conns.at(partition.conn).broker == partition.leader;
         let partition = self.partitions.at_mut(home);
@@ -141,6 +142,7 @@ impl Producer<'_> {
             partition.last_offset = partition.last_offset.max(base + i64::from(records) - 1);
         }
         partition.proven |= by_leader && (oldest || probing);
+        partition.acked_at = now;
         partition.failures = 0;
         if probing {
             seen!(self, ProbeFound);
@@ -177,10 +179,14 @@ impl Producer<'_> {
     }
 
     /// Whether a later batch of the same epoch was acknowledged, so that this one is in the log.
+    ///
+    /// One that was refused each time is not, whatever came after it: then the broker has forgotten
+    /// the producer, and takes any sequence.
     fn is_overtaken(&self, index: Ix<Batch>) -> bool {
         let batch = self.batches.at(index);
         let partition = self.partitions.at(batch.partition);
         batch.is_bound()
+            && batch.exposure == Exposure::Ambiguous
             && partition.last_acked >= 0
             && partition.epoch == batch.producer_epoch
             && sequence_reached(batch.last_sequence(), partition.last_acked)

@@ -1,5 +1,7 @@
 //! Which partition may send what, and where it waits until it may.
 
+use core::time::Duration;
+
 use super::{Producer, identity::Identity};
 use crate::{
     batch::{Batch, Exposure, Life},
@@ -8,13 +10,19 @@ use crate::{
     slots::Ix,
 };
 
+/// An acknowledgement proves for this long that the leader knows the producer. One that has
+/// forgotten it (`producer.id.expiration.ms`, a day by default) takes any sequence, so that of
+/// two batches the second could be appended and the first refused.
+const PROOF: Duration = Duration::from_secs(60);
+
 impl Producer<'_> {
     /// The batch that a partition may send next, if any; a pure question.
     pub(super) fn candidate(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
         let partition = self.partitions.at(home);
         // A broker remembers five batches of a producer (semantics I4), and the setting is at most 5.
         // No batch is bound while another waits to be sent again, so that no more are open.
-        let window = if partition.proven && self.identity != Identity::Off {
+        let recent = self.now.since(partition.acked_at) < PROOF;
+        let window = if partition.proven && recent && self.identity != Identity::Off {
             self.settings.max_in_flight
         } else {
             1

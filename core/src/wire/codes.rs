@@ -38,6 +38,9 @@ macro_rules! error_codes {
                 pub const $name: Self = Self($code);
             )+
 
+            /// Every code that this crate has a name for, in order.
+            pub const KNOWN: &'static [Self] = &[$(Self($code),)+];
+
             /// Kafka's name; `None` for a code that is newer than this crate.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {

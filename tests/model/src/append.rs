@@ -7,6 +7,7 @@ use ottla_core::wire::{ErrorCode, Uuid};
 use crate::{
     Cluster, NodeId, Storage, TimestampType,
     log::{Stamp, origin},
+    producer_state::{Judged, Rules},
     record_batch::{self, Invalid, RecordError},
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Appended {
     pub(crate) log_start_offset: i64,
     /// Whether an earlier request had appended it.
     pub(crate) duplicate: bool,
+    /// Whether it is of an epoch that the partition had not seen of its producer.
+    pub(crate) new_epoch: bool,
 }
 
 /// Why a batch is not appended.
@@ -100,9 +103,10 @@ impl Cluster {
         if target.leader != Some(delivery.node) {
             return Err(Refusal::new(ErrorCode::NOT_LEADER_OR_FOLLOWER));
         }
+        let in_sync = target.in_sync();
         let log = &mut target.log;
         let start = log.start_offset();
-        if delivery.acks == -1 && target.in_sync_replicas < config.min_in_sync_replicas {
+        if delivery.acks == -1 && in_sync < config.min_in_sync_replicas {
             return Err(Refusal::at(ErrorCode::NOT_ENOUGH_REPLICAS, start));
         }
         let Some(header) = record_batch::header(batch) else {
@@ -121,23 +125,33 @@ impl Cluster {
         let max_timestamp = record_batch::validate(batch, &header, config, deltas, now_ms)
             .map_err(|invalid| Refusal::invalid(invalid, start))?;
         if let Some(origin) = origin(&header) {
-            let rule = self.config.first_sequence;
-            match log.producers.check(origin, rule, log.ever_written) {
-                Ok(None) => {}
-                Ok(Some(duplicate)) => {
+            let expiration = self.config.producer_id_expiration;
+            log.producers.expire(origin.producer_id, delivery.now, expiration);
+            let rules = Rules {
+                first_sequence: self.config.first_sequence,
+                duplicates: self.config.duplicates,
+                ever_written: log.ever_written,
+            };
+            match log.producers.check(origin, rules) {
+                Ok(Judged::New) => {}
+                Ok(Judged::Duplicate(duplicate)) => {
                     log.counts.duplicates += 1;
                     return Ok(Appended {
                         base_offset: duplicate.base_offset,
                         log_append_time_ms: duplicate.timestamp,
                         log_start_offset: start,
                         duplicate: true,
+                        new_epoch: false,
                     });
                 }
                 Err(error) => return Err(Refusal::at(error, start)),
             }
         }
+        let before = log.producers.last(header.producer_id).map(|(epoch, _)| epoch);
+        let new_epoch = before != Some(header.producer_epoch);
         let by_broker = config.timestamp_type == TimestampType::LogAppendTime;
         let stamp = Stamp {
+            now: delivery.now,
             leader_epoch: target.leader_epoch,
             timestamp_type: config.timestamp_type,
             max_timestamp: if by_broker { now_ms } else { max_timestamp },
@@ -148,6 +162,7 @@ impl Cluster {
             log_append_time_ms: if by_broker { now_ms } else { -1 },
             log_start_offset: start,
             duplicate: false,
+            new_epoch,
         };
         self.retain(topic, partition, batch.len());
         Ok(appended)

@@ -1,5 +1,7 @@
 //! What a cluster is told at its start.
 
+use core::time::Duration;
+
 use crate::{NodeId, Versions};
 
 /// A cluster and its rules.
@@ -26,6 +28,12 @@ pub struct ClusterConfig {
     pub check_offset_deltas: bool,
     /// What a producer without state may begin with.
     pub first_sequence: FirstSequence,
+    /// What is done with a batch that is in the log already.
+    pub duplicates: Duplicates,
+    /// `producer.id.expiration.ms`: how long a partition remembers a producer that writes nothing.
+    /// Kafka counts by the timestamps of the records; the model counts by its own clock, because
+    /// the client's may be any.
+    pub producer_id_expiration: Duration,
     /// How much of the duplicate window survives the restart of a node.
     pub restart_window: ProducerWindow,
     /// What NOT_LEADER_OR_FOLLOWER tells in Produce from version 10 on (KIP-951).
@@ -71,6 +79,8 @@ impl Default for ClusterConfig {
             check_crc: true,
             check_offset_deltas: true,
             first_sequence: FirstSequence::Any,
+            duplicates: Duplicates::Acknowledged,
+            producer_id_expiration: Duration::from_secs(24 * 60 * 60),
             restart_window: ProducerWindow::LastBatch,
             leader_hints: LeaderHints::WithEndpoints,
             start_ms: 1_700_000_000_000,
@@ -188,6 +198,21 @@ pub enum FirstSequence {
     Any,
     /// Any but only 0 on a log that was never written: Kafka 4.5 (KAFKA-15591).
     ZeroOnNewLog,
+}
+
+/// What a broker does with a batch of an idempotent producer that is in the log already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicates {
+    /// It is acknowledged at its old offset, if it is one of the last five: Kafka.
+    Acknowledged,
+    /// The same is answered with DUPLICATE_SEQUENCE_NUMBER and no offset: Kafka up to 2.4 where
+    /// it had forgotten the offset, and brokers that speak its protocol.
+    AnErrorOfItsOwn,
+    /// Sequences are checked and batches not remembered, so that it is OUT_OF_ORDER: Redpanda at
+    /// first (redpanda #3039).
+    OutOfOrder,
+    /// It is appended once more: producer ids, epochs and sequences are not looked at.
+    AppendedAgain,
 }
 
 /// How much of the duplicate window survives the restart of a node.

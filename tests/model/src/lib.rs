@@ -12,6 +12,7 @@ mod cluster;
 mod config;
 mod connection;
 mod fault;
+mod happening;
 mod log;
 mod producer_state;
 mod random;
@@ -23,10 +24,11 @@ mod versions;
 
 pub use cluster::{AdminError, Cluster, NodeId};
 pub use config::{
-    AutoCreate, ClusterConfig, FirstSequence, LeaderHints, NodeConfig, ProducerWindow, Storage,
-    TimestampType, TopicConfig,
+    AutoCreate, ClusterConfig, Duplicates, FirstSequence, LeaderHints, NodeConfig, ProducerWindow,
+    Storage, TimestampType, TopicConfig,
 };
 pub use connection::Connection;
 pub use fault::{Action, BaseOffset, Fault};
-pub use truth::{Counts, LoggedBatch, LoggedHeader, LoggedRecord};
+pub use happening::{AnswerFate, Happening, Judgement};
+pub use truth::{Counts, Gone, LoggedBatch, LoggedHeader, LoggedRecord};
 pub use versions::Versions;

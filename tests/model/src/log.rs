@@ -1,11 +1,12 @@
 //! One partition's log.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use ottla_core::wire::record::{Attributes, BatchHeader};
 
 use crate::{
-    Counts, TimestampType,
+    Counts, Gone, TimestampType,
     producer_state::{Origin, ProducerStates, advance},
 };
 
@@ -16,6 +17,8 @@ pub(crate) struct Log {
     start_offset: i64,
     end_offset: i64,
     pub(crate) ever_written: bool,
+    /// What was in the log once: for who asks for the truth.
+    gone: Vec<(Gone, StoredBatch)>,
     /// Bytes of the batches that are kept.
     bytes: usize,
     pub(crate) producers: ProducerStates,
@@ -27,12 +30,15 @@ pub(crate) struct Log {
 pub(crate) struct StoredBatch {
     pub(crate) base_offset: i64,
     pub(crate) next_offset: i64,
+    /// When it was appended.
+    appended: Duration,
     pub(crate) bytes: Box<[u8]>,
 }
 
 /// What the broker writes into a batch before it appends it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp {
+    pub(crate) now: Duration,
     pub(crate) leader_epoch: i32,
     pub(crate) timestamp_type: TimestampType,
     pub(crate) max_timestamp: i64,
@@ -53,6 +59,11 @@ impl Log {
 
     pub(crate) fn batches(&self) -> impl Iterator<Item = &StoredBatch> {
         self.batches.iter()
+    }
+
+    /// What is in the log no more, if it was kept.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = &(Gone, StoredBatch)> {
+        self.gone.iter()
     }
 
     /// The batch that has an offset.
@@ -78,13 +89,14 @@ impl Log {
         self.counts.records += u64::from(header.records_count.unsigned_abs());
         self.counts.bytes += batch.len() as u64;
         if let Some(origin) = origin(header) {
-            self.producers.append(origin, base_offset, stamp.max_timestamp);
+            self.producers.append(origin, base_offset, stamp.max_timestamp, stamp.now);
         }
         if keep {
             self.bytes = self.bytes.saturating_add(batch.len());
             self.batches.push_back(StoredBatch {
                 base_offset,
                 next_offset: self.end_offset,
+                appended: stamp.now,
                 bytes: stamped(batch, header, base_offset, stamp),
             });
         }
@@ -93,44 +105,62 @@ impl Log {
 
     /// Forgets the oldest batch, and returns how many bytes that were.
     pub(crate) fn forget_oldest(&mut self) -> usize {
-        let Some(batch) = self.batches.pop_front() else {
-            return 0;
-        };
-        self.start_offset = batch.next_offset;
-        self.bytes = self.bytes.saturating_sub(batch.bytes.len());
-        batch.bytes.len()
+        self.take_oldest().map_or(0, |batch| batch.bytes.len())
     }
 
-    /// Moves the log start offset up, as DeleteRecords does. The producers' state stays.
-    pub(crate) fn delete_before(&mut self, offset: i64) {
+    fn take_oldest(&mut self) -> Option<StoredBatch> {
+        let batch = self.batches.pop_front()?;
+        self.start_offset = batch.next_offset;
+        self.bytes = self.bytes.saturating_sub(batch.bytes.len());
+        Some(batch)
+    }
+
+    /// Moves the log start offset up, as DeleteRecords does. The producers' state stays. What was
+    /// deleted is kept for the truth, if it is to be.
+    pub(crate) fn delete_before(&mut self, offset: i64, keep: bool) {
         let offset = offset.clamp(self.start_offset, self.end_offset);
         let dead = |batch: &StoredBatch| batch.next_offset <= offset;
         while self.batches.front().is_some_and(dead) {
-            self.forget_oldest();
+            let batch = self.take_oldest().filter(|_| keep);
+            self.gone.extend(batch.map(|batch| (Gone::Deleted, batch)));
         }
         self.start_offset = offset;
     }
 
     /// Cuts the log at an offset, as a replica does that finds its leader behind. The producers'
-    /// state is rebuilt from the batches that are left.
-    pub(crate) fn truncate(&mut self, offset: i64) {
-        let offset = offset.clamp(self.start_offset, self.end_offset);
+    /// state is rebuilt from the batches that are left. What was cut off is kept for the truth, if
+    /// it is to be. Returns how many records that were.
+    pub(crate) fn truncate(&mut self, offset: i64, keep: bool) -> i64 {
+        let before = self.end_offset;
+        let offset = offset.clamp(0, self.end_offset);
         let beyond = |batch: &StoredBatch| batch.next_offset > offset;
-        while self.batches.back().is_some_and(beyond) {
-            if let Some(batch) = self.batches.pop_back() {
-                self.end_offset = batch.base_offset;
-                self.bytes = self.bytes.saturating_sub(batch.bytes.len());
+        // A replica that was further behind never had what was deleted meanwhile.
+        for (why, batch) in &mut self.gone {
+            if beyond(batch) && *why == Gone::Deleted {
+                *why = Gone::Lost;
+                self.end_offset = self.end_offset.min(batch.base_offset);
             }
         }
+        while self.batches.back().is_some_and(beyond) {
+            if let Some(batch) = self.batches.pop_back() {
+                self.end_offset = self.end_offset.min(batch.base_offset);
+                self.bytes = self.bytes.saturating_sub(batch.bytes.len());
+                self.gone.extend(keep.then_some((Gone::Lost, batch)));
+            }
+        }
+        self.start_offset = self.start_offset.min(self.end_offset);
         self.producers.clear();
-        for batch in &self.batches {
+        let deleted = self.gone.iter().filter(|(why, _)| *why == Gone::Deleted);
+        for batch in deleted.map(|(_, batch)| batch).chain(&self.batches) {
             let Some(header) = crate::record_batch::header(&batch.bytes) else {
                 continue;
             };
             if let Some(origin) = origin(&header) {
-                self.producers.append(origin, batch.base_offset, header.max_timestamp);
+                let (offset, time) = (batch.base_offset, header.max_timestamp);
+                self.producers.append(origin, offset, time, batch.appended);
             }
         }
+        before.saturating_sub(self.end_offset)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a log remembers of its producers (`ProducerStateManager`, `ProducerAppendInfo`).
 
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use ottla_core::wire::ErrorCode;
 
-use crate::{FirstSequence, ProducerWindow};
+use crate::{Duplicates, FirstSequence, ProducerWindow};
 
 /// `NUM_BATCHES_TO_RETAIN`: how many batches back a duplicate is known.
 const WINDOW: usize = 5;
@@ -16,7 +17,27 @@ pub(crate) struct ProducerStates(BTreeMap<i64, Entry>);
 #[derive(Clone, Debug)]
 struct Entry {
     epoch: i16,
+    /// When the last batch was appended.
+    written: Duration,
     batches: VecDeque<BatchMetadata>,
+}
+
+/// What a batch is that may be appended, or acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// It is to be appended.
+    New,
+    /// It is in the log.
+    Duplicate(BatchMetadata),
+}
+
+/// By which rules batches are judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) first_sequence: FirstSequence,
+    pub(crate) duplicates: Duplicates,
+    /// Whether there was ever a record in the log.
+    pub(crate) ever_written: bool,
 }
 
 /// What is remembered of one batch.
@@ -40,25 +61,30 @@ pub(crate) struct Origin {
 }
 
 impl ProducerStates {
-    /// Judges a batch: `Ok(None)` is to be appended, `Ok(Some(_))` is in the log already.
+    /// Judges a batch.
     ///
     /// The order is Kafka's: first the duplicate, then the epoch, then the sequence.
-    pub(crate) fn check(
-        &self,
-        origin: Origin,
-        rule: FirstSequence,
-        ever_written: bool,
-    ) -> Result<Option<BatchMetadata>, ErrorCode> {
+    pub(crate) fn check(&self, origin: Origin, rules: Rules) -> Result<Judged, ErrorCode> {
+        if rules.duplicates == Duplicates::AppendedAgain {
+            return Ok(Judged::New);
+        }
         let Some(entry) = self.0.get(&origin.producer_id) else {
-            let refused = rule == FirstSequence::ZeroOnNewLog && !ever_written;
+            let refused =
+                rules.first_sequence == FirstSequence::ZeroOnNewLog && !rules.ever_written;
             return if refused && origin.first_sequence != 0 {
                 Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
             } else {
-                Ok(None)
+                Ok(Judged::New)
             };
         };
         if let Some(duplicate) = entry.duplicate_of(origin) {
-            return Ok(Some(duplicate));
+            return match rules.duplicates {
+                Duplicates::Acknowledged | Duplicates::AppendedAgain => {
+                    Ok(Judged::Duplicate(duplicate))
+                }
+                Duplicates::AnErrorOfItsOwn => Err(ErrorCode::DUPLICATE_SEQUENCE_NUMBER),
+                Duplicates::OutOfOrder => Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
+            };
         }
         if origin.epoch < entry.epoch {
             return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
@@ -70,15 +96,23 @@ impl ProducerStates {
             let last = entry.batches.back().map_or(-1, |batch| batch.last_sequence);
             follows(last, origin.first_sequence)
         };
-        if in_order { Ok(None) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) }
+        if in_order { Ok(Judged::New) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) }
     }
 
     /// Remembers a batch that was appended.
-    pub(crate) fn append(&mut self, origin: Origin, base_offset: i64, timestamp: i64) {
+    pub(crate) fn append(
+        &mut self,
+        origin: Origin,
+        base_offset: i64,
+        timestamp: i64,
+        now: Duration,
+    ) {
         let entry = self.0.entry(origin.producer_id).or_insert_with(|| Entry {
             epoch: origin.epoch,
+            written: now,
             batches: VecDeque::with_capacity(WINDOW),
         });
+        entry.written = now;
         if entry.epoch != origin.epoch {
             entry.epoch = origin.epoch;
             entry.batches.clear();
@@ -105,6 +139,14 @@ impl ProducerStates {
                     entry.batches.drain(..older);
                 }
             }
+        }
+    }
+
+    /// Forgets a producer that has written nothing for so long.
+    pub(crate) fn expire(&mut self, producer_id: i64, now: Duration, expiration: Duration) {
+        let written = self.0.get(&producer_id).map(|entry| entry.written);
+        if written.is_some_and(|written| now.saturating_sub(written) >= expiration) {
+            self.forget(producer_id);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Topics and partitions.
 
+use std::collections::BTreeMap;
+
 use ottla_core::wire::Uuid;
 
 use crate::{NodeId, TopicConfig, log::Log};
@@ -15,7 +17,8 @@ pub(crate) struct Topic {
     pub(crate) told_partitions: Option<u32>,
 }
 
-/// A partition. Its log is one for all nodes: replication is not modelled.
+/// A partition. Its log is one for all nodes; of a replica that lags behind it is known where it
+/// stopped.
 #[derive(Clone, Debug)]
 pub(crate) struct Partition {
     /// The leader; `None` while there is none.
@@ -23,14 +26,29 @@ pub(crate) struct Partition {
     pub(crate) leader_epoch: i32,
     /// What clients are told instead of the leader and its epoch.
     pub(crate) claimed: Option<(NodeId, i32)>,
-    /// How many replicas are in sync.
+    /// How many replicas are in sync, those that lag not taken off yet.
     pub(crate) in_sync_replicas: u32,
+    /// Nodes whose replica has stopped to follow, and the offset up to which it has the log.
+    pub(crate) lagging: BTreeMap<NodeId, i64>,
     pub(crate) log: Log,
 }
 
 impl Partition {
     pub(crate) fn new(leader: Option<NodeId>, in_sync_replicas: u32) -> Self {
-        Self { leader, leader_epoch: 0, claimed: None, in_sync_replicas, log: Log::default() }
+        Self {
+            leader,
+            leader_epoch: 0,
+            claimed: None,
+            in_sync_replicas,
+            lagging: BTreeMap::new(),
+            log: Log::default(),
+        }
+    }
+
+    /// How many replicas are in sync.
+    pub(crate) fn in_sync(&self) -> u32 {
+        let lagging = u32::try_from(self.lagging.len()).unwrap_or(u32::MAX);
+        self.in_sync_replicas.saturating_sub(lagging)
     }
 
     /// The leader and its epoch as clients are told; -1 where there is none.

@@ -48,6 +48,15 @@ pub struct LoggedBatch<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Why a batch is in a log no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// By DeleteRecords: it was wished.
+    Deleted,
+    /// By an unclean election or a truncation: it was lost.
+    Lost,
+}
+
 /// What a partition has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -85,6 +94,24 @@ impl Cluster {
     pub fn batches_of(&self, topic: Uuid, partition: i32) -> impl Iterator<Item = LoggedBatch<'_>> {
         let stored = self.find(topic, partition).map(Log::batches);
         stored.into_iter().flatten().filter_map(logged)
+    }
+
+    /// The batches that were in a partition of a topic once and are no more, in the order in which
+    /// they went. They are kept with [`Storage::Everything`](crate::Storage::Everything) alone.
+    pub fn gone_of(
+        &self,
+        topic: Uuid,
+        partition: i32,
+    ) -> impl Iterator<Item = (Gone, LoggedBatch<'_>)> {
+        let gone = self.find(topic, partition).map(Log::gone);
+        gone.into_iter().flatten().filter_map(|(why, batch)| Some((*why, logged(batch)?)))
+    }
+
+    /// The ids that a topic had in its lives, the oldest first; the last one is of the topic as it
+    /// is, unless it was deleted.
+    pub fn lives(&self, topic: &str) -> impl Iterator<Item = Uuid> {
+        let dead = self.buried.iter().filter(move |(name, _)| name == topic).map(|(_, id)| *id);
+        dead.chain(self.topic_id(topic))
     }
 
     /// The batch of a partition that has an offset, if there is one.

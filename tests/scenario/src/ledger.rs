@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, Verdict, wire::Uuid};
-use ottla_model::Cluster;
+use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, Verdict};
+use ottla_model::{Cluster, Duplicates, Gone, LoggedBatch};
 
 /// What was said of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,25 @@ pub enum Said {
     NotDelivered(Cause),
     /// Cannot be known.
     Unknown(Cause),
+}
+
+impl Said {
+    /// What an outcome says of the record at a place of the batch.
+    ///
+    /// # Panics
+    ///
+    /// Where there is a fourth outcome.
+    #[must_use]
+    pub fn of(outcome: &Outcome, place: usize) -> Self {
+        match outcome {
+            Outcome::Delivered { base_offset, .. } => {
+                Self::Delivered(base_offset.map(|base| base + place as i64))
+            }
+            Outcome::NotDelivered(cause) => Self::NotDelivered(*cause),
+            Outcome::Unknown(cause) => Self::Unknown(*cause),
+            other => panic!("outcome {other:?}"),
+        }
+    }
 }
 
 /// A record's story.
@@ -44,10 +63,66 @@ pub struct Ledger {
     batches: BTreeMap<BatchId, Vec<usize>>,
     /// Records that were taken out before they were sent.
     withdrawn: BTreeSet<usize>,
-    /// What the brokers lost by an unclean election or the like is not held against the producer.
-    pub forgive_loss: bool,
-    /// Topics that were deleted, and whose logs count all the same.
-    pub graves: Vec<(String, Uuid)>,
+}
+
+/// Which laws hold of what is said at last.
+///
+/// What a log lost by an unclean election, or by DeleteRecords, was in it when it was said to be:
+/// that is never held against the producer, whose word is about what the brokers acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Laws {
+    /// No record was in a log twice.
+    pub once: bool,
+    /// What was delivered to a partition lies in the order in which it was produced.
+    pub order: bool,
+    /// What was delivered without an offset is in the log. With an offset it always is.
+    pub inferred: bool,
+    /// What was not delivered is not in the log.
+    pub denied: bool,
+}
+
+impl Laws {
+    /// All of them: for an idempotent producer and brokers that check sequences.
+    pub const ALL: Self = Self { once: true, order: true, inferred: true, denied: true };
+    /// Without idempotence a retry may write a record twice, or behind later ones.
+    pub const NOT_IDEMPOTENT: Self = Self { once: false, order: false, ..Self::ALL };
+
+    /// Which laws hold with this producer and these brokers.
+    ///
+    /// - A broker that answers a duplicate as an error of its own, or as one that is out of order,
+    ///   keeps records from being written twice as Kafka does. All laws hold. With the latter,
+    ///   more is `Unknown` for good.
+    /// - One that appends a duplicate once more looks at no sequence, so that it also takes a batch
+    ///   behind a gap: it gives away what idempotence rests on. A retry may write a record twice or
+    ///   behind later ones; that a later batch was acknowledged proves nothing of an earlier one
+    ///   (rule 2 of the evidence); and that nothing is appended behind a gap does not hold either,
+    ///   so that a batch of which this is said may be in the log. What is left is what such a
+    ///   broker says itself: a record that was delivered at an offset lies there. And no answer is
+    ///   late.
+    #[must_use]
+    pub const fn of(idempotent: bool, duplicates: Duplicates) -> Self {
+        match (idempotent, duplicates) {
+            (false, _) => Self::NOT_IDEMPOTENT,
+            (true, Duplicates::AppendedAgain) => {
+                Self { once: false, order: false, inferred: false, denied: false }
+            }
+            (
+                true,
+                Duplicates::Acknowledged | Duplicates::AnErrorOfItsOwn | Duplicates::OutOfOrder,
+            ) => Self::ALL,
+        }
+    }
+}
+
+/// Where a record lies, or lay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Found {
+    /// In which of the topic's lives.
+    life: usize,
+    partition: i32,
+    offset: i64,
+    /// It was lost by an unclean election or the like.
+    lost: bool,
 }
 
 impl Ledger {
@@ -146,14 +221,7 @@ impl Ledger {
         let kept = self.records_of(settled);
         assert_eq!(kept.len(), settled.records as usize, "records of {settled:?}");
         for (place, id) in kept.into_iter().enumerate() {
-            let said = match settled.outcome {
-                Outcome::Delivered { base_offset, .. } => {
-                    Said::Delivered(base_offset.map(|base| base + place as i64))
-                }
-                Outcome::NotDelivered(cause) => Said::NotDelivered(cause),
-                Outcome::Unknown(cause) => Said::Unknown(cause),
-                other => panic!("outcome {other:?}"),
-            };
+            let said = Said::of(&settled.outcome, place);
             let entry = &mut self.entries[id as usize];
             assert_eq!(
                 settled.late,
@@ -181,14 +249,14 @@ impl Ledger {
         );
         entry.first.get_or_insert((said, now));
         entry.last = Some(said);
-        if let Said::Delivered(Some(offset)) = said
-            && !self.forgive_loss
-        {
+        if let Said::Delivered(Some(offset)) = said {
             let batch = cluster.batch_at(&entry.topic, partition, offset);
             let mut here = batch.into_iter().flat_map(|batch| batch.records());
             let found = here.find(|record| record.offset == offset);
             let found = found.and_then(|record| number(record.value));
-            assert_eq!(found, Some(id), "what lies at offset {offset}, where record {id} should");
+            if found != Some(id) && !once_lay(cluster, &entry.topic, partition, offset, id) {
+                panic!("record {id} should lie at offset {offset}, where {found:?} lies");
+            }
         }
     }
 
@@ -207,53 +275,45 @@ impl Ledger {
     ///
     /// Where a law is broken.
     pub fn check(&self, cluster: &Cluster, idempotent: bool) {
-        let mut places: BTreeMap<(String, u64), Vec<(i32, i64)>> = BTreeMap::new();
-        for topic in cluster.topics() {
-            for partition in 0..cluster.partitions(topic) as i32 {
-                for record in cluster.log(topic, partition) {
-                    let Some(id) = number(record.value) else { continue };
-                    let place = (partition, record.offset);
-                    places.entry((topic.to_owned(), id)).or_default().push(place);
-                }
-            }
-        }
-        for (topic, id) in &self.graves {
-            for partition in 0..cluster.partitions(topic) as i32 {
-                for record in cluster.log_of(*id, partition) {
-                    let Some(id) = number(record.value) else { continue };
-                    let place = (partition, record.offset);
-                    places.entry((topic.clone(), id)).or_default().push(place);
-                }
-            }
-        }
-        let mut last: BTreeMap<(String, i32), (i64, u64)> = BTreeMap::new();
+        self.hold(cluster, if idempotent { Laws::ALL } else { Laws::NOT_IDEMPOTENT });
+    }
+
+    /// Holds everything that was said against the log, by some laws.
+    ///
+    /// # Panics
+    ///
+    /// Where a law is broken.
+    pub fn hold(&self, cluster: &Cluster, laws: Laws) {
+        let topics: BTreeSet<&str> = self.entries.iter().map(|e| e.topic.as_str()).collect();
+        let found: BTreeMap<&str, BTreeMap<u64, Vec<Found>>> =
+            topics.into_iter().map(|topic| (topic, read(cluster, topic))).collect();
+        // The newest place of each partition, and the record that lies there.
+        let mut last: BTreeMap<(&str, usize, i32), (i64, u64)> = BTreeMap::new();
         for entry in &self.entries {
             let id = entry.id;
-            let found = places.get(&(entry.topic.clone(), id)).map_or(&[][..], Vec::as_slice);
-            if idempotent {
-                assert!(found.len() <= 1, "record {id} is in the log at {found:?}");
-            }
+            let found = found[entry.topic.as_str()].get(&id).map_or(&[][..], Vec::as_slice);
+            let kept: Vec<&Found> = found.iter().filter(|found| !found.lost).collect();
+            let places = || kept.iter().map(|at| (at.partition, at.offset)).collect::<Vec<_>>();
+            assert!(!laws.once || kept.len() <= 1, "record {id} is in the log at {:?}", places());
             match entry.last {
-                Some(Said::Delivered(offset)) if !self.forgive_loss => {
-                    let Some((partition, at)) = found.first() else {
-                        panic!("record {id} was delivered and is not in the log");
-                    };
-                    assert_eq!(Some(*partition), entry.partition, "partition of record {id}");
+                Some(Said::Delivered(offset)) if offset.is_some() || laws.inferred => {
+                    assert!(!found.is_empty(), "record {id} was delivered and is not in the log");
+                    let here = |at: &&Found| Some(at.partition) == entry.partition;
+                    assert!(found.iter().all(|at| here(&at)), "partition of record {id}");
                     if let Some(offset) = offset {
-                        assert!(found.contains(&(*partition, offset)), "record {id} at {offset}");
+                        let there = found.iter().any(|at| at.offset == offset);
+                        assert!(there, "record {id} was delivered at {offset}: {:?}", places());
                     }
-                    if idempotent {
-                        let key = (entry.topic.clone(), *partition);
-                        // Offsets of a topic's different lives cannot be compared.
-                        let one_life = self.graves.iter().all(|(topic, _)| *topic != entry.topic);
-                        if let Some((before, other)) = last.insert(key, (*at, id))
-                            && one_life
-                        {
-                            assert!(before < *at, "record {id} overtook record {other}");
+                    if laws.order
+                        && let [at] = kept[..]
+                    {
+                        let key = (entry.topic.as_str(), at.life, at.partition);
+                        if let Some((before, other)) = last.insert(key, (at.offset, id)) {
+                            assert!(before < at.offset, "record {id} overtook record {other}");
                         }
                     }
                 }
-                Some(Said::NotDelivered(cause)) => {
+                Some(Said::NotDelivered(cause)) if laws.denied => {
                     assert!(
                         found.is_empty(),
                         "record {id} was not delivered ({cause}), and is at {found:?}"
@@ -263,6 +323,40 @@ impl Ledger {
             }
         }
     }
+}
+
+/// Where the records of a topic lie and lay, in all of its lives.
+fn read(cluster: &Cluster, topic: &str) -> BTreeMap<u64, Vec<Found>> {
+    let mut places: BTreeMap<u64, Vec<Found>> = BTreeMap::new();
+    let mut enter = |life, partition, lost, batch: LoggedBatch<'_>| {
+        for record in batch.records() {
+            if let Some(id) = number(record.value) {
+                let found = Found { life, partition, offset: record.offset, lost };
+                places.entry(id).or_default().push(found);
+            }
+        }
+    };
+    for (life, id) in cluster.lives(topic).enumerate() {
+        for partition in 0..cluster.partitions_of(id) as i32 {
+            for batch in cluster.batches_of(id, partition) {
+                enter(life, partition, false, batch);
+            }
+            for (why, batch) in cluster.gone_of(id, partition) {
+                enter(life, partition, why == Gone::Lost, batch);
+            }
+        }
+    }
+    places
+}
+
+/// Whether a record lay at an offset, in a log that was deleted or in a part that is gone.
+fn once_lay(cluster: &Cluster, topic: &str, partition: i32, offset: i64, id: u64) -> bool {
+    cluster.lives(topic).any(|life| {
+        let gone = cluster.gone_of(life, partition).map(|(_, batch)| batch);
+        let batches = cluster.batches_of(life, partition).chain(gone);
+        let mut records = batches.flat_map(|batch| batch.records());
+        records.any(|record| record.offset == offset && number(record.value) == Some(id))
+    })
 }
 
 /// The number in a record's value.

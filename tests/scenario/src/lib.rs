@@ -6,10 +6,11 @@ pub mod network;
 pub mod raw;
 pub mod storm;
 pub mod tap;
+pub mod trace;
 mod view;
 pub mod world;
 
-pub use ledger::{Entry, Ledger, Said};
+pub use ledger::{Entry, Laws, Ledger, Said};
 pub use network::Weather;
 pub use tap::{Sent, Tap};
 pub use view::{Row, quick};

@@ -1,8 +1,9 @@
 //! A network between the core and the model: bytes on their way, in order, on a virtual clock.
 
+use core::fmt;
 use std::collections::VecDeque;
 
-use ottla_core::Instant;
+use ottla_core::{ConnId, Instant};
 use ottla_model::{Cluster, Connection, NodeId};
 
 /// How the network behaves.
@@ -29,6 +30,25 @@ impl Weather {
         socket_buffer: usize::MAX,
         stalls: 0,
     };
+}
+
+impl fmt::Display for Weather {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (low, high) = self.latency;
+        write!(f, "{low} to {high} µs long")?;
+        let bounds = [
+            (self.accepts, "taken at a time"),
+            (self.arrives, "read at a time"),
+            (self.socket_buffer, "in a socket"),
+        ];
+        for (bytes, what) in bounds.into_iter().filter(|(bytes, _)| *bytes != usize::MAX) {
+            write!(f, ", {bytes} bytes {what}")?;
+        }
+        match self.stalls {
+            0 => Ok(()),
+            stalls => write!(f, ", stalled once in {stalls} writes"),
+        }
+    }
 }
 
 /// Something on its way.
@@ -90,6 +110,8 @@ impl Lane {
 /// A connection between the core and a node.
 #[derive(Debug)]
 pub struct Link {
+    /// What the core calls it.
+    pub id: ConnId,
     /// The node's end.
     pub server: Connection,
     /// From the core to the node.
@@ -115,8 +137,9 @@ pub struct Link {
 
 impl Link {
     /// A new connection to a node.
-    pub fn new(cluster: &Cluster, node: NodeId) -> Self {
+    pub fn new(cluster: &Cluster, node: NodeId, id: ConnId) -> Self {
         Self {
+            id,
             server: Connection::new(cluster, node),
             up: Lane::default(),
             down: Lane::default(),

@@ -13,6 +13,7 @@ use crate::{
     ledger::Ledger,
     network::{Link, Weather},
     tap::{Place, Tap, View},
+    trace::{Lane, Recorder, Tone},
 };
 
 /// A small generator of random numbers for what the world does.
@@ -83,6 +84,7 @@ pub struct World<'m> {
     pub sent: u64,
     /// The largest response that was on its way to the core, in bytes.
     pub largest_response: usize,
+    trace: Option<Recorder>,
     sockets: BTreeMap<ConnId, Socket>,
     ghosts: Vec<Link>,
 }
@@ -131,8 +133,30 @@ impl<'m> World<'m> {
             faults: BTreeMap::new(),
             sent: 0,
             largest_response: 0,
+            trace: None,
             sockets: BTreeMap::new(),
             ghosts: Vec::new(),
+        }
+    }
+
+    /// Has everything recorded that happens from now on.
+    pub fn record(&mut self, trace: Recorder) {
+        self.cluster.watch();
+        self.trace = Some(trace);
+    }
+
+    /// Puts something into the trace, if there is one.
+    pub fn tell(&self, lane: Lane, tone: Tone, text: impl FnOnce() -> String) {
+        if let Some(trace) = &self.trace {
+            trace.borrow_mut().tell(self.now, lane, tone, text());
+        }
+    }
+
+    /// Puts what happened in the cluster into the trace.
+    fn hear(&mut self, conn: Option<ConnId>) {
+        if let Some(trace) = &self.trace {
+            let happenings = self.cluster.take_happenings();
+            trace.borrow_mut().happened(self.now, conn, happenings, &self.tap);
         }
     }
 
@@ -168,6 +192,9 @@ impl<'m> World<'m> {
         let record = Record { partition, value: Some(&value), timestamp, ..Record::default() };
         let ticket = self.producer.produce(self.now, topic, &record)?;
         let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();
+        if let Some(trace) = &self.trace {
+            trace.borrow_mut().produced(self.now, id);
+        }
         Ok(self.ledger.produced(self.now, &name, ticket))
     }
 
@@ -177,6 +204,7 @@ impl<'m> World<'m> {
         if verdict == Verdict::NotDelivered {
             self.tap.denied(&[id]);
         }
+        self.tell(Lane::Client, Tone::of(verdict), || format!("cancel record {id}: {verdict:?}"));
         self.ledger.cancelled(self.now, id, verdict);
         verdict
     }
@@ -217,6 +245,7 @@ impl<'m> World<'m> {
     ///
     /// Where that takes longer than it may.
     pub fn close(&mut self, within: Duration) {
+        self.tell(Lane::Client, Tone::Plain, || format!("close within {within:?}"));
         self.producer.close(self.now, self.now.after(within));
         let closed = self.run_until(within + Duration::from_millis(1), |world| world.closed);
         assert!(closed, "not closed in time: {:?}", self.producer);
@@ -230,15 +259,14 @@ impl<'m> World<'m> {
         }
     }
 
-    /// Ends some connection that is open; tells whether there was one.
-    pub fn cut_one(&mut self) -> bool {
+    /// Ends one of the connections that are open; tells whether there was one.
+    pub fn cut_one(&mut self, which: u64) -> bool {
         let open = self.sockets.iter().filter(|(_, socket)| matches!(socket, Socket::Open(_)));
         let ids: Vec<ConnId> = open.map(|(id, _)| *id).collect();
         if ids.is_empty() {
             return false;
         }
-        let chosen = self.dice.roll(0, ids.len() as u64 - 1) as usize;
-        self.cut(ids[chosen]);
+        self.cut(ids[which as usize % ids.len()]);
         true
     }
 
@@ -343,13 +371,16 @@ impl<'m> World<'m> {
     }
 
     fn cut(&mut self, id: ConnId) {
-        self.hang_up(id);
+        self.hang_up(id, "cut");
         self.producer.handle_disconnected(self.now, id, Disconnect::Io);
     }
 
     /// Closes the core's end. What it has sent may still arrive: a straggler.
-    fn hang_up(&mut self, id: ConnId) {
+    fn hang_up(&mut self, id: ConnId, why: &str) {
         self.tap.closed(id);
+        if let Some(trace) = &self.trace {
+            trace.borrow_mut().closed(self.now, id, why);
+        }
         if let Some(Socket::Open(mut link)) = self.sockets.remove(&id) {
             link.close_up(self.now);
             self.ghosts.push(*link);
@@ -363,6 +394,7 @@ impl<'m> World<'m> {
 
     /// Does all that can be done without time passing.
     fn settle(&mut self) {
+        self.hear(None);
         for round in 0.. {
             assert!(round < 100_000, "the core never comes to rest: {:?}", self.producer);
             let mut moved = self.drain();
@@ -385,7 +417,7 @@ impl<'m> World<'m> {
                     if matches!(self.sockets.get(&id), Some(Socket::Opening(..))) {
                         self.sockets.remove(&id);
                     }
-                    self.hang_up(id);
+                    self.hang_up(id, "by the client");
                 }
                 Output::Event(Event::Settled(settled)) => {
                     if let Outcome::Delivered { log_append_time: Some(time), .. } = settled.outcome
@@ -398,10 +430,26 @@ impl<'m> World<'m> {
                     if matches!(settled.outcome, Outcome::NotDelivered(_)) {
                         self.tap.denied(&self.ledger.records_of(&settled));
                     }
+                    if let Some(trace) = &self.trace {
+                        let ids = self.ledger.records_of(&settled);
+                        trace.borrow_mut().said(self.now, &ids, &settled);
+                    }
                     self.ledger.settled(self.now, &settled, &self.cluster);
                 }
-                Output::Event(event) => self.events.push((self.now, event)),
-                Output::Closed => self.closed = true,
+                Output::Event(event) => {
+                    self.tell(Lane::Client, Tone::Faint, || {
+                        if let Event::Disconnected { cause, .. } = &event {
+                            format!("is told that a connection ended: {cause}")
+                        } else {
+                            format!("is told: {event:?}")
+                        }
+                    });
+                    self.events.push((self.now, event));
+                }
+                Output::Closed => {
+                    self.tell(Lane::Client, Tone::Plain, || "closed".to_owned());
+                    self.closed = true;
+                }
                 other => panic!("output {other:?}"),
             }
         }
@@ -441,7 +489,8 @@ impl<'m> World<'m> {
                 };
                 if cut {
                     self.cut(id);
-                    break;
+                    // What that settled is heard before anything else is written.
+                    return true;
                 }
             }
         }
@@ -474,6 +523,11 @@ impl<'m> World<'m> {
         }
         let bytes = offered[..room.min(offered.len())].to_vec();
         self.tap.writes(self.now, place, &offered, bytes.len(), view);
+        if let Some(trace) = &self.trace
+            && !bytes.is_empty()
+        {
+            trace.borrow_mut().wrote(self.now, id, &offered, bytes.len(), &self.tap);
+        }
         if let Some(left) = &mut link.cut_after {
             *left -= bytes.len();
         }
@@ -496,12 +550,21 @@ impl<'m> World<'m> {
                     let node = *node;
                     if self.unreachable.contains(&node) {
                         *at = Instant::NEVER;
+                        self.tell(Lane::Network, Tone::Faint, || {
+                            format!("a connection to broker {node} hangs: it is unreachable")
+                        });
                     } else if self.cluster.is_up(node) {
-                        let link = Box::new(Link::new(&self.cluster, node));
+                        let link = Box::new(Link::new(&self.cluster, node, id));
                         self.sockets.insert(id, Socket::Open(link));
+                        if let Some(trace) = &self.trace {
+                            trace.borrow_mut().opened(self.now, id, node);
+                        }
                         self.producer.handle_connected(self.now, id);
                     } else {
                         self.sockets.remove(&id);
+                        self.tell(Lane::Network, Tone::Faint, || {
+                            format!("a connection to broker {node} is refused: it is down")
+                        });
                         self.producer.handle_disconnected(self.now, id, Disconnect::Refused);
                     }
                     moved = true;
@@ -509,12 +572,17 @@ impl<'m> World<'m> {
                 Some(Socket::Open(link)) => {
                     moved |= link.advance(&mut self.cluster, self.now, latency);
                     self.largest_response = self.largest_response.max(link.largest_response);
+                    self.hear(Some(id));
                 }
                 _ => {}
             }
         }
         for link in &mut self.ghosts {
             link.advance(&mut self.cluster, self.now, 0);
+            if let Some(trace) = &self.trace {
+                let happenings = self.cluster.take_happenings();
+                trace.borrow_mut().happened(self.now, Some(link.id), happenings, &self.tap);
+            }
         }
         self.ghosts.retain(|link| !link.is_over());
         moved
@@ -533,6 +601,9 @@ impl<'m> World<'m> {
                         *slot = byte;
                     }
                     self.tap.reads(self.now, id, &window[..most]);
+                    if let Some(trace) = &self.trace {
+                        trace.borrow_mut().read(self.now, id, &window[..most], &self.tap);
+                    }
                     self.producer.handle_received(self.now, id, most);
                     moved = true;
                 } else {
@@ -540,6 +611,9 @@ impl<'m> World<'m> {
                     if link.eof && link.inbox.is_empty() {
                         self.sockets.remove(&id);
                         self.tap.closed(id);
+                        if let Some(trace) = &self.trace {
+                            trace.borrow_mut().closed(self.now, id, "by the broker");
+                        }
                         self.producer.handle_disconnected(self.now, id, Disconnect::Eof);
                         moved = true;
                     }

@@ -174,7 +174,6 @@ fn unclean(config: &Config<'_>) -> (World<'static>, ottla_core::TopicId) {
     let [a, b] = [0; 2].map(|_| world.send(topic, 0));
     assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
     assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
-    world.ledger.forgive_loss = true;
     world.cluster.truncate("t", 0, 1).expect("a partition");
     world.cluster.move_leader("t", 0, 2).expect("a leader");
     (world, topic)
@@ -245,8 +244,6 @@ fn t26_a_topic_that_is_made_anew_begins_with_a_new_chain() {
         world.cluster.inject(Fault::produce(lost));
         let a = world.send(topic, 0);
         world.run_for(MS);
-        let old = world.cluster.topic_id("t").expect("a topic");
-        world.ledger.graves.push(("t".to_owned(), old));
         world.cluster.recreate_topic("t").expect("a topic");
         world.run_for(200 * MS);
         let unknown = Said::Unknown(Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID));

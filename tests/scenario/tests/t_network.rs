@@ -202,6 +202,6 @@ fn t27_a_cancel_in_the_middle_of_a_request_is_unknown_and_resolved() {
 fn t38_every_law_and_invariant_holds_in_storms() {
     // Other seeds than those of the storm test, which also counts what it saw.
     for seed in 1_000_000..1_000_030 {
-        storm::run(seed);
+        storm::run(&storm::Plan::of(seed), None);
     }
 }

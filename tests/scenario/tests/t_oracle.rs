@@ -39,7 +39,7 @@ fn a_cancelled_batch_that_keeps_its_sequence_is_right() {
 }
 
 #[test]
-#[should_panic(expected = "what lies at offset 1, where record 2 should")]
+#[should_panic(expected = "record 2 should lie at offset 1, where Some(1) lies")]
 fn a_false_acknowledgement_after_a_cancelled_batch_of_equal_size_is_caught() {
     cancel_and_go_on(Rule::Rewind, None);
 }

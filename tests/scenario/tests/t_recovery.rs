@@ -156,7 +156,6 @@ fn t32_a_producer_that_expired_goes_on_where_it_was() {
 fn t32_a_producer_whose_records_were_deleted_begins_anew_and_calls_it_no_loss() {
     for error in [ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode::UNKNOWN_PRODUCER_ID] {
         let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
-        world.ledger.forgive_loss = true;
         world.cluster.delete_records("t", 0, 1).expect("a partition");
         world.cluster.inject(Fault::produce(Action::Reject(error)));
         let a = world.send(topic, 0);

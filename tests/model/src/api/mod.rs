@@ -7,7 +7,7 @@ use ottla_core::wire::{
     frame::{self, RequestHeader},
 };
 
-use crate::{Action, Cluster, NodeId, cluster::NodeState, fault::Met};
+use crate::{Action, AnswerFate, Cluster, Happening, NodeId, cluster::NodeState, fault::Met};
 
 mod api_versions;
 mod init_producer_id;
@@ -116,6 +116,8 @@ impl Cluster {
             throttle,
         };
         let before = out.len();
+        let RequestHeader { api_key: api, correlation_id, .. } = header;
+        self.note(|| Happening::Asked { node, api, correlation_id });
         let mut met = None;
         let result = match header.api_key {
             ApiKey::PRODUCE => self.produce(&request, &mut met, out),
@@ -124,6 +126,11 @@ impl Cluster {
             ApiKey::API_VERSIONS => self.api_versions(&request, &mut met, out),
             _ => return Handled::Close,
         };
+        let said = out.len() > before;
+        self.note(|| {
+            let fate = fate(met.as_ref().map(|met| &met.action), result, said);
+            Happening::Answered { node, correlation_id, fate }
+        });
         match met.map(|met| met.action) {
             Some(Action::Freeze) => return Handled::Frozen,
             Some(Action::CloseBefore | Action::CloseAfter) => return Handled::Close,
@@ -168,6 +175,23 @@ impl Cluster {
             Some(met) if met.action == Action::CloseBefore => Err(met),
             met => Ok(met),
         }
+    }
+}
+
+/// What becomes of an answer that a fault may have met.
+fn fate(action: Option<&Action>, result: Result<(), Unanswered>, said: bool) -> AnswerFate {
+    match action {
+        Some(Action::Freeze) => AnswerFate::Frozen,
+        Some(Action::CloseBefore | Action::CloseAfter) => AnswerFate::Closed,
+        Some(Action::Swallow) => AnswerFate::Swallowed,
+        _ if result.is_err() => AnswerFate::Closed,
+        Some(Action::Hold(time)) => AnswerFate::Held(*time),
+        Some(Action::Garbage(_)) => AnswerFate::Garbage,
+        Some(Action::WrongCorrelation(_) | Action::Omit | Action::Twice | Action::Stray) => {
+            AnswerFate::Wrong
+        }
+        Some(Action::Reject(_) | Action::AppendThenError { .. }) | None if said => AnswerFate::Sent,
+        Some(Action::Reject(_) | Action::AppendThenError { .. }) | None => AnswerFate::NotAsked,
     }
 }
 

@@ -11,7 +11,7 @@ use ottla_core::wire::{
 
 use super::{Request, Unanswered, walk};
 use crate::{
-    Action, Cluster, LeaderHints,
+    Action, Cluster, Happening, Judgement, LeaderHints, NodeId,
     append::{Appended, Delivery, Refusal},
     fault::Met,
     record_batch,
@@ -172,12 +172,20 @@ impl Cluster {
             return Told::of(index, Err(Refusal::new(error)));
         };
         let action = met.filter(|met| met.is_about(name, index)).map(|met| &met.action);
-        if let Some(Action::Reject(error)) = action {
-            return Told::of(index, Err(self.ordered(name, index, *error)));
-        }
         // Null records are no batch at all.
         let records = records.unwrap_or_default();
-        let mut told = Told::of(index, self.append(*id, index, records, delivery));
+        if let Some(Action::Reject(error)) = action {
+            let refusal = Err(self.ordered(name, index, *error));
+            self.note_judged(delivery.node, (name, index), records, &refusal, None);
+            return Told::of(index, refusal);
+        }
+        let result = self.append(*id, index, records, delivery);
+        let rewritten = match action {
+            Some(Action::AppendThenError { error, .. }) if result.is_ok() => Some(*error),
+            _ => None,
+        };
+        self.note_judged(delivery.node, (name, index), records, &result, rewritten);
+        let mut told = Told::of(index, result);
         match action {
             Some(Action::AppendThenError { error, base_offset }) if told.error.is_none() => {
                 told.error = *error;
@@ -188,6 +196,30 @@ impl Cluster {
             _ => {}
         }
         told
+    }
+
+    fn note_judged(
+        &mut self,
+        node: NodeId,
+        (topic, partition): (&str, i32),
+        records: &[u8],
+        result: &Result<Appended, Refusal>,
+        told: Option<ErrorCode>,
+    ) {
+        self.note(|| {
+            let judgement = match result {
+                Ok(Appended { base_offset, duplicate: true, .. }) => {
+                    Judgement::Duplicate { base_offset: *base_offset }
+                }
+                Ok(Appended { base_offset, new_epoch, .. }) => {
+                    Judgement::Appended { base_offset: *base_offset, new_epoch: *new_epoch }
+                }
+                Err(refusal) => Judgement::Refused(refusal.error),
+            };
+            let header = record_batch::header(records);
+            let topic = topic.to_owned();
+            Happening::Judged { node, topic, partition, header, judgement, told }
+        });
     }
 
     /// A refusal that was ordered. With a sequence error Kafka tells where the log starts.

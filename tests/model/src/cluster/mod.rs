@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ottla_core::wire::Uuid;
 
 use crate::{
-    ClusterConfig, Fault, NodeConfig, Storage, TopicConfig,
+    ClusterConfig, Fault, Happening, NodeConfig, Storage, TopicConfig,
     fault::Faults,
     random::Random,
     topic::{Partition, Topic, is_valid_name},
@@ -29,6 +29,8 @@ pub struct Cluster {
     pub(crate) topics: BTreeMap<Uuid, Topic>,
     /// Topics that were deleted: clients do not see them, who asks for the truth does.
     pub(crate) deleted: BTreeMap<Uuid, Topic>,
+    /// Their names and ids, in the order in which they were deleted.
+    pub(crate) buried: Vec<(String, Uuid)>,
     pub(crate) names: BTreeMap<String, Uuid>,
     pub(crate) faults: Faults,
     random: Random,
@@ -39,6 +41,8 @@ pub struct Cluster {
     kept: VecDeque<(Uuid, i32)>,
     /// How many bytes those are.
     kept_bytes: usize,
+    /// What happened, if anybody wants to know.
+    happenings: Option<Vec<Happening>>,
 }
 
 /// A node as it runs.
@@ -111,6 +115,7 @@ impl Cluster {
             config,
             topics: BTreeMap::new(),
             deleted: BTreeMap::new(),
+            buried: Vec::new(),
             names: BTreeMap::new(),
             faults: Faults::default(),
             random,
@@ -118,6 +123,7 @@ impl Cluster {
             made: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
+            happenings: None,
         }
     }
 
@@ -167,6 +173,7 @@ impl Cluster {
         }
         self.names.insert(name.to_owned(), id);
         self.topics.insert(id, topic);
+        self.note(|| Happening::TopicCreated { topic: name.to_owned() });
         Ok(id)
     }
 
@@ -178,6 +185,8 @@ impl Cluster {
         let id = self.names.remove(name).ok_or(AdminError::UnknownTopic)?;
         if let Some(topic) = self.topics.remove(&id) {
             self.deleted.insert(id, topic);
+            self.buried.push((name.to_owned(), id));
+            self.note(|| Happening::TopicDeleted { topic: name.to_owned() });
         }
         Ok(id)
     }
@@ -231,6 +240,13 @@ impl Cluster {
         topic.map_or(0, |topic| u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX))
     }
 
+    /// How many partitions a topic has, or had before it was deleted; 0 where there is none.
+    #[must_use]
+    pub fn partitions_of(&self, topic: Uuid) -> u32 {
+        let topic = self.topics.get(&topic).or_else(|| self.deleted.get(&topic));
+        topic.map_or(0, |topic| u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX))
+    }
+
     /// Lets something go wrong with requests to come.
     pub fn inject(&mut self, fault: Fault) {
         self.faults.push(fault);
@@ -257,6 +273,23 @@ impl Cluster {
         let id = self.next_producer_id;
         self.next_producer_id = id.saturating_add(1);
         id
+    }
+
+    /// Takes note of what happens from now on, for [`take_happenings`](Self::take_happenings).
+    pub fn watch(&mut self) {
+        self.happenings.get_or_insert_default();
+    }
+
+    /// What happened since the last time, in order; nothing without [`watch`](Self::watch).
+    pub fn take_happenings(&mut self) -> Vec<Happening> {
+        self.happenings.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
+    /// Takes note of what happens, if anybody wants to know.
+    pub(crate) fn note(&mut self, happening: impl FnOnce() -> Happening) {
+        if let Some(happenings) = &mut self.happenings {
+            happenings.push(happening());
+        }
     }
 
     /// The wall clock at a time of the run, in milliseconds since the Unix epoch.

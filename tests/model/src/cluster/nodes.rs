@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{AdminError, Cluster, Node, NodeId, NodeState};
-use crate::Versions;
+use crate::{Happening, Versions};
 
 impl Cluster {
     /// The ids of all nodes, in their order.
@@ -54,10 +54,11 @@ impl Cluster {
     ///
     /// # Errors
     /// [`AdminError::UnknownNode`].
-    pub fn freeze(&mut self, node: NodeId) -> Result<(), AdminError> {
-        let node = self.node_mut(node)?;
+    pub fn freeze(&mut self, id: NodeId) -> Result<(), AdminError> {
+        let node = self.node_mut(id)?;
         if node.state == NodeState::Up {
             node.state = NodeState::Frozen;
+            self.note(|| Happening::Frozen { node: id });
         }
         Ok(())
     }
@@ -67,10 +68,11 @@ impl Cluster {
     ///
     /// # Errors
     /// [`AdminError::UnknownNode`].
-    pub fn thaw(&mut self, node: NodeId) -> Result<(), AdminError> {
-        let node = self.node_mut(node)?;
+    pub fn thaw(&mut self, id: NodeId) -> Result<(), AdminError> {
+        let node = self.node_mut(id)?;
         if node.state == NodeState::Frozen {
             node.state = NodeState::Up;
+            self.note(|| Happening::Thawed { node: id });
         }
         Ok(())
     }
@@ -91,6 +93,7 @@ impl Cluster {
         for partition in partitions.filter(|partition| partition.leader == Some(node)) {
             partition.log.producers.restart(window);
         }
+        self.note(|| Happening::Stopped { node });
         Ok(())
     }
 
@@ -98,10 +101,11 @@ impl Cluster {
     ///
     /// # Errors
     /// [`AdminError::UnknownNode`].
-    pub fn start(&mut self, node: NodeId) -> Result<(), AdminError> {
-        let node = self.node_mut(node)?;
+    pub fn start(&mut self, id: NodeId) -> Result<(), AdminError> {
+        let node = self.node_mut(id)?;
         if node.state == NodeState::Down {
             node.state = NodeState::Up;
+            self.note(|| Happening::Started { node: id });
         }
         Ok(())
     }

@@ -2,12 +2,15 @@
 
 use super::{AdminError, Cluster, NodeId};
 use crate::{
-    TopicConfig,
+    Happening, Storage, TopicConfig,
     topic::{Partition, Topic},
 };
 
 impl Cluster {
     /// Moves a partition to another leader; the leader epoch goes up by one.
+    ///
+    /// Where the new leader's replica [lags](Self::lag) this is an unclean election: what the
+    /// replica lacks is lost, and the producers' state is rolled back with it.
     ///
     /// # Errors
     /// [`AdminError::UnknownNode`], [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
@@ -18,7 +21,56 @@ impl Cluster {
         node: NodeId,
     ) -> Result<(), AdminError> {
         self.node_mut(node)?;
+        let keep = self.config.storage == Storage::Everything;
+        let elected = self.partition_mut(topic, partition)?;
+        if let Some(end) = elected.lagging.remove(&node) {
+            let lost = elected.log.truncate(end, keep);
+            let end = elected.log.end_offset();
+            for other in elected.lagging.values_mut() {
+                *other = end.min(*other);
+            }
+            self.recount();
+            self.note(|| Happening::Lost { topic: topic.to_owned(), partition, records: lost });
+        }
         self.set_leader(topic, partition, Some(node))
+    }
+
+    /// Has a node's replica of a partition follow the leader no more: it leaves the replicas in
+    /// sync, and lacks what is appended from now on.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownNode`], [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`];
+    /// [`AdminError::Invalid`] where the node leads the partition.
+    pub fn lag(&mut self, topic: &str, partition: i32, node: NodeId) -> Result<(), AdminError> {
+        self.node_mut(node)?;
+        let followed = self.partition_mut(topic, partition)?;
+        if followed.leader == Some(node) {
+            return Err(AdminError::Invalid);
+        }
+        let end = followed.log.end_offset();
+        followed.lagging.entry(node).or_insert(end);
+        self.note(|| Happening::Lags { node, topic: topic.to_owned(), partition });
+        Ok(())
+    }
+
+    /// Whether a node's replica of a partition lags.
+    #[must_use]
+    pub fn lags(&self, topic: &str, partition: i32, node: NodeId) -> bool {
+        let topic = self.topic_id(topic).and_then(|id| self.topics.get(&id));
+        let partition = topic.and_then(|topic| topic.partition(partition));
+        partition.is_some_and(|partition| partition.lagging.contains_key(&node))
+    }
+
+    /// Has all replicas of a partition that lag catch up with its leader.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
+    pub fn catch_up(&mut self, topic: &str, partition: i32) -> Result<(), AdminError> {
+        let lagging = core::mem::take(&mut self.partition_mut(topic, partition)?.lagging);
+        if !lagging.is_empty() {
+            self.note(|| Happening::CaughtUp { topic: topic.to_owned(), partition });
+        }
+        Ok(())
     }
 
     /// Takes a partition's leader away; the leader epoch goes up by one.
@@ -62,7 +114,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Sets how many replicas of a partition are in sync; all are at first.
+    /// Sets how many replicas of a partition are in sync; all are at first. Those that
+    /// [lag](Self::lag) are taken off that.
     ///
     /// # Errors
     /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
@@ -91,8 +144,10 @@ impl Cluster {
     /// # Errors
     /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
     pub fn truncate(&mut self, topic: &str, partition: i32, offset: i64) -> Result<(), AdminError> {
-        self.partition_mut(topic, partition)?.log.truncate(offset);
+        let keep = self.config.storage == Storage::Everything;
+        let records = self.partition_mut(topic, partition)?.log.truncate(offset, keep);
         self.recount();
+        self.note(|| Happening::Lost { topic: topic.to_owned(), partition, records });
         Ok(())
     }
 
@@ -106,9 +161,11 @@ impl Cluster {
         partition: i32,
         before: i64,
     ) -> Result<(), AdminError> {
+        let keep = self.config.storage == Storage::Everything;
         let log = &mut self.partition_mut(topic, partition)?.log;
-        log.delete_before(before);
+        log.delete_before(before, keep);
         self.recount();
+        self.note(|| Happening::Deleted { topic: topic.to_owned(), partition, before });
         Ok(())
     }
 
@@ -130,12 +187,15 @@ impl Cluster {
     fn set_leader(
         &mut self,
         topic: &str,
-        partition: i32,
+        index: i32,
         leader: Option<NodeId>,
     ) -> Result<(), AdminError> {
-        let partition = self.partition_mut(topic, partition)?;
+        let partition = self.partition_mut(topic, index)?;
         partition.leader = leader;
         partition.leader_epoch = partition.leader_epoch.saturating_add(1);
+        let epoch = partition.leader_epoch;
+        let topic = topic.to_owned();
+        self.note(|| Happening::LeaderMoved { topic, partition: index, leader, epoch });
         Ok(())
     }
 

@@ -7,5 +7,6 @@ mod hostile;
 mod idempotence;
 mod metadata;
 mod operations;
+mod replicas;
 mod served;
 mod support;

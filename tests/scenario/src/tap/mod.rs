@@ -29,6 +29,8 @@ pub struct Sent {
     pub conn: ConnId,
     /// To which node.
     pub node: NodeId,
+    /// The number of the request.
+    pub correlation_id: i32,
     /// The version of the request.
     pub version: i16,
     /// Its topic's name.
@@ -197,6 +199,7 @@ impl Tap {
                     at: now,
                     conn: place.conn,
                     node: place.node,
+                    correlation_id: header.correlation_id,
                     version: header.api_version,
                     topic,
                     partition: part.partition,

@@ -1,0 +1,18 @@
+//! A run of everything that can go wrong, from one seed.
+//!
+//! The seed makes a [`Plan`], and the plan is all that the run depends on. So a plan that fails can
+//! be made smaller, step by step, for as long as it fails in the same way ([`shrink`]).
+
+mod faults;
+mod plan;
+mod replay;
+mod run;
+mod shrink;
+mod tally;
+
+pub use faults::{row_of, rows};
+pub use plan::{End, Plan, Step, What};
+pub use replay::{Replay, replay};
+pub use run::{attempt, run};
+pub use shrink::{Broken, Shrunk, law_of, shrink};
+pub use tally::Tally;

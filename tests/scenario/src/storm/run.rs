@@ -1,0 +1,259 @@
+//! A plan is carried out.
+
+use core::{panic::AssertUnwindSafe, time::Duration};
+use std::panic::catch_unwind;
+
+use ottla_core::{Config, Limits, Memory, ProduceError, TopicId};
+
+use super::{
+    faults::name_of,
+    plan::{End, NODES, Plan, TOPIC, What},
+    shrink::{Broken, quietly},
+    tally::Tally,
+};
+use crate::{
+    network::Weather,
+    trace::{Lane, Recorder, Tone},
+    world::World,
+};
+
+/// Runs a storm; what happens is put into the trace, if there is one.
+///
+/// # Panics
+///
+/// Where a law is broken.
+pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
+    let limits = Limits { connections: plan.connections, ..Limits::for_config(&plan.config) };
+    let memory = Memory::heap(limits);
+    let mut world = World::with_memory(&plan.config, plan.cluster.clone(), memory, plan.seed);
+    let partitions = plan.leaders.len() as u32;
+    world.cluster.create_topic_with(TOPIC, partitions, plan.topic.clone()).expect("a topic");
+    for (partition, node) in (0..).zip(&plan.leaders) {
+        world.cluster.move_leader(TOPIC, partition, *node).expect("a leader");
+    }
+    if let Some(trace) = trace {
+        world.record(trace);
+    }
+    for fault in &plan.first {
+        world.count(name_of(fault));
+        world.cluster.inject(fault.clone());
+    }
+    let topic = world.topic(TOPIC);
+    for step in &plan.steps {
+        act(&mut world, plan, &step.what, topic);
+        world.run_for(step.pause);
+        check_prompt(&world, &plan.config);
+    }
+    match plan.end {
+        End::Closed(within) => {
+            world.close(within);
+            heal(&mut world);
+            world.run_for(Duration::from_secs(20));
+            world.ledger.hold(&world.cluster, plan.laws);
+        }
+        End::Healed => {
+            heal(&mut world);
+            let timeouts = plan.config.delivery_timeout + plan.config.resolve_timeout;
+            let patience = timeouts + Duration::from_secs(60);
+            let settled = world.run_until(patience, |world| world.producer.stats().batches == 0);
+            assert!(settled, "not settled: {:?}", world.producer);
+            check_prompt(&world, &plan.config);
+            world.close(Duration::from_secs(5));
+            world.ledger.hold(&world.cluster, plan.laws);
+            assert_eq!(world.producer.stats().pages_used, 0, "pages are lost");
+        }
+    }
+    Tally::of(&world)
+}
+
+/// Runs a storm, and tells which law it breaks, if it does.
+///
+/// # Errors
+///
+/// The law that is broken, as the panic says it.
+pub fn attempt(plan: &Plan, trace: Option<Recorder>) -> Result<Tally, Broken> {
+    quietly(|| catch_unwind(AssertUnwindSafe(|| run(plan, trace)))).map_err(Broken::of)
+}
+
+fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
+    world.count(counted(what));
+    if is_silent(what) {
+        world.tell(Lane::Network, Tone::Trouble, || what.to_string());
+    }
+    match what {
+        What::Produce(records) => {
+            for (partition, len) in records {
+                match world.produce(topic, *partition, *len) {
+                    Ok(_) | Err(ProduceError::Full | ProduceError::TopicPending) => {}
+                    Err(error) => panic!("produce: {error}"),
+                }
+            }
+        }
+        What::Cancel(back) => {
+            if let Some(id) = world.ledger.next_id().checked_sub(back + 1) {
+                world.cancel(id);
+            }
+        }
+        What::Flush => {
+            world.tell(Lane::Client, Tone::Plain, || what.to_string());
+            world.producer.flush(world.now);
+        }
+        What::Weather(weather) => world.weather = weather.clone(),
+        What::Cut(which) => drop(world.cut_one(*which)),
+        What::CutAfter(bytes) => world.cut_after(*bytes),
+        What::Deafen => world.deafen(),
+        What::Freeze(node) => world.cluster.freeze(*node).expect("a node"),
+        What::Thaw(node) => world.cluster.thaw(*node).expect("a node"),
+        What::Stop(node) => stop(world, *node),
+        What::Start(node) => world.cluster.start(*node).expect("a node"),
+        What::Lead(partition, node) => lead(world, *partition, *node),
+        What::Lag(partition, node) => {
+            // A leader follows nobody.
+            if world.cluster.lag(TOPIC, *partition, *node).is_ok() {
+                world.count("replica lags");
+            }
+        }
+        What::CatchUp(partition) => world.cluster.catch_up(TOPIC, *partition).expect("a partition"),
+        What::Fault(fault) => {
+            world.count(name_of(fault));
+            world.cluster.inject(fault.clone());
+        }
+        What::Throttle(node, time) => world.cluster.set_throttle(*node, *time).expect("a node"),
+        What::Unreachable(node) => {
+            if !world.unreachable.contains(node) {
+                world.unreachable.push(*node);
+            }
+        }
+        What::Reachable => world.unreachable.clear(),
+        What::Delete(partition, keep) => {
+            let before = world.cluster.end_offset(TOPIC, *partition) - keep;
+            world.cluster.delete_records(TOPIC, *partition, before).expect("a partition");
+        }
+        What::Recreate => drop(world.cluster.recreate_topic(TOPIC).expect("a topic")),
+        What::Quiet => quiet(world, plan),
+        What::GoOnAt { partition, epoch, sequence } => {
+            if world.go_on_at(topic, *partition, *epoch, *sequence) {
+                world.count("chain far on");
+            }
+        }
+    }
+}
+
+/// The name of a kind of trouble in the tally.
+const fn counted(what: &What) -> &'static str {
+    match what {
+        What::Cancel(_) => "cancel",
+        What::Cut(_) => "cut",
+        What::CutAfter(_) => "cut at a byte",
+        What::Deafen => "deaf",
+        What::Freeze(_) => "freeze",
+        What::Stop(_) => "stop",
+        What::Throttle(..) => "throttle",
+        What::Unreachable(_) => "unreachable",
+        What::Delete(..) => "records deleted",
+        What::Recreate => "topic made anew",
+        What::Quiet => "state expired",
+        What::Lead(..)
+        | What::Lag(..)
+        | What::CatchUp(_)
+        | What::Produce(_)
+        | What::Flush
+        | What::Weather(_)
+        | What::Thaw(_)
+        | What::Start(_)
+        | What::Fault(_)
+        | What::Reachable
+        | What::GoOnAt { .. } => "",
+    }
+}
+
+/// Whether neither the core nor the cluster tells the trace of it.
+const fn is_silent(what: &What) -> bool {
+    matches!(
+        what,
+        What::Weather(_)
+            | What::CutAfter(_)
+            | What::Deafen
+            | What::Fault(_)
+            | What::Throttle(..)
+            | What::Unreachable(_)
+            | What::Reachable
+            | What::Quiet
+            | What::GoOnAt { .. }
+    )
+}
+
+/// A node that is up leads a partition.
+fn lead(world: &mut World<'_>, partition: i32, node: i32) {
+    if !world.cluster.is_up(node) {
+        return;
+    }
+    let before = world.cluster.end_offset(TOPIC, partition);
+    world.cluster.move_leader(TOPIC, partition, node).expect("a leader");
+    let lost = world.cluster.end_offset(TOPIC, partition) < before;
+    world.count(if lost { "unclean election" } else { "leader moved" });
+}
+
+/// Stops a node; its partitions go to others that are up, in sync if there is one.
+fn stop(world: &mut World<'_>, node: i32) {
+    world.cluster.stop(node).expect("a node");
+    for partition in 0..world.cluster.partitions(TOPIC) as i32 {
+        let led = world.cluster.leader(TOPIC, partition).is_some_and(|(leader, _)| leader == node);
+        let up = (1..=i32::from(NODES)).filter(|other| world.cluster.is_up(*other));
+        let heir = up.min_by_key(|other| world.cluster.lags(TOPIC, partition, *other));
+        if let Some(heir) = heir.filter(|_| led) {
+            lead(world, partition, heir);
+        }
+    }
+}
+
+/// Lets so much time pass that the brokers forget the producer. All of them run meanwhile: what the
+/// client sent before is not to come to a broker that has forgotten it, as after a day of frost.
+fn quiet(world: &mut World<'_>, plan: &Plan) {
+    clear_faults(world);
+    for node in world.cluster.nodes().collect::<Vec<_>>() {
+        world.cluster.thaw(node).expect("a node");
+    }
+    world.run_for(plan.cluster.producer_id_expiration + Duration::from_secs(1));
+}
+
+/// Takes back the faults that did not strike: they do not count.
+fn clear_faults(world: &mut World<'_>) {
+    let left: Vec<&str> = world.cluster.faults().map(name_of).collect();
+    for name in left {
+        if let Some(count) = world.faults.get_mut(name) {
+            *count -= 1;
+        }
+    }
+    world.cluster.clear_faults();
+}
+
+/// All is well again.
+fn heal(world: &mut World<'_>) {
+    clear_faults(world);
+    world.tell(Lane::Network, Tone::Plain, || "all is well again".to_owned());
+    world.weather = Weather::FAIR;
+    world.unreachable.clear();
+    for node in world.cluster.nodes().collect::<Vec<_>>() {
+        world.cluster.start(node).expect("a node");
+        world.cluster.thaw(node).expect("a node");
+        world.cluster.set_throttle(node, Duration::ZERO).expect("a node");
+    }
+    for partition in 0..world.cluster.partitions(TOPIC) as i32 {
+        world.cluster.catch_up(TOPIC, partition).expect("a partition");
+        if world.cluster.leader(TOPIC, partition).is_none() {
+            world.cluster.move_leader(TOPIC, partition, 1).expect("a leader");
+        }
+    }
+}
+
+/// Law 1: whatever happens, a record is answered by its deadline.
+fn check_prompt(world: &World<'_>, config: &Config<'_>) {
+    for entry in world.ledger.entries() {
+        let deadline = entry.produced.after(config.delivery_timeout);
+        match entry.first {
+            Some((_, at)) => assert!(at <= deadline, "late: {entry:?}"),
+            None => assert!(world.now <= deadline, "no answer at {:?}: {entry:?}", world.now),
+        }
+    }
+}
