@@ -180,6 +180,14 @@ impl Cluster {
             .with_context(|| format!("{topic}-{partition} has no leader"))
     }
 
+    /// Makes a node that holds a replica of a partition its preferred leader, and has it elected.
+    ///
+    /// # Errors
+    /// With Kafka's reason, such as that it leads already, or that it is not in sync.
+    pub fn lead(&self, topic: &str, partition: i32, node: i32) -> Result<()> {
+        self.tool.lead(topic, partition, node)
+    }
+
     /// Waits until each partition of `topic` has a leader and at least `replicas` replicas in sync.
     ///
     /// # Errors
