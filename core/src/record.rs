@@ -1,7 +1,7 @@
 //! A record as the application gives it.
 
 /// One record to produce. All parts are borrowed: `produce` copies them once, into the batch.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs)] // built by literal, as `Record { value, ..Record::default() }`
 pub struct Record<'a> {
     /// The partition to write to; `None` lets the configured [`Partitioner`](crate::Partitioner) choose.
@@ -12,8 +12,16 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// Headers, in order; names may repeat.
     pub headers: &'a [Header<'a>],
-    /// Create time in milliseconds since the Unix epoch; -1 where it is not known.
+    /// Create time in milliseconds since the Unix epoch; -1, the default, where it is not known.
     pub timestamp: i64,
+}
+
+/// Null and empty parts, and no create time. (Zero would be a time, and one so long ago that brokers
+/// delete the record by `retention.ms`.)
+impl Default for Record<'_> {
+    fn default() -> Self {
+        Self { partition: None, key: None, value: None, headers: &[], timestamp: -1 }
+    }
 }
 
 /// A record header (KIP-82).

@@ -5,7 +5,7 @@ use core::{net::SocketAddr, time::Duration};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use ottla_blocking::{
@@ -28,6 +28,11 @@ fn producer(server: &Server, properties: &[(&str, &str)]) -> Producer {
 
 fn value(bytes: &[u8]) -> Record<'_> {
     Record { value: Some(bytes), ..Record::default() }
+}
+
+fn wall_ms() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_millis()).unwrap()
 }
 
 /// A server with the topic `narrow`, whose one partition takes no larger batches.
@@ -159,6 +164,18 @@ fn cancelled_before_it_left_it_is_not_in_the_log_and_offsets_stay_true() {
     assert_eq!(offsets, [0, -1, 1, 2]);
     let log: Vec<_> = log(&server).into_values().collect();
     assert_eq!(log, [b"a", b"c", b"d"]);
+}
+
+/// Brokers delete what is older than `retention.ms`, and 1970 is.
+#[test]
+fn a_record_by_default_bears_the_time_of_sending() {
+    let server = server(1);
+    let producer = producer(&server, &[]);
+    let topic = producer.topic("t").unwrap();
+    let before = wall_ms();
+    assert!(producer.send(&topic, &value(b"a")).unwrap().wait().is_delivered());
+    let time = server.with_cluster(|cluster| cluster.log("t", 0).next().unwrap().timestamp);
+    assert!((before - 1_000..=wall_ms() + 1_000).contains(&time), "{time}");
 }
 
 #[test]

@@ -114,7 +114,16 @@ impl Engine {
         let now = self.clock.now();
         let mut state = self.lock();
         let verdict = state.cancel(now, ticket, Gone::Cancelled);
-        self.leave(state);
+        if state.news.is_empty() {
+            // Nobody waits for it: the driver may sleep on, unless others may go ahead now.
+            let wake = state.nudge(true);
+            drop(state);
+            if let Some(waker) = wake {
+                waker.wake();
+            }
+        } else {
+            self.leave(state);
+        }
         verdict
     }
 

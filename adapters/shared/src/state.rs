@@ -117,7 +117,7 @@ impl State {
         }
     }
 
-    /// After a record was given to the core: whom to wake if the driver sleeps and has something to
+    /// After a call that seldom leaves something to do: whom to wake if the driver sleeps and has that to
     /// do now, or earlier than it thinks. `timer`: the call may have set a timer.
     pub(crate) fn nudge(&mut self, timer: bool) -> Option<Waker> {
         self.driver.as_ref()?;

@@ -5,7 +5,7 @@ use core::{net::SocketAddr, time::Duration};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
@@ -28,6 +28,11 @@ fn producer(server: &Server, properties: &[(&str, &str)]) -> Producer {
 
 fn value(bytes: &[u8]) -> Record<'_> {
     Record { value: Some(bytes), ..Record::default() }
+}
+
+fn wall_ms() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_millis()).unwrap()
 }
 
 /// A server with the topic `narrow`, whose one partition takes no larger batches.
@@ -173,6 +178,21 @@ async fn cancelled_before_it_left_it_is_not_in_the_log_and_offsets_stay_true() {
         assert_eq!(offsets, [0, -1, 1, 2]);
         let log: Vec<_> = log(&server).into_values().collect();
         assert_eq!(log, [b"a", b"c", b"d"]);
+    })
+    .await;
+}
+
+/// Brokers delete what is older than `retention.ms`, and 1970 is.
+#[tokio::test]
+async fn a_record_by_default_bears_the_time_of_sending() {
+    in_time(async {
+        let server = server(1);
+        let producer = producer(&server, &[]);
+        let topic = producer.topic("t").unwrap();
+        let before = wall_ms();
+        assert!(producer.send(&topic, &value(b"a")).await.unwrap().await.is_delivered());
+        let time = server.with_cluster(|cluster| cluster.log("t", 0).next().unwrap().timestamp);
+        assert!((before - 1_000..=wall_ms() + 1_000).contains(&time), "{time}");
     })
     .await;
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
+mod client;
 mod command;
 mod fate;
 mod lines;
@@ -13,16 +14,21 @@ mod log;
 mod message;
 mod setup;
 mod silence;
+mod spread;
 mod stream;
 mod verify;
 mod versions;
+mod witness;
 
+pub use client::{Client, Receipt};
 pub use command::{Command, Ended};
 pub use fate::{Causes, Fate, Fates, Told};
 pub use lines::{Lines, Mix, SEPARATOR};
-pub use log::LogCount;
+pub use log::{LogCount, texts};
 pub use message::{Message, rich};
 pub use setup::{Adapter, cluster, version};
+pub use spread::Spread;
 pub use stream::{Sent, Stream};
 pub use verify::{Count, verify};
 pub use versions::spoken;
+pub use witness::{Request, requests, verdicts};

@@ -3,8 +3,21 @@
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use ottla_kafka::Cluster;
+
+/// The values in a topic of one partition, by Kafka's own consumer.
+///
+/// # Errors
+/// When it cannot be read, offsets do not follow each other from 0 on, or a value is no short text.
+pub fn texts(cluster: &Cluster, topic: &str) -> Result<Vec<String>> {
+    let log = cluster.read(topic)?;
+    let text = |(offset, record): (i64, &ottla_kafka::Record)| {
+        ensure!((record.partition, record.offset) == (0, offset), "expected {offset}: {record:?}");
+        Ok(String::from_utf8(record.value.clone().context("a long value, or none")?)?)
+    };
+    (0..).zip(&log).map(text).collect()
+}
 
 /// What is in the logs of a topic's leaders.
 #[derive(Clone, Debug, Default)]

@@ -19,6 +19,12 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message of a value alone.
+    #[must_use]
+    pub fn text(value: &str) -> Self {
+        Self { value: Some(value.as_bytes().to_vec()), ..Self::default() }
+    }
+
     /// Calls `with` with it as the producer takes it.
     pub fn lend<T>(&self, with: impl FnOnce(&Record<'_>) -> T) -> T {
         let headers: Vec<Header<'_>> = self

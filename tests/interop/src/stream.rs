@@ -2,15 +2,16 @@
 
 use core::time::Duration;
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use anyhow::{Context as _, Result};
-use ottla_core::Record;
+use ottla_core::{Record, Ticket, Verdict};
 use ottla_shared::{CloseReport, Report, SendError, Stats};
 
-use crate::{Adapter, Fates, Message, Told, silence::Silence};
+use crate::{Adapter, Fates, Message, Spread, Told, silence::Silence};
 
 /// The last reports may be told just after `close` returns.
 const AFTERMATH: Duration = Duration::from_secs(5);
@@ -26,8 +27,10 @@ pub struct Stream<'a> {
     pub properties: &'a [(&'a str, &'a str)],
     /// Messages a second; what was missed while sending had to wait is made up for.
     pub rate: Option<u32>,
-    /// After how long a message is cancelled.
+    /// After how long a message is cancelled by the producer.
     pub deadline: fn(u32) -> Option<Duration>,
+    /// After how long a message is cancelled by its sender, or a little later.
+    pub cancel: fn(u32) -> Option<Duration>,
     /// How long the end may take.
     pub close: Duration,
 }
@@ -41,6 +44,10 @@ pub struct Sent {
     pub refused: u32,
     /// What was told of each.
     pub fates: Fates,
+    /// What was said to those who cancelled.
+    pub cancels: Vec<(u32, Verdict)>,
+    /// How long first answers took.
+    pub answered: Spread,
     /// The producer's own counters.
     pub stats: Stats,
     /// The producer's own account of the end.
@@ -55,6 +62,7 @@ pub struct Sent {
 struct Fed {
     count: u32,
     refused: u32,
+    cancels: Vec<(u32, Verdict)>,
     elapsed: Duration,
 }
 
@@ -68,7 +76,15 @@ impl<'a> Stream<'a> {
     #[must_use]
     pub fn new(bootstrap: &'a str, topic: &'a str) -> Self {
         let close = Duration::from_secs(150);
-        Self { bootstrap, topic, properties: &[], rate: None, deadline: never, close }
+        Self {
+            bootstrap,
+            topic,
+            properties: &[],
+            rate: None,
+            deadline: never,
+            cancel: never,
+            close,
+        }
     }
 
     /// Sends messages, numbered from 0 on, until `next` has no more, and closes the producer.
@@ -78,11 +94,15 @@ impl<'a> Stream<'a> {
     pub fn send(&self, adapter: Adapter, next: impl FnMut(u32) -> Option<Message>) -> Result<Sent> {
         let fates = Arc::new(Mutex::new(Fates::default()));
         let silence = Arc::new(Mutex::new(Silence::new()));
-        let noted = (Arc::clone(&fates), Arc::clone(&silence));
+        let answered = Arc::new(Mutex::new(Vec::new()));
+        let noted = (Arc::clone(&fates), Arc::clone(&silence), Arc::clone(&answered));
         let on_report = move |report: &Report| {
             let index = usize::try_from(report.token).unwrap_or(usize::MAX);
             lock(&noted.0).tell(index, Told::from(&report.outcome), report.late);
             lock(&noted.1).told(&report.outcome);
+            if !report.late {
+                lock(&noted.2).push(report.elapsed);
+            }
         };
         let properties = || self.properties.iter().copied();
         let bootstrap = ("bootstrap.servers", self.bootstrap);
@@ -96,9 +116,9 @@ impl<'a> Stream<'a> {
                     if let Some(deadline) = (self.deadline)(index) {
                         producer.set_deadline(&ticket, deadline);
                     }
-                    Ok(())
+                    Ok(ticket)
                 };
-                let fed = self.feed(next, send, &fates);
+                let fed = self.feed(next, send, |ticket| producer.cancel(ticket), &fates);
                 let close = producer.close(self.close);
                 (fed, producer.stats(), close)
             }
@@ -115,9 +135,9 @@ impl<'a> Stream<'a> {
                     if let Some(deadline) = (self.deadline)(index) {
                         producer.set_deadline(&ticket, deadline);
                     }
-                    Ok(())
+                    Ok(ticket)
                 };
-                let fed = self.feed(next, send, &fates);
+                let fed = self.feed(next, send, |ticket| producer.cancel(ticket), &fates);
                 let close = runtime.block_on(producer.close(self.close));
                 (fed, producer.stats(), close)
             }
@@ -127,32 +147,48 @@ impl<'a> Stream<'a> {
             std::thread::sleep(Duration::from_millis(10));
         }
         let fates = core::mem::take(&mut *lock(&fates));
-        let Fed { count, refused, elapsed } = fed;
+        let Fed { count, refused, cancels, elapsed } = fed;
         let silence = lock(&silence).longest();
-        Ok(Sent { count, refused, fates, stats, close, elapsed, silence })
+        let answered = Spread::of(core::mem::take(&mut *lock(&answered)));
+        Ok(Sent { count, refused, fates, cancels, answered, stats, close, elapsed, silence })
     }
 
     fn feed(
         &self,
         mut next: impl FnMut(u32) -> Option<Message>,
-        mut send: impl FnMut(&Record<'_>, u32) -> Result<(), SendError>,
+        mut send: impl FnMut(&Record<'_>, u32) -> Result<Ticket, SendError>,
+        cancel: impl Fn(&Ticket) -> Verdict,
         fates: &Mutex<Fates>,
     ) -> Fed {
         let begin = Instant::now();
         let (mut index, mut refused) = (0, 0);
+        let (mut to_cancel, mut cancels) = (BTreeMap::new(), Vec::new());
         while let Some(message) = next(index) {
             if let Some(rate) = self.rate {
                 let due = Duration::from_secs(1) * index / rate;
                 std::thread::sleep(due.saturating_sub(begin.elapsed()));
             }
-            if let Err(error) = message.lend(|record| send(record, index)) {
-                let told = Told::NotDelivered(error.to_string());
-                lock(fates).tell(index as usize, told, false);
-                refused += 1;
+            match message.lend(|record| send(record, index)) {
+                Ok(ticket) => {
+                    let after = (self.cancel)(index).map(|after| (begin.elapsed() + after, index));
+                    to_cancel.extend(after.map(|at| (at, ticket)));
+                }
+                Err(error) => {
+                    let told = Told::NotDelivered(error.to_string());
+                    lock(fates).tell(index as usize, told, false);
+                    refused += 1;
+                }
+            }
+            while let Some(first) = to_cancel.first_entry() {
+                if first.key().0 > begin.elapsed() {
+                    break;
+                }
+                cancels.push((first.key().1, cancel(first.get())));
+                first.remove();
             }
             index += 1;
         }
-        Fed { count: index, refused, elapsed: begin.elapsed() }
+        Fed { count: index, refused, cancels, elapsed: begin.elapsed() }
     }
 }
 
@@ -183,6 +219,23 @@ impl Sent {
             self.silence.2,
             self.fates.causes(),
         )
+    }
+
+    /// Checks that what was said to those who cancelled is what was told.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check_cancels(&self) -> Result<()> {
+        for (index, verdict) in &self.cancels {
+            let fate = &self.fates.all()[*index as usize];
+            let agrees = match verdict {
+                Verdict::NotDelivered => matches!(fate.last(), Some(Told::NotDelivered(_))),
+                Verdict::Unknown => matches!(fate.first, Some(Told::Unknown(_))),
+                Verdict::Settled | _ => fate.first.is_some(),
+            };
+            anyhow::ensure!(agrees, "{index}: the cancel said {verdict:?}, and told was {fate:?}");
+        }
+        Ok(())
     }
 
     /// Checks that the producer's own counters are those of its reports.

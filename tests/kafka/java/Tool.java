@@ -10,14 +10,18 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterPartitionReassignmentsOptions;
 import org.apache.kafka.clients.admin.DescribeClusterOptions;
 import org.apache.kafka.clients.admin.DescribeTopicsOptions;
+import org.apache.kafka.clients.admin.ElectLeadersOptions;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -25,6 +29,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
@@ -81,6 +86,7 @@ public final class Tool {
             case "create-topic": createTopic(f); break;
             case "delete-topic": get(admin().deleteTopics(Collections.singleton(f[1])).all()); break;
             case "partitions": partitions(f[1]); break;
+            case "lead": lead(f[1], Integer.parseInt(f[2]), Integer.parseInt(f[3])); break;
             case "brokers": brokers(); break;
             case "probe": probe(f[1], Integer.parseInt(f[2]), Short.parseShort(f[3])); break;
             case "produce": produce(f); break;
@@ -211,6 +217,34 @@ public final class Tool {
 
     private static String ids(List<Node> nodes) {
         return nodes.stream().map(Node::idString).collect(Collectors.joining(","));
+    }
+
+    /**
+     * lead TOPIC PARTITION NODE: puts the node, which has a replica, first among the replicas, and has
+     * the controller elect it for that. Does not wait for long.
+     */
+    private void lead(String topic, int partition, int node) throws Exception {
+        TopicPartition it = new TopicPartition(topic, partition);
+        List<Integer> replicas = new ArrayList<>(Collections.singleton(node));
+        for (Node replica : describe(topic).get(partition).replicas()) {
+            if (replica.id() != node) {
+                replicas.add(replica.id());
+            }
+        }
+        try {
+            get(admin().alterPartitionReassignments(
+                Collections.singletonMap(it, Optional.of(new NewPartitionReassignment(replicas))),
+                new AlterPartitionReassignmentsOptions().timeoutMs(QUESTION_MS)).all());
+            get(admin().electLeaders(ElectionType.PREFERRED, Collections.singleton(it),
+                new ElectLeadersOptions().timeoutMs(QUESTION_MS)).all());
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof org.apache.kafka.common.errors.TimeoutException) {
+                // As in ask: the next question is for a client that is not stuck.
+                admin.close(Duration.ZERO);
+                admin = null;
+            }
+            throw e;
+        }
     }
 
     /** brokers: the ids of the brokers that are registered and not fenced. */

@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{
@@ -180,6 +179,14 @@ impl Cluster {
             .with_context(|| format!("{topic}-{partition} has no leader"))
     }
 
+    /// Makes a node that holds a replica of a partition its preferred leader, and has it elected.
+    ///
+    /// # Errors
+    /// With Kafka's reason, such as that it leads already, or that it is not in sync.
+    pub fn lead(&self, topic: &str, partition: i32, node: i32) -> Result<()> {
+        self.tool.lead(topic, partition, node)
+    }
+
     /// Waits until each partition of `topic` has a leader and at least `replicas` replicas in sync.
     ///
     /// # Errors
@@ -262,12 +269,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops a node's process (SIGSTOP): its connections stay open and say nothing.
+    /// Stops a node's process (SIGSTOP), and returns once it stands still: its connections stay open
+    /// and say nothing.
     ///
     /// # Errors
     /// When there is no such node, or it is down.
     pub fn freeze(&self, node: i32) -> Result<()> {
-        self.node(node)?.signal(Signal::STOP)
+        self.node(node)?.freeze()
     }
 
     /// Lets a frozen node go on (SIGCONT).
@@ -275,7 +283,7 @@ impl Cluster {
     /// # Errors
     /// When there is no such node, or it is down.
     pub fn thaw(&self, node: i32) -> Result<()> {
-        self.node(node)?.signal(Signal::CONT)
+        self.node(node)?.thaw()
     }
 
     /// The directory of a node's partitions.

@@ -25,7 +25,7 @@ pub use cache::{Jars, cache_dir};
 pub use cluster::Cluster;
 pub use config::Config;
 pub use dump::Batch;
-pub use proxy::{Counters, Direction, FaultProxy, Hangup, Links};
+pub use proxy::{Counters, Direction, FaultProxy, Hangup, Heard, Links};
 pub use record::Record;
 pub use tool::{Partition, Tool};
 pub use version::{NEWEST, VERSIONS, Version};

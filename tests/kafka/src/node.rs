@@ -96,8 +96,13 @@ impl Node {
         Ok(())
     }
 
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        self.process.as_ref().with_context(|| format!("node {} is down", self.id))?.signal(signal)
+    pub(crate) fn freeze(&self) -> Result<()> {
+        self.process.as_ref().with_context(|| format!("node {} is down", self.id))?.freeze()
+    }
+
+    pub(crate) fn thaw(&self) -> Result<()> {
+        let process = self.process.as_ref().with_context(|| format!("node {} is down", self.id))?;
+        process.signal(Signal::CONT)
     }
 
     /// Each start logs to files of its own.

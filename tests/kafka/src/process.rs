@@ -1,13 +1,18 @@
 //! Children that never outlive the test process.
 
+use core::time::Duration;
 use std::{
     io,
     process::{Child, Command, ExitStatus},
     sync::{OnceLock, mpsc},
+    time::Instant,
 };
 
-use anyhow::{Context as _, Result, anyhow};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+/// How long a process may take to stand still.
+const FREEZE: Duration = Duration::from_secs(10);
 
 type Request = (Command, mpsc::Sender<io::Result<Child>>);
 
@@ -57,6 +62,21 @@ impl Process {
         Ok(())
     }
 
+    /// Stops it (SIGSTOP), and returns once all its threads stand still: on a busy machine those that
+    /// got other work before the signal go on for a while.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        let begin = Instant::now();
+        self.signal(Signal::STOP)?;
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let id = WaitId::Pid(pid.context("a child without a pid")?);
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while waitid(id.clone(), stopped)?.is_none() {
+            ensure!(begin.elapsed() < FREEZE, "it does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// Ends it at once (SIGKILL), frozen or not, and waits until it is gone.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
@@ -101,9 +121,12 @@ mod tests {
         let mut sleep = guarded("sleep");
         sleep.arg("60");
         let mut process = std::thread::spawn(|| Process::start(sleep).unwrap()).join().unwrap();
-        std::thread::sleep(core::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
         assert!(process.ended().unwrap().is_none());
-        process.signal(Signal::STOP).unwrap();
+        process.freeze().unwrap();
+        process.freeze().unwrap();
+        process.signal(Signal::CONT).unwrap();
+        process.freeze().unwrap();
         process.kill().unwrap();
         assert!(process.ended().unwrap().is_some());
     }

@@ -54,6 +54,7 @@ group.initial.rebalance.delay.ms=0
 message.max.bytes={max_bytes}
 replica.fetch.max.bytes={max_bytes}
 auto.create.topics.enable={auto_create}
+log.retention.ms=-1
 num.network.threads=2
 num.io.threads=4
 num.recovery.threads.per.data.dir=1

@@ -110,6 +110,11 @@ impl Tool {
             .collect()
     }
 
+    pub(crate) fn lead(&self, topic: &str, partition: i32, node: i32) -> Result<()> {
+        let numbers = [partition.to_string(), node.to_string()];
+        self.ask(&[&["lead".to_owned(), topic.to_owned()], &numbers[..]].concat()).map(drop)
+    }
+
     pub(crate) fn brokers(&self) -> Result<Vec<i32>> {
         self.ask(&["brokers".to_owned()])?.iter().map(|line| Ok(line.parse()?)).collect()
     }

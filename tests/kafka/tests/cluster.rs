@@ -24,7 +24,11 @@ fn nodes_die_and_come_back() {
     for partition in cluster.partitions("t").unwrap() {
         assert_eq!((partition.replicas.len(), partition.isr.len()), (3, 3));
     }
-    let leader = cluster.leader("t", 0).unwrap();
+    let before = cluster.leader("t", 0).unwrap();
+    let leader = before % 3 + 1;
+    cluster.lead("t", 0, leader).unwrap();
+    assert_eq!(cluster.leader("t", 0).unwrap(), leader);
+    assert!(cluster.lead("t", 0, leader).is_err(), "it leads already");
     let values: [&[u8]; 2] = [b"before", &[7; 100_000]];
     assert_eq!(cluster.tool().produce("t", 0, &values).unwrap(), [0, 1]);
 

@@ -137,6 +137,18 @@ fn keys_values_headers_and_times_arrive_as_they_were_given() {
     }
 }
 
+/// Not 1970, by which brokers would delete it: none, for whoever knows the time to fill in.
+#[test]
+fn a_record_by_default_has_no_create_time() {
+    let config = Config { linger: Duration::ZERO, ..Config::default() };
+    let (mut world, topic) = world(&config, 1);
+    world.ignore_verdicts = true;
+    let record = Record { value: Some(b"v"), ..Record::default() };
+    world.producer.produce(world.now, topic, &record).expect("room");
+    world.run_for(SECOND);
+    assert_eq!(world.cluster.log("t", 0).next().expect("a record").timestamp, -1);
+}
+
 #[test]
 fn a_topic_that_stamps_records_itself_says_when() {
     let mut world = World::new(&Config::default(), ClusterConfig::with_nodes(1), 1);

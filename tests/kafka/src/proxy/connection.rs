@@ -36,6 +36,8 @@ enum End {
 struct Connection<'a> {
     shared: &'a Shared,
     index: usize,
+    /// How many there were before it.
+    number: u64,
     link: &'a Link,
     /// In which directions bytes were swallowed.
     lost: Both<AtomicBool>,
@@ -51,13 +53,19 @@ impl Drop for Open<'_> {
 }
 
 /// Serves one accepted connection until it ends.
-pub(super) async fn serve(shared: &Shared, index: usize, mut client: TcpStream, to: SocketAddr) {
+pub(super) async fn serve(
+    shared: &Shared,
+    index: usize,
+    number: u64,
+    mut client: TcpStream,
+    to: SocketAddr,
+) {
     let link = &shared.links[index];
     link.open.fetch_add(1, Ordering::Relaxed);
     let _open = Open(link);
     let mut faults = link.faults.subscribe();
     let (cuts, _) = faults.borrow().cut_now;
-    let connection = Connection { shared, index, link, lost: Both::default() };
+    let connection = Connection { shared, index, number, link, lost: Both::default() };
     let cut = async {
         let ordered = faults.wait_for(|faults| faults.cut_now.0 != cuts).await;
         let ordered = ordered.map(|faults| faults.cut_now.1.unwrap_or(Hangup::Fin));
@@ -129,10 +137,13 @@ impl Connection<'_> {
         let mut order = Order::default();
         let mut buffer = vec![0; PIECE];
         loop {
-            thaw(&mut faults, direction).await;
+            self.thaw(&mut faults, direction).await;
             let read = from.read(&mut buffer).await;
+            if let Ok(read) = read {
+                self.link.tap.hear(self.number, direction, &buffer[..read]);
+            }
             // It may have been frozen while there was nothing to read.
-            thaw(&mut faults, direction).await;
+            self.thaw(&mut faults, direction).await;
             let delay = faults.borrow().delay[direction];
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
@@ -168,6 +179,14 @@ impl Connection<'_> {
         }
         let _ = to.shutdown().await;
         Ok(())
+    }
+
+    /// Waits while `direction` is frozen.
+    async fn thaw(&self, faults: &mut watch::Receiver<Faults>, direction: Direction) {
+        let flows = |faults: &Faults| {
+            !faults.frozen[direction] && self.number >= faults.frozen_before[direction]
+        };
+        let _ = faults.wait_for(flows).await;
     }
 
     fn swallows(&self, direction: Direction) -> bool {
@@ -221,9 +240,4 @@ impl Order {
         let cut = usize::try_from(left).ok().filter(|left| *left <= bytes)?;
         Some((cut, each.hangup))
     }
-}
-
-/// Waits while `direction` is frozen.
-async fn thaw(faults: &mut watch::Receiver<Faults>, direction: Direction) {
-    let _ = faults.wait_for(|faults| !faults.frozen[direction]).await;
 }

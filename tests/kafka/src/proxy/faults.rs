@@ -8,6 +8,8 @@ use core::{
 
 use tokio::sync::watch;
 
+use super::tap::Tap;
+
 /// A direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -102,6 +104,8 @@ pub(crate) struct CutAfter {
 pub(crate) struct Faults {
     pub(crate) refuse: bool,
     pub(crate) frozen: Both<bool>,
+    /// Connections with a smaller number are frozen.
+    pub(crate) frozen_before: Both<u64>,
     pub(crate) blackhole: Both<bool>,
     pub(crate) delay: Both<Duration>,
     pub(crate) cut_after: Both<Option<CutAfter>>,
@@ -120,4 +124,5 @@ pub(crate) struct Link {
     pub(crate) swallowed: AtomicU64,
     pub(crate) cuts: AtomicU64,
     pub(crate) cuts_in_data: AtomicU64,
+    pub(crate) tap: Tap,
 }

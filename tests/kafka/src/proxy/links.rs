@@ -7,7 +7,7 @@ use core::{
 };
 
 use super::{
-    Counters, Direction, Hangup, Shared,
+    Counters, Direction, Hangup, Heard, Shared,
     faults::{CutAfter, Faults, Link},
     plan::Plan,
 };
@@ -88,6 +88,15 @@ impl<'a> Links<'a> {
         self.set(|faults| faults.frozen[direction] = on);
     }
 
+    /// As [`Self::freeze`], but only of the connections that are open now: later ones pass, and can
+    /// overtake what these hold. What a client sent is there still when it has hung up meanwhile.
+    pub fn freeze_open(&self, direction: Direction, on: bool) {
+        for link in self.links() {
+            let number = if on { link.connections.load(Ordering::Relaxed) } else { 0 };
+            link.faults.send_modify(|faults| faults.frozen_before[direction] = number);
+        }
+    }
+
     /// Delays each piece of at most 16 KiB in `direction`, one after the other: at most 16 KiB pass
     /// within `delay`.
     pub fn delay(&self, direction: Direction, delay: Duration) {
@@ -105,6 +114,20 @@ impl<'a> Links<'a> {
         self.set(|faults| *faults = Faults { cut_now: faults.cut_now, ..Faults::default() });
         let mut plan = self.shared.plan();
         plan.take_if(|plan| plan.concerns(&self.range));
+    }
+
+    /// Begins to keep all that arrives at the proxy, byte for byte, whatever becomes of it then.
+    pub fn tap(&self) {
+        for link in self.links() {
+            link.tap.open();
+        }
+    }
+
+    /// What arrived from clients since [`Self::tap`], one for each connection, in the order in which
+    /// they were made, or what arrived from brokers for them.
+    #[must_use]
+    pub fn heard(&self, direction: Direction) -> Vec<Heard> {
+        self.links().iter().flat_map(|link| link.tap.heard(direction)).collect()
     }
 
     /// What was counted, the sum over these links.

@@ -4,6 +4,7 @@ mod connection;
 mod faults;
 mod links;
 mod plan;
+mod tap;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 
 pub use faults::{Counters, Direction, Hangup};
 pub use links::Links;
+pub use tap::Heard;
 
 /// A TCP proxy on loopback with one listener per broker. It forwards bytes and knows nothing of
 /// Kafka; its faults are those of a network: [`Links`] has them.
@@ -161,9 +163,11 @@ async fn accept(
             }
             accepted = open.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                link.connections.fetch_add(1, Ordering::Relaxed);
+                let number = link.connections.fetch_add(1, Ordering::Relaxed);
                 let shared = Arc::clone(&shared);
-                tokio::spawn(async move { connection::serve(&shared, index, client, upstream).await });
+                tokio::spawn(async move {
+                    connection::serve(&shared, index, number, client, upstream).await;
+                });
             }
         }
     }

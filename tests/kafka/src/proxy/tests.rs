@@ -189,6 +189,42 @@ fn frozen_bytes_come_later() {
 }
 
 #[test]
+fn what_an_open_connection_holds_is_overtaken_and_outlives_its_client() {
+    let proxy = proxy();
+    let mut early = connect(&proxy);
+    round_trip(&early, 10);
+    proxy.all().freeze_open(Direction::ToBroker, true);
+    early.write_all(&[1; 100]).unwrap();
+    assert!(silent(&early));
+    round_trip(&connect(&proxy), 10);
+    assert_eq!(proxy.all().counters().bytes_to_broker, 20);
+    drop(early);
+    proxy.all().freeze_open(Direction::ToBroker, false);
+    eventually(|| proxy.all().counters().bytes_to_broker == 120);
+}
+
+#[test]
+fn a_tap_keeps_what_arrives_whatever_becomes_of_it() {
+    let proxy = proxy();
+    round_trip(&connect(&proxy), 10);
+    assert_eq!(proxy.all().heard(Direction::ToBroker), []);
+    proxy.all().tap();
+    let begin = Instant::now();
+    let mut streams = [connect(&proxy), connect(&proxy)];
+    round_trip(&streams[1], 10);
+    proxy.all().blackhole(Direction::ToBroker, true);
+    streams[0].write_all(b"swallowed").unwrap();
+    eventually(|| proxy.all().counters().bytes_swallowed == 9);
+    let heard = proxy.all().heard(Direction::ToBroker);
+    assert_eq!(heard.iter().map(|heard| heard.connection).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!((heard[0].bytes.as_slice(), heard[1].bytes.len()), (b"swallowed".as_slice(), 10));
+    assert!(heard[0].first(b"wallow").is_some_and(|time| time >= begin));
+    assert_eq!((heard[0].first(b"swallows"), heard[1].first(b"s")), (None, None));
+    let heard = proxy.all().heard(Direction::ToClient);
+    assert_eq!((heard.len(), heard[0].connection, heard[0].bytes.len()), (1, 2, 10));
+}
+
+#[test]
 fn frozen_connections_press_back_and_can_be_cut() {
     let proxy = proxy();
     let mut stream = connect(&proxy);
