@@ -18,6 +18,8 @@ mod config;
 mod conn;
 mod error;
 mod face;
+#[cfg(feature = "defmt")]
+mod format;
 mod list;
 mod memory;
 mod partition;
@@ -30,6 +32,7 @@ mod record;
 mod seen;
 mod slots;
 mod static_memory;
+mod tell;
 mod time;
 mod topic;
 pub mod wire;

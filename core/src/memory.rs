@@ -16,6 +16,7 @@ use crate::{
 
 /// How many of each thing a producer has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // built by literal, as `Limits { .., ..Limits::default() }`
 pub struct Limits {
     /// Connections open at a time; 1 works, and one a broker is comfortable. At most 65,535.

@@ -22,6 +22,7 @@ pub struct Property {
 
 /// Why a property was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PropertyError<'a> {
     /// There is no such property.

@@ -6,6 +6,7 @@ use core::time::Duration;
 ///
 /// A clock that steps backward is harmless: the core remembers the latest time it was given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instant(u64);
 
 impl Instant {

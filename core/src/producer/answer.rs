@@ -12,6 +12,7 @@ use crate::{
     partition::Phase,
     seen::seen,
     slots::Ix,
+    tell::tell,
     time::Micros,
     wire::{
         ApiKey, ErrorCode, VersionRange,
@@ -246,6 +247,7 @@ impl Producer<'_> {
         let batch = self.batches.at(index);
         let passes = error.is_retriable() || batch.exposure == Exposure::Ambiguous;
         if !error.is_none() && batch.life == Life::Idle && passes && !is_about_sequences(error) {
+            tell!(warn, "{}-{}: {}; trying again", self.topic_at(home), part.index, error);
             self.back_off(home);
         }
         self.after_landing(index);

@@ -298,6 +298,12 @@ impl<'m> Producer<'m> {
         self.topic_names.get(topic.number(), self.topics.at(topic).name_len)
     }
 
+    /// The name of the topic that a partition is of.
+    #[cfg(any(feature = "log", feature = "defmt"))]
+    fn topic_at(&self, home: Ix<Partition>) -> &str {
+        self.name_of_topic(self.partitions.at(home).topic)
+    }
+
     fn host_of(&self, broker: Ix<Broker>) -> &str {
         self.broker_names.get(broker.number(), self.brokers.at(broker).host_len)
     }

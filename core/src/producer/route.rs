@@ -9,6 +9,7 @@ use crate::{
     partition::Partition,
     seen::seen,
     slots::Ix,
+    tell::tell,
     wire::ApiKey,
 };
 
@@ -189,6 +190,7 @@ impl Producer<'_> {
         }
         if cause != Disconnect::Closed {
             if !wished {
+                tell!(warn, "disconnected from {}: {}", self.host_of(broker), cause);
                 self.want_metadata();
             }
             if !self.brokers.at(broker).ready.is_empty() {
@@ -321,6 +323,15 @@ impl Producer<'_> {
         let slot = self.conns.at_mut(conn);
         slot.state = State::Ready;
         let broker = slot.broker;
+        tell!(
+            info,
+            "connected to {}:{}, which speaks Produce {}, Metadata {}, InitProducerId {}",
+            self.host_of(broker),
+            self.brokers.at(broker).port,
+            self.conns.at(conn).versions.produce,
+            self.conns.at(conn).versions.metadata,
+            self.conns.at(conn).versions.init_producer_id,
+        );
         self.brokers.at_mut(broker).failures = 0;
         self.wake_conn(conn);
         self.seek_metadata();

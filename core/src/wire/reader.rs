@@ -12,6 +12,7 @@ pub type Read<'a, T> = nom::IResult<&'a [u8], T, DecodeError>;
 
 /// A 128-bit identifier, as bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // an open newtype
 pub struct Uuid(pub [u8; 16]);
 

@@ -63,6 +63,7 @@ pub(super) use element;
 
 /// Where a walk is in a section of tagged fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Tags {
     /// Before the count.
     #[default]

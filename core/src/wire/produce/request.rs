@@ -83,6 +83,7 @@ pub fn write_end(w: &mut Writer<'_>, dialect: Dialect) {
 
 /// One element of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // the reader must know them all
 pub enum ProduceRequestItem<'a> {
     /// The head.
@@ -101,6 +102,7 @@ pub enum ProduceRequestItem<'a> {
 /// A walk over the request, after its header. Its atoms may be of any size: a record batch is
 /// one.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ProduceRequest {
     dialect: Dialect,
     at: At,
@@ -110,6 +112,7 @@ pub struct ProduceRequest {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum At {
     Head,
     Topic,
