@@ -206,7 +206,7 @@ impl Producer<'_> {
         while let Some(request) = self.conns.at_mut(conn).requests.pop_back() {
             match request.api {
                 ApiKey::METADATA => self.metadata_failed(),
-                ApiKey::INIT_PRODUCER_ID if self.identity == Identity::Asked => {
+                ApiKey::INIT_PRODUCER_ID => {
                     self.retry_producer_id();
                     self.timers.dial = self.now;
                 }
@@ -214,10 +214,12 @@ impl Producer<'_> {
             }
             // A frame that was not written to its end can never be acted on (semantics §3.7).
             let proof = if request.complete { Exposure::Ambiguous } else { Exposure::NotAppended };
-            if request.batches.is_some() && request.complete {
-                seen!(self, LostComplete);
-            } else if request.batches.is_some() {
-                seen!(self, LostPartial);
+            if request.batches.is_some() {
+                if request.complete {
+                    seen!(self, LostComplete);
+                } else {
+                    seen!(self, LostPartial);
+                }
             }
             let mut next = request.batches;
             while let Some(index) = next.some() {

@@ -5,7 +5,8 @@ use core::time::Duration;
 
 use ottla_core::{
     Cause, Config, Disconnect, Instant, Limits, Memory, Output, Producer, TopicId, TopicStatus,
-    Verdict, wire::ErrorCode,
+    Verdict,
+    wire::{ApiKey, ErrorCode},
 };
 use ottla_model::{Action, ClusterConfig, Fault, TopicConfig};
 use ottla_scenario::{BOOTSTRAP, Said, Weather, World, quick};
@@ -77,6 +78,20 @@ fn what_a_lost_connection_did_not_take_is_asked_on_the_next() {
     let a = world.send(topic, 0);
     assert_eq!(world.conclude(a), Said::Delivered(Some(0)));
     world.finish();
+}
+
+#[test]
+fn a_producer_id_whose_answer_is_lost_is_asked_for_again() {
+    for lost in [Action::CloseBefore, Action::CloseAfter] {
+        let mut world = World::new(&quick(), ClusterConfig::default(), 1);
+        world.cluster.create_topic("t", 1).expect("a topic");
+        world.cluster.inject(Fault::new(ApiKey::INIT_PRODUCER_ID, lost));
+        let topic = world.topic("t");
+        let a = world.send(topic, 0);
+        assert_eq!(world.conclude(a), Said::Delivered(Some(0)));
+        assert_eq!(world.cluster.pending_faults(), 0);
+        world.finish();
+    }
 }
 
 #[test]
