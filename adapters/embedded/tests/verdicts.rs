@@ -82,7 +82,7 @@ fn check(lab: &Lab, told: &Told, refused: &[u32]) {
             }
             RecordOutcome::Delivered { .. } => assert!(log.contains(&number), "{number}"),
             RecordOutcome::NotDelivered(_) => assert!(!log.contains(&number), "{number}"),
-            _ => panic!("{of:?}"),
+            RecordOutcome::Unknown(_) | _ => panic!("{of:?}"),
         }
     }
 }
@@ -129,9 +129,9 @@ fn a_deadline_is_answered_when_it_comes() {
                 }
                 lab.with(|state| state.cluster.freeze(1)).unwrap();
                 if seen < 6 {
-                    let within = Some(Duration::from_millis(100 + u64::from(seen) * 37));
-                    produce(core, log, now, topic, seen, 40, within).unwrap();
-                    sent.push((now, within.unwrap()));
+                    let within = Duration::from_millis(100 + u64::from(seen) * 37);
+                    produce(core, log, now, topic, seen, 40, Some(within)).unwrap();
+                    sent.push((now, within));
                     seen += 1;
                 }
                 now.since(sent[0].0) > SECOND
@@ -293,10 +293,8 @@ fn offsets_are_right_where_records_of_the_batch_were_taken_out() {
         assert_eq!(lab.log(0), [0, 2, 3, 5]);
         let at = |number| {
             let report = told.iter().find(|(_, report)| report.token == number).unwrap().1;
-            match report.outcome {
-                RecordOutcome::Delivered { offset, .. } => offset,
-                _ => None,
-            }
+            let RecordOutcome::Delivered { offset, .. } = report.outcome else { return None };
+            offset
         };
         assert_eq!([0, 1, 2, 3, 4, 5].map(at), [Some(0), None, Some(1), Some(2), None, Some(3)]);
     }
