@@ -151,7 +151,8 @@ impl Producer<'_> {
     }
 
     /// The slot of one of a topic's partitions.
-    #[inline]
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn partition_of(&self, topic: Ix<Topic>, number: u32) -> Ix<Partition> {
         let mut run = self.topics.at(topic).partitions;
         let mut left = number;

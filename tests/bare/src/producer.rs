@@ -29,6 +29,7 @@ pub(crate) fn drive(input: &mut Input<'_>) {
 #[inline(never)]
 fn make<'m>(memory: Memory<'m>, input: &mut Input<'_>) -> Result<Producer<'m>, ConfigError> {
     let config = config(input);
+    #[cfg(feature = "properties")]
     see(&Limits::for_config(&config));
     Producer::new(black_box(&config), memory, input.u64())
 }
