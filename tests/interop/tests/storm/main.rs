@@ -179,7 +179,9 @@ impl Verdicts {
         let all: u64 = self.first.iter().sum();
         assert!(self.first.iter().chain(&self.last).all(|count| *count > 0), "{self}");
         assert!(self.late[0] > 0 && self.late[2] > 0, "{self}");
-        assert!(self.first[0] > all / 4, "hardly anything gets through: {self}");
+        // A node that is gone holds up all partitions, as each has a replica there, until its session
+        // is over.
+        assert!(self.first[0] > all / 10, "hardly anything gets through: {self}");
     }
 }
 
