@@ -76,14 +76,18 @@ fn pick(dice: &mut Dice, from: &[ErrorCode]) -> ErrorCode {
     from[dice.roll(0, from.len() as u64 - 1) as usize]
 }
 
-/// A code that is an error whether or not the batch is in the log.
+fn with(evidence: Evidence) -> Vec<ErrorCode> {
+    let all = ErrorCode::KNOWN.iter().copied().chain(NEWER);
+    all.filter(|code| code.evidence() == evidence).collect()
+}
+
+/// A code that is answered instead of an append.
 fn refusal(dice: &mut Dice) -> ErrorCode {
-    if dice.once_in(2) {
-        return pick(dice, &COMMON);
+    match dice.roll(0, 3) {
+        0 => pick(dice, &COMMON),
+        1 => pick(dice, &with(Evidence::NotAppended)),
+        _ => pick(dice, &with(Evidence::Ambiguous)),
     }
-    let drawn = |code: &ErrorCode| code.evidence() != Evidence::Appended;
-    let all: Vec<_> = ErrorCode::KNOWN.iter().copied().filter(drawn).chain(NEWER).collect();
-    pick(dice, &all)
 }
 
 /// A code that leaves open whether the batch is in the log: no broker appends and says that it did
@@ -92,9 +96,7 @@ fn error_after_append(dice: &mut Dice) -> ErrorCode {
     if dice.once_in(2) {
         return pick(dice, &COMMON_AFTER_APPEND);
     }
-    let drawn = |code: &ErrorCode| code.evidence() == Evidence::Ambiguous;
-    let all: Vec<_> = ErrorCode::KNOWN.iter().copied().filter(drawn).chain(NEWER).collect();
-    pick(dice, &all)
+    pick(dice, &with(Evidence::Ambiguous))
 }
 
 /// A fault that meets requests to come.
