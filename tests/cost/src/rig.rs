@@ -144,7 +144,7 @@ impl Rig {
                     self.links.push((conn, Connection::new(&self.cluster, 1)));
                     self.producer.handle_connected(NOW, conn);
                 }
-                _ => {}
+                Output::Disconnect(_) | Output::Event(_) | Output::Closed | _ => {}
             }
         }
     }
