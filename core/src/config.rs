@@ -4,6 +4,7 @@ use core::time::Duration;
 
 /// Which replicas must have a batch before the leader answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // the protocol has these three
 pub enum Acks {
     /// No answer at all: every outcome is `Unknown`.
@@ -50,6 +51,7 @@ pub enum Partitioner {
 
 /// What becomes of a batch after its caller was told [`Outcome::Unknown`](crate::Outcome).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum OnUnknown {
     /// It is sent again, byte for byte the same, until the broker says what became of it or

@@ -8,6 +8,7 @@ use crate::wire::{DecodeError, ErrorCode};
 ///
 /// librdkafka calls the three states persisted, not persisted and possibly persisted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Outcome {
     /// The batch is in the log exactly once.
@@ -27,6 +28,7 @@ pub enum Outcome {
 
 /// What [`Producer::cancel`](crate::Producer::cancel) can say at once about a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Verdict {
     /// The record was taken out before a byte of it left: it is not in the log and never will be.
@@ -39,6 +41,7 @@ pub enum Verdict {
 
 /// Why an outcome is not (yet) `Delivered`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Cause {
     /// `delivery.timeout.ms` was over.
@@ -67,6 +70,7 @@ pub enum Cause {
 
 /// Why [`Producer::produce`](crate::Producer::produce) did not take a record. Nothing was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ProduceError {
     /// All record memory or all batch slots are in use: back-pressure, try again after
@@ -99,6 +103,7 @@ pub enum ProduceError {
 
 /// Why [`Producer::topic`](crate::Producer::topic) did not register a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum TopicError {
     /// The name is empty, `.`, `..`, or has a character other than `a-z A-Z 0-9 . _ -`.
@@ -117,6 +122,7 @@ pub enum TopicError {
 
 /// Why a configuration was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ConfigError {
     /// `bootstrap.servers` is empty.
@@ -143,6 +149,7 @@ pub enum ConfigError {
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Disconnect {
     /// The address could not be resolved.
@@ -180,6 +187,7 @@ pub enum Disconnect {
 
 /// An error that ends the producer. Every batch still gets its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FatalError {
     /// The broker does not let this client have a producer id (CLUSTER_AUTHORIZATION_FAILED on

@@ -6,6 +6,7 @@ use crate::{ProduceError, Producer, Verdict};
 
 /// A connection slot and which of its lives is meant; a stale id is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ConnId {
     pub(crate) index: u16,
     pub(crate) generation: u16,
@@ -21,6 +22,7 @@ impl ConnId {
 
 /// A registered topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TopicId(pub(crate) u16);
 
 impl TopicId {
@@ -33,6 +35,7 @@ impl TopicId {
 
 /// A batch slot and which of its lives is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BatchId {
     pub(crate) index: u32,
     pub(crate) generation: u32,
@@ -54,6 +57,7 @@ impl BatchId {
 
 /// The receipt for one record: its batch, and its place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ticket {
     pub(crate) batch: BatchId,
     pub(crate) index: u32,
@@ -81,6 +85,7 @@ impl Ticket {
 
 /// Where a connection leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Address<'a> {
     /// Name or IP address; an IPv6 address comes without brackets.
@@ -91,6 +96,7 @@ pub struct Address<'a> {
 
 /// What the producer wants its caller to do or to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Output {
     /// Open a connection to [`Producer::address`], then call `handle_connected` or
@@ -106,6 +112,7 @@ pub enum Output {
 
 /// Something that the application may want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event {
     /// The records of a batch have an outcome.
@@ -127,6 +134,7 @@ pub enum Event {
 
 /// The outcome of a batch, or of a part of it where it was split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Settled {
     /// The batch.
@@ -150,6 +158,7 @@ pub struct Settled {
 
 /// What is known of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum TopicStatus {
     /// Its partitions are not known yet; the last error that the brokers gave, if any.
@@ -165,6 +174,7 @@ pub enum TopicStatus {
 
 /// What the next deadline of [`Producer::poll_timeout`] is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Reason {
     /// A batch has lingered.
@@ -193,6 +203,7 @@ pub enum Reason {
 
 /// Counters since the start, and gauges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Stats {
     /// Records taken by `produce`.
@@ -227,6 +238,7 @@ pub struct Stats {
 
 /// What is known of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct BrokerStats<'a> {
     /// Its node id; `None` for a bootstrap server, whose id is not known.

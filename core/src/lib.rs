@@ -18,16 +18,21 @@ mod config;
 mod conn;
 mod error;
 mod face;
+#[cfg(feature = "defmt")]
+mod format;
 mod list;
 mod memory;
 mod partition;
 mod producer;
+pub mod profile;
 mod properties;
 mod random;
 mod record;
 #[cfg_attr(not(feature = "_internal"), allow(dead_code, unreachable_pub))]
 mod seen;
 mod slots;
+mod static_memory;
+mod tell;
 mod time;
 mod topic;
 pub mod wire;
@@ -41,11 +46,12 @@ pub use face::{
     Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId,
     TopicStatus,
 };
-pub use memory::{Limits, Memory, StaticMemory};
+pub use memory::{Limits, Memory};
 pub use producer::{Payload, Producer};
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
 #[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub use seen::Seen;
+pub use static_memory::StaticMemory;
 pub use time::Instant;

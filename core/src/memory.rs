@@ -1,7 +1,8 @@
 //! Memory lent to the producer: equal pages for records, slots for everything else.
 //!
-//! There is one [`Memory`] and two places that it comes from: [`StaticMemory`], and
-//! [`Memory::heap`] behind the feature `alloc`. The state machine cannot tell them apart.
+//! There is one [`Memory`] and two places that it comes from:
+//! [`StaticMemory`](crate::StaticMemory), and [`Memory::heap`] behind the feature `alloc`. The state
+//! machine cannot tell them apart.
 
 use crate::{
     Config,
@@ -15,6 +16,7 @@ use crate::{
 
 /// How many of each thing a producer has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // built by literal, as `Limits { .., ..Limits::default() }`
 pub struct Limits {
     /// Connections open at a time; 1 works, and one a broker is comfortable. At most 65,535.
@@ -72,6 +74,9 @@ impl Limits {
     }
 }
 
+/// The least receive window of a connection, in bytes: an element of an answer must fit.
+pub(crate) const LEAST_RX: usize = crate::wire::MAX_ATOM;
+
 /// Everything that a [`Producer`](crate::Producer) may ever use.
 #[derive(Debug)]
 pub struct Memory<'m> {
@@ -107,129 +112,5 @@ impl Memory<'static> {
             topic_names: bytes(limits.topics, limits.name),
             broker_names: bytes(limits.brokers, limits.name),
         }
-    }
-}
-
-/// Memory of fixed size for machines without a heap, usually in a `static`.
-///
-/// `PAGES` × `PAGE` bytes hold records; `RX` and `TX` are a connection's receive window and the
-/// room for a request's head; `NAME` bounds host and topic names.
-///
-/// ```
-/// use ottla_core::{Config, Producer, StaticMemory};
-///
-/// // 2 connections, 4 brokers, 1 topic, 4 partitions, 8 batches, 16 pages of 512 bytes,
-/// // windows of 512 and 384 bytes, names of up to 48 bytes.
-/// let mut memory = StaticMemory::<2, 4, 1, 4, 8, 16, 512, 512, 384, 48>::new();
-/// let config = Config { bootstrap_servers: "broker:9092", ..Config::default() };
-/// let config = Config { batch_size: 512, max_request_size: 2_048, ..config };
-/// let producer = Producer::new(&config, memory.lend(), 42);
-/// assert!(producer.is_ok());
-/// ```
-#[derive(Debug)]
-pub struct StaticMemory<
-    const CONNECTIONS: usize,
-    const BROKERS: usize,
-    const TOPICS: usize,
-    const PARTITIONS: usize,
-    const BATCHES: usize,
-    const PAGES: usize,
-    const PAGE: usize,
-    const RX: usize,
-    const TX: usize,
-    const NAME: usize,
-> {
-    conns: [Conn; CONNECTIONS],
-    brokers: [Broker; BROKERS],
-    topics: [Topic; TOPICS],
-    partitions: [Partition; PARTITIONS],
-    batches: [Batch; BATCHES],
-    links: [PageLink; PAGES],
-    pages: [[u8; PAGE]; PAGES],
-    rx: [[u8; RX]; CONNECTIONS],
-    tx: [[u8; TX]; CONNECTIONS],
-    topic_names: [[u8; NAME]; TOPICS],
-    broker_names: [[u8; NAME]; BROKERS],
-}
-
-impl<
-    const CONNECTIONS: usize,
-    const BROKERS: usize,
-    const TOPICS: usize,
-    const PARTITIONS: usize,
-    const BATCHES: usize,
-    const PAGES: usize,
-    const PAGE: usize,
-    const RX: usize,
-    const TX: usize,
-    const NAME: usize,
-> StaticMemory<CONNECTIONS, BROKERS, TOPICS, PARTITIONS, BATCHES, PAGES, PAGE, RX, TX, NAME>
-{
-    /// Empty memory.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            conns: [const { Conn::EMPTY }; CONNECTIONS],
-            brokers: [const { Broker::EMPTY }; BROKERS],
-            topics: [const { Topic::EMPTY }; TOPICS],
-            partitions: [const { Partition::EMPTY }; PARTITIONS],
-            batches: [const { Batch::EMPTY }; BATCHES],
-            links: [const { PageLink::EMPTY }; PAGES],
-            pages: [[0; PAGE]; PAGES],
-            rx: [[0; RX]; CONNECTIONS],
-            tx: [[0; TX]; CONNECTIONS],
-            topic_names: [[0; NAME]; TOPICS],
-            broker_names: [[0; NAME]; BROKERS],
-        }
-    }
-}
-
-impl<
-    const CONNECTIONS: usize,
-    const BROKERS: usize,
-    const TOPICS: usize,
-    const PARTITIONS: usize,
-    const BATCHES: usize,
-    const PAGES: usize,
-    const PAGE: usize,
-    const RX: usize,
-    const TX: usize,
-    const NAME: usize,
-> StaticMemory<CONNECTIONS, BROKERS, TOPICS, PARTITIONS, BATCHES, PAGES, PAGE, RX, TX, NAME>
-{
-    /// Lends all of it to a producer.
-    pub fn lend(&mut self) -> Memory<'_> {
-        Memory {
-            conns: Slots::lent(&mut self.conns),
-            brokers: Slots::lent(&mut self.brokers),
-            topics: Slots::lent(&mut self.topics),
-            partitions: Slots::lent(&mut self.partitions),
-            batches: Slots::lent(&mut self.batches),
-            links: Slots::lent(&mut self.links),
-            pages: Slots::lent(self.pages.as_flattened_mut()),
-            rx: Slots::lent(self.rx.as_flattened_mut()),
-            tx: Slots::lent(self.tx.as_flattened_mut()),
-            topic_names: Slots::lent(self.topic_names.as_flattened_mut()),
-            broker_names: Slots::lent(self.broker_names.as_flattened_mut()),
-        }
-    }
-}
-
-impl<
-    const CONNECTIONS: usize,
-    const BROKERS: usize,
-    const TOPICS: usize,
-    const PARTITIONS: usize,
-    const BATCHES: usize,
-    const PAGES: usize,
-    const PAGE: usize,
-    const RX: usize,
-    const TX: usize,
-    const NAME: usize,
-> Default
-    for StaticMemory<CONNECTIONS, BROKERS, TOPICS, PARTITIONS, BATCHES, PAGES, PAGE, RX, TX, NAME>
-{
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -1,6 +1,9 @@
 //! Kafka's property names as a table: what each is called, what it takes and what it sets.
 
-use core::{fmt, time::Duration};
+use core::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use crate::{Acks, Config, OnUnknown, Partitioner};
 
@@ -19,6 +22,7 @@ pub struct Property {
 
 /// Why a property was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PropertyError<'a> {
     /// There is no such property.
@@ -50,20 +54,39 @@ impl fmt::Display for PropertyError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown { name, nearest: Some(nearest) } => {
-                write!(f, "unknown property {name:?}: did you mean {nearest:?}?")
+                write!(f, "unknown property {}: did you mean \"{nearest}\"?", Quoted(name))
             }
-            Self::Unknown { name, nearest: None } => write!(f, "unknown property {name:?}"),
+            Self::Unknown { name, nearest: None } => write!(f, "unknown property {}", Quoted(name)),
             Self::Unsupported { name, reason } => {
-                write!(f, "property {name:?} is not supported: {reason}")
+                write!(f, "property {} is not supported: {reason}", Quoted(name))
             }
             Self::Value { name, value, expected } => {
-                write!(f, "property {name:?} is {value:?}: expected {expected}")
+                let (name, value) = (Quoted(name), Quoted(value));
+                write!(f, "property {name} is {value}: expected {expected}")
             }
         }
     }
 }
 
 impl core::error::Error for PropertyError<'_> {}
+
+/// Text in quotes, on one line whatever it holds. What `{:?}` does besides brings tables of Unicode
+/// along, and panics.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for char in self.0.chars() {
+            match char {
+                '"' | '\\' => write!(f, "\\{char}")?,
+                _ if char.is_control() => write!(f, "\\u{{{:x}}}", u32::from(char))?,
+                _ => f.write_char(char)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
 
 type Field<T> = for<'c> fn(&'c mut Config<'_>) -> &'c mut T;
 
@@ -380,6 +403,7 @@ mod tests {
         );
         assert_eq!(told("completely.else"), r#"unknown property "completely.else""#);
         assert_eq!(told(""), r#"unknown property """#);
+        assert_eq!(told("a\n\"é\\"), r#"unknown property "a\u{a}\"é\\""#);
         let long = format!("linger.ms{}", "x".repeat(100));
         assert_eq!(
             Config::default().set(&long, "5"),

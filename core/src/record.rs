@@ -2,6 +2,7 @@
 
 /// One record to produce. All parts are borrowed: `produce` copies them once, into the batch.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // built by literal, as `Record { value, ..Record::default() }`
 pub struct Record<'a> {
     /// The partition to write to; `None` lets the configured [`Partitioner`](crate::Partitioner) choose.
@@ -18,6 +19,7 @@ pub struct Record<'a> {
 
 /// A record header (KIP-82).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // the wire format has these two parts
 pub struct Header<'a> {
     /// The header's name.

@@ -81,7 +81,8 @@ pub(crate) fn append(
         new_page(pages, batch, checksum);
     }
     let (page, at) = (batch.last_page, pages.size() - batch.room);
-    if entry.size <= batch.room {
+    // Small machines do with one way: two are half a kilobyte of code.
+    if cfg!(target_pointer_width = "64") && entry.size <= batch.room {
         let slot = pages.page_mut(page).get_mut(at as usize..(at + entry.size) as usize);
         entry.encode(&mut Slice(slot.unwrap_or_default()));
         batch.room -= entry.size;
@@ -205,7 +206,8 @@ fn field_len(field: Option<&[u8]>) -> Option<usize> {
     })
 }
 
-#[inline]
+#[cfg_attr(target_pointer_width = "64", inline)]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 pub(super) fn put_varint(to: &mut impl Sink, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest >= 0x80 {
@@ -215,7 +217,8 @@ pub(super) fn put_varint(to: &mut impl Sink, value: i64) {
     to.byte(rest as u8);
 }
 
-#[inline]
+#[cfg_attr(target_pointer_width = "64", inline)]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn put_field(to: &mut impl Sink, field: Option<&[u8]>) {
     match field {
         None => to.byte(1), // the varint of -1

@@ -12,6 +12,8 @@ use crate::{
     partition::Phase,
     seen::seen,
     slots::Ix,
+    tell::tell,
+    time::Micros,
     wire::{
         ApiKey, ErrorCode, VersionRange,
         api_versions::{Api, ApiVersionsItem},
@@ -44,11 +46,14 @@ impl Producer<'_> {
         let mut at = 0;
         let filled = bytes.get(..held).unwrap_or_default();
         let outcome = self.read_answers(conn, filled, &mut at, room);
-        bytes.copy_within(at..held, 0);
+        // What is not read yet moves to the front.
+        if let Some(rest) = bytes.get_mut(..held).filter(|filled| at <= filled.len()) {
+            rest.copy_within(at.., 0);
+        }
         self.rx = region;
         let slot = self.conns.at_mut(conn);
         if slot.is_open() {
-            slot.rx.len = (held - at) as u32;
+            slot.rx.len = held.saturating_sub(at) as u32;
         }
         if let Err(cause) = outcome {
             self.drop_connection(conn, cause);
@@ -116,7 +121,7 @@ impl Producer<'_> {
             self.drop_connection(conn, Disconnect::Replaced);
         } else {
             if slot.requests.is_empty() {
-                let idle = self.now.after(self.settings.connections_max_idle);
+                let idle = self.now.later(self.settings.connections_max_idle);
                 self.timers.conn = self.timers.conn.min(idle);
             }
             self.wake_conn(conn);
@@ -242,6 +247,7 @@ impl Producer<'_> {
         let batch = self.batches.at(index);
         let passes = error.is_retriable() || batch.exposure == Exposure::Ambiguous;
         if !error.is_none() && batch.life == Life::Idle && passes && !is_about_sequences(error) {
+            tell!(warn, "{}-{}: {}; trying again", self.topic_at(home), part.index, error);
             self.back_off(home);
         }
         self.after_landing(index);
@@ -328,14 +334,14 @@ impl Producer<'_> {
 
     /// The broker wants to be left alone for a while (KIP-219).
     pub(super) fn throttle(&mut self, conn: Ix<Conn>, ms: i32) {
-        let wait = core::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        if !wait.is_zero() {
-            let until = self.now.after(wait);
+        let wait = Micros(u64::from(u32::try_from(ms).unwrap_or(0)) * 1_000);
+        if wait > Micros(0) {
+            let until = self.now.later(wait);
             let slot = self.conns.at_mut(conn);
             slot.throttled_until = slot.throttled_until.max(until);
             // The broker does not read meanwhile: what it owes comes so much later.
             for request in &mut slot.requests {
-                request.deadline = request.deadline.after(wait);
+                request.deadline = request.deadline.later(wait);
             }
             self.timers.conn = self.timers.conn.min(until);
         }

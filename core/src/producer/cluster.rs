@@ -85,7 +85,7 @@ impl Producer<'_> {
     /// After `metadata.recovery.rebootstrap.trigger.ms` without an answer the brokers may all have
     /// moved: only the bootstrap servers are certain (KIP-1102).
     fn rebootstrap_if_stale(&mut self) {
-        if self.now.since(self.metadata.fresh) >= self.settings.rebootstrap_trigger
+        if self.metadata.fresh.later(self.settings.rebootstrap_trigger) <= self.now
             && self.metadata.fresh != Instant::NEVER
         {
             self.rebootstrap();
@@ -115,7 +115,7 @@ impl Producer<'_> {
     fn schedule_retry(&mut self) {
         self.metadata.failures = self.metadata.failures.saturating_add(1);
         let wait = self.settings.retry_backoff(&mut self.random, self.metadata.failures);
-        self.metadata.not_before = self.now.after(wait);
+        self.metadata.not_before = self.now.later(wait);
         self.metadata.due = self.metadata.not_before;
     }
 
@@ -375,8 +375,8 @@ impl Producer<'_> {
         } else {
             self.metadata.failures = 0;
             let wait = self.settings.retry_backoff(&mut self.random, 1);
-            self.metadata.not_before = self.now.after(wait);
-            self.metadata.due = self.now.after(self.settings.metadata_max_age);
+            self.metadata.not_before = self.now.later(wait);
+            self.metadata.due = self.now.later(self.settings.metadata_max_age);
         }
     }
 

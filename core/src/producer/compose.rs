@@ -14,28 +14,13 @@ use crate::{
         dialect, frame,
         init_producer_id::InitProducerIdRequest,
         metadata::{self, RequestTopic},
-        produce,
-        record::BatchHeader,
+        produce::{self, PARTITION_FRAMING, REQUEST_FRAMING, TOPIC_FRAMING},
     },
 };
 
 /// What Kafka calls the software (KIP-511).
 const SOFTWARE_NAME: &str = "ottla";
 const SOFTWARE_VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Bytes around the parts of a produce request, at the most: the frame's size and header, acks,
-/// timeout, the topics' count, and the tagged fields at the end.
-const REQUEST_FRAMING: u32 = 4 + 8 + 2 + 1 + 2 + 2 + 4 + 5 + 1;
-/// The same around a partition: number, length, batch header, tagged fields.
-const PARTITION_FRAMING: u32 = 4 + 5 + BatchHeader::LEN as u32 + 1;
-/// The same around a topic, beside its name: the name's length or the id, the partitions' count,
-/// tagged fields.
-const TOPIC_FRAMING: u32 = 16 + 5 + 1;
-
-/// The room that a request for one batch may need at the most.
-pub(super) const fn least_head(client_id: usize, name: usize) -> u32 {
-    REQUEST_FRAMING + PARTITION_FRAMING + TOPIC_FRAMING + client_id as u32 + name as u32
-}
 
 /// The batches of a produce request, in order, those of a topic side by side.
 struct Selection {
@@ -119,7 +104,8 @@ impl Producer<'_> {
         let ready = |topic: &Topic| topic.knowledge == Knowledge::Ready;
         for known in [false, true] {
             for number in 0..self.topic_count {
-                let topic = Ix::new((self.metadata.cursor + number) % self.topic_count);
+                let turn = (self.metadata.cursor + number).checked_rem(self.topic_count);
+                let topic = Ix::new(turn.unwrap_or(0));
                 let slot = self.topics.at_mut(topic);
                 let size = u32::from(slot.name_len) + TOPIC_FRAMING;
                 if ready(slot) == known && size <= room {
@@ -325,7 +311,7 @@ impl Producer<'_> {
         let client_id = Some(self.settings.client_id());
         let api = ApiKey::PRODUCE;
         frame::write_request_header(&mut writer, api, version, correlation_id, client_id);
-        let (acks, timeout) = (self.settings.acks.code(), self.settings.broker_timeout_ms());
+        let (acks, timeout) = (self.settings.acks.code(), self.settings.broker_timeout_ms);
         produce::write_head(&mut writer, dialect, None, acks, timeout, selection.topics);
         let (mut next, mut topic) = (selection.first, Ix::NONE);
         while let Some(index) = next.some() {
@@ -396,7 +382,7 @@ impl Producer<'_> {
     }
 
     fn request_deadline(&self) -> Instant {
-        self.now.after(self.settings.request_timeout)
+        self.now.later(self.settings.request_timeout)
     }
 
     /// Lends the head's window of a connection to `write`, apart from everything else.

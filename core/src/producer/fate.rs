@@ -10,6 +10,7 @@ use crate::{
     partition::{Partition, Phase},
     seen::seen,
     slots::Ix,
+    tell::tell,
     wire::{ErrorCode, Evidence},
 };
 
@@ -206,9 +207,11 @@ impl Producer<'_> {
             let expired = log_start_offset > partition.last_offset && partition.last_offset >= 0;
             let expected = self.batches.at(index).after_gap || expired;
             self.stats.desyncs += u64::from(!expected);
+            tell!(warn, "{}: the broker expects another sequence", self.topic_at(home));
             self.partitions.at_mut(home).phase = Phase::Sealing;
         } else if !(batch.after_gap && partition.last_acked >= 0) {
             self.stats.desyncs += 1;
+            tell!(warn, "{}: the broker lost its record of this producer", self.topic_at(home));
             self.batches.at_mut(index).probed = true;
             self.partitions.at_mut(home).phase = Phase::Probing;
             self.end_probing(home);
@@ -255,6 +258,7 @@ impl Producer<'_> {
         seen!(self, Fenced);
         let batch = self.batches.at(index);
         let (home, id) = (batch.partition, batch.producer_id);
+        tell!(warn, "{}: fenced, {}", self.topic_at(home), code);
         let ambiguous = batch.exposure == Exposure::Ambiguous;
         let partition = self.partitions.at_mut(home);
         partition.phase = Phase::Sealing;
@@ -287,6 +291,7 @@ impl Producer<'_> {
             }
         } else {
             seen!(self, Refused);
+            tell!(warn, "{}: refused, {}", self.topic_at(self.batches.at(index).partition), code);
             self.leave_gap(index);
             self.settle(index, Outcome::NotDelivered(Cause::Broker(code)));
         }
@@ -456,6 +461,7 @@ impl Producer<'_> {
         let batch = self.batches.at_mut(index);
         debug_assert!(batch.life != Life::InFlight, "its request still points at it");
         let records = batch.records - batch.withdrawn.min(batch.records);
+        tell!(debug, "{} records of batch {}: {:?}", records, index.number(), outcome);
         match outcome {
             Outcome::Delivered { .. } => self.stats.delivered += u64::from(records),
             Outcome::NotDelivered(_) => self.stats.not_delivered += u64::from(records),

@@ -10,6 +10,7 @@ use crate::{
     partition::{Partition, Phase},
     seen::seen,
     slots::Ix,
+    tell::tell,
     wire::ErrorCode,
 };
 
@@ -44,6 +45,7 @@ impl Producer<'_> {
         if error == ErrorCode::NONE && id >= 0 && epoch >= 0 {
             self.identity_failures = 0;
             self.identity = Identity::Known { id, epoch };
+            tell!(info, "producer id {} at epoch {}", id, epoch);
             for partition in self.partitions.indices() {
                 if !self.partitions.at(partition).queue.is_empty() {
                     self.reconsider(partition);
@@ -62,7 +64,7 @@ impl Producer<'_> {
     pub(super) fn retry_producer_id(&mut self) {
         self.identity_failures = self.identity_failures.saturating_add(1);
         let wait = self.settings.retry_backoff(&mut self.random, self.identity_failures);
-        self.identity = Identity::Wanted(self.now.after(wait));
+        self.identity = Identity::Wanted(self.now.later(wait));
     }
 
     /// Asks for a new producer id, because `id` can serve no more.
@@ -100,6 +102,7 @@ impl Producer<'_> {
             let next = partition.epoch + 1;
             partition.begin_chain(id, next);
             seen!(self, NewEpoch);
+            tell!(warn, "{}: epoch {} begins", self.topic_at(index), next);
             self.stats.epoch_bumps += 1;
         }
         true

@@ -77,6 +77,7 @@ impl Producer<'_> {
     }
 
     /// The slot of an id that is alive.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn live_connection(&self, conn: ConnId) -> Option<Ix<Conn>> {
         let (index, slot) = self.conns.find(u32::from(conn.index))?;
         (slot.generation == conn.generation && slot.is_alive()).then_some(index)

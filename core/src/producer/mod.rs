@@ -32,12 +32,13 @@ use crate::{
     broker::{Broker, Origin},
     conn::{Conn, Writable},
     list::List,
+    memory::LEAST_RX,
     partition::{Partition, Waiting},
     random::Random,
     slots::Slots,
     slots::{Ix, Table},
     topic::{Knowledge, Topic},
-    wire::ErrorCode,
+    wire::{ErrorCode, produce::least_head},
 };
 
 /// A Kafka producer without sockets, clock, threads and heap.
@@ -138,23 +139,31 @@ impl<'m> Producer<'m> {
         let settings = Settings::new(config)?;
         let identity =
             if config.enable_idempotence { Identity::Wanted(Instant::ZERO) } else { Identity::Off };
-        let mut producer = Self {
+        // Everything that can fail comes first, and the producer is made where it is returned: it is
+        // large beside the stack of a small machine.
+        check_memory(&settings, &memory)?;
+        let mut broker_names = Names::new(memory.broker_names, memory.brokers.all().len());
+        let mut brokers = Table::new(memory.brokers, || Broker::EMPTY);
+        add_bootstrap_servers(config.bootstrap_servers, &mut brokers, &mut broker_names)?;
+        let mut batches = Table::new(memory.batches, || Batch::EMPTY);
+        let free_batches = link_free_batches(&mut batches);
+        Ok(Self {
             settings,
             now: Instant::ZERO,
             random: Random::new(seed),
             conns: Table::new(memory.conns, || Conn::EMPTY),
             topic_names: Names::new(memory.topic_names, memory.topics.all().len()),
-            broker_names: Names::new(memory.broker_names, memory.brokers.all().len()),
-            brokers: Table::new(memory.brokers, || Broker::EMPTY),
+            broker_names,
+            brokers,
             topics: Table::new(memory.topics, || Topic::EMPTY),
             partitions: Table::new(memory.partitions, || Partition::EMPTY),
-            batches: Table::new(memory.batches, || Batch::EMPTY),
+            batches,
             pages: Pages::new(memory.pages, memory.links),
             rx: memory.rx,
             tx: memory.tx,
             topic_count: 0,
             partition_count: 0,
-            free_batches: Ix::NONE,
+            free_batches,
             shown: Ix::NONE,
             unsettled: 0,
             age: List::EMPTY,
@@ -180,11 +189,7 @@ impl<'m> Producer<'m> {
             stats: Stats::default(),
             #[cfg(feature = "_internal")]
             seen: crate::seen::Tally::NONE,
-        };
-        producer.check_memory()?;
-        producer.add_bootstrap_servers(config.bootstrap_servers)?;
-        producer.link_free_batches();
-        Ok(producer)
+        })
     }
 
     /// Registers a topic, or finds it where it is registered already. A topic is never forgotten.
@@ -285,70 +290,18 @@ impl<'m> Producer<'m> {
         self.topic_names.get(topic.number(), self.topics.at(topic).name_len)
     }
 
+    /// The name of the topic that a partition is of.
+    #[cfg(any(feature = "log", feature = "defmt"))]
+    fn topic_at(&self, home: Ix<Partition>) -> &str {
+        self.name_of_topic(self.partitions.at(home).topic)
+    }
+
     fn host_of(&self, broker: Ix<Broker>) -> &str {
         self.broker_names.get(broker.number(), self.brokers.at(broker).host_len)
     }
 
     fn find_topic(&self, name: &str) -> Option<Ix<Topic>> {
         (0..self.topic_count).map(Ix::new).find(|topic| self.name_of_topic(*topic) == name)
-    }
-
-    fn check_memory(&self) -> Result<(), ConfigError> {
-        let record = self.settings.max_request_size.min(self.settings.batch_size);
-        let least = [
-            ("connections", self.conns.len(), 1),
-            ("topics", self.topics.len(), 1),
-            ("partitions", self.partitions.len(), 1),
-            ("batches", self.batches.len(), 1),
-            ("brokers", self.brokers.len(), 1),
-            ("bytes of record memory", self.pages.count() * self.pages.size(), record),
-            ("bytes of receive window", window(&self.rx, self.conns.len()), 512),
-            (
-                "bytes of request head",
-                window(&self.tx, self.conns.len()),
-                compose::least_head(self.settings.client_id().len(), self.topic_names.longest()),
-            ),
-        ];
-        for (what, have, need) in least {
-            if have < need {
-                return Err(ConfigError::Memory { what, have, need });
-            }
-        }
-        Ok(())
-    }
-
-    fn add_bootstrap_servers(&mut self, servers: &str) -> Result<(), ConfigError> {
-        let mut count = 0_u32;
-        for entry in servers.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let invalid = ConfigError::InvalidBootstrapServer(count as u16);
-            let (host, port) = settings::host_and_port(entry).ok_or(invalid)?;
-            if count == self.brokers.len() {
-                let need = servers.split(',').count() as u32;
-                return Err(ConfigError::Memory { what: "brokers", have: count, need });
-            }
-            let index = Ix::new(count);
-            if !self.broker_names.set(index.number(), host) {
-                let (have, need) = (self.broker_names.longest() as u32, host.len() as u32);
-                return Err(ConfigError::Memory { what: "bytes a host name", have, need });
-            }
-            let broker = self.brokers.at_mut(index);
-            broker.origin = Origin::Bootstrap;
-            broker.node_id = -1 - count as i32;
-            broker.host_len = host.len() as u16;
-            broker.port = port;
-            count += 1;
-        }
-        if count == 0 { Err(ConfigError::NoBootstrapServers) } else { Ok(()) }
-    }
-
-    fn link_free_batches(&mut self) {
-        let mut next = Ix::NONE;
-        for number in (0..self.batches.len()).rev() {
-            let index = Ix::new(number);
-            self.batches.at_mut(index).next_in_request = next;
-            next = index;
-        }
-        self.free_batches = next;
     }
 }
 
@@ -366,4 +319,76 @@ impl fmt::Debug for Producer<'_> {
 /// The share of each connection in a region, in bytes.
 fn window(region: &Slots<'_, u8>, connections: u32) -> u32 {
     (region.all().len() as u32).checked_div(connections).unwrap_or(0)
+}
+
+fn check_memory(settings: &Settings, memory: &Memory<'_>) -> Result<(), ConfigError> {
+    let len = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let conns = len(memory.conns.all().len());
+    let topics = memory.topics.all().len();
+    let name = memory.topic_names.all().len().checked_div(topics).unwrap_or(0);
+    let least = [
+        ("connections", conns, 1),
+        ("topics", len(topics), 1),
+        ("partitions", len(memory.partitions.all().len()), 1),
+        ("batches", len(memory.batches.all().len()), 1),
+        ("brokers", len(memory.brokers.all().len()), 1),
+        (
+            "bytes of record memory",
+            len(memory.pages.all().len()),
+            settings.max_request_size.min(settings.batch_size),
+        ),
+        ("bytes of receive window", window(&memory.rx, conns), LEAST_RX as u32),
+        (
+            "bytes of request head",
+            window(&memory.tx, conns),
+            least_head(settings.client_id().len(), name) as u32,
+        ),
+    ];
+    for (what, have, need) in least {
+        if have < need {
+            return Err(ConfigError::Memory { what, have, need });
+        }
+    }
+    Ok(())
+}
+
+/// Makes a broker of each entry of `bootstrap.servers`.
+fn add_bootstrap_servers(
+    servers: &str,
+    brokers: &mut Table<'_, Broker>,
+    names: &mut Names<'_>,
+) -> Result<(), ConfigError> {
+    let mut count = 0_u32;
+    for entry in settings::entries(servers) {
+        let invalid = ConfigError::InvalidBootstrapServer(count as u16);
+        let (host, port) = settings::host_and_port(entry).ok_or(invalid)?;
+        if count + 1 >= brokers.len() {
+            // A bootstrap server is never forgotten, so a leader needs a slot of its own.
+            let (have, need) = (brokers.len(), settings::entries(servers).count() as u32 + 1);
+            return Err(ConfigError::Memory { what: "brokers", have, need });
+        }
+        let index = Ix::new(count);
+        if !names.set(index.number(), host) {
+            let (have, need) = (names.longest() as u32, host.len() as u32);
+            return Err(ConfigError::Memory { what: "bytes a host name", have, need });
+        }
+        let broker = brokers.at_mut(index);
+        broker.origin = Origin::Bootstrap;
+        broker.node_id = -1 - count as i32;
+        broker.host_len = host.len() as u16;
+        broker.port = port;
+        count += 1;
+    }
+    if count == 0 { Err(ConfigError::NoBootstrapServers) } else { Ok(()) }
+}
+
+/// Chains all batches up as free; returns the first.
+fn link_free_batches(batches: &mut Table<'_, Batch>) -> Ix<Batch> {
+    let mut next = Ix::NONE;
+    for number in (0..batches.len()).rev() {
+        let index = Ix::new(number);
+        batches.at_mut(index).next_in_request = next;
+        next = index;
+    }
+    next
 }

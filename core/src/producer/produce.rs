@@ -7,6 +7,7 @@ use crate::{
     face::{BatchId, Ticket},
     partition::Partition,
     slots::Ix,
+    time::Micros,
     topic::{Knowledge, Topic},
     wire::{murmur2, record::BatchHeader},
 };
@@ -68,7 +69,7 @@ impl Producer<'_> {
         let number = match (self.settings.partitioner, record.key) {
             (Partitioner::Default, Some(key)) => murmur2::partition(key, partitions),
             (Partitioner::Custom(choose), key) => {
-                choose(key, record.value, partitions) % partitions
+                choose(key, record.value, partitions).checked_rem(partitions).unwrap_or(0)
             }
             (Partitioner::Default | Partitioner::IgnoreKeys, _) => {
                 return Ok(self.sticky_partition(topic, record));
@@ -113,7 +114,8 @@ impl Producer<'_> {
     }
 
     /// The slot of one of a topic's partitions.
-    #[inline]
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn partition_of(&self, topic: Ix<Topic>, number: u32) -> Ix<Partition> {
         let mut run = self.topics.at(topic).partitions;
         let mut left = number;
@@ -157,7 +159,7 @@ impl Producer<'_> {
         }
         let open = self.open_batch(home).ok_or(ProduceError::Full)?;
         let ticket = self.write(home, open, &entry);
-        if self.settings.linger.is_zero() {
+        if self.settings.linger == Micros(0) {
             self.make_due(home);
         }
         Ok(ticket)

@@ -9,6 +9,7 @@ use crate::{
     partition::Partition,
     seen::seen,
     slots::Ix,
+    tell::tell,
     wire::ApiKey,
 };
 
@@ -88,7 +89,7 @@ impl Producer<'_> {
             return;
         };
         let timeout = self.settings.setup_timeout(&mut self.random, failures);
-        let deadline = self.now.after(timeout);
+        let deadline = self.now.later(timeout);
         let generation = self.conns.at(conn).generation.wrapping_add(1);
         *self.conns.at_mut(conn) = Conn {
             generation,
@@ -142,7 +143,7 @@ impl Producer<'_> {
         let Some((conn, slot)) = idlest.or_else(oldest) else {
             return;
         };
-        self.dial_first = (slot.broker.number() + 1) % self.brokers.len();
+        self.dial_first = (slot.broker.number() + 1).checked_rem(self.brokers.len()).unwrap_or(0);
         if slot.is_quiet() {
             self.drop_connection(conn, Disconnect::Replaced);
         } else {
@@ -177,7 +178,7 @@ impl Producer<'_> {
         let slot = self.brokers.at_mut(broker);
         slot.conn = Ix::NONE;
         slot.failures = failures;
-        slot.dial_at = if wished { self.now } else { self.now.after(backoff) };
+        slot.dial_at = if wished { self.now } else { self.now.later(backoff) };
         slot.disconnects += u64::from(!wished);
         self.stats.disconnects += u64::from(!wished);
         self.land_requests(conn);
@@ -189,6 +190,7 @@ impl Producer<'_> {
         }
         if cause != Disconnect::Closed {
             if !wished {
+                tell!(warn, "disconnected from {}: {}", self.host_of(broker), cause);
                 self.want_metadata();
             }
             if !self.brokers.at(broker).ready.is_empty() {
@@ -321,6 +323,15 @@ impl Producer<'_> {
         let slot = self.conns.at_mut(conn);
         slot.state = State::Ready;
         let broker = slot.broker;
+        tell!(
+            info,
+            "connected to {}:{}, which speaks Produce {}, Metadata {}, InitProducerId {}",
+            self.host_of(broker),
+            self.brokers.at(broker).port,
+            self.conns.at(conn).versions.produce,
+            self.conns.at(conn).versions.metadata,
+            self.conns.at(conn).versions.init_producer_id,
+        );
         self.brokers.at_mut(broker).failures = 0;
         self.wake_conn(conn);
         self.seek_metadata();

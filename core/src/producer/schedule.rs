@@ -161,7 +161,7 @@ impl Producer<'_> {
         partition.proven = false;
         partition.failures = partition.failures.saturating_add(1);
         let wait = self.settings.retry_backoff(&mut self.random, partition.failures);
-        partition.retry_at = self.now.after(wait);
+        partition.retry_at = self.now.later(wait);
     }
 
     /// Ends the backoffs that are over.

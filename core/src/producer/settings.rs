@@ -6,6 +6,7 @@ use heapless::String;
 
 use crate::{
     Acks, Checksum, Config, ConfigError, OnUnknown, Partitioner, random::Random, slots::Slots,
+    time::Micros, wire::put,
 };
 
 /// Every property that is looked at after the start.
@@ -13,23 +14,26 @@ use crate::{
 pub(super) struct Settings {
     client_id: String<64>,
     pub(super) acks: Acks,
-    pub(super) linger: Duration,
+    pub(super) linger: Micros,
     pub(super) batch_size: u32,
     pub(super) max_request_size: u32,
     pub(super) max_in_flight: u8,
-    pub(super) delivery_timeout: Duration,
-    pub(super) request_timeout: Duration,
-    pub(super) resolve_timeout: Duration,
+    pub(super) delivery_timeout: Micros,
+    pub(super) request_timeout: Micros,
+    /// How long a broker may take over a produce request; less than the client waits, so that the
+    /// broker's own answer wins.
+    pub(super) broker_timeout_ms: i32,
+    pub(super) resolve_timeout: Micros,
     pub(super) on_unknown: OnUnknown,
-    retry_backoff: Duration,
-    retry_backoff_max: Duration,
-    reconnect_backoff: Duration,
-    reconnect_backoff_max: Duration,
-    pub(super) metadata_max_age: Duration,
-    pub(super) rebootstrap_trigger: Duration,
-    pub(super) connections_max_idle: Duration,
-    setup_timeout: Duration,
-    setup_timeout_max: Duration,
+    retry_backoff: Micros,
+    retry_backoff_max: Micros,
+    reconnect_backoff: Micros,
+    reconnect_backoff_max: Micros,
+    pub(super) metadata_max_age: Micros,
+    pub(super) rebootstrap_trigger: Micros,
+    pub(super) connections_max_idle: Micros,
+    setup_timeout: Micros,
+    setup_timeout_max: Micros,
     pub(super) allow_auto_create_topics: bool,
     pub(super) partitioner: Partitioner,
     pub(super) checksum: Checksum,
@@ -65,23 +69,24 @@ impl Settings {
         Ok(Self {
             client_id: String::try_from(config.client_id).unwrap_or_default(),
             acks: config.acks,
-            linger: config.linger,
+            linger: Micros::of(config.linger),
             batch_size: config.batch_size,
             max_request_size: config.max_request_size,
             max_in_flight: config.max_in_flight,
-            delivery_timeout: config.delivery_timeout,
-            request_timeout: config.request_timeout,
-            resolve_timeout: config.resolve_timeout,
+            delivery_timeout: Micros::of(config.delivery_timeout),
+            request_timeout: Micros::of(config.request_timeout),
+            broker_timeout_ms: two_thirds_in_millis(config.request_timeout),
+            resolve_timeout: Micros::of(config.resolve_timeout),
             on_unknown: config.on_unknown,
-            retry_backoff: config.retry_backoff,
-            retry_backoff_max: config.retry_backoff_max,
-            reconnect_backoff: config.reconnect_backoff,
-            reconnect_backoff_max: config.reconnect_backoff_max,
-            metadata_max_age: config.metadata_max_age,
-            rebootstrap_trigger: config.rebootstrap_trigger,
-            connections_max_idle: config.connections_max_idle,
-            setup_timeout: config.connection_setup_timeout,
-            setup_timeout_max: config.connection_setup_timeout_max,
+            retry_backoff: Micros::of(config.retry_backoff),
+            retry_backoff_max: Micros::of(config.retry_backoff_max),
+            reconnect_backoff: Micros::of(config.reconnect_backoff),
+            reconnect_backoff_max: Micros::of(config.reconnect_backoff_max),
+            metadata_max_age: Micros::of(config.metadata_max_age),
+            rebootstrap_trigger: Micros::of(config.rebootstrap_trigger),
+            connections_max_idle: Micros::of(config.connections_max_idle),
+            setup_timeout: Micros::of(config.connection_setup_timeout),
+            setup_timeout_max: Micros::of(config.connection_setup_timeout_max),
             allow_auto_create_topics: config.allow_auto_create_topics,
             partitioner: config.partitioner,
             checksum: config.checksum,
@@ -92,22 +97,16 @@ impl Settings {
         &self.client_id
     }
 
-    /// How long a broker may take over a produce request; less than the client waits, so that the
-    /// broker's own answer wins.
-    pub(super) fn broker_timeout_ms(&self) -> i32 {
-        i32::try_from(self.request_timeout.as_millis() * 2 / 3).unwrap_or(i32::MAX).max(1)
-    }
-
-    pub(super) fn retry_backoff(&self, random: &mut Random, failures: u8) -> Duration {
+    pub(super) fn retry_backoff(&self, random: &mut Random, failures: u8) -> Micros {
         random.backoff(self.retry_backoff, self.retry_backoff_max, failures)
     }
 
-    pub(super) fn reconnect_backoff(&self, random: &mut Random, failures: u8) -> Duration {
+    pub(super) fn reconnect_backoff(&self, random: &mut Random, failures: u8) -> Micros {
         random.backoff(self.reconnect_backoff, self.reconnect_backoff_max, failures)
     }
 
     /// How long a connection may take to be set up, after so many failures (KIP-601).
-    pub(super) fn setup_timeout(&self, random: &mut Random, failures: u8) -> Duration {
+    pub(super) fn setup_timeout(&self, random: &mut Random, failures: u8) -> Micros {
         random.backoff(self.setup_timeout, self.setup_timeout_max, failures.saturating_add(1))
     }
 }
@@ -143,7 +142,7 @@ impl<'m> Names<'m> {
         let start = slot as usize * self.longest;
         match self.bytes.all_mut().get_mut(start..start + name.len()) {
             Some(room) => {
-                room.copy_from_slice(name.as_bytes());
+                put(room, name.as_bytes());
                 true
             }
             None => false,
@@ -151,16 +150,34 @@ impl<'m> Names<'m> {
     }
 }
 
+/// Two thirds of a duration in milliseconds, at least 1.
+fn two_thirds_in_millis(duration: Duration) -> i32 {
+    let millis = duration.as_secs().saturating_mul(1_000);
+    let millis = millis.saturating_add(u64::from(duration.subsec_millis()));
+    let millis = u32::try_from(millis).unwrap_or(u32::MAX);
+    i32::try_from(millis / 3 * 2 + millis % 3 * 2 / 3).unwrap_or(i32::MAX).max(1)
+}
+
+/// The entries of `bootstrap.servers` that are not empty. Bytes, because the standard library's
+/// search in text brings panics along.
+pub(super) fn entries(servers: &str) -> impl Iterator<Item = &[u8]> {
+    let entries = servers.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    entries.filter(|entry| !entry.is_empty())
+}
+
 /// Takes `host:port` or `[ipv6]:port` apart.
-pub(super) fn host_and_port(entry: &str) -> Option<(&str, u16)> {
+pub(super) fn host_and_port(entry: &[u8]) -> Option<(&str, u16)> {
     // A prefix such as PLAINTEXT:// is what broker configurations have, and is copied from there.
-    let entry = entry.split_once("://").map_or(entry, |(_, rest)| rest);
-    let (host, port) = entry.rsplit_once(':')?;
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']')?,
-        None if host.contains(':') => return None,
-        None => host,
+    let prefix = entry.windows(3).position(|three| three == b"://");
+    let entry = prefix.map_or(Some(entry), |at| entry.get(at + 3..))?;
+    let colon = entry.iter().rposition(|byte| *byte == b':')?;
+    let (host, port) = (entry.get(..colon)?, entry.get(colon + 1..)?);
+    let host = match host.split_first()? {
+        (b'[', rest) => rest.strip_suffix(b"]")?,
+        _ if host.contains(&b':') => return None,
+        _ => host,
     };
-    let port = port.parse().ok().filter(|port| *port > 0)?;
+    let port = core::str::from_utf8(port).ok()?.parse().ok().filter(|port| *port > 0)?;
+    let host = core::str::from_utf8(host).ok()?;
     (!host.is_empty()).then_some((host, port))
 }

@@ -5,6 +5,7 @@ use crate::{
     Cause, Disconnect, Instant, Reason,
     conn::{Conn, State},
     slots::Ix,
+    time::Micros,
 };
 
 /// Deadlines of many things at once, each no later than the earliest of its kind. One that is too
@@ -60,8 +61,8 @@ impl Producer<'_> {
     }
 
     /// When the first batch of a list, in which all wait equally long, has waited.
-    fn first_of(&self, head: Ix<crate::batch::Batch>, wait: core::time::Duration) -> Instant {
-        head.some().map_or(Instant::NEVER, |index| self.batches.at(index).since.after(wait))
+    fn first_of(&self, head: Ix<crate::batch::Batch>, wait: Micros) -> Instant {
+        head.some().map_or(Instant::NEVER, |index| self.batches.at(index).since.later(wait))
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come; harmless at any other.
@@ -88,7 +89,7 @@ impl Producer<'_> {
     fn end_lingers(&mut self) {
         while let Some(index) = self.linger.head().some() {
             let batch = self.batches.at(index);
-            if batch.since.after(self.settings.linger) > self.now {
+            if batch.since.later(self.settings.linger) > self.now {
                 return;
             }
             let home = batch.partition;
@@ -99,13 +100,13 @@ impl Producer<'_> {
 
     fn end_deliveries(&mut self) {
         while let Some(index) = self.age.head().some() {
-            if self.batches.at(index).since.after(self.settings.delivery_timeout) > self.now {
+            if self.batches.at(index).since.later(self.settings.delivery_timeout) > self.now {
                 break;
             }
             self.expire(index);
         }
         while let Some(index) = self.resolving.head().some() {
-            if self.batches.at(index).since.after(self.settings.resolve_timeout) > self.now {
+            if self.batches.at(index).since.later(self.settings.resolve_timeout) > self.now {
                 break;
             }
             self.abandon(index, Cause::ResolveTimeout);
@@ -139,7 +140,7 @@ impl Producer<'_> {
             (State::Dialing { .. }, _) => (slot.setup_deadline, Disconnect::SetupTimeout),
             (_, Some(request)) => (request.deadline, Disconnect::RequestTimedOut),
             (State::Negotiating | State::Ready, None) => {
-                (slot.used.after(self.settings.connections_max_idle), Disconnect::Idle)
+                (slot.used.later(self.settings.connections_max_idle), Disconnect::Idle)
             }
         }
     }

@@ -39,6 +39,7 @@ impl Api {
 
 /// One element of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // the reader must know them all
 pub enum ApiVersionsItem {
     /// The error of the whole answer; [`ErrorCode::NONE`] too is told. Comes first.
@@ -51,6 +52,7 @@ pub enum ApiVersionsItem {
 
 /// A walk over the response: over all that follows the correlation id.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ApiVersionsResponse {
     dialect: Dialect,
     at: At,
@@ -59,6 +61,7 @@ pub struct ApiVersionsResponse {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum At {
     Error,
     Count,

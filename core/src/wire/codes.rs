@@ -4,11 +4,13 @@ use core::fmt;
 
 /// An error code as a broker sent it; unknown ones are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // an open newtype
 pub struct ErrorCode(pub i16);
 
 /// What an answer to an attempt to produce proves about that attempt, and about no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // a truth of three values
 pub enum Evidence {
     /// This attempt did not append the batch. An earlier one may have.

@@ -70,6 +70,7 @@ impl<I> ParseError<I> for DecodeError {
 
 /// A message does not fit the buffer that it was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // says all there is to say
 pub struct BufferTooSmall {
     /// How many bytes the message takes; `usize::MAX` if it has a value that the protocol cannot

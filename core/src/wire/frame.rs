@@ -35,6 +35,7 @@ pub fn read_size(input: &[u8]) -> Read<'_, usize> {
 
 /// The head of a response, before anything that depends on its version: 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // the protocol has these two
 pub struct ResponseHead {
     /// Size of the frame in bytes, without the size itself.
@@ -83,6 +84,7 @@ const fn response_header(body: Dialect, api: ApiKey) -> Dialect {
 
 /// The header of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // the schema's fields, built by literal
 pub struct RequestHeader<'a> {
     /// What is asked.

@@ -37,6 +37,7 @@ wire_struct! {
 
 /// A walk over the response: over all that follows the correlation id.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct InitProducerIdResponse {
     dialect: Dialect,
     at: At,
@@ -44,6 +45,7 @@ pub struct InitProducerIdResponse {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum At {
     Header,
     Item,

@@ -33,11 +33,13 @@ pub use reader::Uuid;
 pub use table::{Count, Wire, read_whole};
 pub use versions::{ApiKey, VersionRange, dialect, negotiate};
 pub use walk::MAX_ATOM;
+pub(crate) use writer::put;
 pub use writer::{Gap, Writer};
 
 /// How a message is laid out: its version, and whether that version is flexible (KIP-482). Made by
 /// [`dialect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Dialect {
     /// The API version.
@@ -60,6 +62,7 @@ impl Dialect {
 /// [`Wait`](Self::Wait) with all bytes at hand as [`DecodeError::Truncated`]. Every step but
 /// `Wait` and `Done` reads or skips at least one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // a walk's driver must know them all
 pub enum Step<E> {
     /// `used` bytes were read, and they are this element.

@@ -3,7 +3,7 @@
 //! All of these are nom parsers in streaming mode: `Incomplete` means that more bytes are needed,
 //! and never that the bytes are wrong.
 
-use nom::{Err, bytes::streaming, number};
+use nom::{Err, Needed};
 
 use super::{DecodeError, Dialect, varint};
 
@@ -12,6 +12,7 @@ pub type Read<'a, T> = nom::IResult<&'a [u8], T, DecodeError>;
 
 /// A 128-bit identifier, as bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // an open newtype
 pub struct Uuid(pub [u8; 16]);
 
@@ -22,44 +23,52 @@ impl Uuid {
 
 /// Reads an INT8.
 pub fn int8(input: &[u8]) -> Read<'_, i8> {
-    number::streaming::be_i8(input)
+    let (rest, bytes) = chunk(input)?;
+    Ok((rest, i8::from_be_bytes(bytes)))
 }
 
 /// Reads an INT16.
 pub fn int16(input: &[u8]) -> Read<'_, i16> {
-    number::streaming::be_i16(input)
+    let (rest, bytes) = chunk(input)?;
+    Ok((rest, i16::from_be_bytes(bytes)))
 }
 
 /// Reads an INT32.
 pub fn int32(input: &[u8]) -> Read<'_, i32> {
-    number::streaming::be_i32(input)
+    let (rest, bytes) = chunk(input)?;
+    Ok((rest, i32::from_be_bytes(bytes)))
 }
 
 /// Reads an INT64.
 pub fn int64(input: &[u8]) -> Read<'_, i64> {
-    number::streaming::be_i64(input)
+    let (rest, bytes) = chunk(input)?;
+    Ok((rest, i64::from_be_bytes(bytes)))
 }
 
 /// Reads a UINT32.
 pub fn uint32(input: &[u8]) -> Read<'_, u32> {
-    number::streaming::be_u32(input)
+    let (rest, bytes) = chunk(input)?;
+    Ok((rest, u32::from_be_bytes(bytes)))
 }
 
 /// Reads a BOOLEAN; everything but 0 is true, as in Java.
 pub fn boolean(input: &[u8]) -> Read<'_, bool> {
-    let (rest, byte) = number::streaming::be_u8(input)?;
+    let (rest, [byte]) = chunk(input)?;
     Ok((rest, byte != 0))
 }
 
 /// Reads a UUID.
 pub fn uuid(input: &[u8]) -> Read<'_, Uuid> {
-    let (rest, value) = number::streaming::be_u128(input)?;
-    Ok((rest, Uuid(value.to_be_bytes())))
+    let (rest, bytes) = chunk(input)?;
+    Ok((rest, Uuid(bytes)))
 }
 
 /// Reads `len` bytes.
 pub fn bytes(input: &[u8], len: usize) -> Read<'_, &[u8]> {
-    streaming::take(len)(input)
+    match input.split_at_checked(len) {
+        Some((bytes, rest)) => Ok((rest, bytes)),
+        None => more(len.saturating_sub(input.len())),
+    }
 }
 
 /// Reads an UNSIGNED_VARINT of at most 32 bits.
@@ -93,12 +102,13 @@ pub fn varlong(input: &[u8]) -> Read<'_, i64> {
 }
 
 /// Reads seven bits a byte, from at most `max` bytes, into at most 64 bits.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn base128(input: &[u8], max: usize) -> Read<'_, u64> {
     let mut value = 0_u64;
     let mut rest = input;
     for at in 0..max {
         let byte;
-        (rest, byte) = number::streaming::be_u8(rest)?;
+        (rest, [byte]) = chunk(rest)?;
         let bits = u64::from(byte & 0x7f);
         let shifted = bits << (7 * at);
         if shifted >> (7 * at) != bits {
@@ -205,6 +215,21 @@ pub fn tagged_fields(input: &[u8], dialect: Dialect) -> Read<'_, ()> {
 /// A length as the address space has it.
 pub(super) fn length(len: u32) -> Result<usize, Err<DecodeError>> {
     usize::try_from(len).map_err(|_| Err::Failure(DecodeError::LengthOverflow))
+}
+
+/// Reads bytes of a number known beforehand. nom's own parsers take numbers apart byte by byte, and
+/// slice in ways of which the compiler cannot always see that they do not panic.
+#[inline]
+fn chunk<const N: usize>(input: &[u8]) -> Read<'_, [u8; N]> {
+    match input.split_first_chunk() {
+        Some((bytes, rest)) => Ok((rest, *bytes)),
+        None => more(N.saturating_sub(input.len())),
+    }
+}
+
+/// So many bytes are missing.
+fn more<T>(missing: usize) -> Result<T, Err<DecodeError>> {
+    Err(Err::Incomplete(Needed::new(missing)))
 }
 
 /// Fails: the bytes are wrong, and more would not help.

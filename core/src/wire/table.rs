@@ -114,6 +114,7 @@ macro_rules! wire_struct {
     ) => {
         $($meta)*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         #[allow(clippy::exhaustive_structs)] // the schema's fields, built by literal
         pub struct $name $($generics)* {
             $(

@@ -16,8 +16,9 @@ pub const fn len_u32(value: u32) -> usize {
 }
 
 /// How many bytes `value` takes as an unsigned varint.
-#[inline]
+#[cfg_attr(target_pointer_width = "64", inline)]
 #[must_use]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 pub const fn len_u64(value: u64) -> usize {
     // Bits needed, at least one, over seven, rounded up.
     let bits = 64 - (value | 1).leading_zeros();

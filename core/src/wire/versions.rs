@@ -6,6 +6,7 @@ use super::Dialect;
 
 /// An inclusive range of API versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // the protocol has these two
 pub struct VersionRange {
     /// The lowest version.
@@ -34,6 +35,7 @@ pub const fn negotiate(ours: VersionRange, theirs: VersionRange) -> Option<i16> 
 
 /// An API key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // an open newtype
 pub struct ApiKey(pub i16);
 

@@ -3,7 +3,7 @@
 use nom::Err;
 
 use super::{
-    DecodeError, Dialect, Step,
+    DecodeError, Dialect,
     reader::{self, Read},
 };
 
@@ -63,6 +63,7 @@ pub(super) use element;
 
 /// Where a walk is in a section of tagged fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Tags {
     /// Before the count.
     #[default]
@@ -117,17 +118,13 @@ impl Tags {
         }
     }
 
-    /// Skips on. `None` when the section is over, with no byte read.
-    pub(super) fn skip<E>(
-        &mut self,
-        input: &[u8],
-        dialect: Dialect,
-    ) -> Result<Option<Step<E>>, DecodeError> {
+    /// Skips on.
+    fn skip(&mut self, input: &[u8], dialect: Dialect) -> Result<Skipped, DecodeError> {
         Ok(match self.step(input, dialect)? {
-            Tag::Field { used, size, .. } => Some(Step::Skip { used, skip: size }),
-            Tag::Count { used } => Some(Step::Skip { used, skip: 0 }),
-            Tag::Wait => Some(Step::Wait),
-            Tag::Over => None,
+            Tag::Field { used, size, .. } => Skipped::Within { used, skip: size },
+            Tag::Count { used } => Skipped::Within { used, skip: 0 },
+            Tag::Wait => Skipped::Wait,
+            Tag::Over => Skipped::Over,
         })
     }
 }
@@ -150,11 +147,14 @@ pub(super) enum Dull {
 }
 
 /// How far [`Dull::skip`] came.
-pub(super) enum Skipped<E> {
-    /// This step leads past the field.
-    Past(Step<E>),
-    /// This step leads on, and the field goes on behind it.
-    Within(Step<E>),
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Skipped {
+    /// These bytes lead past the field.
+    Past { used: usize, skip: usize },
+    /// These bytes lead on, and the field goes on behind them.
+    Within { used: usize, skip: usize },
+    /// More bytes are needed.
+    Wait,
     /// The field is over; no byte was read.
     Over,
 }
@@ -166,20 +166,15 @@ impl Dull {
     }
 
     /// Skips the field, or goes on to.
-    pub(super) fn skip<E>(
+    pub(super) fn skip(
         self,
         tags: &mut Tags,
         input: &[u8],
         dialect: Dialect,
-    ) -> Result<Skipped<E>, DecodeError> {
+    ) -> Result<Skipped, DecodeError> {
         let sized = match self {
             Self::Nothing | Self::Bytes(0) => return Ok(Skipped::Over),
-            Self::Tags => {
-                return Ok(match tags.skip(input, dialect)? {
-                    Some(step) => Skipped::Within(step),
-                    None => Skipped::Over,
-                });
-            }
+            Self::Tags => return tags.skip(input, dialect),
             Self::Int32 => Some((0, 4)),
             Self::Bytes(skip) => Some((0, skip)),
             Self::String => small_atom(input, |i| reader::string_len(i, dialect))?
@@ -196,8 +191,8 @@ impl Dull {
             },
         };
         Ok(match sized {
-            Some((used, skip)) => Skipped::Past(Step::Skip { used, skip }),
-            None => Skipped::Within(Step::Wait),
+            Some((used, skip)) => Skipped::Past { used, skip },
+            None => Skipped::Wait,
         })
     }
 }
@@ -207,11 +202,14 @@ impl Dull {
 macro_rules! skip {
     ($walk:ident, $dull:expr, $next:expr, $input:expr) => {
         match $crate::wire::walk::Dull::skip($dull, &mut $walk.tags, $input, $walk.dialect)? {
-            $crate::wire::walk::Skipped::Past(step) => {
+            $crate::wire::walk::Skipped::Past { used, skip } => {
                 $walk.at = $next;
-                return Ok(step);
+                return Ok($crate::wire::Step::Skip { used, skip });
             }
-            $crate::wire::walk::Skipped::Within(step) => return Ok(step),
+            $crate::wire::walk::Skipped::Within { used, skip } => {
+                return Ok($crate::wire::Step::Skip { used, skip });
+            }
+            $crate::wire::walk::Skipped::Wait => return Ok($crate::wire::Step::Wait),
             $crate::wire::walk::Skipped::Over => $walk.at = $next,
         }
     };
@@ -246,11 +244,10 @@ mod tests {
         let d = dialect(ApiKey::METADATA, 9);
         let mut tags = Tags::default();
         for _ in 0..2 {
-            let step = tags.skip::<()>(&[1], d);
-            assert_eq!(step, Ok(Some(Step::Skip { used: 1, skip: 0 })));
-            let step = tags.skip::<()>(&[9, 0xe8, 0x07], d);
-            assert_eq!(step, Ok(Some(Step::Skip { used: 3, skip: 1000 })));
-            assert_eq!(tags.skip::<()>(&[], d), Ok(None));
+            assert_eq!(tags.skip(&[1], d), Ok(Skipped::Within { used: 1, skip: 0 }));
+            let step = tags.skip(&[9, 0xe8, 0x07], d);
+            assert_eq!(step, Ok(Skipped::Within { used: 3, skip: 1000 }));
+            assert_eq!(tags.skip(&[], d), Ok(Skipped::Over));
         }
     }
 }

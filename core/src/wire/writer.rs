@@ -19,6 +19,15 @@ pub struct Gap<const N: usize> {
     at: usize,
 }
 
+/// Puts bytes at the head of `room`, if they fit. The compiler sees that no length differs, so that
+/// there is no panic in it.
+#[inline]
+pub(crate) fn put(room: &mut [u8], bytes: &[u8]) {
+    if let Some((head, _)) = room.split_at_mut_checked(bytes.len()) {
+        head.copy_from_slice(bytes);
+    }
+}
+
 impl<'a> Writer<'a> {
     /// Writes from the head of `buf`.
     pub const fn new(buf: &'a mut [u8]) -> Self {
@@ -57,12 +66,12 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes bytes as they are.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub fn bytes(&mut self, bytes: &[u8]) {
-        let end = self.len.saturating_add(bytes.len());
-        if let Some(room) = self.buf.get_mut(self.len..end) {
-            room.copy_from_slice(bytes);
+        if let Some(room) = self.buf.get_mut(self.len..) {
+            put(room, bytes);
         }
-        self.len = end;
+        self.len = self.len.saturating_add(bytes.len());
     }
 
     /// Writes an INT8.
@@ -199,9 +208,8 @@ impl<'a> Writer<'a> {
     /// Fills a gap.
     #[allow(clippy::needless_pass_by_value)] // a gap is filled once
     pub fn fill<const N: usize>(&mut self, gap: Gap<N>, bytes: [u8; N]) {
-        let end = gap.at.saturating_add(N);
-        if let Some(room) = self.buf.get_mut(gap.at..end) {
-            room.copy_from_slice(&bytes);
+        if let Some(room) = self.buf.get_mut(gap.at..) {
+            put(room, &bytes);
         }
     }
 

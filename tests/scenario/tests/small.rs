@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use ottla_core::{Config, Instant, Output, ProduceError, Producer, Record, StaticMemory};
+use ottla_core::{
+    Config, Instant, Limits, Memory, Output, ProduceError, Producer, Record, StaticMemory, profile,
+};
 use ottla_model::{ClusterConfig, NodeConfig};
 use ottla_scenario::{BOOTSTRAP, Said, World};
 
@@ -85,17 +87,83 @@ fn transmit_lends_the_pages_that_the_record_was_copied_into() {
 }
 
 #[test]
+fn each_profile_serves_a_cluster_whose_connections_break() {
+    fn serves(memory: Memory<'_>, config: &Config<'_>) {
+        let mut world = World::with_memory(config, ClusterConfig::with_nodes(3), memory, 5);
+        world.cluster.create_topic("readings", 4).expect("a topic");
+        let topic = world.topic("readings");
+        for round in 0..300 {
+            for partition in 0..4 {
+                let produced = world.produce(topic, Some(partition), 40);
+                assert!(matches!(produced, Ok(_) | Err(ProduceError::Full)), "{produced:?}");
+            }
+            if round % 50 == 20 {
+                world.cluster.restart(1 + round / 50 % 3).expect("a node");
+            }
+            world.run_for(Duration::from_millis(5));
+        }
+        world.close(Duration::from_secs(60));
+        world.ledger.check(&world.cluster, true);
+        let delivered = |said: Option<Said>| matches!(said, Some(Said::Delivered(_)));
+        let count = world.ledger.entries().filter(|entry| delivered(entry.last)).count();
+        assert_eq!(count, world.ledger.entries().count());
+        assert!(count > 400, "{count} records");
+    }
+    serves(profile::Small::new().lend(), &profile::Small::config(BOOTSTRAP));
+    serves(profile::Medium::new().lend(), &profile::Medium::config(BOOTSTRAP));
+    serves(profile::Large::new().lend(), &profile::Large::config(BOOTSTRAP));
+}
+
+#[test]
+fn a_profile_takes_the_records_that_it_says() {
+    fn largest(memory: Memory<'_>, config: &Config<'_>) -> u32 {
+        let mut world = World::with_memory(config, ClusterConfig::with_nodes(1), memory, 5);
+        world.cluster.create_topic("t", 1).expect("a topic");
+        let topic = world.topic("t");
+        match world.produce(topic, Some(0), 100_000) {
+            Err(ProduceError::RecordTooLarge { max, .. }) => max,
+            other => panic!("{other:?}"),
+        }
+    }
+    let config = profile::Small::config(BOOTSTRAP);
+    assert_eq!((config.batch_size, config.max_request_size), (573, 4_544));
+    assert_eq!(largest(profile::Small::new().lend(), &config), 3_971);
+    let config = profile::Medium::config(BOOTSTRAP);
+    assert_eq!((config.batch_size, config.max_request_size), (573, 8_704));
+    assert_eq!(largest(profile::Medium::new().lend(), &config), 8_131);
+    let config = profile::Large::config(BOOTSTRAP);
+    assert_eq!((config.batch_size, config.max_request_size), (573, 33_792));
+    assert_eq!(largest(profile::Large::new().lend(), &config), 32_768);
+}
+
+#[test]
 fn memory_that_cannot_work_is_refused_by_name() {
     let config = Config { bootstrap_servers: BOOTSTRAP, ..small_config() };
-    let mut memory = StaticMemory::<1, 1, 1, 1, 1, 2, 64, 512, 384, 48>::new();
-    let error = Producer::new(&config, memory.lend(), 0).expect_err("too small");
-    assert_eq!(error.to_string(), "the lent memory has 128 bytes of record memory, and needs 512");
-    let mut memory = StaticMemory::<1, 1, 1, 1, 1, 2, 512, 256, 384, 48>::new();
-    let error = Producer::new(&config, memory.lend(), 0).expect_err("too small");
-    assert_eq!(error.to_string(), "the lent memory has 256 bytes of receive window, and needs 512");
-    let mut memory = StaticMemory::<1, 1, 1, 1, 1, 2, 512, 512, 100, 48>::new();
-    let error = Producer::new(&config, memory.lend(), 0).expect_err("too small");
-    assert!(error.to_string().contains("bytes of request head"), "{error}");
+    let limits = Limits {
+        connections: 1,
+        brokers: 2,
+        topics: 1,
+        partitions: 1,
+        batches: 1,
+        page_size: 512,
+        pages: 2,
+        rx_window: 512,
+        tx_window: 384,
+        name: 48,
+    };
+    let refused = |limits| {
+        let made = Producer::new(&config, Memory::heap(limits), 0);
+        made.expect_err("too small").to_string()
+    };
+    assert!(Producer::new(&config, Memory::heap(limits), 0).is_ok());
+    let said = refused(Limits { page_size: 64, ..limits });
+    assert_eq!(said, "the lent memory has 128 bytes of record memory, and needs 512");
+    let said = refused(Limits { rx_window: 256, ..limits });
+    assert_eq!(said, "the lent memory has 256 bytes of receive window, and needs 512");
+    let said = refused(Limits { brokers: 1, ..limits });
+    assert_eq!(said, "the lent memory has 1 brokers, and needs 2");
+    let said = refused(Limits { tx_window: 100, ..limits });
+    assert!(said.contains("bytes of request head"), "{said}");
 }
 
 #[test]

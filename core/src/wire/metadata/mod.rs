@@ -58,6 +58,7 @@ wire_struct! {
 
 /// One element of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // the reader must know them all
 pub enum MetadataItem<'a> {
     /// For how many milliseconds the broker throttles this client.
@@ -77,6 +78,7 @@ pub enum MetadataItem<'a> {
 
 /// A walk over the response: over all that follows the correlation id.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MetadataResponse {
     dialect: Dialect,
     at: At,
@@ -87,6 +89,7 @@ pub struct MetadataResponse {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum At {
     Throttle,
     BrokerCount,
@@ -102,6 +105,7 @@ enum At {
 
 /// Fields that are of no interest.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Skip {
     Header,
     BrokerRack,
@@ -272,6 +276,7 @@ pub fn write_response_topic(w: &mut Writer<'_>, dialect: Dialect, topic: &Topic<
 
 /// Where the replicas of a partition are, by node id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // the schema's fields, built by literal
 pub struct Replicas<'a> {
     /// All replicas.

@@ -53,6 +53,7 @@ pub fn write_request_end(w: &mut Writer<'_>, dialect: Dialect, allow_auto_topic_
 
 /// One element of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // the reader must know them all
 pub enum MetadataRequestItem<'a> {
     /// How many topics are asked for; `None` is all.
@@ -65,6 +66,7 @@ pub enum MetadataRequestItem<'a> {
 
 /// A walk over the request, after its header. Its atoms may be of any size.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MetadataRequest {
     dialect: Dialect,
     at: At,
@@ -73,6 +75,7 @@ pub struct MetadataRequest {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum At {
     Count,
     Topic,

@@ -16,6 +16,7 @@ pub use request::{
     Head, ProduceRequest, ProduceRequestItem, write_end, write_head, write_partition,
     write_partition_end, write_topic, write_topic_end,
 };
+pub(crate) use request::{PARTITION_FRAMING, REQUEST_FRAMING, TOPIC_FRAMING, least_head};
 pub use response::{
     Details, ProduceResponse, ProduceResponseItem, write_response, write_response_end,
     write_response_partition, write_response_topic, write_response_topic_end,

@@ -4,7 +4,10 @@ use super::{
     ApiKey, Count, DecodeError, Dialect, Dull, Step, Tags, Topic, Uuid, Wire, Writer, dialect,
     reader, skip, wire_struct,
 };
-use crate::wire::walk::{element, large_atom};
+use crate::wire::{
+    record::BatchHeader,
+    walk::{element, large_atom},
+};
 
 wire_struct! {
     /// The head of the request. The topics follow.
@@ -19,6 +22,21 @@ wire_struct! {
         /// How many topics follow.
         topics: Count, 0..;
     }
+}
+
+/// Bytes around the parts of a produce request, at the most: the frame's size and header, acks,
+/// timeout, the topics' count, and the tagged fields at the end.
+pub(crate) const REQUEST_FRAMING: u32 = 4 + 8 + 2 + 1 + 2 + 2 + 4 + 5 + 1;
+/// The same around a partition: number, length, batch header, tagged fields.
+pub(crate) const PARTITION_FRAMING: u32 = 4 + 5 + BatchHeader::LEN as u32 + 1;
+/// The same around a topic, beside its name: the name's length or the id, the partitions' count,
+/// tagged fields.
+pub(crate) const TOPIC_FRAMING: u32 = 16 + 5 + 1;
+
+/// The room that the head of a request for one batch may need at the most, by the lengths of the
+/// client id and of the topic's name.
+pub(crate) const fn least_head(client_id: usize, name: usize) -> usize {
+    (REQUEST_FRAMING + PARTITION_FRAMING + TOPIC_FRAMING) as usize + client_id + name
 }
 
 /// Writes the head of the request, after the frame's header.
@@ -65,6 +83,7 @@ pub fn write_end(w: &mut Writer<'_>, dialect: Dialect) {
 
 /// One element of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // the reader must know them all
 pub enum ProduceRequestItem<'a> {
     /// The head.
@@ -83,6 +102,7 @@ pub enum ProduceRequestItem<'a> {
 /// A walk over the request, after its header. Its atoms may be of any size: a record batch is
 /// one.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ProduceRequest {
     dialect: Dialect,
     at: At,
@@ -92,6 +112,7 @@ pub struct ProduceRequest {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum At {
     Head,
     Topic,

@@ -8,6 +8,7 @@ use crate::wire::walk::{Skipped, Tag};
 
 /// One element of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // the reader must know them all
 pub enum ProduceResponseItem<'a> {
     /// A topic; its partitions follow.
@@ -29,6 +30,7 @@ pub enum ProduceResponseItem<'a> {
 
 /// A walk over the response: over all that follows the correlation id.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ProduceResponse {
     dialect: Dialect,
     at: At,
@@ -45,6 +47,7 @@ pub struct ProduceResponse {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum At {
     Header,
     TopicCount,
@@ -67,6 +70,7 @@ enum At {
 
 /// Within the tagged field of node endpoints.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Endpoints {
     Count,
     Endpoint,
@@ -242,11 +246,12 @@ impl ProduceResponse {
             Endpoints::Tags => (Dull::Tags, At::Endpoints(Endpoints::Endpoint)),
         };
         Ok(match dull.skip(&mut self.inner, input, d)? {
-            Skipped::Past(step) => {
+            Skipped::Past { used, skip } => {
                 self.at = next;
-                step
+                Step::Skip { used, skip }
             }
-            Skipped::Within(step) => step,
+            Skipped::Within { used, skip } => Step::Skip { used, skip },
+            Skipped::Wait => Step::Wait,
             Skipped::Over => {
                 self.at = next;
                 Step::Skip { used: 0, skip: 0 }
@@ -272,6 +277,7 @@ pub fn write_response_topic(w: &mut Writer<'_>, dialect: Dialect, topic: &Topic<
 
 /// What a partition's answer may have besides its fixed part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // the schema's fields, built by literal
 pub struct Details<'a> {
     /// The records for which the batch was refused, by their number in the batch, and why.

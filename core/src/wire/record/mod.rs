@@ -14,6 +14,7 @@ pub use records::{
 
 /// Attributes of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // an open newtype
 pub struct Attributes(pub i16);
 
@@ -40,6 +41,7 @@ impl Attributes {
 
 /// The header of a batch, without its magic, which is 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // the format's fields, built by literal
 pub struct BatchHeader {
     /// Offset of the first record; a producer writes 0.
@@ -181,6 +183,7 @@ impl BatchHeader {
 
 /// A batch in a contiguous slice, whose header and length agree with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Batch<'a> {
     /// Its header.

@@ -11,6 +11,7 @@ use crate::{
 
 /// What precedes a record's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // the format's fields, built by literal
 pub struct RecordHead {
     /// No bit of it means anything yet; kept as it came.
@@ -114,6 +115,7 @@ fn write_field(w: &mut Writer<'_>, field: Option<&[u8]>) {
 
 /// A record in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct RecordView<'a> {
     /// What precedes the key.
@@ -199,6 +201,7 @@ fn read_header(input: &[u8]) -> Read<'_, Header<'_>> {
 
 /// The headers of a record, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Headers<'a> {
     left: usize,
     rest: &'a [u8],
@@ -223,6 +226,7 @@ impl ExactSizeIterator for Headers<'_> {}
 
 /// The records in a contiguous slice that holds nothing else. Ends behind the first error.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Records<'a> {
     rest: &'a [u8],
 }

@@ -1,0 +1,39 @@
+//! What memory takes on a machine of 32 bits, as the core's README says it: checked by the compiler.
+
+use ottla_core::{Producer, StaticMemory, profile};
+
+/// Memory of so many things; all windows and pages have 512 bytes, names 64.
+type Of<
+    const C: usize,
+    const B: usize,
+    const T: usize,
+    const P: usize,
+    const N: usize,
+    const G: usize,
+> = StaticMemory<C, B, T, P, N, G, 512, 512, 512, 64>;
+
+const BASE: usize = Of::<2, 2, 2, 2, 2, 2>::SIZE;
+
+/// Two more of a thing, since slots may be padded to eight bytes.
+const CONNECTION: usize = (Of::<4, 2, 2, 2, 2, 2>::SIZE - BASE) / 2 - 512 - 512;
+const BROKER: usize = (Of::<2, 4, 2, 2, 2, 2>::SIZE - BASE) / 2 - 64;
+const TOPIC: usize = (Of::<2, 2, 4, 4, 2, 2>::SIZE - BASE) / 2 - 64 - PARTITION;
+const PARTITION: usize = (Of::<2, 2, 2, 4, 2, 2>::SIZE - BASE) / 2;
+const BATCH: usize = (Of::<2, 2, 2, 2, 4, 2>::SIZE - BASE) / 2;
+const PAGE: usize = (Of::<2, 2, 2, 2, 2, 4>::SIZE - BASE) / 2 - 512;
+
+#[cfg(target_pointer_width = "32")]
+const _: () = {
+    assert!(CONNECTION == 376 && BROKER == 72 && TOPIC == 60);
+    assert!(PARTITION == 104 && BATCH == 200 && PAGE == 4);
+    assert!(size_of::<Producer<'_>>() <= 1_536);
+};
+
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(CONNECTION <= 416 && BROKER == 72 && TOPIC == 60);
+    assert!(PARTITION == 104 && BATCH == 200 && PAGE == 4);
+};
+
+/// A small machine's all in one: memory and producer.
+const _: () = assert!(profile::Small::SIZE + size_of::<Producer<'_>>() <= 10 * 1_024);
