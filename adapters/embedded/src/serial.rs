@@ -175,7 +175,7 @@ impl<U: Read + Write + ReadReady + WriteReady> Port for Serial<U> {
                         self.line = Line::Quieting(now);
                         return Poll::Pending;
                     }
-                    if now.since(since) < self.quiet {
+                    if now < since.after(self.quiet) {
                         return Poll::Pending;
                     }
                     self.line = Line::Down;

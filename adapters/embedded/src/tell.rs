@@ -66,6 +66,10 @@ pub(crate) fn record(outcome: &RecordOutcome, late: bool) {
 
 fn settled(batch: &Settled) {
     let Settled { partition, records, .. } = batch;
+    // All of its records were cancelled, and each was told of.
+    if *records == 0 {
+        return;
+    }
     match &batch.outcome {
         Outcome::Delivered { base_offset, .. } => {
             let offset = base_offset.unwrap_or(-1);

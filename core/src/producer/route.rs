@@ -47,7 +47,8 @@ impl Producer<'_> {
         }
     }
 
-    /// Dials some broker: one of the cluster, or else a bootstrap server (KIP-899).
+    /// Dials some broker: one of the cluster, or else a bootstrap server (KIP-899) that is none of
+    /// them, since one that is would have to make room for itself where there is but one connection.
     fn dial_any(&mut self) {
         let count = self.brokers.len();
         let start = self.random.below(count);
@@ -55,15 +56,32 @@ impl Producer<'_> {
             for number in 0..count {
                 let broker = Ix::new((start + number) % count);
                 let slot = self.brokers.at(broker);
-                if slot.origin == origin && slot.has_address() && slot.dial_at <= self.now {
+                if slot.origin == origin && slot.dial_at <= self.now && self.is_distinct(broker) {
                     self.dial(broker);
                     return;
                 }
             }
         }
-        for (_, slot) in self.brokers.iter() {
-            if slot.origin != Origin::Free && slot.has_address() {
+        for (broker, slot) in self.brokers.iter() {
+            if self.is_distinct(broker) {
                 self.timers.dial = self.timers.dial.min(slot.dial_at);
+            }
+        }
+    }
+
+    /// Whether a broker can be dialled, and is no bootstrap server that is known as one of the cluster.
+    fn is_distinct(&self, broker: Ix<Broker>) -> bool {
+        let slot = self.brokers.at(broker);
+        let same = |other: Ix<Broker>, known: &Broker| {
+            known.origin == Origin::Cluster
+                && known.port == slot.port
+                && self.host_of(other) == self.host_of(broker)
+        };
+        match slot.origin {
+            Origin::Free => false,
+            Origin::Cluster => slot.has_address(),
+            Origin::Bootstrap => {
+                slot.has_address() && !self.brokers.iter().any(|(other, known)| same(other, known))
             }
         }
     }

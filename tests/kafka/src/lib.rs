@@ -25,6 +25,7 @@ pub use cache::{Jars, cache_dir};
 pub use cluster::Cluster;
 pub use config::Config;
 pub use dump::Batch;
+pub use process::{Process, guarded};
 pub use proxy::{Counters, Direction, FaultProxy, Hangup, Heard, Links};
 pub use record::Record;
 pub use tool::{Partition, Tool};

@@ -19,13 +19,16 @@ type Request = (Command, mpsc::Sender<io::Result<Child>>);
 /// A child process that is killed when this is dropped, and by the kernel (on Linux) when the test
 /// process dies without running destructors.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
 }
 
 impl Process {
     /// Starts `command`, prepared on [`guarded`].
-    pub(crate) fn start(command: Command) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(command: Command) -> Result<Self> {
         let name = format!("{command:?}");
         // The kernel sends the death signal when the *thread* that started the child ends, so all
         // children are started by one thread that stays until the process ends.
@@ -47,12 +50,16 @@ impl Process {
         Ok(Self { child })
     }
 
-    pub(crate) const fn child(&mut self) -> &mut Child {
+    /// The child, for its pipes.
+    pub const fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// The status it ended with, or none while it runs.
-    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
@@ -92,7 +99,8 @@ impl Drop for Process {
 }
 
 /// A command for `program` that the kernel kills together with its parent (on Linux).
-pub(crate) fn guarded(program: &str) -> Command {
+#[must_use]
+pub fn guarded(program: &str) -> Command {
     if cfg!(target_os = "linux") {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", program]);

@@ -47,6 +47,34 @@ fn there_is_one_connection_a_broker_and_the_first_serves_the_bootstrap_server_to
     assert_eq!(disconnects(&world), []);
 }
 
+/// After a timeout the metadata is asked for anew, and opening a connection may take longer than the
+/// broker's own backoff: on a serial line it takes a second.
+#[test]
+fn a_broker_that_is_the_bootstrap_server_too_is_dialled_once_after_a_timeout() {
+    let config = Config {
+        linger: Duration::ZERO,
+        request_timeout: SECOND,
+        reconnect_backoff: Duration::from_micros(10),
+        ..Config::default()
+    };
+    let limits = Limits { connections: 1, ..Limits::for_config(&config) };
+    let cluster = ClusterConfig::with_nodes(1);
+    let mut world = World::with_memory(&config, cluster, Memory::heap(limits), 3);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    deliver(&mut world, 0);
+    for _ in 0..10 {
+        let topic = world.topic("t");
+        world.cluster.freeze(1).expect("a node");
+        world.produce(topic, Some(0), 50).expect("room");
+        let timeouts = |world: &World<'_>| disconnects(world).len();
+        let before = timeouts(&world);
+        assert!(world.run_until(5 * SECOND, |world| timeouts(world) > before));
+        world.cluster.thaw(1).expect("a node");
+        deliver(&mut world, 0);
+    }
+    assert_eq!(disconnects(&world), [Disconnect::RequestTimedOut; 10]);
+}
+
 #[test]
 fn one_connection_slot_serves_a_cluster_of_three() {
     let config = Config { linger: Duration::ZERO, ..Config::default() };

@@ -1,0 +1,151 @@
+//! A broker behind a proxy that cuts: a real Kafka, or the model of one.
+
+use core::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context as _, Result};
+use ottla_kafka::{Cluster, Config, FaultProxy, Links, NEWEST};
+use ottla_model::{ClusterConfig, NodeId, serve::Server};
+
+/// The topic that readings go to.
+pub const TOPIC: &str = "readings";
+/// How many partitions it has.
+pub const PARTITIONS: i32 = 4;
+
+/// One broker with the topic [`TOPIC`], and a proxy before it.
+#[derive(Debug)]
+pub enum Broker {
+    /// A real one.
+    Kafka(Box<Cluster>),
+    /// The model, which needs no Java.
+    Model(Server, FaultProxy),
+}
+
+impl Broker {
+    /// A real Kafka of the version in `OTTLA_KAFKA_VERSION`, else the newest.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn kafka() -> Result<Self> {
+        let version = std::env::var("OTTLA_KAFKA_VERSION").unwrap_or_else(|_| NEWEST.to_owned());
+        let cluster = Cluster::start(&Config::new(&version, 1)?)?;
+        cluster.create_topic(TOPIC, PARTITIONS, 1, &[])?;
+        Ok(Self::Kafka(Box::new(cluster)))
+    }
+
+    /// The model broker.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn model() -> Result<Self> {
+        let server = Server::start(&["127.0.0.1:0".parse()?], ClusterConfig::to_serve())?;
+        server.with_cluster(|cluster| cluster.create_topic(TOPIC, PARTITIONS as u32))?;
+        let proxy = FaultProxy::to(server.addresses())?;
+        Ok(Self::Model(server, proxy))
+    }
+
+    /// Where the device connects to.
+    ///
+    /// # Errors
+    /// When there is no such place.
+    pub fn link(&self) -> Result<SocketAddr> {
+        let proxy = match self {
+            Self::Kafka(cluster) => cluster.proxy(),
+            Self::Model(_, proxy) => proxy,
+        };
+        proxy.addresses().first().copied().context("a proxy without a link")
+    }
+
+    /// What the broker calls that place. A device that has one wire only needs it to know that the
+    /// broker of the metadata is the one at the end of its wire.
+    #[must_use]
+    pub fn advertised(&self) -> String {
+        match self {
+            Self::Kafka(cluster) => cluster.proxied_bootstrap(),
+            Self::Model(server, _) => server.bootstrap_servers(),
+        }
+    }
+
+    /// The link, to cut it.
+    #[must_use]
+    pub fn links(&self) -> Links<'_> {
+        match self {
+            Self::Kafka(cluster) => cluster.proxy().all(),
+            Self::Model(_, proxy) => proxy.all(),
+        }
+    }
+
+    /// Nothing is answered any more, and no connection ends.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn freeze(&self) -> Result<()> {
+        match self {
+            Self::Kafka(cluster) => cluster.freeze(1),
+            Self::Model(server, _) => server
+                .with_cluster(|model| {
+                    let nodes: Vec<NodeId> = model.nodes().collect();
+                    nodes.into_iter().try_for_each(|node| model.freeze(node))
+                })
+                .map_err(Into::into),
+        }
+    }
+
+    /// It goes on.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn thaw(&self) -> Result<()> {
+        match self {
+            Self::Kafka(cluster) => cluster.thaw(1),
+            Self::Model(server, _) => server
+                .with_cluster(|model| {
+                    let nodes: Vec<NodeId> = model.nodes().collect();
+                    nodes.into_iter().try_for_each(|node| model.thaw(node))
+                })
+                .map_err(Into::into),
+        }
+    }
+
+    /// Ends it at once and starts it again with what it had stored.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&self) -> Result<()> {
+        match self {
+            Self::Kafka(cluster) => cluster.restart(1),
+            Self::Model(server, _) => {
+                let each = |change: fn(&mut ottla_model::Cluster, NodeId) -> Result<(), _>| {
+                    server.with_cluster(|model| {
+                        let nodes: Vec<NodeId> = model.nodes().collect();
+                        nodes.into_iter().try_for_each(|node| change(model, node))
+                    })
+                };
+                each(ottla_model::Cluster::stop)?;
+                std::thread::sleep(Duration::from_secs(2));
+                each(ottla_model::Cluster::start).map_err(Into::into)
+            }
+        }
+    }
+
+    /// The values in the topic, each with its partition, in the order of offsets: Kafka's as Kafka's
+    /// own consumer reads them.
+    ///
+    /// # Errors
+    /// With Kafka's reason.
+    pub fn read(&self) -> Result<Vec<(i32, Vec<u8>)>> {
+        match self {
+            Self::Kafka(cluster) => cluster
+                .read(TOPIC)?
+                .into_iter()
+                .map(|record| Ok((record.partition, record.value.context("no short value")?)))
+                .collect(),
+            Self::Model(server, _) => Ok(server.with_cluster(|model| {
+                let log = |partition| {
+                    let records = model.log(TOPIC, partition);
+                    records.map(move |r| (partition, r.value.unwrap_or_default().to_vec()))
+                };
+                (0..PARTITIONS).flat_map(log).collect()
+            })),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! A simulated sensor that produces its readings to Kafka, on anything that has a byte stream and a
+//! clock: the same on a microcontroller, with `defmt`, and on a host, with `log`.
+//!
+//! The stream is a serial line that somebody else wires to a broker's TCP port.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod book;
+mod reading;
+mod run;
+mod story;
+mod task;
+mod unwired;
+
+pub use book::{Book, Count, Each, Summary};
+pub use run::{Memory, Trouble, run};
+pub use task::{OnFull, Task};
+pub use unwired::unwired;
