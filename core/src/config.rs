@@ -89,7 +89,9 @@ pub struct Config<'a> {
     pub request_timeout: Duration,
     /// `resolve.timeout.ms`: ottla's own; how long after `Unknown` the truth is searched for.
     pub resolve_timeout: Duration,
-    /// `on.unknown`: ottla's own; `resolve` or `abandon`.
+    /// `on.unknown`: ottla's own; `resolve` or `abandon`. It is about batches, which are told
+    /// `Unknown` at `delivery.timeout.ms`; that one record is cancelled stops no batch, since others
+    /// may wait for it.
     pub on_unknown: OnUnknown,
     /// `retry.backoff.ms`.
     pub retry_backoff: Duration,

@@ -324,11 +324,7 @@ impl Producer<'_> {
         if probing {
             self.end_probing(home);
         }
-        let partition = self.partitions.at(home);
-        if partition.orphaned && partition.in_flight == 0 {
-            self.partitions.at_mut(home).orphaned = false;
-            self.leave_incarnation(home);
-        }
+        self.leave_incarnation_if_landed(home);
         self.reconsider(home);
     }
 

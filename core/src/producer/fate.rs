@@ -49,8 +49,11 @@ impl Producer<'_> {
         }
         self.unbind_refused(index);
         let batch = self.batches.at_mut(index);
-        if batch.is_bound() {
-            return Verdict::Unknown;
+        match batch.life {
+            Life::Open | Life::Sealed => {}
+            Life::InFlight | Life::Idle => return Verdict::Unknown,
+            // To take it back was to end it: its topic is gone.
+            Life::Free | Life::Done => return Verdict::Settled,
         }
         if mark_withdrawn(&mut self.pages, batch, Ix::new(ticket.page), ticket.at) {
             self.stats.not_delivered += 1;
@@ -408,6 +411,15 @@ impl Producer<'_> {
         }
         self.settle_ambiguous(home, Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID));
         self.reconsider(home);
+    }
+
+    /// The same for a partition that had batches in flight when that was heard, once all are back.
+    pub(super) fn leave_incarnation_if_landed(&mut self, home: Ix<Partition>) {
+        let partition = self.partitions.at_mut(home);
+        if partition.orphaned && partition.in_flight == 0 {
+            partition.orphaned = false;
+            self.leave_incarnation(home);
+        }
     }
 
     /// A bound batch is about to be given up that is certainly not in the log: no later batch of

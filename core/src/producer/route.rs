@@ -293,6 +293,7 @@ impl Producer<'_> {
             if batch.attempts == 0 {
                 self.unbind(index);
             }
+            self.leave_incarnation_if_landed(home);
             self.reconsider(home);
         }
         self.wake_conn(conn);

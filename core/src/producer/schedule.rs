@@ -10,6 +10,8 @@ use crate::{
     slots::Ix,
 };
 
+/// A broker remembers so many batches of a producer (semantics I4).
+const REMEMBERED: u8 = 5;
 /// An acknowledgement proves for this long that the leader knows the producer. One that has
 /// forgotten it (`producer.id.expiration.ms`, a day by default) takes any sequence, so that of
 /// two batches the second could be appended and the first refused.
@@ -19,14 +21,13 @@ impl Producer<'_> {
     /// The batch that a partition may send next, if any; a pure question.
     pub(super) fn candidate(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
         let partition = self.partitions.at(home);
-        // A broker remembers five batches of a producer (semantics I4), and the setting is at most 5.
-        // No batch is bound while another waits to be sent again, so that no more are open.
+        // The setting is at most five, and no batch is bound while another waits to be sent again: only
+        // splits make more than five of them.
+        let remembered = partition.bound <= REMEMBERED;
         let recent = self.now.since(partition.acked_at) < PROOF;
-        let window = if partition.proven && recent && self.identity != Identity::Off {
-            self.settings.max_in_flight
-        } else {
-            1
-        };
+        let proven = partition.proven && recent && remembered;
+        let window =
+            if proven && self.identity != Identity::Off { self.settings.max_in_flight } else { 1 };
         if partition.in_flight >= window {
             return None;
         }

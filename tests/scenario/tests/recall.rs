@@ -8,7 +8,7 @@ use ottla_core::{
     Verdict,
     wire::{ApiKey, ErrorCode},
 };
-use ottla_model::{Action, ClusterConfig, Fault, TopicConfig};
+use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, TopicConfig};
 use ottla_scenario::{BOOTSTRAP, Said, Weather, World, quick};
 
 const MS: Duration = Duration::from_millis(1);
@@ -30,6 +30,41 @@ fn a_record_in_a_request_that_no_socket_took_is_not_delivered() {
     assert!(world.producer.stats().requests > requests);
     assert_eq!((requests, world.tap.attempts(a).count()), (2, 0), "made, and not sent");
     world.finish();
+}
+
+/// What is taken back when its topic is gone must not go to the topic that was made in its place: it
+/// may have been in the log of the old one.
+#[test]
+fn a_request_that_no_socket_took_does_not_go_to_a_topic_made_anew() {
+    let config = Config { metadata_max_age: 50 * MS, delivery_timeout: 300 * MS, ..quick() };
+    for cancels in [false, true] {
+        let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+        let appended = Action::AppendThenError {
+            error: ErrorCode::KAFKA_STORAGE_ERROR,
+            base_offset: BaseOffset::Kept,
+        };
+        world.cluster.inject(Fault::produce(appended));
+        let a = world.send(topic, 0);
+        world.run_for(10 * MS);
+        // The news is late; the second attempt is made meanwhile, and no socket takes it.
+        world.cluster.recreate_topic("t").expect("a topic");
+        world.cluster.inject(Fault::new(ApiKey::METADATA, Action::Hold(100 * MS)));
+        world.run_for(80 * MS);
+        world.weather = FULL;
+        world.run_for(100 * MS);
+        assert_eq!(world.tap.attempts(a).count(), 1, "the second was made, and not sent");
+        let unknown = Said::Unknown(Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID));
+        if cancels {
+            assert_eq!(world.cancel(a), Verdict::Settled);
+        }
+        world.run_for(120 * MS);
+        world.weather = Weather::FAIR;
+        assert_eq!(world.conclude(a), unknown);
+        let b = world.send(topic, 0);
+        assert_eq!(world.conclude(b), Said::Delivered(Some(0)));
+        assert_eq!(world.rows(0), [(1, 0, vec![b])]);
+        world.finish();
+    }
 }
 
 #[test]
