@@ -214,10 +214,13 @@ fn only_a_batch_that_is_too_large_is_taken_apart() {
     }
 }
 
-/// An answer to InitProducerId, version 4, as the second request of a connection.
+/// An answer to the first InitProducerId, version 4.
 fn producer_id(error: ErrorCode, id: i64, epoch: i16) -> Vec<u8> {
+    // Correlation ids go on from where the seed begins; Metadata comes between this and Produce.
+    let (world, _) = World::warm(&quick(), ClusterConfig::default(), 1);
+    let correlation_id = world.tap.sent[0].correlation_id - 2;
     let mut bytes = vec![0, 0, 0, 22];
-    bytes.extend(2_i32.to_be_bytes());
+    bytes.extend(correlation_id.to_be_bytes());
     bytes.extend([0; 5]);
     bytes.extend(error.0.to_be_bytes());
     bytes.extend(id.to_be_bytes());
