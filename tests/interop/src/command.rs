@@ -110,8 +110,9 @@ fn build() -> Result<PathBuf> {
     cargo.args(["build", "--quiet", "-p", "ottla-cli", "--manifest-path"]);
     cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"));
     cargo.arg("--target-dir").arg(profile.parent().context("no target directory")?);
-    if profile.file_name().is_some_and(|name| name == "release") {
-        cargo.arg("--release");
+    // Each profile has a directory of its name, but for the one called `dev`.
+    if let Some(name) = profile.file_name().filter(|name| *name != "debug") {
+        cargo.arg("--profile").arg(name);
     }
     ensure!(cargo.status()?.success(), "cargo failed");
     let binary = profile.join(format!("ottla{}", std::env::consts::EXE_SUFFIX));
