@@ -1,0 +1,122 @@
+//! The command line that all contestants have.
+
+use clap::{Parser, ValueEnum};
+
+/// Produces records, and prints one line of JSON on what that took.
+#[derive(Clone, Debug, Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "flags are flags")]
+pub struct Arguments {
+    /// A broker, `HOST:PORT`.
+    #[arg(long)]
+    pub bootstrap: String,
+    /// A topic that exists.
+    #[arg(long)]
+    pub topic: String,
+    /// How many partitions it has.
+    #[arg(long, default_value_t = 6)]
+    pub partitions: u32,
+    /// What is done.
+    #[arg(long, value_enum, default_value_t = Shape::Load)]
+    pub shape: Shape,
+    /// Records that are measured.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub records: u64,
+    /// Records before those.
+    #[arg(long, default_value_t = 100_000)]
+    pub warm_up: u64,
+    /// How long an overload lasts.
+    #[arg(long, default_value_t = 4.0)]
+    pub seconds: f64,
+    /// Bytes of a value.
+    #[arg(long, default_value_t = 100)]
+    pub size: usize,
+    /// Each record has a key.
+    #[arg(long)]
+    pub keyed: bool,
+    /// Threads that produce, with one producer.
+    #[arg(long, default_value_t = 1)]
+    pub threads: u64,
+    /// `batch.size`, or what is nearest to it, in bytes.
+    #[arg(long, default_value_t = 16_384)]
+    pub batch_size: u32,
+    /// `linger.ms`.
+    #[arg(long, default_value_t = 5)]
+    pub linger_ms: u64,
+    /// `buffer.memory`, or what is nearest to it, in bytes.
+    #[arg(long, default_value_t = 32 << 20)]
+    pub buffer_memory: u64,
+    /// Counts what is taken from the heap.
+    #[arg(long)]
+    pub count_allocations: bool,
+    /// Writes to the topic `idle` before, so that the connections of this many brokers stay idle.
+    #[arg(long, num_args = 0..=1, default_value_t = 0, default_missing_value = "200")]
+    pub idle: u32,
+    /// Where bytes come back as they were sent, `HOST:PORT`.
+    #[arg(long)]
+    pub echo: Option<String>,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(clippy::exhaustive_enums, reason = "contestants must know them all")]
+pub enum Shape {
+    /// As fast as the client takes records.
+    Load,
+    /// One after another, each after the last one's acknowledgement.
+    Lone,
+    /// As fast as the client takes records, at a broker that answers nothing.
+    Overload,
+}
+
+impl Arguments {
+    /// The key of a record, by its number.
+    #[must_use]
+    pub fn key(number: u64) -> [u8; 8] {
+        let mut left = number % 10_000;
+        let mut key = [b'0'; 8];
+        for digit in key.iter_mut().rev() {
+            *digit = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        key
+    }
+
+    /// How many of `all` records are for one of the threads: the first takes what is left over.
+    #[must_use]
+    pub const fn share(&self, all: u64, thread: u64) -> u64 {
+        let each = all / self.threads;
+        if thread == 0 { all - each * (self.threads - 1) } else { each }
+    }
+}
+
+/// Bytes that no compression on the way makes smaller.
+#[must_use]
+pub fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    std::iter::repeat_with(next).take(size).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_eight_digits() {
+        assert_eq!(&Arguments::key(7), b"00000007");
+        assert_eq!(&Arguments::key(129_876), b"00009876");
+    }
+
+    #[test]
+    fn shares_add_up() {
+        let mut arguments = Arguments::parse_from(["x", "--bootstrap", "a:1", "--topic", "t"]);
+        arguments.threads = 4;
+        let shares: u64 = (0..4).map(|thread| arguments.share(1_003, thread)).sum();
+        assert_eq!(shares, 1_003);
+    }
+}

@@ -1,0 +1,14 @@
+//! What the contestants that are written in Rust have in common: the command line, the records, the
+//! meter, the count of allocations, and the line that is printed at the end.
+
+mod allocations;
+mod arguments;
+mod latencies;
+mod meter;
+mod report;
+
+pub use allocations::Counting;
+pub use arguments::{Arguments, Shape, noise};
+pub use latencies::Latencies;
+pub use meter::{Measured, Meter};
+pub use report::{NOT_IN_THIS_ONE, Report, not_in_this_one};
