@@ -8,7 +8,7 @@ use std::{
 
 use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
 use ottla_shared::{
-    BuildError, CloseReport, Engine, Options, SendError, Stats, Tally, Topic, block_on,
+    BuildError, CloseReport, Engine, Options, Receipt, SendError, Stats, Tally, Topic, block_on,
 };
 
 use crate::{Builder, Delivery, drive::Drive};
@@ -119,7 +119,7 @@ impl Producer {
         token: u64,
     ) -> Result<Ticket, SendError> {
         let options = Options::default().token(token);
-        Ok(self.send_with(topic, record, options)?.ticket())
+        self.send_for(topic, record, options)
     }
 
     /// Sends a record if it can be taken at once.
@@ -143,7 +143,7 @@ impl Producer {
         token: u64,
     ) -> Result<Ticket, SendError> {
         let options = Options::default().token(token);
-        Ok(self.engine().try_send(topic, record, options)?.ticket())
+        self.engine().try_send(topic, record, options)
     }
 
     /// As [`Producer::try_send`], with a token, a deadline, or both.
@@ -171,15 +171,23 @@ impl Producer {
         record: &Record<'_>,
         options: Options,
     ) -> Result<Delivery, SendError> {
+        self.send_for(topic, record, options).map(Delivery::new)
+    }
+
+    fn send_for<R: Receipt>(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<R, SendError> {
         match self.engine().try_send(topic, record, options) {
             // The driver's own thread must not wait for what only it can bring.
             Err(error) if error.is_temporary() && thread::current().id() != self.last.driver => {}
-            result => return result.map(Delivery::new),
+            result => return result,
         }
         let mut sending = self.engine().sending(topic, record, options);
         let until = self.engine().clock().std(sending.wait_until());
-        let result = block_on(&mut sending, until).unwrap_or_else(|| sending.give_up());
-        result.map(Delivery::new)
+        block_on(&mut sending, until).unwrap_or_else(|| sending.give_up())
     }
 
     /// Gives up on a record; see [`Delivery::cancel`].

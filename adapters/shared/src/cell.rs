@@ -217,8 +217,11 @@ impl CellState {
         marks.filter(|mark| !mark.taken()).count()
     }
 
-    pub(crate) fn is_marked(&self, index: u32) -> bool {
-        self.mark(index).is_some()
+    /// How many of these records were cancelled.
+    pub(crate) fn marked(&self, indexes: &Range<u32>) -> usize {
+        let from = self.marks.partition_point(|mark| mark.index() < indexes.start);
+        let to = self.marks.partition_point(|mark| mark.index() < indexes.end);
+        to - from
     }
 
     /// Notes that a record was cancelled, and wakes those that wait for it.

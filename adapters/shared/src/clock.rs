@@ -82,9 +82,96 @@ fn wall_micros() -> i64 {
     since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
+/// The time for calls that come thick and fast: to read the clock takes a third of what a record costs.
+/// It is read again once about [`STALE`] is over, as far as that can be told from how the last calls
+/// came, and whenever the system's own coarse time has moved on, every few milliseconds.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    at: Instant,
+    tick: Option<Tick>,
+    /// Calls that get the same time as the last one.
+    left: u32,
+    /// Calls that get the same time, as it was found last.
+    run: u32,
+}
+
+/// How old the time may be, in microseconds, where calls come evenly.
+const STALE: u64 = 20;
+/// Calls that may get the same time.
+const LONGEST_RUN: u32 = 64;
+
+impl Recent {
+    pub(crate) const NEVER: Self = Self { at: Instant::ZERO, tick: None, left: 0, run: 0 };
+
+    pub(crate) fn now(&mut self, clock: &Clock) -> Instant {
+        let tick = tick();
+        if self.left > 0 && tick.is_some() && tick == self.tick {
+            self.left -= 1;
+            return self.at;
+        }
+        let now = clock.now();
+        self.run = next_run(self.run, micros(now.since(self.at)));
+        *self = Self { at: now, tick, left: self.run, run: self.run };
+        now
+    }
+}
+
+/// How many calls may have the same time, if the last so many took that long.
+fn next_run(run: u32, micros: u64) -> u32 {
+    if micros <= STALE {
+        return (2 * run + 1).min(LONGEST_RUN);
+    }
+    let shorter = u64::from(run) * STALE / micros;
+    u32::try_from(shorter).unwrap_or(LONGEST_RUN)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+type Tick = rustix::time::Timespec;
+
+/// The system's coarse time, which costs a quarter of the fine one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn tick() -> Option<Tick> {
+    Some(rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+type Tick = ();
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const fn tick() -> Option<Tick> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_faster_calls_come_the_longer_is_a_time_good() {
+        let mut run = 0;
+        for _ in 0..10 {
+            run = next_run(run, 5);
+        }
+        assert_eq!(run, LONGEST_RUN);
+        // 64 calls in 640 microseconds: two in 20.
+        assert_eq!(next_run(run, 640), 2);
+        assert_eq!(next_run(2, 1_000), 0);
+        assert_eq!(next_run(0, 1_000_000), 0);
+    }
+
+    #[test]
+    fn after_a_pause_the_clock_is_read() {
+        let clock = Clock::start();
+        let mut recent = Recent::NEVER;
+        for _ in 0..1_000 {
+            recent.now(&clock);
+        }
+        // Longer than the coarse time stands still anywhere.
+        std::thread::sleep(Duration::from_millis(30));
+        let before = clock.now();
+        assert!(recent.now(&clock) >= before);
+        assert!(recent.now(&clock) <= clock.now());
+    }
 
     #[test]
     fn wall_time_follows_monotonic_time() {

@@ -31,8 +31,40 @@ pub struct Delivery {
     place: Option<usize>,
 }
 
+/// What a caller gets for a record that was taken.
+pub trait Receipt: fmt::Debug {
+    #[doc(hidden)]
+    #[expect(private_interfaces, reason = "nobody else is to implement it")]
+    fn new(cell: &Arc<Cell>, ticket: Ticket) -> Self;
+    #[doc(hidden)]
+    fn ticket(&self) -> Ticket;
+}
+
+impl Receipt for Delivery {
+    #[expect(private_interfaces, reason = "nobody else is to implement it")]
+    fn new(cell: &Arc<Cell>, ticket: Ticket) -> Self {
+        Self::of(Arc::clone(cell), ticket)
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+}
+
+/// For who is told by a report: it costs less than a [`Delivery`], which holds on to its batch.
+impl Receipt for Ticket {
+    #[expect(private_interfaces, reason = "nobody else is to implement it")]
+    fn new(_: &Arc<Cell>, ticket: Ticket) -> Self {
+        ticket
+    }
+
+    fn ticket(&self) -> Ticket {
+        *self
+    }
+}
+
 impl Delivery {
-    pub(crate) const fn new(cell: Arc<Cell>, ticket: Ticket) -> Self {
+    const fn of(cell: Arc<Cell>, ticket: Ticket) -> Self {
         Self { cell, ticket, place: None }
     }
 
@@ -76,7 +108,7 @@ impl Delivery {
 
     /// Waits for the same record again.
     pub fn reattach(&self) -> Self {
-        Self::new(Arc::clone(&self.cell), self.ticket)
+        Self::of(Arc::clone(&self.cell), self.ticket)
     }
 
     /// Waits for the last word on the record. It is `Unknown` only if the truth could not be found

@@ -148,7 +148,7 @@ impl<N: Network> Driver<N> {
     fn gather(&mut self, waker: &Waker) -> Option<Turn> {
         let now = self.engine.clock().now();
         self.engine.clock().anchor(now);
-        let mut state = self.engine.lock();
+        let mut state = self.engine.lock_busy();
         state.tick(now);
         state.collect(now);
         mem::swap(&mut state.actions, &mut self.actions);
@@ -187,7 +187,7 @@ impl<N: Network> Driver<N> {
 
     fn connect(&mut self, conn: ConnId) {
         let index = conn.index();
-        let mut state = self.engine.lock();
+        let mut state = self.engine.lock_busy();
         // Without an address the core thought better of it.
         let Some(address) = state.core.address(conn) else {
             return;
@@ -231,7 +231,7 @@ impl<N: Network> Driver<N> {
                 Ok(false) => return,
                 Ok(true) => {
                     slot.open = true;
-                    let mut state = self.engine.lock();
+                    let mut state = self.engine.lock_busy();
                     let now = self.engine.clock().now();
                     if let Some(peer) = state.peers.get_mut(ready.index) {
                         tracing::debug!(broker = %peer.name, "connected");
@@ -244,7 +244,7 @@ impl<N: Network> Driver<N> {
         }
         if ready.readable {
             let now = self.engine.clock().now();
-            let moved = pump::read(&mut self.engine.lock().core, now, conn, &mut slot.link);
+            let moved = pump::read(&mut self.engine.lock_busy().core, now, conn, &mut slot.link);
             slot.unread = matches!(moved, Ok(Moved::CoreDone));
             match moved {
                 Ok(Moved::TurnOver) => {
@@ -268,7 +268,7 @@ impl<N: Network> Driver<N> {
             return;
         }
         let now = self.engine.clock().now();
-        let mut state = self.engine.lock();
+        let mut state = self.engine.lock_busy();
         let moved = pump::write(&mut state.core, now, conn, &mut slot.link);
         let roomy = slot.unread && state.core.wants_read(conn);
         drop(state);
@@ -287,7 +287,7 @@ impl<N: Network> Driver<N> {
             place.take_if(|slot| slot.conn == conn);
         }
         let now = self.engine.clock().now();
-        let mut state = self.engine.lock();
+        let mut state = self.engine.lock_busy();
         if let Some(peer) = state.peers.get_mut(conn.index()) {
             peer.error = lost.words();
         }
@@ -299,7 +299,7 @@ impl<N: Network> Drop for Driver<N> {
     fn drop(&mut self) {
         let now = self.engine.clock().now();
         let mut news = News::default();
-        let mut state = self.engine.lock();
+        let mut state = self.engine.lock_busy();
         state.end(now);
         state.take_news(&mut news);
         drop(state);

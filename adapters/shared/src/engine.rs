@@ -4,7 +4,7 @@ use core::{fmt, hash::BuildHasher, panic::AssertUnwindSafe, time::Duration};
 use std::{
     hash::RandomState,
     panic::catch_unwind,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
 };
 
 use ottla_core::{
@@ -13,9 +13,15 @@ use ottla_core::{
 };
 
 use crate::{
-    cell::Gone, checksum::checksum, clock::Clock, delivery::Delivery, outcome::Report,
-    state::State, stats::Stats, table::News,
+    cell::Gone, checksum::checksum, clock::Clock, delivery::Receipt, outcome::Report, state::State,
+    stats::Stats, table::News,
 };
+
+/// Bytes of batches that gather at most while the driver sleeps, though they could leave.
+const GATHER: u64 = 256 * 1024;
+
+/// How often the driver looks whether the lock is free before it sleeps for it: some microseconds.
+const SPINS: u32 = 500;
 
 /// Whom to report to.
 pub(crate) type OnReport = Box<dyn Fn(&Report) + Send + Sync>;
@@ -75,12 +81,15 @@ impl Engine {
         let config = Config { checksum: checksum(), ..*config };
         let seed = RandomState::new().hash_one("ottla");
         let core = Producer::new(&config, Memory::heap(limits), seed)?;
+        let gather = GATHER.min(config.buffer_memory / 8);
+        let enough =
+            u32::try_from(gather / u64::from(config.batch_size.max(1))).unwrap_or(u32::MAX);
         Ok(Arc::new_cyclic(|engine| Self {
             clock: Clock::start(),
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             on_report,
-            state: Mutex::new(State::new(core, Weak::clone(engine))),
+            state: Mutex::new(State::new(core, Weak::clone(engine), enough)),
         }))
     }
 
@@ -163,6 +172,20 @@ impl Engine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As [`Engine::lock`], for the driver: a caller that produces as fast as it can holds the lock for
+    /// most of the time, but never for long. To sleep for it would cost both a system call, again and
+    /// again, since the caller is there first when the driver wakes.
+    pub(crate) fn lock_busy(&self) -> MutexGuard<'_, State> {
+        for _ in 0..SPINS {
+            match self.state.try_lock() {
+                Ok(state) => return state,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => core::hint::spin_loop(),
+            }
+        }
+        self.lock()
+    }
+
     /// Unlocks after a call that has left something to do for the driver.
     pub(crate) fn leave(&self, mut state: MutexGuard<'_, State>) {
         let wake = state.rouse();
@@ -181,7 +204,7 @@ impl Engine {
     }
 
     /// Gives a record to the core, and enters it in the table.
-    pub(crate) fn produce(
+    pub(crate) fn produce<R: Receipt>(
         &self,
         state: &mut State,
         now: Instant,
@@ -189,7 +212,7 @@ impl Engine {
         record: &Record<'_>,
         token: Option<u64>,
         deadline: Option<Instant>,
-    ) -> Result<Delivery, ProduceError> {
+    ) -> Result<R, ProduceError> {
         if !core::ptr::eq(topic.owner.as_ptr(), self) {
             return Err(ProduceError::UnknownTopic);
         }
@@ -199,11 +222,11 @@ impl Engine {
         }
         let ticket = state.core.produce(now, topic.id, &record)?;
         let cell = state.table.enter(now, topic.id, &ticket, token);
-        let delivery = Delivery::new(Arc::clone(cell), ticket);
+        let receipt = R::new(cell, ticket);
         if let Some(at) = deadline {
             state.table.set_deadline(&ticket, at);
         }
-        Ok(delivery)
+        Ok(receipt)
     }
 
     pub(crate) const fn reports(&self) -> bool {
@@ -222,7 +245,7 @@ impl Engine {
             }
         }
         if !news.reports.is_empty() {
-            self.lock().heard(news.reports.len(), &mut news.wakes);
+            self.lock_busy().heard(news.reports.len(), &mut news.wakes);
             news.reports.clear();
         }
         for waker in news.wakes.drain(..) {

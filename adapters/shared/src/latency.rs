@@ -20,11 +20,12 @@ impl Histogram {
         Self { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0, max: 0 }
     }
 
-    pub(crate) fn record(&mut self, micros: u64) {
+    /// Counts a duration so many times.
+    pub(crate) fn record(&mut self, micros: u64, times: u64) {
         if let Some(count) = self.counts.get_mut(bucket(micros)) {
-            *count += 1;
+            *count += times;
         }
-        self.total += 1;
+        self.total += times;
         self.max = self.max.max(micros);
     }
 
@@ -79,7 +80,7 @@ mod tests {
     fn quantiles_are_those_of_the_recorded() {
         let mut histogram = Histogram::new();
         assert_eq!(histogram.quantile(500), Duration::ZERO);
-        (1..=1000).for_each(|micros| histogram.record(micros));
+        (1..=1000).for_each(|micros| histogram.record(micros, 1));
         let near = |value: Duration, micros: u64| {
             let value = value.as_micros() as u64;
             value >= micros && value <= micros + micros / STEPS

@@ -31,7 +31,7 @@ mod waiting;
 
 pub use checksum::checksum;
 pub use clock::Clock;
-pub use delivery::{Delivery, Late};
+pub use delivery::{Delivery, Late, Receipt};
 pub use dial::{Rotation, literal, resolve};
 pub use driver::{Driver, Link, Network, Ready, Turn};
 pub use engine::{Engine, Topic};

@@ -2,6 +2,7 @@
 
 use core::{
     future::Future,
+    marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use ottla_core::{Instant, ProduceError, Record, TopicStatus};
 
 use crate::{
-    delivery::Delivery,
+    delivery::{Delivery, Receipt},
     engine::{Engine, Topic},
     error::SendError,
     state::State,
@@ -50,14 +51,16 @@ impl Options {
 /// [`Sending::give_up`]. Dropped, it leaves nothing behind.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
-pub struct Sending<'a> {
+pub struct Sending<'a, R = Delivery> {
     engine: &'a Arc<Engine>,
     topic: &'a Topic,
     record: &'a Record<'a>,
     token: Option<u64>,
     deadline: Option<Instant>,
-    started: Instant,
+    /// Not read from the clock before it is needed.
+    started: Option<Instant>,
     place: Place,
+    receipt: PhantomData<fn() -> R>,
 }
 
 /// In which list the sender waits.
@@ -74,40 +77,43 @@ impl Engine {
     /// # Errors
     ///
     /// Where there is no room, the topic is not known yet, or the record is refused.
-    pub fn try_send(
+    pub fn try_send<R: Receipt>(
         self: &Arc<Self>,
         topic: &Topic,
         record: &Record<'_>,
         options: Options,
-    ) -> Result<Delivery, SendError> {
+    ) -> Result<R, SendError> {
         self.sending(topic, record, options).give_up()
     }
 
     /// Starts to send a record.
-    pub fn sending<'a>(
+    pub fn sending<'a, R: Receipt>(
         self: &'a Arc<Self>,
         topic: &'a Topic,
         record: &'a Record<'a>,
         options: Options,
-    ) -> Sending<'a> {
-        let started = self.clock().now();
+    ) -> Sending<'a, R> {
+        let started = options.deadline.map(|_| self.clock().now());
+        let deadline = started.zip(options.deadline).map(|(at, timeout)| at.after(timeout));
         Sending {
             engine: self,
             topic,
             record,
             token: options.token,
-            deadline: options.deadline.map(|timeout| started.after(timeout)),
+            deadline,
             started,
             place: Place::None,
+            receipt: PhantomData,
         }
     }
 }
 
-impl Sending<'_> {
+impl<R: Receipt> Sending<'_, R> {
     /// Until when it may wait.
     #[must_use]
     pub fn wait_until(&self) -> Instant {
-        let blocked = self.started.after(self.engine.max_block());
+        let started = self.started.unwrap_or_else(|| self.engine.clock().now());
+        let blocked = started.after(self.engine.max_block());
         self.deadline.map_or(blocked, |deadline| deadline.min(blocked))
     }
 
@@ -116,7 +122,7 @@ impl Sending<'_> {
     /// # Errors
     ///
     /// Where the record is not taken; says what was waited for, and what stands in the way.
-    pub fn give_up(mut self) -> Result<Delivery, SendError> {
+    pub fn give_up(mut self) -> Result<R, SendError> {
         self.check()?;
         self.attempt(None).map_err(|error| self.explain(error))
     }
@@ -129,14 +135,16 @@ impl Sending<'_> {
     }
 
     /// Tries once. With a waker it waits where waiting helps.
-    fn attempt(&mut self, waker: Option<&Waker>) -> Result<Delivery, ProduceError> {
-        // The first attempt comes right after `started` was read.
-        let now = match self.place {
-            Place::None => self.started,
-            Place::Full(_) | Place::Topic(_) => self.engine.clock().now(),
-        };
+    fn attempt(&mut self, waker: Option<&Waker>) -> Result<R, ProduceError> {
         let mut state = self.engine.lock();
-        let result = self.engine.produce(
+        let now = match (&self.place, self.started) {
+            // The first attempt comes right after it was read.
+            (Place::None, Some(started)) => started,
+            (Place::None, None) => state.recent.now(self.engine.clock()),
+            (Place::Full(_) | Place::Topic(_), _) => self.engine.clock().now(),
+        };
+        self.started.get_or_insert(now);
+        let result: Result<R, _> = self.engine.produce(
             &mut state,
             now,
             self.topic,
@@ -151,12 +159,14 @@ impl Sending<'_> {
             }
             _ => self.leave(&mut state),
         };
-        // A record that joins a batch sets no timer: the batch's own is running.
-        let timer = match &result {
-            Ok(delivery) => delivery.ticket().index() == 0 || self.deadline.is_some(),
-            Err(_) => true,
+        let wake = match &result {
+            Ok(receipt) => {
+                // A record that joins a batch sets no timer: the batch's own is running.
+                let begun = receipt.ticket().index() == 0;
+                state.nudge_for_record(begun, begun || self.deadline.is_some())
+            }
+            Err(_) => state.nudge(true),
         };
-        let wake = state.nudge(timer);
         drop(state);
         for waker in [wake, next].into_iter().flatten() {
             waker.wake();
@@ -188,24 +198,9 @@ impl Sending<'_> {
         next
     }
 
-    /// Waits no longer. There may be memory for another: returns whom to wake.
-    fn leave(&mut self, state: &mut State) -> Option<Waker> {
-        match core::mem::replace(&mut self.place, Place::None) {
-            Place::Full(Some(key)) if state.full.leave(key) => {
-                let mut wakes = Vec::new();
-                state.full.wake(1, &mut wakes);
-                wakes.pop()
-            }
-            Place::Topic(Some(key)) => {
-                state.topics.leave(key);
-                None
-            }
-            Place::None | Place::Full(_) | Place::Topic(None) => None,
-        }
-    }
-
     fn explain(&self, error: ProduceError) -> SendError {
-        let waited = self.engine.clock().now().since(self.started);
+        let now = self.engine.clock().now();
+        let waited = now.since(self.started.unwrap_or(now));
         let state = self.engine.lock();
         let failure = state.failure.clone();
         match error {
@@ -230,21 +225,39 @@ impl Sending<'_> {
     }
 }
 
-impl Future for Sending<'_> {
-    type Output = Result<Delivery, SendError>;
+impl<R: Receipt> Future for Sending<'_, R> {
+    type Output = Result<R, SendError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         this.check()?;
         match this.attempt(Some(cx.waker())) {
-            Ok(delivery) => Poll::Ready(Ok(delivery)),
+            Ok(receipt) => Poll::Ready(Ok(receipt)),
             Err(ProduceError::Full | ProduceError::TopicPending) => Poll::Pending,
             Err(error) => Poll::Ready(Err(this.explain(error))),
         }
     }
 }
 
-impl Drop for Sending<'_> {
+impl<R> Sending<'_, R> {
+    /// Waits no longer. There may be memory for another: returns whom to wake.
+    fn leave(&mut self, state: &mut State) -> Option<Waker> {
+        match core::mem::replace(&mut self.place, Place::None) {
+            Place::Full(Some(key)) if state.full.leave(key) => {
+                let mut wakes = Vec::new();
+                state.full.wake(1, &mut wakes);
+                wakes.pop()
+            }
+            Place::Topic(Some(key)) => {
+                state.topics.leave(key);
+                None
+            }
+            Place::None | Place::Full(_) | Place::Topic(None) => None,
+        }
+    }
+}
+
+impl<R> Drop for Sending<'_, R> {
     fn drop(&mut self) {
         if matches!(self.place, Place::None) {
             return;

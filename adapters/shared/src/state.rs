@@ -13,6 +13,7 @@ use ottla_core::{
 
 use crate::{
     cell::Gone,
+    clock::Recent,
     engine::Engine,
     error::Failure,
     lost::Losses,
@@ -71,10 +72,16 @@ pub(crate) struct State {
     driver: Option<Waker>,
     /// When the driver wakes by itself.
     armed: Instant,
+    /// Batches that were begun since it went to sleep, and how many are reason enough to wake it.
+    begun: u32,
+    enough: u32,
+    /// The time of the last record.
+    pub(crate) recent: Recent,
 }
 
 impl State {
-    pub(crate) fn new(core: Producer<'static>, engine: Weak<Engine>) -> Self {
+    /// `enough`: so many batches are not left to wait for the driver.
+    pub(crate) fn new(core: Producer<'static>, engine: Weak<Engine>, enough: u32) -> Self {
         Self {
             core,
             table: Table::new(engine),
@@ -94,6 +101,9 @@ impl State {
             returned: None,
             driver: None,
             armed: Instant::NEVER,
+            begun: 0,
+            enough,
+            recent: Recent::NEVER,
         }
     }
 
@@ -125,6 +135,20 @@ impl State {
         if due { self.driver.take() } else { None }
     }
 
+    /// After a record was taken: whom to wake if the driver sleeps and should not. `begun`: it is the
+    /// first of its batch. `timer`: the call may have set a timer.
+    pub(crate) fn nudge_for_record(&mut self, begun: bool, timer: bool) -> Option<Waker> {
+        self.driver.as_ref()?;
+        self.begun += u32::from(begun);
+        // A full batch of a busy connection goes with the answer that the driver waits for anyhow.
+        let due = match self.begun < self.enough {
+            true => self.core.needs_service_now(),
+            false => self.core.needs_service(),
+        };
+        let due = due || (timer && self.wake_time() < self.armed);
+        if due { self.driver.take() } else { None }
+    }
+
     /// After any other call: whom to wake if the driver sleeps.
     pub(crate) const fn rouse(&mut self) -> Option<Waker> {
         self.driver.take()
@@ -133,6 +157,7 @@ impl State {
     /// The driver goes to sleep. Returns until when; the caller has collected everything.
     pub(crate) fn rest(&mut self, waker: &Waker) -> Instant {
         self.driver = Some(waker.clone());
+        self.begun = 0;
         self.armed = self.wake_time();
         self.armed
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
 use ottla_shared::{
-    BuildError, CloseReport, Delivery, Engine, Options, SendError, Sending, Stats, Tally, Topic,
+    BuildError, CloseReport, Delivery, Engine, Options, Receipt, SendError, Sending, Stats, Tally,
+    Topic,
 };
 use tokio::{runtime::Handle, task::coop::consume_budget, time::timeout_at};
 
@@ -115,7 +116,7 @@ impl Producer {
         token: u64,
     ) -> Result<Ticket, SendError> {
         let options = Options::default().token(token);
-        Ok(self.send_with(topic, record, options).await?.ticket())
+        self.send_for(topic, record, options).await
     }
 
     /// Sends a record if it can be taken at once.
@@ -139,7 +140,7 @@ impl Producer {
         token: u64,
     ) -> Result<Ticket, SendError> {
         let options = Options::default().token(token);
-        Ok(self.engine().try_send(topic, record, options)?.ticket())
+        self.engine().try_send(topic, record, options)
     }
 
     /// As [`Producer::try_send`], with a token, a deadline, or both.
@@ -167,6 +168,15 @@ impl Producer {
         record: &Record<'_>,
         options: Options,
     ) -> Result<Delivery, SendError> {
+        self.send_for(topic, record, options).await
+    }
+
+    async fn send_for<R: Receipt>(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<R, SendError> {
         // A task that sends and sends would never let the driver run on its thread. Before the
         // record is taken, as this may be dropped while it waits.
         consume_budget().await;
@@ -174,7 +184,7 @@ impl Producer {
             Err(error) if error.is_temporary() => {}
             result => return result,
         }
-        let mut sending: Sending<'_> = self.engine().sending(topic, record, options);
+        let mut sending: Sending<'_, R> = self.engine().sending(topic, record, options);
         let Some(until) = self.engine().clock().std(sending.wait_until()) else {
             return sending.await;
         };

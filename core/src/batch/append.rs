@@ -20,8 +20,8 @@ pub(crate) struct Place {
     pub(crate) size: u32,
 }
 
-/// Appends a record the short way; `None`, with nothing done, where it is not plain, does not lie in
-/// the batch's last page, or takes the batch beyond `limit` bytes.
+/// Appends a record the short way; `None`, with nothing done, where it is not plain, does not lie well
+/// within the batch's last page, or takes the batch beyond `limit` bytes.
 #[inline(always)]
 pub(crate) fn append_plain(
     pages: &mut Pages<'_>,
@@ -31,12 +31,12 @@ pub(crate) fn append_plain(
 ) -> Option<Place> {
     let plain = Plain::next_of(batch, record)?;
     let size = plain.size();
-    if size > batch.room || size > limit.saturating_sub(batch.len) {
+    if plain.room() > batch.room || size > limit.saturating_sub(batch.len) {
         return None;
     }
     let place =
         Place { page: batch.last_page, at: pages.size() - batch.room, index: batch.records, size };
-    plain.encode(pages.part_mut(place.page, place.at, size));
+    plain.encode(pages.part_mut(place.page, place.at, plain.room()));
     batch.room -= size;
     batch.len += size;
     batch.records += 1;

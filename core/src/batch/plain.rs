@@ -7,22 +7,39 @@ use crate::{Record, wire::varint::zigzag_64};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plain<'a> {
     record: &'a Record<'a>,
-    /// What comes before the key.
-    head: Packed<u128>,
-    before_value: Packed<u32>,
+    /// The size, the attributes and the time.
+    first: Packed,
+    /// The number in the batch, the key's length and, where there is no key, the value's.
+    second: Packed,
+    /// The value's length.
+    before_value: Packed,
     /// All bytes.
     size: u32,
 }
 
 /// Bytes that are stored at once: the lowest comes first.
 #[derive(Clone, Copy, Debug)]
-struct Packed<T> {
-    bytes: T,
+struct Packed {
+    bytes: u64,
     len: u32,
 }
 
+impl Packed {
+    /// With `other` behind it. Together they have eight bytes at most.
+    #[inline(always)]
+    const fn then(self, other: Self) -> Self {
+        // No length is zero, so that nothing is shifted by 64 bits but zeros.
+        let bytes = self.bytes | other.bytes.wrapping_shl(8 * self.len);
+        Self { bytes, len: self.len + other.len }
+    }
+}
+
+/// Bytes that are stored at once, or copied behind the last field: encoding needs as much room.
+const SLACK: u32 = 8;
 /// Numbers below this take at most four bytes.
-const PACKS: u64 = 1 << 28;
+const FOUR: u64 = 1 << 28;
+/// Numbers below this take at most three.
+const THREE: u64 = 1 << 21;
 
 impl<'a> Plain<'a> {
     /// Encodes the numbers of a record as the next one of `batch`; `None` where the record is not
@@ -39,24 +56,22 @@ impl<'a> Plain<'a> {
     fn new(record: &'a Record<'a>, timestamp_delta: i64, offset_delta: u32) -> Option<Self> {
         let (time, offset) = (zigzag_64(timestamp_delta), u64::from(offset_delta) << 1);
         let (key, value) = (zigzag_len(record.key), zigzag_len(record.value));
-        if (time | offset | key | value) >= PACKS {
+        if (time | offset) >= THREE || (key | value) >= FOUR / 4 {
             return None;
         }
-        let (time, offset) = (varint_of(time), varint_of(offset));
-        let (before_key, before_value) = (varint_of(key), varint_of(value));
-        let len = 1 + time.len + offset.len + before_key.len;
-        let body = len + len_of(record.key) + before_value.len + len_of(record.value) + 1;
+        let (time, offset, before_value) = (varint_of(time), varint_of(offset), varint_of(value));
+        let mut second = offset.then(varint_of(key));
+        let mut body = 1 + time.len + second.len + before_value.len + len_of(record.value) + 1;
+        match record.key {
+            Some(key) => body += key.len() as u32,
+            // Three bytes, one, and four at most.
+            None => second = second.then(before_value),
+        }
         let size = varint_of(u64::from(body) << 1);
-        if u64::from(body) >= PACKS / 2 || size.len + len > u128::BITS / 8 {
-            return None;
-        }
-        // The attributes, a byte of zero, lie between the size and the time.
-        let numbers = u64::from(time.bytes) | u64::from(offset.bytes) << (8 * time.len);
-        let numbers =
-            u128::from(numbers) | u128::from(before_key.bytes) << (8 * (time.len + offset.len));
-        let bytes = u128::from(size.bytes) | numbers << (8 * (size.len + 1));
-        let head = Packed { bytes, len: size.len + len };
-        Some(Self { record, head, before_value, size: size.len + body })
+        // The attributes are a byte of zero: three bytes at most come behind it, and four before.
+        let attributes = Packed { bytes: 0, len: 1 };
+        let first = size.then(attributes).then(time);
+        Some(Self { record, first, second, before_value, size: size.len + body })
     }
 
     /// Bytes that the record takes in its batch.
@@ -65,14 +80,27 @@ impl<'a> Plain<'a> {
         self.size
     }
 
-    /// Encodes the record into room of its size.
+    /// Bytes that [`encode`](Self::encode) may write to.
+    #[inline(always)]
+    pub(super) const fn room(&self) -> u32 {
+        self.size + SLACK
+    }
+
+    /// Encodes the record at the start of its room. What lies behind it may be overwritten, since one
+    /// store of fixed length is cheaper than one of just these bytes.
     #[inline(always)]
     pub(super) fn encode(&self, room: &mut [u8]) {
-        let room = store(room, self.head.bytes.to_le_bytes(), self.head.len);
-        let room = copy(room, self.record.key);
-        let room = store(room, self.before_value.bytes.to_le_bytes(), self.before_value.len);
-        let room = copy(room, self.record.value);
-        if let Some(no_headers) = room.first_mut() {
+        let mut at = 0;
+        store(room, &mut at, self.first);
+        store(room, &mut at, self.second);
+        if let Some(key) = self.record.key {
+            copy(room, &mut at, key);
+            store(room, &mut at, self.before_value);
+        }
+        if let Some(value) = self.record.value {
+            copy(room, &mut at, value);
+        }
+        if let Some(no_headers) = room.get_mut(at) {
             *no_headers = 0;
         }
     }
@@ -89,10 +117,9 @@ fn len_of(field: Option<&[u8]>) -> u32 {
     field.map_or(0, <[u8]>::len) as u32
 }
 
-/// An unsigned varint of a number below [`PACKS`].
+/// An unsigned varint of a number below [`FOUR`].
 #[inline(always)]
-fn varint_of(value: u64) -> Packed<u32> {
-    let value = value as u32;
+const fn varint_of(value: u64) -> Packed {
     if value < 1 << 7 {
         return Packed { bytes: value, len: 1 };
     }
@@ -107,25 +134,21 @@ fn varint_of(value: u64) -> Packed<u32> {
     Packed { bytes: bytes | 0x80_8080, len: 4 }
 }
 
-/// Writes the first `len` bytes, and returns the room behind them. What lies there may be
-/// overwritten, since one store of fixed length is cheaper than one of just these bytes.
+/// Writes the bytes and, since one store of fixed length is cheaper, some behind them.
 #[inline(always)]
-fn store<const N: usize>(room: &mut [u8], bytes: [u8; N], len: u32) -> &mut [u8] {
-    match room.first_chunk_mut() {
-        Some(room) => *room = bytes,
-        None => room.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = byte),
+fn store(room: &mut [u8], at: &mut usize, packed: Packed) {
+    if let Some(slots) = room.get_mut(*at..).and_then(<[u8]>::first_chunk_mut) {
+        *slots = packed.bytes.to_le_bytes();
     }
-    room.get_mut(len as usize..).unwrap_or_default()
+    *at += packed.len as usize;
 }
 
 #[inline(always)]
-fn copy<'r>(room: &'r mut [u8], field: Option<&[u8]>) -> &'r mut [u8] {
-    let bytes = field.unwrap_or_default();
-    let Some((head, rest)) = room.split_at_mut_checked(bytes.len()) else {
-        return &mut [];
-    };
-    head.copy_from_slice(bytes);
-    rest
+fn copy(room: &mut [u8], at: &mut usize, field: &[u8]) {
+    if let Some(slots) = room.get_mut(*at..*at + field.len()) {
+        slots.copy_from_slice(field);
+    }
+    *at += field.len();
 }
 
 #[cfg(test)]
@@ -164,8 +187,9 @@ mod tests {
         let mut bytes = All(Vec::new());
         entry.encode(&mut bytes);
         assert_eq!((plain.size(), bytes.0.len()), (entry.size(), entry.size() as usize));
-        let mut room = vec![0xEE; bytes.0.len()];
+        let mut room = vec![0xEE; plain.room() as usize];
         plain.encode(&mut room);
+        room.truncate(bytes.0.len());
         assert!(room == bytes.0, "{record:?} {timestamp_delta} {offset_delta}");
         true
     }
@@ -173,7 +197,7 @@ mod tests {
     #[test]
     fn a_plain_record_is_the_same_the_short_way_and_the_long_way() {
         let sizes = [0, 1, 2, 3, 7, 8, 15, 16, 17, 62, 63, 64, 65, 8_190, 8_191, 8_192, 1_048_576];
-        let deltas = [0, 1, -1, 63, 64, -64, -65, 8_191, 8_192, 1 << 20, (1 << 27) - 1, 1 << 27];
+        let deltas = [0, 1, -1, 63, 64, -64, -65, 8_191, 8_192, (1 << 20) - 1, 1 << 20, 1 << 27];
         let bytes = vec![0xAB; 1_048_576];
         let fields = || core::iter::once(None).chain(sizes.map(|len| bytes.get(..len)));
         let (mut plain, mut all) = (0, 0);
@@ -194,7 +218,7 @@ mod tests {
         let record = Record { value: Some(b"value"), ..Record::default() };
         assert!(agree(&record, 0, 1));
         assert!(!agree(&record, 0, 0), "the first of a batch");
-        assert!(agree(&record, 0, (1 << 27) - 1) && !agree(&record, 0, 1 << 27));
+        assert!(agree(&record, 0, (1 << 20) - 1) && !agree(&record, 0, 1 << 20));
         assert!(!agree(&record, i64::MAX, 1) && !agree(&record, i64::MIN, 1));
         let headers = [Header { key: "", value: None }];
         assert!(!agree(&Record { headers: &headers, ..record }, 0, 1));

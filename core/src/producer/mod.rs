@@ -91,6 +91,8 @@ pub struct Producer<'m> {
     /// Partitions whose retry backoff runs.
     backoff: List<Partition, Waiting>,
     writable: List<Conn, Writable>,
+    /// One of them, since the list was last empty, had no answer to come that would be a reason to look.
+    urgent: bool,
     /// Of the last request, on whatever connection.
     correlation_id: i32,
     identity: Identity,
@@ -180,6 +182,7 @@ impl<'m> Producer<'m> {
             events: List::EMPTY,
             backoff: List::EMPTY,
             writable: List::EMPTY,
+            urgent: false,
             correlation_id: Random::new(!seed).below(1 << 31) as i32,
             identity,
             identity_failures: 0,

@@ -47,8 +47,23 @@ impl Producer<'_> {
     /// to wake the one that does the I/O.
     #[must_use]
     pub fn needs_service(&self) -> bool {
-        !self.writable.is_empty()
-            || self.conn_outputs > 0
+        !self.writable.is_empty() || self.has_output()
+    }
+
+    /// As [`needs_service`](Self::needs_service), but for full batches that need not leave at once:
+    /// those whose connection has a request under way, as long as records linger at all. There, the
+    /// answer to it is the next reason to look, and at the latest the time for which
+    /// [`poll_timeout`](Self::poll_timeout) asked when such a batch was begun. Whoever looks only then
+    /// sends fewer and larger requests, and is woken less often.
+    ///
+    /// It is no reason to wait while many batches gather, or where memory is full.
+    #[must_use]
+    pub fn needs_service_now(&self) -> bool {
+        (self.urgent && !self.writable.is_empty()) || self.has_output()
+    }
+
+    fn has_output(&self) -> bool {
+        self.conn_outputs > 0
             || self.topic_outputs > 0
             || !self.events.is_empty()
             || self.relieved
@@ -101,6 +116,7 @@ impl Producer<'_> {
                 return Some(ConnId { index: index.number() as u16, generation: slot.generation });
             }
         }
+        self.urgent = false;
         None
     }
 

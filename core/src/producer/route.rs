@@ -10,6 +10,7 @@ use crate::{
     seen::seen,
     slots::Ix,
     tell::tell,
+    time::Micros,
     wire::ApiKey,
 };
 
@@ -26,6 +27,7 @@ impl Producer<'_> {
     pub(super) fn wake_conn(&mut self, conn: Ix<Conn>) {
         let slot = self.conns.at(conn);
         if slot.is_open() && slot.tx.is_nothing() {
+            self.urgent |= slot.requests.is_empty() || self.settings.linger == Micros(0);
             self.writable.push(&mut self.conns, conn);
         }
     }

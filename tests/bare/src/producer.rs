@@ -132,6 +132,7 @@ fn look(producer: &Producer<'_>, held: &Held) {
     }
     see(&producer.poll_timeout());
     see(&producer.needs_service());
+    see(&producer.needs_service_now());
     #[cfg(feature = "wire")]
     see(&held.now.since(Instant::from_micros(black_box(9))));
     see(&held.now.as_micros());

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use ottla_core::{Cause, Config, wire::ErrorCode};
+use ottla_core::{Cause, Config, Verdict, wire::ErrorCode};
 use ottla_model::{ClusterConfig, TopicConfig};
-use ottla_scenario::{Said, World};
+use ottla_scenario::{Said, World, quick};
 
 #[test]
 fn a_batch_too_large_for_the_topic_arrives_in_parts_in_order() {
@@ -61,4 +61,33 @@ fn a_record_too_large_for_the_topic_is_not_delivered_and_its_neighbours_are() {
     }
     assert_eq!(world.producer.stats().epoch_bumps, 1, "the gap where record 17 was");
     world.ledger.check(&world.cluster, true);
+}
+
+#[test]
+fn a_record_of_a_part_that_is_on_its_way_is_unknown_when_it_is_cancelled() {
+    let ms = Duration::from_millis;
+    // Four records, of which no two fit: so many are told of when the others are cancelled.
+    for told in 0..=2 {
+        let config = Config { linger: ms(5), ..quick() };
+        let mut world = World::new(&config, ClusterConfig::default(), 1);
+        let narrow = TopicConfig { max_message_bytes: 500, ..TopicConfig::default() };
+        world.cluster.create_topic_with("t", 1, narrow).expect("a topic");
+        let topic = world.topic("t");
+        let ids = [0; 4].map(|_| world.produce(topic, Some(0), 300).expect("room"));
+        let count = |world: &World<'_>| ids.iter().filter(|id| world.last(**id).is_some()).count();
+        assert!(world.run_until(ms(100), |world| count(world) == told));
+        world.cluster.freeze(1).expect("a node");
+        world.run_for(ms(10));
+        assert_eq!(count(&world), told);
+        let unknown = Said::Unknown(Cause::Cancelled);
+        for id in &ids[told..] {
+            assert_eq!(world.cancel(*id), Verdict::Unknown, "record {id}, {told} are told of");
+            assert_eq!(world.first(*id).map(|(said, _)| said), Some(unknown));
+        }
+        world.cluster.thaw(1).expect("a node");
+        for (offset, id) in (0..).zip(ids) {
+            assert_eq!(world.conclude(id), Said::Delivered(Some(offset)));
+        }
+        world.finish();
+    }
 }

@@ -235,3 +235,27 @@ fn t37_the_first_last_word_wins() {
     assert_eq!(world.cancel(d), Verdict::Settled);
     world.finish();
 }
+
+#[test]
+fn t37_what_is_settled_and_not_told_yet_is_settled() {
+    let config = Config { delivery_timeout: 50 * MS, resolve_timeout: 200 * MS, ..quick() };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+    world.cluster.freeze(1).expect("a node");
+    let a = world.send(topic, 0);
+    world.run_for(60 * MS);
+    let unknown = Said::Unknown(Cause::DeliveryTimeout);
+    assert_eq!((world.last(a), world.ledger.is_closed(a)), (Some(unknown), false));
+    assert_eq!(world.cancel(a), Verdict::Unknown);
+    // The search is given up, and nobody has heard of it.
+    world.now = world.now.after(200 * MS);
+    world.producer.handle_timeout(world.now);
+    assert_eq!(world.cancel(a), Verdict::Settled);
+    assert!(!world.ledger.is_closed(a));
+    world.run_for(Duration::ZERO);
+    assert!(world.ledger.is_closed(a));
+    assert_eq!(world.last(a), Some(Said::Unknown(Cause::ResolveTimeout)));
+    world.cluster.thaw(1).expect("a node");
+    let b = world.send(topic, 0);
+    assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
+    world.finish();
+}

@@ -290,11 +290,16 @@ impl Table {
             count(&mut self.first, settled.outcome, unmarked);
             if matches!(settled.outcome, Outcome::Delivered { .. }) {
                 let since = now.since(book.opened).as_micros() as u64;
-                let times = (0..).zip(&book.times).skip(indexes.start as usize);
-                for (index, time) in times.take(indexes.len()) {
-                    if !state.is_marked(index) {
-                        self.latency.record(since.saturating_sub(u64::from(*time)));
-                    }
+                let (start, len) = (indexes.start as usize, book.times.len());
+                let times = book.times.get(start..len.min(indexes.end as usize));
+                // Records that came fast have the same time: all that were is a handful of steps.
+                let mut index = indexes.start;
+                for run in times.unwrap_or_default().chunk_by(PartialEq::eq) {
+                    let end = index + run.len() as u32;
+                    let marked = state.marked(&(index..end)) as u64;
+                    let time = run.first().map_or(0, |time| u64::from(*time));
+                    self.latency.record(since.saturating_sub(time), run.len() as u64 - marked);
+                    index = end;
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, thread, time::Instant};
 
 use anyhow::Result;
 use clap::Parser as _;
-use ottla_blocking::{Options, Producer, Record, Topic};
+use ottla_blocking::{Producer, Record, Topic};
 use race_entrant::{Arguments, Counting, Latencies, Meter, Report, Shape, noise};
 use race_ottla::{Entry, Heard, Outcomes, VERSION};
 
@@ -83,8 +83,7 @@ impl Contestant {
             let record = Record { key, value: Some(&self.value), ..Record::default() };
             match self.entry.outcomes {
                 Outcomes::Report => {
-                    let options = Options::default().token(number);
-                    drop(self.producer.send_with(&self.topic, &record, options)?);
+                    self.producer.send_with_token(&self.topic, &record, number)?;
                 }
                 Outcomes::Tally => drop(self.producer.send(&self.topic, &record)?),
             }

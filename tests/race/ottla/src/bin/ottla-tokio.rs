@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
 use clap::Parser as _;
-use ottla_tokio::{Options, Producer, Record, Topic};
+use ottla_tokio::{Producer, Record, Topic};
 use race_entrant::{Arguments, Counting, Latencies, Meter, Report, Shape, noise};
 use race_ottla::{Entry, Heard, Outcomes, VERSION};
 
@@ -95,8 +95,7 @@ impl Contestant {
             let record = Record { key, value: Some(&self.value), ..Record::default() };
             match self.entry.outcomes {
                 Outcomes::Report => {
-                    let options = Options::default().token(number);
-                    drop(self.producer.send_with(&self.topic, &record, options).await?);
+                    self.producer.send_with_token(&self.topic, &record, number).await?;
                 }
                 Outcomes::Tally => drop(self.producer.send(&self.topic, &record).await?),
             }
