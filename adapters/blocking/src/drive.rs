@@ -83,12 +83,12 @@ impl Drive {
     fn note(&mut self, events: &Events, ready: &mut Vec<Ready>) {
         for event in events.iter().filter(|event| event.token() != WOKEN) {
             let index = event.token().0;
-            if let Some(link) = self.driver.link_mut(index) {
+            self.driver.with_link(index, |link| {
                 link.note(event);
                 let readable = event.is_readable() || event.is_read_closed() || event.is_error();
                 let writable = event.is_writable() || event.is_write_closed() || event.is_error();
                 ready.push(Ready { index, readable, writable });
-            }
+            });
         }
     }
 }

@@ -4,7 +4,7 @@ use core::{mem, task::Waker};
 use std::{
     collections::VecDeque,
     io::{Read, Write},
-    sync::Arc,
+    sync::{Arc, Mutex, Weak},
     time::Instant as StdInstant,
 };
 
@@ -13,9 +13,9 @@ use ottla_core::{ConnId, Instant};
 use crate::{
     engine::Engine,
     lost::Lost,
-    pump::{self, Moved},
     state::{Action, Peer},
     table::News,
+    wires::Wires,
 };
 
 /// Rounds before others on the same thread get their turn.
@@ -25,8 +25,8 @@ const SHORTEST: u64 = 1_000;
 
 /// Opens connections.
 pub trait Network {
-    /// A connection, from the first attempt on.
-    type Link: Link;
+    /// A connection, from the first attempt on. Callers write to it from their threads.
+    type Link: Link + Send + 'static;
 
     /// Begins to open a connection. Must not block.
     ///
@@ -76,87 +76,77 @@ pub enum Turn {
 pub struct Driver<N: Network> {
     engine: Arc<Engine>,
     network: N,
-    links: Vec<Option<Slot<N::Link>>>,
-    /// Slots whose turn was over before they were done.
-    again: Vec<Ready>,
+    wires: Arc<Mutex<Wires<N::Link>>>,
     /// Kept for the room they have.
     actions: VecDeque<Action>,
-    writes: Vec<ConnId>,
     news: News,
-}
-
-#[derive(Debug)]
-struct Slot<L> {
-    conn: ConnId,
-    link: L,
-    open: bool,
-    /// The link took no more; it will say when it does.
-    blocked: bool,
-    /// The core had no room when there was something to read.
-    unread: bool,
 }
 
 impl<N: Network> Driver<N> {
     /// A driver for `engine`, which must have only one.
     #[must_use]
     pub fn new(engine: Arc<Engine>, network: N) -> Self {
-        Self {
-            engine,
-            network,
-            links: Vec::new(),
-            again: Vec::new(),
-            actions: VecDeque::new(),
-            writes: Vec::new(),
-            news: News::default(),
-        }
+        let wires = Arc::new(Mutex::new(Wires::new()));
+        let for_callers: Weak<Mutex<Wires<N::Link>>> = Arc::downgrade(&wires);
+        engine.set_wires(for_callers);
+        Self { engine, network, wires, actions: VecDeque::new(), news: News::default() }
     }
 
-    /// The link in a slot.
-    pub fn link_mut(&mut self, index: usize) -> Option<&mut N::Link> {
-        self.links.get_mut(index)?.as_mut().map(|slot| &mut slot.link)
+    /// Does something with the link in a slot.
+    pub fn with_link(&mut self, index: usize, act: impl FnOnce(&mut N::Link)) {
+        if let Some(link) = Wires::lock(&self.wires).link_mut(index) {
+            act(link);
+        }
     }
 
     /// Serves the links that are ready and whatever follows, then says what is to be waited for.
     /// `waker` is to bring about another turn.
     pub fn turn(&mut self, ready: &mut Vec<Ready>, waker: &Waker) -> Turn {
+        let wires = Arc::clone(&self.wires);
+        let mut wires = Wires::lock(&wires);
         for ready in ready.drain(..) {
-            self.serve(ready);
+            wires.serve(&self.engine, ready);
         }
         for _ in 0..ROUNDS {
-            if let Some(turn) = self.gather(waker) {
+            if let Some(turn) = self.gather(&mut wires, waker) {
                 return turn;
             }
             self.engine.tell(&mut self.news);
-            self.act();
-            let mut writes = mem::take(&mut self.writes);
+            self.act(&mut wires);
+            let mut writes = mem::take(&mut wires.writes);
             for conn in writes.drain(..) {
-                self.write(conn);
+                wires.write(&self.engine, conn);
             }
-            self.writes = writes;
-            let mut again = mem::take(&mut self.again);
+            wires.writes = writes;
+            let mut again = mem::take(&mut wires.again);
             for ready in again.drain(..) {
-                self.serve(ready);
+                wires.serve(&self.engine, ready);
             }
             // `serve` may have added to the list in the meantime.
-            again.append(&mut self.again);
-            self.again = again;
+            again.append(&mut wires.again);
+            wires.again = again;
         }
         Turn::Again
     }
 
     /// Takes from the engine what there is to do; `Some` if there is nothing.
-    fn gather(&mut self, waker: &Waker) -> Option<Turn> {
+    fn gather(&mut self, wires: &mut Wires<N::Link>, waker: &Waker) -> Option<Turn> {
         let now = self.engine.clock().now();
         self.engine.clock().anchor(now);
         let mut state = self.engine.lock_busy();
         state.tick(now);
         state.collect(now);
+        // A caller that has just sent a record will send the next, and writes then.
+        let busy = wires.records.take().is_some_and(|records| records != state.records);
+        let leave = busy && state.may_leave_writes();
+        if !leave {
+            state.collect_writes(now, &mut wires.writes);
+        }
         mem::swap(&mut state.actions, &mut self.actions);
-        mem::swap(&mut state.writes, &mut self.writes);
         state.take_news(&mut self.news);
         let idle = self.actions.is_empty()
-            && self.writes.is_empty()
-            && self.again.is_empty()
+            && wires.writes.is_empty()
+            && wires.again.is_empty()
             && self.news.is_empty();
         if !idle {
             return None;
@@ -164,28 +154,24 @@ impl<N: Network> Driver<N> {
         if state.closed {
             return Some(Turn::Closed);
         }
-        let until = state.rest(waker);
+        let soon = Instant::from_micros(now.as_micros() + SHORTEST);
+        let until = state.rest(waker, if leave { soon } else { Instant::NEVER });
         drop(state);
-        let soonest = Instant::from_micros(now.as_micros() + SHORTEST);
-        let until = if until <= now { soonest } else { until };
+        let until = if until <= now { soon } else { until };
         let known = (until != Instant::NEVER).then_some(until);
         Some(Turn::Sleep(known.and_then(|at| self.engine.clock().std(at))))
     }
 
-    fn act(&mut self) {
+    fn act(&mut self, wires: &mut Wires<N::Link>) {
         while let Some(action) = self.actions.pop_front() {
             match action {
-                Action::Connect(conn) => self.connect(conn),
-                Action::Disconnect(conn) => {
-                    if let Some(place) = self.links.get_mut(conn.index()) {
-                        place.take_if(|slot| slot.conn == conn);
-                    }
-                }
+                Action::Connect(conn) => self.connect(wires, conn),
+                Action::Disconnect(conn) => wires.remove(conn),
             }
         }
     }
 
-    fn connect(&mut self, conn: ConnId) {
+    fn connect(&mut self, wires: &mut Wires<N::Link>, conn: ConnId) {
         let index = conn.index();
         let mut state = self.engine.lock_busy();
         // Without an address the core thought better of it.
@@ -205,93 +191,13 @@ impl<N: Network> Driver<N> {
             *peer = Peer { name, ..Peer::default() };
         }
         drop(state);
-        if self.links.len() <= index {
-            self.links.resize_with(index + 1, || None);
-        }
-        let link = self.network.dial(conn, &host, port);
-        let Some(place) = self.links.get_mut(index) else {
-            return;
-        };
-        match link {
+        match self.network.dial(conn, &host, port) {
             Ok(link) => {
-                *place = Some(Slot { conn, link, open: false, blocked: false, unread: false });
-                self.serve(Ready { index, readable: true, writable: true });
+                wires.insert(conn, link);
+                wires.serve(&self.engine, Ready { index, readable: true, writable: true });
             }
-            Err(lost) => self.lose(conn, lost),
+            Err(lost) => wires.lose(&self.engine, conn, lost),
         }
-    }
-
-    fn serve(&mut self, ready: Ready) {
-        let Some(Some(slot)) = self.links.get_mut(ready.index) else {
-            return;
-        };
-        let conn = slot.conn;
-        if !slot.open {
-            match slot.link.open() {
-                Ok(false) => return,
-                Ok(true) => {
-                    slot.open = true;
-                    let mut state = self.engine.lock_busy();
-                    let now = self.engine.clock().now();
-                    if let Some(peer) = state.peers.get_mut(ready.index) {
-                        tracing::debug!(broker = %peer.name, "connected");
-                        peer.opened = Some(now);
-                    }
-                    state.core.handle_connected(now, conn);
-                }
-                Err(lost) => return self.lose(conn, lost),
-            }
-        }
-        if ready.readable {
-            let now = self.engine.clock().now();
-            let moved = pump::read(&mut self.engine.lock_busy().core, now, conn, &mut slot.link);
-            slot.unread = matches!(moved, Ok(Moved::CoreDone));
-            match moved {
-                Ok(Moved::TurnOver) => {
-                    self.again.push(Ready { index: ready.index, readable: true, writable: false })
-                }
-                Ok(_) => {}
-                Err(lost) => return self.lose(conn, lost),
-            }
-        }
-        if ready.writable && slot.blocked {
-            slot.blocked = false;
-            self.write(conn);
-        }
-    }
-
-    fn write(&mut self, conn: ConnId) {
-        let Some(Some(slot)) = self.links.get_mut(conn.index()) else {
-            return;
-        };
-        if slot.conn != conn || !slot.open || slot.blocked {
-            return;
-        }
-        let now = self.engine.clock().now();
-        let mut state = self.engine.lock_busy();
-        let moved = pump::write(&mut state.core, now, conn, &mut slot.link);
-        let roomy = slot.unread && state.core.wants_read(conn);
-        drop(state);
-        let over = matches!(moved, Ok(Moved::TurnOver));
-        slot.blocked = over || matches!(moved, Ok(Moved::Blocked));
-        if over || roomy {
-            self.again.push(Ready { index: conn.index(), readable: roomy, writable: over });
-        }
-        if let Err(lost) = moved {
-            self.lose(conn, lost);
-        }
-    }
-
-    fn lose(&mut self, conn: ConnId, lost: Lost) {
-        if let Some(place) = self.links.get_mut(conn.index()) {
-            place.take_if(|slot| slot.conn == conn);
-        }
-        let now = self.engine.clock().now();
-        let mut state = self.engine.lock_busy();
-        if let Some(peer) = state.peers.get_mut(conn.index()) {
-            peer.error = lost.words();
-        }
-        state.core.handle_disconnected(now, conn, lost.cause);
     }
 }
 

@@ -4,7 +4,7 @@ use core::{fmt, hash::BuildHasher, panic::AssertUnwindSafe, time::Duration};
 use std::{
     hash::RandomState,
     panic::catch_unwind,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak},
 };
 
 use ottla_core::{
@@ -14,7 +14,7 @@ use ottla_core::{
 
 use crate::{
     cell::Gone, checksum::checksum, clock::Clock, delivery::Receipt, outcome::Report, state::State,
-    stats::Stats, table::News,
+    stats::Stats, table::News, wires::WriteNow,
 };
 
 /// Bytes of batches that gather at most while the driver sleeps, though they could leave.
@@ -33,6 +33,8 @@ pub struct Engine {
     delivery_timeout: Duration,
     on_report: Option<OnReport>,
     state: Mutex<State>,
+    /// Where to write; the driver sets it.
+    wires: OnceLock<Weak<dyn WriteNow>>,
 }
 
 impl fmt::Debug for Engine {
@@ -84,12 +86,14 @@ impl Engine {
         let gather = GATHER.min(config.buffer_memory / 8);
         let enough =
             u32::try_from(gather / u64::from(config.batch_size.max(1))).unwrap_or(u32::MAX);
+        let lingers = !config.linger.is_zero();
         Ok(Arc::new_cyclic(|engine| Self {
             clock: Clock::start(),
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             on_report,
-            state: Mutex::new(State::new(core, Weak::clone(engine), enough)),
+            state: Mutex::new(State::new(core, Weak::clone(engine), enough, lingers)),
+            wires: OnceLock::new(),
         }))
     }
 
@@ -184,6 +188,22 @@ impl Engine {
             }
         }
         self.lock()
+    }
+
+    pub(crate) fn set_wires(&self, wires: Weak<dyn WriteNow>) {
+        // A second driver would have nothing to do.
+        drop(self.wires.set(wires));
+    }
+
+    /// Writes what is to leave, in the driver's stead: the caller is awake, and to wake another thread
+    /// costs more. The driver is woken where it is at work, or has to do what follows.
+    pub(crate) fn write_now(&self) {
+        let wires = self.wires.get().and_then(Weak::upgrade);
+        let again = wires.is_none_or(|wires| wires.write_now(self));
+        let wake = self.lock_busy().nudge_after_writes(again);
+        if let Some(waker) = wake {
+            waker.wake();
+        }
     }
 
     /// Unlocks after a call that has left something to do for the driver.

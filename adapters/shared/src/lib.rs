@@ -28,6 +28,7 @@ mod state;
 mod stats;
 mod table;
 mod waiting;
+mod wires;
 
 pub use checksum::checksum;
 pub use clock::Clock;

@@ -15,7 +15,7 @@ use crate::{
     delivery::{Delivery, Receipt},
     engine::{Engine, Topic},
     error::SendError,
-    state::State,
+    state::{Nudge, State},
 };
 
 /// What goes with a record and is not sent.
@@ -136,7 +136,7 @@ impl<R: Receipt> Sending<'_, R> {
 
     /// Tries once. With a waker it waits where waiting helps.
     fn attempt(&mut self, waker: Option<&Waker>) -> Result<R, ProduceError> {
-        let mut state = self.engine.lock();
+        let mut state = self.engine.lock_busy();
         let now = match (&self.place, self.started) {
             // The first attempt comes right after it was read.
             (Place::None, Some(started)) => started,
@@ -159,16 +159,21 @@ impl<R: Receipt> Sending<'_, R> {
             }
             _ => self.leave(&mut state),
         };
-        let wake = match &result {
+        let nudge = match &result {
             Ok(receipt) => {
                 // A record that joins a batch sets no timer: the batch's own is running.
                 let begun = receipt.ticket().index() == 0;
                 state.nudge_for_record(begun, begun || self.deadline.is_some())
             }
-            Err(_) => state.nudge(true),
+            Err(_) => state.nudge(true).map_or(Nudge::Nothing, Nudge::Wake),
         };
         drop(state);
-        for waker in [wake, next].into_iter().flatten() {
+        match nudge {
+            Nudge::Nothing => {}
+            Nudge::Write => self.engine.write_now(),
+            Nudge::Wake(waker) => waker.wake(),
+        }
+        if let Some(waker) = next {
             waker.wake();
         }
         result

@@ -33,6 +33,16 @@ pub(crate) enum Action {
     Disconnect(ConnId),
 }
 
+/// What a caller is to do once the lock is free.
+#[derive(Debug)]
+pub(crate) enum Nudge {
+    Nothing,
+    /// There is nothing to do but to write.
+    Write,
+    /// The driver sleeps, and has something to do.
+    Wake(Waker),
+}
+
 /// The other end of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Peer {
@@ -55,7 +65,6 @@ pub(crate) struct State {
     pub(crate) flushes: WaitList<u64>,
     pub(crate) closes: WaitList<()>,
     pub(crate) actions: VecDeque<Action>,
-    pub(crate) writes: Vec<ConnId>,
     /// Of each connection slot.
     pub(crate) peers: Vec<Peer>,
     losses: Losses,
@@ -75,13 +84,22 @@ pub(crate) struct State {
     /// Batches that were begun since it went to sleep, and how many are reason enough to wake it.
     begun: u32,
     enough: u32,
+    /// Whether a batch may wait at all.
+    lingers: bool,
+    /// Records that were taken; it wraps.
+    pub(crate) records: u32,
     /// The time of the last record.
     pub(crate) recent: Recent,
 }
 
 impl State {
-    /// `enough`: so many batches are not left to wait for the driver.
-    pub(crate) fn new(core: Producer<'static>, engine: Weak<Engine>, enough: u32) -> Self {
+    /// `enough`: so many batches are not left to wait for the driver. `lingers`: others may be.
+    pub(crate) fn new(
+        core: Producer<'static>,
+        engine: Weak<Engine>,
+        enough: u32,
+        lingers: bool,
+    ) -> Self {
         Self {
             core,
             table: Table::new(engine),
@@ -91,7 +109,6 @@ impl State {
             flushes: WaitList::new(),
             closes: WaitList::new(),
             actions: VecDeque::new(),
-            writes: Vec::new(),
             peers: Vec::new(),
             losses: Losses::default(),
             failure: None,
@@ -103,6 +120,8 @@ impl State {
             armed: Instant::NEVER,
             begun: 0,
             enough,
+            lingers,
+            records: 0,
             recent: Recent::NEVER,
         }
     }
@@ -122,8 +141,12 @@ impl State {
         while let Some(output) = self.core.poll_output() {
             self.dispatch(now, output);
         }
+    }
+
+    /// Takes the connections that have something to write.
+    pub(crate) fn collect_writes(&mut self, now: Instant, writes: &mut Vec<ConnId>) {
         while let Some(conn) = self.core.poll_write(now) {
-            self.writes.push(conn);
+            writes.push(conn);
         }
     }
 
@@ -135,17 +158,33 @@ impl State {
         if due { self.driver.take() } else { None }
     }
 
-    /// After a record was taken: whom to wake if the driver sleeps and should not. `begun`: it is the
-    /// first of its batch. `timer`: the call may have set a timer.
-    pub(crate) fn nudge_for_record(&mut self, begun: bool, timer: bool) -> Option<Waker> {
-        self.driver.as_ref()?;
+    /// After a record was taken. `begun`: it is the first of its batch. `timer`: the call may have set a
+    /// timer.
+    pub(crate) fn nudge_for_record(&mut self, begun: bool, timer: bool) -> Nudge {
+        self.records = self.records.wrapping_add(1);
+        if self.driver.is_none() {
+            return Nudge::Nothing;
+        }
         self.begun += u32::from(begun);
+        if self.core.has_output() || (timer && self.wake_time() < self.armed) {
+            return self.driver.take().map_or(Nudge::Nothing, Nudge::Wake);
+        }
         // A full batch of a busy connection goes with the answer that the driver waits for anyhow.
-        let due = match self.begun < self.enough {
-            true => self.core.needs_service_now(),
-            false => self.core.needs_service(),
-        };
-        let due = due || (timer && self.wake_time() < self.armed);
+        let write = self.core.has_urgent_write()
+            || (self.begun >= self.enough && self.core.needs_service());
+        if write { Nudge::Write } else { Nudge::Nothing }
+    }
+
+    /// Whether what is to be written can be left to a caller: full batches that have time to linger.
+    pub(crate) fn may_leave_writes(&self) -> bool {
+        self.news.is_empty() && self.full.len() == 0 && self.flushes.len() == 0 && self.lingers
+    }
+
+    /// After a caller has written, while the driver sleeps: whom to wake for what is left. `again`: there
+    /// is more to do with a link.
+    pub(crate) fn nudge_after_writes(&mut self, again: bool) -> Option<Waker> {
+        self.begun = 0;
+        let due = again || self.core.has_output() || self.wake_time() < self.armed;
         if due { self.driver.take() } else { None }
     }
 
@@ -154,11 +193,12 @@ impl State {
         self.driver.take()
     }
 
-    /// The driver goes to sleep. Returns until when; the caller has collected everything.
-    pub(crate) fn rest(&mut self, waker: &Waker) -> Instant {
+    /// The driver goes to sleep, until `at_last` at the latest. Returns until when; the caller has
+    /// collected everything.
+    pub(crate) fn rest(&mut self, waker: &Waker, at_last: Instant) -> Instant {
         self.driver = Some(waker.clone());
         self.begun = 0;
-        self.armed = self.wake_time();
+        self.armed = self.wake_time().min(at_last);
         self.armed
     }
 
@@ -191,7 +231,6 @@ impl State {
             self.table.give_up(now, batch, Cause::Closed, &mut self.news);
         }
         self.actions.clear();
-        self.writes.clear();
         self.closed = true;
         self.wake_all();
     }

@@ -50,19 +50,21 @@ impl Producer<'_> {
         !self.writable.is_empty() || self.has_output()
     }
 
-    /// As [`needs_service`](Self::needs_service), but for full batches that need not leave at once:
-    /// those whose connection has a request under way, as long as records linger at all. There, the
-    /// answer to it is the next reason to look, and at the latest the time for which
-    /// [`poll_timeout`](Self::poll_timeout) asked when such a batch was begun. Whoever looks only then
-    /// sends fewer and larger requests, and is woken less often.
+    /// Whether [`poll_write`](Self::poll_write) has something that is to leave now.
     ///
-    /// It is no reason to wait while many batches gather, or where memory is full.
+    /// Full batches need not, whose connection has a request under way, as long as records linger at all.
+    /// There, the answer to it is the next reason to look, and at the latest the time for which
+    /// [`poll_timeout`](Self::poll_timeout) asked when such a batch was begun. Whoever looks only then
+    /// sends fewer and larger requests, and is woken less often. It is no reason to wait while many
+    /// batches gather, or where memory is full.
     #[must_use]
-    pub fn needs_service_now(&self) -> bool {
-        (self.urgent && !self.writable.is_empty()) || self.has_output()
+    pub fn has_urgent_write(&self) -> bool {
+        self.urgent && !self.writable.is_empty()
     }
 
-    fn has_output(&self) -> bool {
+    /// Whether [`poll_output`](Self::poll_output) may have something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
         self.conn_outputs > 0
             || self.topic_outputs > 0
             || !self.events.is_empty()

@@ -132,7 +132,7 @@ fn look(producer: &Producer<'_>, held: &Held) {
     }
     see(&producer.poll_timeout());
     see(&producer.needs_service());
-    see(&producer.needs_service_now());
+    see(&(producer.has_output(), producer.has_urgent_write()));
     #[cfg(feature = "wire")]
     see(&held.now.since(Instant::from_micros(black_box(9))));
     see(&held.now.as_micros());
