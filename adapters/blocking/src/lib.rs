@@ -23,8 +23,9 @@
 //! # }
 //! ```
 //!
-//! One thread moves all bytes and sleeps until a socket is ready, a time has come, or a caller's
-//! record needs it: most records join a batch and wake nobody. A second one looks up names, if there
+//! One thread reads and reports, and sleeps until a socket is ready, a time has come, or a caller's
+//! record needs it: most records join a batch and wake nobody, and what is to be written at once their
+//! callers write, without waiting for a socket. A second one looks up names, if there
 //! are any to look up.
 #![forbid(unsafe_code)]
 

@@ -23,8 +23,9 @@
 //! # }
 //! ```
 //!
-//! One task moves all bytes. It is told to go on by the sockets that are ready, and by callers only
-//! where their records need it: most records join a batch and wake nobody.
+//! One task reads and reports. It is told to go on by the sockets that are ready, and by callers only
+//! where their records need it: most records join a batch and wake nobody, and what is to be written at
+//! once their callers write.
 #![forbid(unsafe_code)]
 
 mod builder;
