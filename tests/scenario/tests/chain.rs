@@ -160,6 +160,23 @@ fn a_broker_that_forgot_what_its_log_still_holds_is_a_desync() {
     world.finish();
 }
 
+#[test]
+fn an_acknowledgement_that_is_a_minute_old_proves_nothing_any_more() {
+    let minute = Duration::from_secs(60);
+    let moment = Duration::from_micros(1);
+    for (age, at_once) in [(minute - moment, 2), (minute, 1), (minute + moment, 1)] {
+        let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
+        let acknowledged = world.send(topic, 0);
+        assert_eq!(world.conclude(acknowledged), Said::Delivered(Some(1)));
+        world.run_for(age);
+        let ids = [0; 2].map(|_| world.send(topic, 0));
+        let sent = ids.iter().flat_map(|id| world.tap.attempts(*id)).count();
+        assert_eq!(sent, at_once, "{age:?} after the last acknowledgement");
+        assert_eq!(ids.map(|id| world.conclude(id)), [2, 3].map(|at| Said::Delivered(Some(at))));
+        world.finish();
+    }
+}
+
 /// Six topics of one partition each, a batch of 20 bytes for each of them sent at once: how many
 /// requests it takes. The core checks that it wrote no head beyond its window.
 fn requests_for_six_topics(name_len: usize, client_id: &str, tx_window: u32, old: bool) -> u64 {
