@@ -20,7 +20,7 @@ use crate::{
 /// Bytes of batches that gather at most while the driver sleeps, though they could leave.
 const GATHER: u64 = 256 * 1024;
 
-/// How often the driver looks whether the lock is free before it sleeps for it: some microseconds.
+/// How often to look whether the lock is free before sleeping for it: some microseconds.
 const SPINS: u32 = 500;
 
 /// Whom to report to.
@@ -176,9 +176,9 @@ impl Engine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Engine::lock`], for the driver: a caller that produces as fast as it can holds the lock for
-    /// most of the time, but never for long. To sleep for it would cost both a system call, again and
-    /// again, since the caller is there first when the driver wakes.
+    /// As [`Engine::lock`], where records come as fast as they can: then the lock is held for most of the
+    /// time, but never for long. To sleep for it would cost both a system call, again and again, since
+    /// the one who had it is there first when the other one wakes.
     pub(crate) fn lock_busy(&self) -> MutexGuard<'_, State> {
         for _ in 0..SPINS {
             match self.state.try_lock() {
