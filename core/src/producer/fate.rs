@@ -35,7 +35,7 @@ impl Producer<'_> {
             return Verdict::Settled;
         };
         let over = batch.generation != ticket.batch.generation || batch.life == Life::Free;
-        if over || (batch.life == Life::Done && batch.parts <= 1) {
+        if over || self.is_settled_whole(index) {
             return Verdict::Settled;
         }
         if batch.told != Told::Nothing || batch.moved {
@@ -64,6 +64,14 @@ impl Producer<'_> {
             self.reconsider(partition);
         }
         Verdict::NotDelivered
+    }
+
+    /// Whether all records of a batch, or of what was split from it, are settled.
+    fn is_settled_whole(&self, index: Ix<Batch>) -> bool {
+        let batch = self.batches.at(index);
+        // Once it is told, and no longer shown, the slot is there for its other parts' sake alone.
+        let last = self.shown.some().map(|shown| self.batches.at(shown).origin) == Some(index);
+        batch.life == Life::Done && batch.parts <= 1 && (batch.event.is_listed() || last)
     }
 
     /// A batch of which every attempt was refused for now gives its sequences up, so that a record

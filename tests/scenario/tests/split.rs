@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use ottla_core::{Cause, Config, Verdict, wire::ErrorCode};
+use ottla_core::{Cause, Config, Event, Output, Verdict, wire::ErrorCode};
 use ottla_model::{ClusterConfig, TopicConfig};
-use ottla_scenario::{Said, World, quick};
+use ottla_scenario::{Said, Weather, World, quick};
 
 #[test]
 fn a_batch_too_large_for_the_topic_arrives_in_parts_in_order() {
@@ -67,7 +67,7 @@ fn a_record_too_large_for_the_topic_is_not_delivered_and_its_neighbours_are() {
 fn a_record_of_a_part_that_is_on_its_way_is_unknown_when_it_is_cancelled() {
     let ms = Duration::from_millis;
     // Four records, of which no two fit: so many are told of when the others are cancelled.
-    for told in 0..=2 {
+    for told in 0..=3 {
         let config = Config { linger: ms(5), ..quick() };
         let mut world = World::new(&config, ClusterConfig::default(), 1);
         let narrow = TopicConfig { max_message_bytes: 500, ..TopicConfig::default() };
@@ -90,4 +90,31 @@ fn a_record_of_a_part_that_is_on_its_way_is_unknown_when_it_is_cancelled() {
         }
         world.finish();
     }
+}
+
+#[test]
+fn a_record_of_a_batch_whose_last_part_was_told_is_settled_when_it_is_cancelled() {
+    let ms = Duration::from_millis;
+    let config = Config { linger: ms(5), delivery_timeout: ms(50), ..quick() };
+    let mut world = World::new(&config, ClusterConfig::default(), 1);
+    let narrow = TopicConfig { max_message_bytes: 500, ..TopicConfig::default() };
+    world.cluster.create_topic_with("t", 1, narrow).expect("a topic");
+    let topic = world.topic("t");
+    world.run_for(Duration::from_secs(1));
+    let ids = [0; 2].map(|_| world.produce(topic, Some(0), 300).expect("room"));
+    assert!(world.run_until(ms(20), |world| world.tap.attempts(ids[0]).count() == 2));
+    // The first half is on its way, and no socket takes the second before its time is over.
+    world.weather = Weather { socket_buffer: 0, ..Weather::FAIR };
+    world.run_for(ms(20));
+    assert_eq!(world.last(ids[0]), Some(Said::Delivered(Some(0))));
+    world.now = world.now.after(ms(50));
+    world.producer.handle_timeout(world.now);
+    let Some(Output::Event(Event::Settled(settled))) = world.producer.poll_output() else {
+        panic!("the second half's time is over");
+    };
+    world.ledger.settled(world.now, &settled, &world.cluster);
+    assert_eq!(world.last(ids[1]), Some(Said::NotDelivered(Cause::DeliveryTimeout)));
+    assert_eq!(ids.map(|id| world.cancel(id)), [Verdict::Settled; 2]);
+    world.weather = Weather::FAIR;
+    world.finish();
 }
