@@ -3,8 +3,9 @@
 use core::{task::Waker, time::Duration};
 use std::{
     io::{self, ErrorKind},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Wake,
+    thread::{self, Thread},
     time::Instant,
 };
 
@@ -27,19 +28,27 @@ pub(crate) struct Drive {
     driver: Driver<Tcp>,
     poll: Poll,
     inbox: Arc<Inbox>,
+    wake: Arc<WakeDriver>,
     waker: Waker,
 }
 
 #[derive(Debug)]
-struct WakePoll(Arc<mio::Waker>);
+struct WakeDriver {
+    poll: Arc<mio::Waker>,
+    /// The driver's thread, which naps without the poller.
+    thread: OnceLock<Thread>,
+}
 
-impl Wake for WakePoll {
+impl Wake for WakeDriver {
     fn wake(self: Arc<Self>) {
         Self::wake_by_ref(&self);
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Err(error) = self.0.wake() {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+        if let Err(error) = self.poll.wake() {
             tracing::error!(%error, "the driver cannot be woken");
         }
     }
@@ -48,16 +57,19 @@ impl Wake for WakePoll {
 impl Drive {
     pub(crate) fn new(engine: Arc<Engine>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let wake = Arc::new(mio::Waker::new(poll.registry(), WOKEN)?);
-        let inbox = Arc::new(Inbox::new(Arc::clone(&wake)));
+        let wake_poll = Arc::new(mio::Waker::new(poll.registry(), WOKEN)?);
+        let inbox = Arc::new(Inbox::new(Arc::clone(&wake_poll)));
         let resolver = Resolver::new(Arc::clone(&inbox));
         let network = Tcp::new(poll.registry().try_clone()?, resolver);
         let driver = Driver::new(engine, network);
-        Ok(Self { driver, poll, inbox, waker: Waker::from(Arc::new(WakePoll(wake))) })
+        let wake = Arc::new(WakeDriver { poll: wake_poll, thread: OnceLock::new() });
+        let waker = Waker::from(Arc::clone(&wake));
+        Ok(Self { driver, poll, inbox, wake, waker })
     }
 
     /// Runs until the producer is closed.
     pub(crate) fn run(mut self) {
+        self.wake.thread.get_or_init(thread::current);
         let mut events = Events::with_capacity(EVENTS);
         let mut ready = Vec::new();
         loop {
@@ -66,6 +78,10 @@ impl Drive {
                 Turn::Closed => return,
                 Turn::Again => Some(Duration::ZERO),
                 Turn::Sleep(until) => until.map(left),
+                Turn::Nap(until) => {
+                    thread::park_timeout(left(until));
+                    Some(Duration::ZERO)
+                }
             };
             match self.poll.poll(&mut events, sleep) {
                 Ok(()) => self.note(&events, &mut ready),

@@ -169,6 +169,10 @@ impl Link for TcpLink {
         self.readable = true;
         Ok(true)
     }
+
+    fn try_read(&mut self, window: &mut [u8]) -> io::Result<usize> {
+        self.stream()?.read(window)
+    }
 }
 
 fn connected(stream: &TcpStream) -> io::Result<bool> {

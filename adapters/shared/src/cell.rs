@@ -172,21 +172,10 @@ impl CellState {
     }
 
     fn of(&self, part: &Part, index: u32) -> RecordOutcome {
-        match part.outcome {
-            Outcome::Delivered { base_offset, log_append_time } => RecordOutcome::Delivered {
-                partition: self.partition,
-                offset: base_offset.map(|base| {
-                    let before = self.marks.partition_point(|mark| mark.index() < index);
-                    let taken = self.marks.iter().take(before).filter(|mark| mark.taken());
-                    base + i64::from(index) - taken.count() as i64 - i64::from(part.first)
-                }),
-                timestamp: log_append_time,
-            },
-            Outcome::NotDelivered(cause) => RecordOutcome::NotDelivered(cause),
-            Outcome::Unknown(cause) => RecordOutcome::Unknown(cause),
-            // A state that this version does not know of proves nothing.
-            _ => RecordOutcome::Unknown(Cause::SequenceDesync),
-        }
+        let before = self.marks.partition_point(|mark| mark.index() < index);
+        let taken = self.marks.iter().take(before).filter(|mark| mark.taken()).count() as i64;
+        let number = i64::from(index) - taken - i64::from(part.first);
+        RecordOutcome::of(part.outcome, self.partition, number)
     }
 
     fn mark(&self, index: u32) -> Option<&Mark> {
@@ -215,6 +204,11 @@ impl CellState {
         let marks = self.marks.iter().skip(from);
         let marks = marks.take_while(|mark| mark.index() < indexes.end);
         marks.filter(|mark| !mark.taken()).count()
+    }
+
+    /// Whether any record was cancelled.
+    pub(crate) const fn has_marks(&self) -> bool {
+        !self.marks.is_empty()
     }
 
     /// How many of these records were cancelled.

@@ -121,23 +121,26 @@ impl Delivery {
     fn poll(&mut self, which: Answer, cx: &mut Context<'_>) -> Poll<RecordOutcome> {
         let index = self.ticket.index();
         let mut state = self.cell.lock();
-        match state.answer(which, index) {
-            Some(outcome) => {
-                if let Some(place) = self.place.take() {
-                    state.leave(which, index, place);
-                }
-                Poll::Ready(outcome)
+        let Some(outcome) = state.answer(which, index) else {
+            let begins = self.place.is_none();
+            state.wait(which, index, &mut self.place, cx.waker());
+            drop(state);
+            if begins && let Some(engine) = self.cell.engine.upgrade() {
+                engine.begin_waiting();
             }
-            None => {
-                state.wait(which, index, &mut self.place, cx.waker());
-                Poll::Pending
-            }
-        }
+            return Poll::Pending;
+        };
+        drop(state);
+        self.detach(which);
+        Poll::Ready(outcome)
     }
 
     fn detach(&mut self, which: Answer) {
         if let Some(place) = self.place.take() {
             self.cell.lock().leave(which, self.ticket.index(), place);
+            if let Some(engine) = self.cell.engine.upgrade() {
+                engine.end_waiting();
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::{mem, task::Waker};
 use std::{
     collections::VecDeque,
-    io::{Read, Write},
+    io::{self, Read, Write},
     sync::{Arc, Mutex, Weak},
     time::Instant as StdInstant,
 };
@@ -13,6 +13,7 @@ use ottla_core::{ConnId, Instant};
 use crate::{
     engine::Engine,
     lost::Lost,
+    pace::Pace,
     state::{Action, Peer},
     table::News,
     wires::Wires,
@@ -39,6 +40,13 @@ pub trait Network {
 /// A non-blocking connection that sees to it that the driver runs again, with a [`Ready`] for it,
 /// when what it answered `WouldBlock` to may go on.
 pub trait Link: Read + Write {
+    /// Reads what is there, though nobody was told of it. Here `WouldBlock` promises nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Read::read`].
+    fn try_read(&mut self, window: &mut [u8]) -> io::Result<usize>;
+
     /// Goes on with opening it: true once it is open.
     ///
     /// # Errors
@@ -67,6 +75,9 @@ pub enum Turn {
     Again,
     /// Another turn when a link is ready, the waker was woken, or this time has come.
     Sleep(Option<StdInstant>),
+    /// Another turn when the waker was woken or this time has come: until then callers look after the links,
+    /// and those that are ready need not be looked at.
+    Nap(StdInstant),
     /// Nothing: the producer is closed.
     Closed,
 }
@@ -80,6 +91,9 @@ pub struct Driver<N: Network> {
     /// Kept for the room they have.
     actions: VecDeque<Action>,
     news: News,
+    pace: Pace,
+    /// Until when it naps.
+    nap: Option<Instant>,
 }
 
 impl<N: Network> Driver<N> {
@@ -89,7 +103,8 @@ impl<N: Network> Driver<N> {
         let wires = Arc::new(Mutex::new(Wires::new()));
         let for_callers: Weak<Mutex<Wires<N::Link>>> = Arc::downgrade(&wires);
         engine.set_wires(for_callers);
-        Self { engine, network, wires, actions: VecDeque::new(), news: News::default() }
+        let (actions, news, pace) = (VecDeque::new(), News::default(), Pace::new());
+        Self { engine, network, wires, actions, news, pace, nap: None }
     }
 
     /// Does something with the link in a slot.
@@ -99,9 +114,20 @@ impl<N: Network> Driver<N> {
         }
     }
 
+    /// Whether a nap goes on: its time may not have come, and nobody has woken the driver.
+    #[must_use]
+    pub fn naps(&self) -> bool {
+        self.engine.lock_busy().naps()
+    }
+
     /// Serves the links that are ready and whatever follows, then says what is to be waited for.
     /// `waker` is to bring about another turn.
     pub fn turn(&mut self, ready: &mut Vec<Ready>, waker: &Waker) -> Turn {
+        if self.nap.take().is_some_and(|until| self.engine.clock().now() < until) {
+            self.pace.cool();
+        }
+        self.engine.lock_busy().awake();
+        self.engine.set_naps(false);
         let wires = Arc::clone(&self.wires);
         let mut wires = Wires::lock(&wires);
         for ready in ready.drain(..) {
@@ -115,7 +141,7 @@ impl<N: Network> Driver<N> {
             self.act(&mut wires);
             let mut writes = mem::take(&mut wires.writes);
             for conn in writes.drain(..) {
-                wires.write(&self.engine, conn);
+                wires.write_to(&self.engine, conn);
             }
             wires.writes = writes;
             let mut again = mem::take(&mut wires.again);
@@ -136,10 +162,10 @@ impl<N: Network> Driver<N> {
         let mut state = self.engine.lock_busy();
         state.tick(now);
         state.collect(now);
-        // A caller that has just sent a record will send the next, and writes then.
-        let busy = wires.records.take().is_some_and(|records| records != state.records);
-        let leave = busy && state.may_leave_writes();
-        if !leave {
+        // Callers that send that fast will see to the links in passing.
+        let hot = self.pace.is_hot(now, state.records);
+        let nap = hot && self.engine.nobody_waits() && state.may_nap() && wires.may_be_left();
+        if !nap {
             state.collect_writes(now, &mut wires.writes);
         }
         mem::swap(&mut state.actions, &mut self.actions);
@@ -155,11 +181,14 @@ impl<N: Network> Driver<N> {
             return Some(Turn::Closed);
         }
         let soon = Instant::from_micros(now.as_micros() + SHORTEST);
-        let until = state.rest(waker, if leave { soon } else { Instant::NEVER });
+        let until = state.rest(waker, nap, if nap { soon } else { Instant::NEVER });
         drop(state);
+        self.engine.set_naps(nap);
         let until = if until <= now { soon } else { until };
+        self.nap = nap.then_some(until);
         let known = (until != Instant::NEVER).then_some(until);
-        Some(Turn::Sleep(known.and_then(|at| self.engine.clock().std(at))))
+        let until = known.and_then(|at| self.engine.clock().std(at));
+        Some(until.filter(|_| nap).map_or(Turn::Sleep(until), Turn::Nap))
     }
 
     fn act(&mut self, wires: &mut Wires<N::Link>) {
@@ -196,7 +225,11 @@ impl<N: Network> Driver<N> {
                 wires.insert(conn, link);
                 wires.serve(&self.engine, Ready { index, readable: true, writable: true });
             }
-            Err(lost) => wires.lose(&self.engine, conn, lost),
+            Err(lost) => {
+                let mut state = self.engine.lock_busy();
+                let now = self.engine.clock().now();
+                wires.lose(&mut state, now, conn, lost);
+            }
         }
     }
 }

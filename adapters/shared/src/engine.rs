@@ -1,6 +1,12 @@
 //! The core behind its lock, as callers see it.
 
-use core::{fmt, hash::BuildHasher, panic::AssertUnwindSafe, time::Duration};
+use core::{
+    fmt,
+    hash::BuildHasher,
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
 use std::{
     hash::RandomState,
     panic::catch_unwind,
@@ -13,8 +19,15 @@ use ottla_core::{
 };
 
 use crate::{
-    cell::Gone, checksum::checksum, clock::Clock, delivery::Receipt, outcome::Report, state::State,
-    stats::Stats, table::News, wires::WriteNow,
+    cell::Gone,
+    checksum::checksum,
+    clock::Clock,
+    delivery::Receipt,
+    outcome::Report,
+    state::{Nudge, State},
+    stats::Stats,
+    table::News,
+    wires::WriteNow,
 };
 
 /// Bytes of batches that gather at most while the driver sleeps, though they could leave.
@@ -33,6 +46,10 @@ pub struct Engine {
     delivery_timeout: Duration,
     on_report: Option<OnReport>,
     state: Mutex<State>,
+    /// Whether the driver naps, or did lately: to be read without the lock.
+    naps: AtomicBool,
+    /// How many wait for the answer to a single record.
+    waiting: AtomicUsize,
     /// Where to write; the driver sets it.
     wires: OnceLock<Weak<dyn WriteNow>>,
 }
@@ -93,6 +110,8 @@ impl Engine {
             delivery_timeout: config.delivery_timeout,
             on_report,
             state: Mutex::new(State::new(core, Weak::clone(engine), enough, lingers)),
+            naps: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
             wires: OnceLock::new(),
         }))
     }
@@ -195,15 +214,43 @@ impl Engine {
         drop(self.wires.set(wires));
     }
 
-    /// Writes what is to leave, in the driver's stead: the caller is awake, and to wake another thread
-    /// costs more. The driver is woken where it is at work, or has to do what follows.
+    /// Moves bytes in the driver's stead: the caller is awake, and to wake another thread costs more. The
+    /// driver is woken where it is at work, or has to do what follows.
     pub(crate) fn write_now(&self) {
         let wires = self.wires.get().and_then(Weak::upgrade);
-        let again = wires.is_none_or(|wires| wires.write_now(self));
-        let wake = self.lock_busy().nudge_after_writes(again);
-        if let Some(waker) = wake {
-            waker.wake();
+        loop {
+            let again = wires.as_ref().is_none_or(|wires| wires.write_now(self));
+            match self.lock_busy().nudge_after_writes(again) {
+                Nudge::Nothing => return,
+                Nudge::Write => {}
+                Nudge::Wake(waker) => return waker.wake(),
+            }
         }
+    }
+
+    /// Somebody waits for an answer, and is not to wait for the end of a nap.
+    pub(crate) fn begin_waiting(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.naps.load(Ordering::Relaxed) {
+            let wake = self.lock_busy().rouse();
+            if let Some(waker) = wake {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Somebody waits no longer.
+    pub(crate) fn end_waiting(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether nobody waits for the answer to a single record.
+    pub(crate) fn nobody_waits(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn set_naps(&self, naps: bool) {
+        self.naps.store(naps, Ordering::Relaxed);
     }
 
     /// Unlocks after a call that has left something to do for the driver.
@@ -223,7 +270,17 @@ impl Engine {
         }
     }
 
+    /// Does what a caller is to do with the lock free.
+    pub(crate) fn follow(&self, nudge: Nudge) {
+        match nudge {
+            Nudge::Nothing => {}
+            Nudge::Write => self.write_now(),
+            Nudge::Wake(waker) => waker.wake(),
+        }
+    }
+
     /// Gives a record to the core, and enters it in the table.
+    #[inline]
     pub(crate) fn produce<R: Receipt>(
         &self,
         state: &mut State,
@@ -231,7 +288,6 @@ impl Engine {
         topic: &Topic,
         record: &Record<'_>,
         token: Option<u64>,
-        deadline: Option<Instant>,
     ) -> Result<R, ProduceError> {
         if !core::ptr::eq(topic.owner.as_ptr(), self) {
             return Err(ProduceError::UnknownTopic);
@@ -242,11 +298,7 @@ impl Engine {
         }
         let ticket = state.core.produce(now, topic.id, &record)?;
         let cell = state.table.enter(now, topic.id, &ticket, token);
-        let receipt = R::new(cell, ticket);
-        if let Some(at) = deadline {
-            state.table.set_deadline(&ticket, at);
-        }
-        Ok(receipt)
+        Ok(R::new(cell, ticket))
     }
 
     pub(crate) const fn reports(&self) -> bool {
@@ -257,16 +309,15 @@ impl Engine {
     /// heard all reports by then.
     pub(crate) fn tell(&self, news: &mut News) {
         if let Some(on_report) = &self.on_report {
-            for report in &news.reports {
+            news.tell(|report| {
                 // The application's fault must not end the driver, on which others depend.
                 if catch_unwind(AssertUnwindSafe(|| on_report(report))).is_err() {
                     tracing::error!(token = report.token, "`on_report` panicked");
                 }
-            }
+            });
         }
-        if !news.reports.is_empty() {
-            self.lock_busy().heard(news.reports.len(), &mut news.wakes);
-            news.reports.clear();
+        if news.has_reports() {
+            self.lock_busy().heard(news);
         }
         for waker in news.wakes.drain(..) {
             waker.wake();

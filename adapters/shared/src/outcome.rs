@@ -2,7 +2,7 @@
 
 use core::{fmt, time::Duration};
 
-use ottla_core::{Cause, TopicId};
+use ottla_core::{Cause, Outcome, TopicId};
 
 use crate::returned::Returned;
 
@@ -28,6 +28,21 @@ pub enum RecordOutcome {
 }
 
 impl RecordOutcome {
+    /// The outcome of the record with this number in its batch, or in a part of it.
+    pub(crate) fn of(outcome: Outcome, partition: i32, number: i64) -> Self {
+        match outcome {
+            Outcome::Delivered { base_offset, log_append_time } => Self::Delivered {
+                partition,
+                offset: base_offset.map(|base| base + number),
+                timestamp: log_append_time,
+            },
+            Outcome::NotDelivered(cause) => Self::NotDelivered(cause),
+            Outcome::Unknown(cause) => Self::Unknown(cause),
+            // A state that this version does not know of proves nothing.
+            _ => Self::Unknown(Cause::SequenceDesync),
+        }
+    }
+
     /// Whether the record is in the log.
     #[must_use]
     pub const fn is_delivered(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Moving bytes between the core and one non-blocking stream.
 
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 
 use ottla_core::{ConnId, Disconnect, Instant, Producer};
 
@@ -15,8 +15,7 @@ const READ_TURN: usize = 16;
 
 /// Why moving bytes stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Moved {
+pub(crate) enum Moved {
     /// The core has nothing to write, or no room to read into.
     CoreDone,
     /// The stream takes or has nothing now.
@@ -25,12 +24,8 @@ pub enum Moved {
     TurnOver,
 }
 
-/// Writes what the core has for `conn`.
-///
-/// # Errors
-///
-/// Where the connection is to be ended.
-pub fn write(
+/// Writes what the core has for `conn`; fails where the connection is to be ended.
+pub(crate) fn write(
     core: &mut Producer<'_>,
     now: Instant,
     conn: ConnId,
@@ -66,23 +61,19 @@ pub fn write(
     Ok(Moved::CoreDone)
 }
 
-/// Reads what the stream has for `conn`.
-///
-/// # Errors
-///
-/// Where the connection has ended.
-pub fn read(
+/// Reads what there is for `conn`, with `read`; fails where the connection has ended.
+pub(crate) fn read(
     core: &mut Producer<'_>,
     now: Instant,
     conn: ConnId,
-    stream: &mut impl Read,
+    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
 ) -> Result<Moved, Lost> {
     for _ in 0..READ_TURN {
         let window = core.rx_buffer(conn);
         if window.is_empty() {
             return Ok(Moved::CoreDone);
         }
-        match stream.read(window) {
+        match read(window) {
             Ok(0) => return Err(Disconnect::Eof.into()),
             Ok(len) => core.handle_received(now, conn, len),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),

@@ -83,6 +83,41 @@ impl Engine {
         record: &Record<'_>,
         options: Options,
     ) -> Result<R, SendError> {
+        if options.deadline.is_none()
+            && (options.token.is_none() || self.reports())
+            && let Some(receipt) = self.take_now(topic, record, options.token)
+        {
+            return Ok(receipt);
+        }
+        self.refused(topic, record, options)
+    }
+
+    /// The way that most records go: no clock to be read, nothing to wait for. `None` where the record was
+    /// not taken.
+    fn take_now<R: Receipt>(
+        self: &Arc<Self>,
+        topic: &Topic,
+        record: &Record<'_>,
+        token: Option<u64>,
+    ) -> Option<R> {
+        let mut state = self.lock_busy();
+        let now = state.recent.now(self.clock());
+        let receipt: R = self.produce(&mut state, now, topic, record, token).ok()?;
+        let nudge = state.nudge_for_record(&receipt.ticket(), false);
+        drop(state);
+        if !matches!(nudge, Nudge::Nothing) {
+            self.follow(nudge);
+        }
+        Some(receipt)
+    }
+
+    #[cold]
+    fn refused<R: Receipt>(
+        self: &Arc<Self>,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<R, SendError> {
         self.sending(topic, record, options).give_up()
     }
 
@@ -144,14 +179,8 @@ impl<R: Receipt> Sending<'_, R> {
             (Place::Full(_) | Place::Topic(_), _) => self.engine.clock().now(),
         };
         self.started.get_or_insert(now);
-        let result: Result<R, _> = self.engine.produce(
-            &mut state,
-            now,
-            self.topic,
-            self.record,
-            self.token,
-            self.deadline,
-        );
+        let result: Result<R, _> =
+            self.engine.produce(&mut state, now, self.topic, self.record, self.token);
         let next = match (&result, waker) {
             (Err(ProduceError::Full), Some(waker)) => self.wait_for_memory(&mut state, waker),
             (Err(ProduceError::TopicPending), Some(waker)) => {
@@ -161,18 +190,16 @@ impl<R: Receipt> Sending<'_, R> {
         };
         let nudge = match &result {
             Ok(receipt) => {
-                // A record that joins a batch sets no timer: the batch's own is running.
-                let begun = receipt.ticket().index() == 0;
-                state.nudge_for_record(begun, begun || self.deadline.is_some())
+                let ticket = receipt.ticket();
+                if let Some(at) = self.deadline {
+                    state.table.set_deadline(&ticket, at);
+                }
+                state.nudge_for_record(&ticket, self.deadline.is_some())
             }
-            Err(_) => state.nudge(true).map_or(Nudge::Nothing, Nudge::Wake),
+            Err(_) => state.nudge_for_refusal().map_or(Nudge::Nothing, Nudge::Wake),
         };
         drop(state);
-        match nudge {
-            Nudge::Nothing => {}
-            Nudge::Write => self.engine.write_now(),
-            Nudge::Wake(waker) => waker.wake(),
-        }
+        self.engine.follow(nudge);
         if let Some(waker) = next {
             waker.wake();
         }

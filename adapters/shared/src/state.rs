@@ -26,6 +26,9 @@ use crate::{
 /// wakes the next; more than one are woken, as the first may be busy with something else.
 const WAKE_AT_ONCE: usize = 8;
 
+/// So many reports are not left for the end of a nap.
+const MANY_REPORTS: usize = 16_384;
+
 /// What the driver is to do with its links, in this order.
 #[derive(Debug)]
 pub(crate) enum Action {
@@ -41,6 +44,30 @@ pub(crate) enum Nudge {
     Write,
     /// The driver sleeps, and has something to do.
     Wake(Waker),
+}
+
+/// What the driver does.
+#[derive(Debug)]
+enum Driving {
+    /// It is at work, or about to be, and will see to everything.
+    Awake,
+    /// It sleeps, and is woken by links as well.
+    Asleep(Waker),
+    /// It naps: links do not wake it, and callers move bytes both ways.
+    Napping(Waker),
+}
+
+impl Driving {
+    const fn is_awake(&self) -> bool {
+        matches!(self, Self::Awake)
+    }
+
+    fn wake(&mut self) -> Option<Waker> {
+        match mem::replace(self, Self::Awake) {
+            Self::Awake => None,
+            Self::Asleep(waker) | Self::Napping(waker) => Some(waker),
+        }
+    }
 }
 
 /// The other end of a connection.
@@ -77,11 +104,12 @@ pub(crate) struct State {
     told: u64,
     /// What is to be handed back, once somebody closes the producer and waits for it.
     pub(crate) returned: Option<Vec<Returned>>,
-    /// The driver's waker while it sleeps.
-    driver: Option<Waker>,
+    driver: Driving,
     /// When the driver wakes by itself.
     armed: Instant,
-    /// Batches that were begun since it went to sleep, and how many are reason enough to wake it.
+    /// A caller is about to write, and will look once more when it has.
+    writing: bool,
+    /// Batches that were begun since somebody wrote, and how many are reason enough to write.
     begun: u32,
     enough: u32,
     /// Whether a batch may wait at all.
@@ -116,8 +144,9 @@ impl State {
             taken: 0,
             told: 0,
             returned: None,
-            driver: None,
+            driver: Driving::Awake,
             armed: Instant::NEVER,
+            writing: false,
             begun: 0,
             enough,
             lingers,
@@ -153,51 +182,93 @@ impl State {
     /// After a call that seldom leaves something to do: whom to wake if the driver sleeps and has that to
     /// do now, or earlier than it thinks. `timer`: the call may have set a timer.
     pub(crate) fn nudge(&mut self, timer: bool) -> Option<Waker> {
-        self.driver.as_ref()?;
+        if self.driver.is_awake() {
+            return None;
+        }
         let due = self.core.needs_service() || (timer && self.wake_time() < self.armed);
-        if due { self.driver.take() } else { None }
+        if due { self.driver.wake() } else { None }
     }
 
-    /// After a record was taken. `begun`: it is the first of its batch. `timer`: the call may have set a
-    /// timer.
-    pub(crate) fn nudge_for_record(&mut self, begun: bool, timer: bool) -> Nudge {
+    /// After a record was refused: whom to wake, where the driver may bring what it lacks.
+    pub(crate) fn nudge_for_refusal(&mut self) -> Option<Waker> {
+        if self.naps() { self.driver.wake() } else { self.nudge(true) }
+    }
+
+    /// After a record was taken. `timer`: it has a deadline.
+    #[inline]
+    pub(crate) fn nudge_for_record(&mut self, ticket: &Ticket, timer: bool) -> Nudge {
         self.records = self.records.wrapping_add(1);
-        if self.driver.is_none() {
+        // A record that joins a batch sets no timer: the batch's own is running.
+        let begun = ticket.index() == 0;
+        self.begun += u32::from(begun);
+        let timer = timer || begun;
+        if self.driver.is_awake() || self.writing {
             return Nudge::Nothing;
         }
-        self.begun += u32::from(begun);
         if self.core.has_output() || (timer && self.wake_time() < self.armed) {
-            return self.driver.take().map_or(Nudge::Nothing, Nudge::Wake);
+            return self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake);
         }
-        // A full batch of a busy connection goes with the answer that the driver waits for anyhow.
-        let write = self.core.has_urgent_write()
-            || (self.begun >= self.enough && self.core.needs_service());
-        if write { Nudge::Write } else { Nudge::Nothing }
+        if self.is_to_be_written() { self.write() } else { Nudge::Nothing }
     }
 
-    /// Whether what is to be written can be left to a caller: full batches that have time to linger.
-    pub(crate) fn may_leave_writes(&self) -> bool {
-        self.news.is_empty() && self.full.len() == 0 && self.flushes.len() == 0 && self.lingers
+    /// A full batch of a busy connection goes with the answer to the request under way. For that the driver
+    /// waits; while it naps, it is for callers to look.
+    fn is_to_be_written(&self) -> bool {
+        let many = self.begun >= self.enough;
+        self.core.has_urgent_write() || (many && (self.naps() || self.core.needs_service()))
     }
 
-    /// After a caller has written, while the driver sleeps: whom to wake for what is left. `again`: there
-    /// is more to do with a link.
-    pub(crate) fn nudge_after_writes(&mut self, again: bool) -> Option<Waker> {
+    const fn write(&mut self) -> Nudge {
+        self.writing = true;
         self.begun = 0;
-        let due = again || self.core.has_output() || self.wake_time() < self.armed;
-        if due { self.driver.take() } else { None }
+        Nudge::Write
+    }
+
+    /// Whether nobody waits for anything that the driver alone would bring.
+    pub(crate) fn may_nap(&self) -> bool {
+        let waits = self.full.len() + self.topics.len() + self.flushes.len() + self.closes.len();
+        waits == 0 && self.lingers && !self.closed
+    }
+
+    /// Whether links do not wake the driver, so that callers are to look after them.
+    pub(crate) const fn naps(&self) -> bool {
+        matches!(self.driver, Driving::Napping(_))
+    }
+
+    /// After a caller has moved bytes, while the driver slept: what is left. `again`: there is more to do
+    /// with a link.
+    pub(crate) fn nudge_after_writes(&mut self, again: bool) -> Nudge {
+        self.writing = false;
+        let due = again
+            || self.core.has_output()
+            || !self.actions.is_empty()
+            || self.news.records() > MANY_REPORTS
+            || self.wake_time() < self.armed;
+        if due {
+            self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake)
+        } else if self.driver.is_awake() || !self.is_to_be_written() {
+            Nudge::Nothing
+        } else {
+            self.write()
+        }
     }
 
     /// After any other call: whom to wake if the driver sleeps.
-    pub(crate) const fn rouse(&mut self) -> Option<Waker> {
-        self.driver.take()
+    pub(crate) fn rouse(&mut self) -> Option<Waker> {
+        self.driver.wake()
     }
 
-    /// The driver goes to sleep, until `at_last` at the latest. Returns until when; the caller has
+    /// The driver is at work.
+    pub(crate) fn awake(&mut self) {
+        self.driver = Driving::Awake;
+    }
+
+    /// The driver goes to sleep, or naps, until `at_last` at the latest. Returns until when; the caller has
     /// collected everything.
-    pub(crate) fn rest(&mut self, waker: &Waker, at_last: Instant) -> Instant {
-        self.driver = Some(waker.clone());
-        self.begun = 0;
+    pub(crate) fn rest(&mut self, waker: &Waker, nap: bool, at_last: Instant) -> Instant {
+        let waker = waker.clone();
+        self.driver = if nap { Driving::Napping(waker) } else { Driving::Asleep(waker) };
+        (self.begun, self.writing) = (0, false);
         self.armed = self.wake_time().min(at_last);
         self.armed
     }
@@ -346,12 +417,12 @@ impl State {
     /// Takes the news with the room that `news` has, so that neither is ever allocated anew.
     pub(crate) fn take_news(&mut self, news: &mut News) {
         mem::swap(&mut self.news, news);
-        self.taken += news.reports.len() as u64;
+        self.taken += news.records() as u64;
     }
 
     /// How many reports there were so far.
     pub(crate) const fn reports(&self) -> u64 {
-        self.taken + self.news.reports.len() as u64
+        self.taken + self.news.records() as u64
     }
 
     /// Whether so many reports were told.
@@ -359,10 +430,11 @@ impl State {
         self.told >= reports
     }
 
-    /// Notes that the application has heard so many more reports. Those that flush or close waited
-    /// for that.
-    pub(crate) fn heard(&mut self, reports: usize, wakes: &mut Vec<Waker>) {
-        self.told += reports as u64;
+    /// Notes that the application has heard these reports. Those that flush or close waited for that.
+    pub(crate) fn heard(&mut self, news: &mut News) {
+        self.told += news.records() as u64;
+        self.table.told(news);
+        let wakes = &mut news.wakes;
         let (table, closed) = (&self.table, self.closed);
         self.flushes.wake_where(wakes, |number| closed || table.answered_before(*number));
         self.closes.wake_where(wakes, |()| closed);

@@ -1,15 +1,16 @@
-//! The links of a driver, which callers may write to while it sleeps.
+//! The links of a driver, which callers may use while it sleeps.
 
-use core::mem;
+use core::{mem, task::Waker};
 use std::sync::{Mutex, PoisonError, TryLockError};
 
-use ottla_core::ConnId;
+use ottla_core::{ConnId, Instant};
 
 use crate::{
     driver::{Link, Ready},
     engine::Engine,
     lost::Lost,
     pump::{self, Moved},
+    state::State,
 };
 
 /// The links, by the connection's slot. Whoever holds their lock may take the engine's, and never the
@@ -21,8 +22,6 @@ pub(crate) struct Wires<L> {
     pub(crate) again: Vec<Ready>,
     /// Kept for the room that it has.
     pub(crate) writes: Vec<ConnId>,
-    /// Records that had been taken when something was read last.
-    pub(crate) records: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -36,9 +35,10 @@ pub(crate) struct Slot<L> {
     unread: bool,
 }
 
-/// Writes in the driver's stead.
+/// Moves bytes in the driver's stead.
 pub(crate) trait WriteNow: Send + Sync {
-    /// Writes what is to leave. True where the driver has to see to the rest, or is at work and will.
+    /// Writes what is to leave and, while the driver naps, reads what has come. True where the driver has
+    /// to see to the rest, or is at work and will.
     fn write_now(&self, engine: &Engine) -> bool;
 }
 
@@ -50,13 +50,26 @@ impl<L: Link + Send> WriteNow for Mutex<Wires<L>> {
             Err(TryLockError::WouldBlock) => return true,
         };
         let now = engine.clock().now();
-        let mut writes = mem::take(&mut wires.writes);
-        engine.lock_busy().collect_writes(now, &mut writes);
-        for conn in writes.drain(..) {
-            wires.write(engine, conn);
+        let mut state = engine.lock_busy();
+        let naps = state.naps();
+        if naps {
+            wires.read_answers(&mut state, now);
+            state.collect(now);
         }
-        wires.writes = writes;
-        !wires.again.is_empty()
+        let mut stuck = false;
+        while let Some(conn) = state.core.poll_write(now) {
+            stuck |= wires.write(&mut state, now, conn);
+        }
+        // Whoever waits for a record began to after the nap.
+        let wakes = mem::take(&mut state.news.wakes);
+        drop(state);
+        for ready in mem::take(&mut wires.again) {
+            wires.serve(engine, ready);
+        }
+        let again = !wires.again.is_empty() || (naps && stuck);
+        drop(wires);
+        wakes.into_iter().for_each(Waker::wake);
+        again
     }
 }
 
@@ -68,7 +81,7 @@ impl<L> Slot<L> {
 
 impl<L: Link> Wires<L> {
     pub(crate) const fn new() -> Self {
-        Self { links: Vec::new(), again: Vec::new(), writes: Vec::new(), records: None }
+        Self { links: Vec::new(), again: Vec::new(), writes: Vec::new() }
     }
 
     /// Locks them: no caller holds them for long.
@@ -116,59 +129,109 @@ impl<L: Link> Wires<L> {
                     }
                     state.core.handle_connected(now, conn);
                 }
-                Err(lost) => return self.lose(engine, conn, lost),
+                Err(lost) => {
+                    let mut state = engine.lock_busy();
+                    let now = engine.clock().now();
+                    return self.lose(&mut state, now, conn, lost);
+                }
             }
         }
         if ready.readable {
-            let now = engine.clock().now();
             let mut state = engine.lock_busy();
-            let moved = pump::read(&mut state.core, now, conn, &mut slot.link);
-            self.records = Some(state.records);
-            drop(state);
-            slot.unread = matches!(moved, Ok(Moved::CoreDone));
-            match moved {
-                Ok(Moved::TurnOver) => {
-                    self.again.push(Ready { index: ready.index, readable: true, writable: false })
-                }
-                Ok(_) => {}
-                Err(lost) => return self.lose(engine, conn, lost),
-            }
+            let now = engine.clock().now();
+            let moved = pump::read(&mut state.core, now, conn, |window| slot.link.read(window));
+            self.note_read(&mut state, now, conn, moved);
         }
-        if ready.writable && slot.blocked {
-            slot.blocked = false;
-            self.write(engine, conn);
+        if ready.writable {
+            self.go_on_writing(engine, conn);
         }
     }
 
-    pub(crate) fn write(&mut self, engine: &Engine, conn: ConnId) {
+    /// Reads the answers that have come, though nobody said so.
+    fn read_answers(&mut self, state: &mut State, now: Instant) {
+        for index in 0..self.links.len() {
+            let Some(Some(slot)) = self.links.get_mut(index) else {
+                continue;
+            };
+            let conn = slot.conn;
+            if slot.open && state.core.awaits_answer(conn) {
+                let read = |window: &mut [u8]| slot.link.try_read(window);
+                let moved = pump::read(&mut state.core, now, conn, read);
+                self.note_read(state, now, conn, moved);
+            }
+        }
+    }
+
+    fn note_read(
+        &mut self,
+        state: &mut State,
+        now: Instant,
+        conn: ConnId,
+        moved: Result<Moved, Lost>,
+    ) {
+        let index = conn.index();
+        if let Some(Some(slot)) = self.links.get_mut(index) {
+            slot.unread = matches!(moved, Ok(Moved::CoreDone));
+        }
+        match moved {
+            Ok(Moved::TurnOver) => {
+                self.again.push(Ready { index, readable: true, writable: false });
+            }
+            Ok(Moved::CoreDone | Moved::Blocked) => {}
+            Err(lost) => self.lose(state, now, conn, lost),
+        }
+    }
+
+    /// Writes to a link that may take more now.
+    fn go_on_writing(&mut self, engine: &Engine, conn: ConnId) {
         let Some(Some(slot)) = self.links.get_mut(conn.index()) else {
             return;
         };
-        if slot.conn != conn || !slot.open || slot.blocked {
-            return;
+        if slot.conn == conn && mem::take(&mut slot.blocked) {
+            self.write_to(engine, conn);
         }
-        let now = engine.clock().now();
+    }
+
+    pub(crate) fn write_to(&mut self, engine: &Engine, conn: ConnId) {
         let mut state = engine.lock_busy();
+        let now = engine.clock().now();
+        self.write(&mut state, now, conn);
+    }
+
+    /// Writes what there is for a connection. True where its link did not take all.
+    fn write(&mut self, state: &mut State, now: Instant, conn: ConnId) -> bool {
+        let Some(Some(slot)) = self.links.get_mut(conn.index()) else {
+            return false;
+        };
+        if slot.conn != conn || !slot.open || slot.blocked {
+            return false;
+        }
         let moved = pump::write(&mut state.core, now, conn, &mut slot.link);
         let roomy = slot.unread && state.core.wants_read(conn);
-        drop(state);
         let over = matches!(moved, Ok(Moved::TurnOver));
         slot.blocked = over || matches!(moved, Ok(Moved::Blocked));
+        let stuck = matches!(moved, Ok(Moved::Blocked));
         if over || roomy {
             self.again.push(Ready { index: conn.index(), readable: roomy, writable: over });
         }
         if let Err(lost) = moved {
-            self.lose(engine, conn, lost);
+            self.lose(state, now, conn, lost);
         }
+        stuck
     }
 
-    pub(crate) fn lose(&mut self, engine: &Engine, conn: ConnId, lost: Lost) {
+    pub(crate) fn lose(&mut self, state: &mut State, now: Instant, conn: ConnId, lost: Lost) {
         self.remove(conn);
-        let now = engine.clock().now();
-        let mut state = engine.lock_busy();
         if let Some(peer) = state.peers.get_mut(conn.index()) {
             peer.error = lost.words();
         }
         state.core.handle_disconnected(now, conn, lost.cause);
+    }
+
+    /// Whether all links are open and take what is written to them: then callers can do all that there is
+    /// to do.
+    pub(crate) fn may_be_left(&self) -> bool {
+        let mut links = self.links.iter().flatten();
+        self.again.is_empty() && links.all(|slot| slot.open && !slot.blocked && !slot.unread)
     }
 }

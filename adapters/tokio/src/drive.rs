@@ -20,13 +20,15 @@ pub(crate) struct Drive {
     ready: Vec<Ready>,
     /// Made on the first sleep.
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Until when links that are ready may wait.
+    nap: Option<StdInstant>,
 }
 
 impl Drive {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let list = Arc::new(ReadyList::default());
         let driver = Driver::new(engine, Tcp::new(Arc::clone(&list)));
-        Self { driver, list, ready: Vec::new(), sleep: None }
+        Self { driver, list, ready: Vec::new(), sleep: None, nap: None }
     }
 
     /// True if the time has come already.
@@ -45,12 +47,23 @@ impl Future for Drive {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        if let Some(until) = this.nap.take()
+            && this.driver.naps()
+            && !this.sleep(until, cx)
+        {
+            this.nap = Some(until);
+            return Poll::Pending;
+        }
         this.list.take(&mut this.ready, cx.waker());
         let again = match this.driver.turn(&mut this.ready, cx.waker()) {
             Turn::Closed => return Poll::Ready(()),
             Turn::Again => true,
             Turn::Sleep(None) => false,
             Turn::Sleep(Some(until)) => this.sleep(until, cx),
+            Turn::Nap(until) => {
+                this.nap = Some(until);
+                this.sleep(until, cx)
+            }
         };
         if again {
             // Others on this thread get their turn in between.

@@ -33,6 +33,7 @@ mod drive;
 mod link;
 mod producer;
 mod ready;
+mod turn;
 
 pub use builder::Builder;
 pub use ottla_core::{Acks, Cause, Config, Header, Limits, Partitioner, Record, Ticket, Verdict};

@@ -100,6 +100,13 @@ impl Link for TcpLink {
         }
         Ok(true)
     }
+
+    fn try_read(&mut self, window: &mut [u8]) -> io::Result<usize> {
+        match &self.stream {
+            Stream::Open(stream) => stream.try_read(window),
+            Stream::Dialing(_) => Err(ErrorKind::NotConnected.into()),
+        }
+    }
 }
 
 impl Read for TcpLink {

@@ -10,7 +10,7 @@ use ottla_shared::{
 };
 use tokio::{runtime::Handle, task::coop::consume_budget, time::timeout_at};
 
-use crate::{Builder, drive::Drive};
+use crate::{Builder, drive::Drive, turn};
 
 /// A handle to a producer. Clones are handles to the same one, and cheap.
 ///
@@ -179,7 +179,9 @@ impl Producer {
     ) -> Result<R, SendError> {
         // A task that sends and sends would never let the driver run on its thread. Before the
         // record is taken, as this may be dropped while it waits.
-        consume_budget().await;
+        if turn::is_due(record) {
+            consume_budget().await;
+        }
         match self.engine().try_send(topic, record, options) {
             Err(error) if error.is_temporary() => {}
             result => return result,

@@ -144,6 +144,12 @@ impl Producer<'_> {
         self.live_connection(conn).is_some_and(|index| self.conns.at(index).is_open())
     }
 
+    /// Whether a connection has a request that was not answered, be it that it was not written.
+    #[must_use]
+    pub fn awaits_answer(&self, conn: ConnId) -> bool {
+        self.live_connection(conn).is_some_and(|index| !self.conns.at(index).requests.is_empty())
+    }
+
     /// What a connection is to write, in pieces lent from the core's own memory; empty where there
     /// is nothing.
     #[must_use]

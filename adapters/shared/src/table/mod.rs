@@ -1,14 +1,17 @@
 //! The delivery table: from a batch of the core to those who want to know of its records.
 
 mod book;
+mod news;
 
-use core::{ops::Range, task::Waker};
+use core::ops::Range;
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Weak},
 };
 
-use book::{Book, Token, after, find};
+use book::{Book, Times, Token, find};
+use news::Finished;
+pub(crate) use news::News;
 use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, TopicId, Verdict};
 
 use crate::{
@@ -22,19 +25,6 @@ use crate::{
 const SPARE_CELLS: usize = 256;
 /// How many of them are looked at for one that nobody holds.
 const TRIES: usize = 4;
-
-/// What the table found out for others to hear, once the lock is free.
-#[derive(Debug, Default)]
-pub(crate) struct News {
-    pub(crate) wakes: Vec<Waker>,
-    pub(crate) reports: Vec<Report>,
-}
-
-impl News {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.wakes.is_empty() && self.reports.is_empty()
-    }
-}
 
 /// One book for each live batch.
 #[derive(Debug)]
@@ -98,13 +88,9 @@ impl Table {
             self.next_number += 1;
             self.unanswered.insert(book.number);
         }
-        let time = u32::try_from(now.since(book.opened).as_micros()).unwrap_or(u32::MAX);
-        // The core gives indexes in order; a gap would be filled rather than misread.
-        book.times.resize(ticket.index() as usize, time);
-        book.times.push(time);
-        if book.times.len() > book.room {
-            book.room = book.times.capacity();
-            book.cell.lock().reserve(book.room);
+        book.times.push(ticket.index(), now);
+        if ticket.index() as usize >= book.room {
+            book.make_room();
         }
         book.live += 1;
         self.pending += 1;
@@ -120,7 +106,7 @@ impl Table {
             self.books.resize_with(slot + 1, || None);
         }
         // Left over where all records of a batch were taken out and the core dropped it silently.
-        self.retire(slot);
+        self.retire_and_spare(slot);
         let cell = self.spare_cell();
         let mut book = self.spare_books.pop().unwrap_or_else(|| {
             Box::new(Book {
@@ -128,8 +114,7 @@ impl Table {
                 topic,
                 number: 0,
                 cell: Arc::clone(&cell),
-                opened: now,
-                times: Vec::new(),
+                times: Times::new(),
                 room: 0,
                 tokens: Vec::new(),
                 deadlines: VecDeque::new(),
@@ -140,7 +125,7 @@ impl Table {
         });
         book.batch = batch;
         book.topic = topic;
-        book.opened = now;
+        book.times.open(now);
         book.room = 0;
         // What the book had before is its last batch's: spare for others once it is let go.
         let before = core::mem::replace(&mut book.cell, cell);
@@ -230,9 +215,10 @@ impl Table {
         let first = state.first(index).is_none();
         state.cancel(index, taken, gone, &mut news.wakes);
         drop(state);
+        let elapsed = book.times.elapsed(now, index);
         let token = book.tokens.binary_search_by_key(&index, |token| token.index);
         if let Some(token) = token.ok().and_then(|at| book.tokens.get_mut(at)) {
-            news.reports.push(Report {
+            news.report(Report {
                 token: token.token,
                 topic: book.topic,
                 outcome: match taken {
@@ -240,7 +226,7 @@ impl Table {
                     false => RecordOutcome::Unknown(gone.into()),
                 },
                 late: token.told,
-                elapsed: now.since(after(book.opened, &book.times, index)),
+                elapsed,
             });
             token.told = true;
             token.done = taken;
@@ -283,23 +269,18 @@ impl Table {
         let cell = Arc::clone(&book.cell);
         let mut state = cell.lock();
         let (indexes, first) = state.tell(&word, &mut news.wakes);
-        report(book, &state, now, &indexes, settled.last, news);
+        let finished = whole && first && settled.last && !state.has_marks();
+        if !finished {
+            report(book, &state, now, &indexes, settled.last, news);
+        }
         let mut unmarked = 0;
         if first {
             unmarked = records - (state.marked_unknown(&indexes) as u64).min(records);
             count(&mut self.first, settled.outcome, unmarked);
             if matches!(settled.outcome, Outcome::Delivered { .. }) {
-                let since = now.since(book.opened).as_micros() as u64;
-                let (start, len) = (indexes.start as usize, book.times.len());
-                let times = book.times.get(start..len.min(indexes.end as usize));
-                // Records that came fast have the same time: all that were is a handful of steps.
-                let mut index = indexes.start;
-                for run in times.unwrap_or_default().chunk_by(PartialEq::eq) {
-                    let end = index + run.len() as u32;
-                    let marked = state.marked(&(index..end)) as u64;
-                    let time = run.first().map_or(0, |time| u64::from(*time));
-                    self.latency.record(since.saturating_sub(time), run.len() as u64 - marked);
-                    index = end;
+                for (run, elapsed) in book.times.runs(now, &indexes) {
+                    let records = run.len() - state.marked(&run);
+                    self.latency.record(elapsed.as_micros() as u64, records as u64);
                 }
             }
         }
@@ -311,7 +292,14 @@ impl Table {
             count(&mut self.last, settled.outcome, records);
         }
         if book.done >= book.live {
-            self.retire(slot);
+            let (partition, outcome) = (settled.partition, settled.outcome);
+            if let Some(book) = self.retire(slot) {
+                if finished && !book.tokens.is_empty() {
+                    news.finish(Finished { book, partition, outcome, at: now });
+                } else {
+                    self.spare(book);
+                }
+            }
         } else if book.is_answered() {
             self.answered(slot);
         }
@@ -328,16 +316,28 @@ impl Table {
         }
     }
 
-    fn retire(&mut self, slot: usize) {
+    /// Takes the book of a batch of which no more will be heard.
+    fn retire(&mut self, slot: usize) -> Option<Box<Book>> {
         self.answered(slot);
-        let Some(mut book) = self.books.get_mut(slot).and_then(Option::take) else {
-            return;
-        };
+        let book = self.books.get_mut(slot).and_then(Option::take)?;
         self.pending -= book.live.saturating_sub(book.answered);
-        book.times.clear();
-        book.tokens.clear();
-        (book.live, book.answered, book.done) = (0, 0, 0);
+        Some(book)
+    }
+
+    fn spare(&mut self, mut book: Box<Book>) {
+        book.clear();
         self.spare_books.push(book);
+    }
+
+    fn retire_and_spare(&mut self, slot: usize) {
+        if let Some(book) = self.retire(slot) {
+            self.spare(book);
+        }
+    }
+
+    /// Forgets reports that were told.
+    pub(crate) fn told(&mut self, news: &mut News) {
+        news.forget_reports().for_each(|book| self.spare(book));
     }
 
     /// The number that the next book gets: all before it were opened by now.
@@ -374,7 +374,7 @@ impl Table {
         drop(state);
         self.first.unknown += book.live.saturating_sub(book.answered);
         self.last.unknown += book.live.saturating_sub(book.done);
-        self.retire(slot);
+        self.retire_and_spare(slot);
     }
 }
 
@@ -394,12 +394,12 @@ fn report(
         if let Some(outcome) = state.first(token.index)
             && (last || !token.told)
         {
-            news.reports.push(Report {
+            news.report(Report {
                 token: token.token,
                 topic: book.topic,
                 outcome,
                 late: token.told,
-                elapsed: now.since(after(book.opened, &book.times, token.index)),
+                elapsed: book.times.elapsed(now, token.index),
             });
         }
         token.told = true;

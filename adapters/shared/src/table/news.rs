@@ -1,0 +1,98 @@
+//! What the table found out for others to hear, once the lock is free.
+
+use core::task::Waker;
+
+use ottla_core::{Instant, Outcome};
+
+use super::book::Book;
+use crate::{
+    cell::WHOLE,
+    outcome::{RecordOutcome, Report},
+};
+
+/// To be told without the lock, in this order.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    pub(crate) wakes: Vec<Waker>,
+    reports: Vec<Reports>,
+    /// How many records they are about.
+    records: usize,
+}
+
+/// Reports of one record, or of all records of a batch.
+#[derive(Debug)]
+enum Reports {
+    One(Report),
+    Batch(Finished),
+}
+
+/// A batch all records of which have the same, first and last word: their reports are made one by one
+/// when they are told, by who tells them.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) book: Box<Book>,
+    pub(super) partition: i32,
+    pub(super) outcome: Outcome,
+    pub(super) at: Instant,
+}
+
+impl News {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakes.is_empty() && self.reports.is_empty()
+    }
+
+    pub(crate) fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    /// How many records have reports.
+    pub(crate) const fn records(&self) -> usize {
+        self.records
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        self.records += 1;
+        self.reports.push(Reports::One(report));
+    }
+
+    pub(super) fn finish(&mut self, finished: Finished) {
+        self.records += finished.book.tokens.len();
+        self.reports.push(Reports::Batch(finished));
+    }
+
+    /// Tells all reports, in order.
+    pub(crate) fn tell(&self, mut tell: impl FnMut(&Report)) {
+        for reports in &self.reports {
+            match reports {
+                Reports::One(report) => tell(report),
+                Reports::Batch(finished) => finished.tell(&mut tell),
+            }
+        }
+    }
+
+    /// Forgets the reports, and gives back the books that they were made of.
+    pub(super) fn forget_reports(&mut self) -> impl Iterator<Item = Box<Book>> {
+        self.records = 0;
+        self.reports.drain(..).filter_map(|reports| match reports {
+            Reports::One(_) => None,
+            Reports::Batch(finished) => Some(finished.book),
+        })
+    }
+}
+
+impl Finished {
+    fn tell(&self, tell: &mut impl FnMut(&Report)) {
+        let mut tokens = self.book.tokens.iter().peekable();
+        for (indexes, elapsed) in self.book.times.runs(self.at, &WHOLE) {
+            while let Some(token) = tokens.next_if(|token| token.index < indexes.end) {
+                tell(&Report {
+                    token: token.token,
+                    topic: self.book.topic,
+                    outcome: RecordOutcome::of(self.outcome, self.partition, token.index.into()),
+                    late: false,
+                    elapsed,
+                });
+            }
+        }
+    }
+}
