@@ -11,7 +11,7 @@ use ottla_shared::{
     BuildError, CloseReport, Engine, Options, Receipt, SendError, Stats, Tally, Topic, block_on,
 };
 
-use crate::{Builder, Delivery, drive::Drive};
+use crate::{Builder, Delivery, drive::Shared};
 
 /// A handle to a producer. Clones are handles to the same one, and cheap.
 ///
@@ -62,7 +62,7 @@ impl Producer {
     }
 
     pub(crate) fn start(engine: Arc<Engine>) -> Result<Self, BuildError> {
-        let drive = Drive::new(Arc::clone(&engine))?;
+        let drive = Shared::new(&engine)?;
         let thread = thread::Builder::new().name("ottla".to_owned());
         let driver = thread.spawn(move || drive.run())?.thread().id();
         Ok(Self { last: Arc::new(LastHandle { engine, driver }) })

@@ -13,6 +13,7 @@ use ottla_core::{Ticket, Verdict};
 
 use crate::{
     cell::{Answer, Cell},
+    engine::Engine,
     outcome::RecordOutcome,
 };
 
@@ -92,14 +93,14 @@ impl Delivery {
             return Verdict::NotDelivered;
         }
         // Without an engine there is no driver, and all batches were settled when it ended.
-        let engine = self.cell.engine.upgrade();
+        let engine = self.engine();
         engine.map_or(Verdict::Settled, |engine| engine.cancel(&self.ticket))
     }
 
     /// Cancels the record when `timeout` is over, unless it has an answer by then. This holds even
     /// if nobody waits, and after the delivery is dropped.
     pub fn deadline(self, timeout: Duration) -> Self {
-        if let Some(engine) = self.cell.engine.upgrade() {
+        if let Some(engine) = self.engine() {
             let at = engine.clock().now().after(timeout);
             engine.set_deadline(&self.ticket, at);
         }
@@ -118,6 +119,10 @@ impl Delivery {
         Late(self.reattach())
     }
 
+    pub(crate) fn engine(&self) -> Option<Arc<Engine>> {
+        self.cell.engine.upgrade()
+    }
+
     fn poll(&mut self, which: Answer, cx: &mut Context<'_>) -> Poll<RecordOutcome> {
         let index = self.ticket.index();
         let mut state = self.cell.lock();
@@ -125,7 +130,7 @@ impl Delivery {
             let begins = self.place.is_none();
             state.wait(which, index, &mut self.place, cx.waker());
             drop(state);
-            if begins && let Some(engine) = self.cell.engine.upgrade() {
+            if begins && let Some(engine) = self.engine() {
                 engine.begin_waiting();
             }
             return Poll::Pending;
@@ -138,7 +143,7 @@ impl Delivery {
     fn detach(&mut self, which: Answer) {
         if let Some(place) = self.place.take() {
             self.cell.lock().leave(which, self.ticket.index(), place);
-            if let Some(engine) = self.cell.engine.upgrade() {
+            if let Some(engine) = self.engine() {
                 engine.end_waiting();
             }
         }

@@ -21,7 +21,7 @@ use crate::{
 
 /// Rounds before others on the same thread get their turn.
 const ROUNDS: usize = 16;
-/// The shortest sleep, in microseconds, should a time never cease to be due.
+/// The shortest sleep, in microseconds, should a time never cease to be due; and the longest nap.
 const SHORTEST: u64 = 1_000;
 
 /// Opens connections.
@@ -103,8 +103,15 @@ impl<N: Network> Driver<N> {
         let wires = Arc::new(Mutex::new(Wires::new()));
         let for_callers: Weak<Mutex<Wires<N::Link>>> = Arc::downgrade(&wires);
         engine.set_wires(for_callers);
-        let (actions, news, pace) = (VecDeque::new(), News::default(), Pace::new());
-        Self { engine, network, wires, actions, news, pace, nap: None }
+        Self {
+            engine,
+            network,
+            wires,
+            actions: VecDeque::new(),
+            news: News::default(),
+            pace: Pace::new(),
+            nap: None,
+        }
     }
 
     /// Does something with the link in a slot.
@@ -118,6 +125,33 @@ impl<N: Network> Driver<N> {
     #[must_use]
     pub fn naps(&self) -> bool {
         self.engine.lock_busy().naps()
+    }
+
+    /// A caller that waits for an answer begins to drive. False where the driver does not nap.
+    #[must_use]
+    pub fn take_over(&mut self) -> bool {
+        let naps = self.naps();
+        if naps {
+            self.nap = None;
+            self.engine.count_wait();
+        }
+        naps
+    }
+
+    /// The caller has its answer: the driver naps on, unless somebody else waits for something.
+    pub fn hand_back(&mut self, waker: &Waker) {
+        self.engine.end_waiting();
+        let now = self.engine.clock().now();
+        let mut state = self.engine.lock_busy();
+        if self.engine.nobody_waits() && state.may_nap() {
+            state.rest(waker, true, Instant::from_micros(now.as_micros() + SHORTEST));
+            drop(state);
+            self.engine.set_naps(true);
+        } else {
+            state.awake();
+            drop(state);
+            waker.wake_by_ref();
+        }
     }
 
     /// Serves the links that are ready and whatever follows, then says what is to be waited for.
@@ -162,9 +196,8 @@ impl<N: Network> Driver<N> {
         let mut state = self.engine.lock_busy();
         state.tick(now);
         state.collect(now);
-        // Callers that send that fast will see to the links in passing.
-        let hot = self.pace.is_hot(now, state.records);
-        let nap = hot && self.engine.nobody_waits() && state.may_nap() && wires.may_be_left();
+        let calm = self.pace.lets_nap(now, &self.engine, &state);
+        let nap = calm && state.may_nap() && wires.may_be_left();
         if !nap {
             state.collect_writes(now, &mut wires.writes);
         }

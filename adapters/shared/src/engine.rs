@@ -4,7 +4,7 @@ use core::{
     fmt,
     hash::BuildHasher,
     panic::AssertUnwindSafe,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     time::Duration,
 };
 use std::{
@@ -19,6 +19,7 @@ use ottla_core::{
 };
 
 use crate::{
+    attend::Attendant,
     cell::Gone,
     checksum::checksum,
     clock::Clock,
@@ -50,8 +51,12 @@ pub struct Engine {
     naps: AtomicBool,
     /// How many wait for the answer to a single record.
     waiting: AtomicUsize,
+    /// How often somebody began to wait; it wraps.
+    waits: AtomicU32,
     /// Where to write; the driver sets it.
     wires: OnceLock<Weak<dyn WriteNow>>,
+    /// Who lets callers drive.
+    attendant: OnceLock<Weak<dyn Attendant>>,
 }
 
 impl fmt::Debug for Engine {
@@ -112,7 +117,9 @@ impl Engine {
             state: Mutex::new(State::new(core, Weak::clone(engine), enough, lingers)),
             naps: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            waits: AtomicU32::new(0),
             wires: OnceLock::new(),
+            attendant: OnceLock::new(),
         }))
     }
 
@@ -230,13 +237,35 @@ impl Engine {
 
     /// Somebody waits for an answer, and is not to wait for the end of a nap.
     pub(crate) fn begin_waiting(&self) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.count_wait();
         if self.naps.load(Ordering::Relaxed) {
             let wake = self.lock_busy().rouse();
             if let Some(waker) = wake {
                 waker.wake();
             }
         }
+    }
+
+    /// Somebody waits for an answer, but not for the driver.
+    pub(crate) fn count_wait(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often somebody began to wait; it wraps.
+    pub(crate) fn waits(&self) -> u32 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Sets who lets callers drive.
+    pub fn set_attendant(&self, attendant: Weak<dyn Attendant>) {
+        // A second driver would have nothing to do.
+        drop(self.attendant.set(attendant));
+    }
+
+    /// Who lets callers drive, unless reports are to be told: that is for the driver's own thread.
+    pub(crate) fn attendant(&self) -> Option<Arc<dyn Attendant>> {
+        if self.reports() { None } else { self.attendant.get()?.upgrade() }
     }
 
     /// Somebody waits no longer.

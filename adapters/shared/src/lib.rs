@@ -7,6 +7,7 @@
 //! thread, and wraps [`Sending`] and [`Delivery`], which are plain futures, in its own words.
 #![forbid(unsafe_code)]
 
+mod attend;
 mod cell;
 mod checksum;
 mod clock;
@@ -31,6 +32,7 @@ mod table;
 mod waiting;
 mod wires;
 
+pub use attend::Attendant;
 pub use checksum::checksum;
 pub use clock::Clock;
 pub use delivery::{Delivery, Late, Receipt};

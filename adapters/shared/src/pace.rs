@@ -1,39 +1,69 @@
-//! Whether records come so fast that those who send them can look after the links in passing.
+//! Whether callers come so fast that they can look after the links, so that the driver naps.
 
 use ottla_core::Instant;
 
+use crate::{engine::Engine, state::State};
+
 /// How long to count before it is told, in microseconds.
 const SPAN: u64 = 500;
-/// Records in a millisecond that are fast.
-const FAST: u64 = 200;
+/// Records in a millisecond with which callers look after the links in passing.
+const FAST_RECORDS: u64 = 200;
+/// Waits for an answer in a millisecond, which callers do by driving.
+const FAST_WAITS: u64 = 4;
 
-/// Counts records against time.
+/// What comes from callers, against time.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    since: Instant,
-    /// Records by then; they wrap.
-    records: u32,
-    hot: bool,
+    records: Rate,
+    waits: Rate,
 }
 
 impl Pace {
     pub(crate) const fn new() -> Self {
-        Self { since: Instant::ZERO, records: 0, hot: false }
+        Self { records: Rate::new(FAST_RECORDS), waits: Rate::new(FAST_WAITS) }
     }
 
-    /// Whether records came fast lately, of which there were so many by now.
-    pub(crate) fn is_hot(&mut self, now: Instant, records: u32) -> bool {
+    /// Whether callers will look after the links: in passing, as they send, if nobody waits; or because
+    /// they wait, if that is all that they do.
+    pub(crate) fn lets_nap(&mut self, now: Instant, engine: &Engine, state: &State) -> bool {
+        let sending = self.records.is_fast(now, state.records) && state.lingers();
+        let waiting = self.waits.is_fast(now, engine.waits());
+        let attended = || engine.attendant().is_some() && state.table.pending() == 0;
+        (sending && engine.nobody_waits()) || (waiting && attended())
+    }
+
+    /// However fast they come, it was too early to nap.
+    pub(crate) const fn cool(&mut self) {
+        self.records.fast = false;
+        self.waits.fast = false;
+    }
+}
+
+/// Counts something against time.
+#[derive(Debug)]
+struct Rate {
+    since: Instant,
+    /// How many by then; it wraps.
+    count: u32,
+    /// How many in a millisecond are fast.
+    least: u64,
+    fast: bool,
+}
+
+impl Rate {
+    const fn new(least: u64) -> Self {
+        Self { since: Instant::ZERO, count: 0, least, fast: false }
+    }
+
+    /// Whether they came fast lately, of which there were so many by now.
+    fn is_fast(&mut self, now: Instant, count: u32) -> bool {
         let micros = now.since(self.since).as_micros() as u64;
         if micros >= SPAN {
-            let count = u64::from(records.wrapping_sub(self.records));
-            *self = Self { since: now, records, hot: count * 1_000 >= FAST * micros };
+            let came = u64::from(count.wrapping_sub(self.count));
+            (self.since, self.count) = (now, count);
+            self.fast = came * 1_000 >= self.least * micros;
         }
-        self.hot
-    }
-
-    /// Whatever the records do, it was too early to nap.
-    pub(crate) const fn cool(&mut self) {
-        self.hot = false;
+        self.fast
     }
 }
 
@@ -46,23 +76,30 @@ mod tests {
     }
 
     #[test]
-    fn only_many_records_in_a_short_time_are_fast() {
-        let mut pace = Pace::new();
-        assert!(!pace.is_hot(at(10_000), 100), "100 in 10 ms");
-        assert!(!pace.is_hot(at(10_100), 1_000), "too early to tell");
-        assert!(pace.is_hot(at(10_600), 1_000), "900 in 600 us");
-        assert!(pace.is_hot(at(10_700), 1_000), "too early to tell otherwise");
-        assert!(!pace.is_hot(at(12_600), 1_399));
-        assert!(pace.is_hot(at(14_600), 1_799));
-        pace.cool();
-        assert!(!pace.is_hot(at(14_700), 2_799), "woken from a nap");
-        assert!(pace.is_hot(at(15_200), 3_799));
+    fn only_many_in_a_short_time_are_fast() {
+        let mut rate = Rate::new(200);
+        assert!(!rate.is_fast(at(10_000), 100), "100 in 10 ms");
+        assert!(!rate.is_fast(at(10_100), 1_000), "too early to tell");
+        assert!(rate.is_fast(at(10_600), 1_000), "900 in 600 us");
+        assert!(rate.is_fast(at(10_700), 1_000), "too early to tell otherwise");
+        assert!(!rate.is_fast(at(12_600), 1_399));
+        assert!(rate.is_fast(at(14_600), 1_799));
     }
 
     #[test]
     fn the_count_may_wrap() {
+        let mut rate = Rate::new(200);
+        assert!(!rate.is_fast(at(u64::from(u32::MAX) * 10), u32::MAX - 10));
+        assert!(rate.is_fast(at(u64::from(u32::MAX) * 10 + 1_000), 300));
+    }
+
+    #[test]
+    fn after_a_nap_that_was_too_early_it_takes_a_span_to_the_next() {
         let mut pace = Pace::new();
-        assert!(!pace.is_hot(at(u64::from(u32::MAX) * 10), u32::MAX - 10));
-        assert!(pace.is_hot(at(u64::from(u32::MAX) * 10 + 1_000), 300));
+        assert!(!pace.records.is_fast(at(10_000), 0) && pace.records.is_fast(at(11_000), 1_000));
+        pace.cool();
+        assert!(
+            !pace.records.is_fast(at(11_400), 2_000) && pace.records.is_fast(at(11_500), 2_000)
+        );
     }
 }

@@ -227,7 +227,12 @@ impl State {
     /// Whether nobody waits for anything that the driver alone would bring.
     pub(crate) fn may_nap(&self) -> bool {
         let waits = self.full.len() + self.topics.len() + self.flushes.len() + self.closes.len();
-        waits == 0 && self.lingers && !self.closed
+        waits == 0 && !self.closed
+    }
+
+    /// Whether a batch may wait for others.
+    pub(crate) const fn lingers(&self) -> bool {
+        self.lingers
     }
 
     /// Whether links do not wake the driver, so that callers are to look after them.

@@ -1,6 +1,6 @@
 //! How often a task that sends records lets others run.
 
-use std::cell::Cell;
+use core::cell::Cell;
 
 use ottla_core::Record;
 

@@ -56,6 +56,12 @@ impl Entry {
         }
     }
 
+    /// Whether outcomes are learned from reports: a lone record's is waited for.
+    #[must_use]
+    pub fn reports(&self) -> bool {
+        self.outcomes == Outcomes::Report && self.arguments.shape != Shape::Lone
+    }
+
     /// What there is room for: as it is by default, and for the idle brokers.
     #[must_use]
     pub fn limits(&self) -> Limits {

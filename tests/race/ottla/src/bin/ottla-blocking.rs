@@ -24,7 +24,10 @@ struct Contestant {
 fn main() -> Result<()> {
     let entry = Entry::parse();
     let heard = Arc::new(Heard::default());
-    let builder = Producer::builder().limits(entry.limits()).on_report(heard.callback());
+    let mut builder = Producer::builder().limits(entry.limits());
+    if entry.reports() {
+        builder = builder.on_report(heard.callback());
+    }
     let producer = builder.build_on(&entry.config())?;
     let topic = producer.topic(&entry.arguments.topic)?;
     let value = noise(entry.arguments.size);
