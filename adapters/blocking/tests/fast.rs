@@ -1,0 +1,206 @@
+//! Records as fast as they are taken, so that the driver naps and callers move the bytes: whatever else
+//! is asked for in between, each record gets its one answer, and the answer is true.
+#![allow(clippy::disallowed_methods)] // tests look at the time
+
+use core::{net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    thread,
+};
+
+use ottla_blocking::{Delivery, Producer, Record, RecordOutcome, Topic};
+use ottla_core::wire::ErrorCode;
+use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, serve::Server};
+
+const PARTITIONS: u32 = 6;
+const RECORDS: u64 = 60_000;
+
+/// Answers by token: the first, and a late one.
+#[derive(Default)]
+struct Heard(Mutex<BTreeMap<u64, Vec<RecordOutcome>>>);
+
+impl Heard {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<RecordOutcome>>> {
+        self.0.lock().unwrap()
+    }
+}
+
+fn server() -> Server {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = Server::start(&[any, any], ClusterConfig::with_nodes(2)).unwrap();
+    server.with_cluster(|cluster| cluster.create_topic("t", PARTITIONS)).unwrap();
+    server
+}
+
+fn producer(server: &Server, buffer: &str, heard: Option<&Arc<Heard>>) -> Producer {
+    let mut builder = Producer::builder()
+        .property("bootstrap.servers", &server.bootstrap_servers())
+        .property("buffer.memory", buffer)
+        .property("request.timeout.ms", "500")
+        .property("retry.backoff.ms", "10")
+        .property("reconnect.backoff.ms", "10");
+    if let Some(heard) = heard {
+        let heard = Arc::clone(heard);
+        builder = builder.on_report(move |report| {
+            heard.lock().entry(report.token).or_default().push(report.outcome);
+        });
+    }
+    builder.build().unwrap()
+}
+
+fn value(number: u64) -> [u8; 32] {
+    let mut value = [0; 32];
+    value[..8].copy_from_slice(&number.to_be_bytes());
+    value
+}
+
+/// Where each number is in the log; each is there at most once.
+fn log(server: &Server) -> BTreeMap<u64, (i32, i64)> {
+    let mut log = BTreeMap::new();
+    server.with_cluster(|cluster| {
+        for partition in 0..PARTITIONS as i32 {
+            for record in cluster.log("t", partition) {
+                let value = record.value.unwrap();
+                let number = u64::from_be_bytes(value[..8].try_into().unwrap());
+                let before = log.insert(number, (partition, record.offset));
+                assert_eq!(before, None, "{number} twice");
+            }
+        }
+    });
+    log
+}
+
+fn check(number: u64, outcome: RecordOutcome, log: &BTreeMap<u64, (i32, i64)>) {
+    match outcome {
+        RecordOutcome::Delivered { partition, offset, .. } => {
+            assert_eq!(log.get(&number), Some(&(partition, offset.unwrap())), "{number}");
+        }
+        RecordOutcome::NotDelivered(_) => assert_eq!(log.get(&number), None, "{number}"),
+        other => panic!("{number}: {other}"),
+    }
+}
+
+fn send(producer: &Producer, topic: &Topic, number: u64, token: bool) -> Option<Delivery> {
+    let value = value(number);
+    let record = Record { value: Some(&value), ..Record::default() };
+    if token {
+        producer.send_with_token(topic, &record, number).unwrap();
+        return None;
+    }
+    Some(producer.send(topic, &record).unwrap())
+}
+
+/// Sends its share, and now and then waits, cancels or flushes.
+fn send_share(producer: &Producer, topic: &Topic, share: u64, of: u64) -> Vec<(u64, Delivery)> {
+    let mut kept = Vec::new();
+    for number in (share..RECORDS).step_by(of as usize) {
+        let Some(delivery) = send(producer, topic, number, number % 10 != 0) else {
+            continue;
+        };
+        match number % 1_000 {
+            0 => assert!(delivery.wait().is_delivered()),
+            500 => drop(delivery.cancel()),
+            510 => drop(delivery.wait_timeout(Duration::from_micros(200))),
+            700 => drop(producer.flush()),
+            _ => {}
+        }
+        kept.push((number, delivery));
+    }
+    kept
+}
+
+#[test]
+fn each_record_gets_its_one_true_answer() {
+    for (threads, buffer) in [(1, "33554432"), (3, "1048576")] {
+        let server = server();
+        let heard = Arc::new(Heard::default());
+        let producer = producer(&server, buffer, Some(&heard));
+        let topic = producer.topic("t").unwrap();
+        let shares = (0..threads).map(|share| {
+            let (producer, topic) = (producer.clone(), topic.clone());
+            thread::spawn(move || send_share(&producer, &topic, share, threads))
+        });
+        let shares: Vec<_> = shares.collect();
+        let kept: Vec<_> = shares.into_iter().flat_map(|share| share.join().unwrap()).collect();
+        let report = producer.close(Duration::from_secs(30));
+        assert!(report.complete, "{report:?}");
+
+        let log = log(&server);
+        for (number, delivery) in &kept {
+            check(*number, delivery.try_outcome().expect("an outcome"), &log);
+        }
+        let heard = heard.lock();
+        for (number, outcomes) in heard.iter() {
+            assert_eq!(outcomes.len(), 1, "{number}");
+            check(*number, outcomes[0], &log);
+        }
+        assert_eq!(kept.len() + heard.len(), RECORDS as usize);
+        let lost = kept.len() + heard.len() - log.len();
+        assert!(lost <= (RECORDS / 1_000) as usize, "{lost} cancelled");
+    }
+}
+
+#[test]
+fn trouble_in_the_middle_of_it_is_seen_to() {
+    let server = server();
+    let heard = Arc::new(Heard::default());
+    let producer = producer(&server, "2097152", Some(&heard));
+    let topic = producer.topic("t").unwrap();
+    let error = ErrorCode::REQUEST_TIMED_OUT;
+    let faults = [
+        Action::CloseBefore,
+        Action::CloseAfter,
+        Action::Swallow,
+        Action::AppendThenError { error, base_offset: BaseOffset::Kept },
+    ];
+    for number in 0..RECORDS {
+        send(&producer, &topic, number, true);
+        if number % 10_000 == 5_000 {
+            let action = faults[(number / 10_000) as usize % faults.len()].clone();
+            server.with_cluster(|cluster| cluster.inject(Fault::produce(action)));
+        }
+        if number == RECORDS / 2 {
+            server.with_cluster(|cluster| cluster.move_leader("t", 0, 2)).unwrap();
+        }
+    }
+    let tally = producer.flush();
+    assert!(producer.close(Duration::from_secs(30)).complete);
+    let (log, heard) = (log(&server), heard.lock());
+    assert_eq!(heard.len(), RECORDS as usize, "{tally:?}");
+    heard.iter().for_each(|(number, outcomes)| check(*number, *outcomes.last().unwrap(), &log));
+    assert_eq!(log.len(), RECORDS as usize);
+}
+
+/// With threads that wait for each record and no reports, those threads drive.
+#[test]
+fn those_that_wait_drive() {
+    let server = server();
+    let producer = producer(&server, "1048576", None);
+    let topic = producer.topic("t").unwrap();
+    let one_by_one = |share: u64, of: u64| {
+        let (producer, topic) = (producer.clone(), topic.clone());
+        thread::spawn(move || {
+            for number in (share..4_000).step_by(of as usize) {
+                let delivery = send(&producer, &topic, number, false).unwrap();
+                assert!(delivery.wait_timeout(Duration::from_secs(10)).unwrap().is_delivered());
+                if number % 100 == 0 {
+                    // Nobody waits for this one.
+                    drop(send(&producer, &topic, 1_000_000 + number, false));
+                }
+            }
+        })
+    };
+    one_by_one(0, 4).join().unwrap();
+    let others = [one_by_one(1, 4), one_by_one(2, 4), one_by_one(3, 4)];
+    others.into_iter().for_each(|other| other.join().unwrap());
+    producer.flush();
+    assert_eq!(log(&server).len(), 4_040);
+    // What nobody waits for is written and answered all the same.
+    let last = send(&producer, &topic, 5_000_000, false).unwrap();
+    while last.try_outcome().is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(producer.stats().answers.delivered, 4_041);
+    assert!(producer.close(Duration::from_secs(10)).complete);
+}
