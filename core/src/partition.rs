@@ -130,6 +130,11 @@ impl Partition {
         }
     }
 
+    /// Whether it is this one of that topic.
+    pub(crate) fn is(&self, topic: Ix<Topic>, number: u32) -> bool {
+        self.topic == topic && self.number as u32 == number
+    }
+
     /// Begins a chain: nothing of an older one is left to be resolved.
     pub(crate) fn begin_chain(&mut self, producer_id: i64, epoch: i16) {
         self.producer_id = producer_id;

@@ -90,6 +90,18 @@ impl<'m, T> Table<'m, T> {
         slot.unwrap_or(&mut self.spare)
     }
 
+    /// The slot of an index, or none of one that is none.
+    #[inline]
+    pub(crate) fn get(&self, index: Ix<T>) -> Option<&T> {
+        self.slots.all().get(index.number() as usize)
+    }
+
+    /// The slot of an index, or none of one that is none.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, index: Ix<T>) -> Option<&mut T> {
+        self.slots.all_mut().get_mut(index.number() as usize)
+    }
+
     /// The slot of a number that came from outside, if there is one.
     #[inline]
     pub(crate) fn find(&self, number: u32) -> Option<(Ix<T>, &T)> {

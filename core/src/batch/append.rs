@@ -5,7 +5,7 @@ use super::{
     entry::{Entry, Sink},
     plain::Plain,
 };
-use crate::{Checksum, Record, slots::Ix};
+use crate::{Checksum, slots::Ix};
 
 /// Where a record was put.
 #[derive(Clone, Copy, Debug)]
@@ -20,27 +20,25 @@ pub(crate) struct Place {
     pub(crate) size: u32,
 }
 
-/// Appends a record the short way; `None`, with nothing done, where it is not plain, does not lie well
-/// within the batch's last page, or takes the batch beyond `limit` bytes.
+/// Takes the place of a plain record, for it to be encoded there; `None`, with nothing done, where it
+/// does not lie well within the batch's last page, or takes the batch beyond `limit` bytes.
 #[inline(always)]
-pub(crate) fn append_plain(
-    pages: &mut Pages<'_>,
+pub(crate) fn reserve(
+    pages: &Pages<'_>,
     batch: &mut Batch,
     limit: u32,
-    record: &Record<'_>,
+    plain: &Plain<'_>,
 ) -> Option<Place> {
-    let plain = Plain::next_of(batch, record)?;
     let size = plain.size();
-    if plain.room() > batch.room || size > limit.saturating_sub(batch.len) {
+    if plain.room() > batch.room || batch.len + size > limit {
         return None;
     }
     let place =
         Place { page: batch.last_page, at: pages.size() - batch.room, index: batch.records, size };
-    plain.encode(pages.part_mut(place.page, place.at, plain.room()));
     batch.room -= size;
     batch.len += size;
     batch.records += 1;
-    batch.max_timestamp = batch.max_timestamp.max(record.timestamp);
+    batch.max_timestamp = batch.max_timestamp.max(plain.timestamp());
     Some(place)
 }
 

@@ -8,9 +8,10 @@ mod plain;
 mod split;
 mod withdraw;
 
-pub(crate) use append::{Place, append, append_plain};
+pub(crate) use append::{Place, append, reserve};
 pub(crate) use entry::Entry;
 pub(crate) use pages::{Chunks, PageLink, Pages};
+pub(crate) use plain::Plain;
 pub(crate) use split::{second_half_len, split_off};
 pub(crate) use withdraw::{WITHDRAWN, compact, mark_withdrawn};
 

@@ -5,7 +5,7 @@ use crate::{Record, wire::varint::zigzag_64};
 
 /// A record of which the numbers are encoded already, and so measured.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Plain<'a> {
+pub(crate) struct Plain<'a> {
     record: &'a Record<'a>,
     /// The size, the attributes and the time.
     first: Packed,
@@ -24,53 +24,49 @@ struct Packed {
     len: u32,
 }
 
+/// Bytes that are stored at once, however few of them are meant.
+const WORD: usize = size_of::<u64>();
+
 impl Packed {
-    /// With `other` behind it. Together they have eight bytes at most.
+    /// The attributes.
+    const ZERO: Self = Self { bytes: 0, len: 1 };
+    /// The length of a field that is not there: the varint of -1.
+    const NO_FIELD: Self = Self { bytes: 1, len: 1 };
+
+    /// With `other` behind it. Together they have less than [`WORD`] bytes.
     #[inline(always)]
     const fn then(self, other: Self) -> Self {
-        // No length is zero, so that nothing is shifted by 64 bits but zeros.
         let bytes = self.bytes | other.bytes.wrapping_shl(8 * self.len);
         Self { bytes, len: self.len + other.len }
     }
 }
 
-/// Bytes that are stored at once, or copied behind the last field: encoding needs as much room.
-const SLACK: u32 = 8;
-/// Numbers below this take at most four bytes.
-const FOUR: u64 = 1 << 28;
-/// Numbers below this take at most three.
-const THREE: u64 = 1 << 21;
-
 impl<'a> Plain<'a> {
+    /// Bytes behind the record that [`encode`](Self::encode) may write to.
+    const SLACK: u32 = 2 * WORD as u32;
+
     /// Encodes the numbers of a record as the next one of `batch`; `None` where the record is not
     /// plain, or the batch has none yet.
     #[inline(always)]
-    pub(super) fn next_of(batch: &Batch, record: &'a Record<'a>) -> Option<Self> {
+    pub(crate) fn next_of(batch: &Batch, record: &'a Record<'a>) -> Option<Self> {
         if batch.records == 0 || !record.headers.is_empty() {
             return None;
         }
-        Self::new(record, record.timestamp.wrapping_sub(batch.base_timestamp), batch.records)
-    }
-
-    #[inline(always)]
-    fn new(record: &'a Record<'a>, timestamp_delta: i64, offset_delta: u32) -> Option<Self> {
-        let (time, offset) = (zigzag_64(timestamp_delta), u64::from(offset_delta) << 1);
-        let (key, value) = (zigzag_len(record.key), zigzag_len(record.value));
-        if (time | offset) >= THREE || (key | value) >= FOUR / 4 {
-            return None;
-        }
-        let (time, offset, before_value) = (varint_of(time), varint_of(offset), varint_of(value));
-        let mut second = offset.then(varint_of(key));
-        let mut body = 1 + time.len + second.len + before_value.len + len_of(record.value) + 1;
-        match record.key {
-            Some(key) => body += key.len() as u32,
-            // Three bytes, one, and four at most.
-            None => second = second.then(before_value),
-        }
-        let size = varint_of(u64::from(body) << 1);
-        // The attributes are a byte of zero: three bytes at most come behind it, and four before.
-        let attributes = Packed { bytes: 0, len: 1 };
-        let first = size.then(attributes).then(time);
+        let time = varint_of(zigzag_64(record.timestamp.wrapping_sub(batch.base_timestamp)))?;
+        let offset = varint_of(u64::from(batch.records) << 1)?;
+        let before_value = length_of(record.value)?;
+        let (second, fields) = match record.key {
+            None => (offset.then(Packed::NO_FIELD.then(before_value)), 0),
+            Some(key) => {
+                let second = offset.then(length_of(record.key)?);
+                (second, key.len() as u32 + before_value.len)
+            }
+        };
+        // The attributes before the time are a byte of zero, and so are the headers at the end.
+        let value = record.value.map_or(0, <[u8]>::len) as u32;
+        let body = 1 + time.len + second.len + fields + value + 1;
+        let size = varint_of(u64::from(body) << 1)?;
+        let first = size.then(Packed::ZERO.then(time));
         Some(Self { record, first, second, before_value, size: size.len + body })
     }
 
@@ -80,58 +76,65 @@ impl<'a> Plain<'a> {
         self.size
     }
 
+    /// The record's time, in milliseconds since the Unix epoch.
+    #[inline(always)]
+    pub(super) const fn timestamp(&self) -> i64 {
+        self.record.timestamp
+    }
+
     /// Bytes that [`encode`](Self::encode) may write to.
     #[inline(always)]
-    pub(super) const fn room(&self) -> u32 {
-        self.size + SLACK
+    pub(crate) const fn room(&self) -> u32 {
+        self.size + Self::SLACK
     }
 
     /// Encodes the record at the start of its room. What lies behind it may be overwritten, since one
     /// store of fixed length is cheaper than one of just these bytes.
     #[inline(always)]
-    pub(super) fn encode(&self, room: &mut [u8]) {
+    pub(crate) fn encode(&self, room: &mut [u8]) {
+        let Some(numbers) = room.first_chunk_mut::<{ 2 * WORD }>() else {
+            return;
+        };
         let mut at = 0;
-        store(room, &mut at, self.first);
-        store(room, &mut at, self.second);
+        store(numbers, &mut at, self.first);
+        store(numbers, &mut at, self.second);
         if let Some(key) = self.record.key {
-            copy(room, &mut at, key);
+            copy(room, at, key);
+            at += key.len();
             store(room, &mut at, self.before_value);
         }
-        if let Some(value) = self.record.value {
-            copy(room, &mut at, value);
-        }
-        if let Some(no_headers) = room.get_mut(at) {
+        if let Some(no_headers) = room.get_mut(self.size as usize - 1) {
             *no_headers = 0;
         }
+        if let Some(value) = self.record.value {
+            copy(room, at, value);
+        }
     }
 }
 
-/// The length of a field as it is written, or of none.
+/// The length of a field as it is written.
 #[inline(always)]
-fn zigzag_len(field: Option<&[u8]>) -> u64 {
-    field.map_or(1, |bytes| (bytes.len() as u64).saturating_mul(2))
+fn length_of(field: Option<&[u8]>) -> Option<Packed> {
+    field.map_or(Some(Packed::NO_FIELD), |bytes| varint_of((bytes.len() as u64) << 1))
 }
 
+/// An unsigned varint of three bytes at most; `None` for what takes more.
 #[inline(always)]
-fn len_of(field: Option<&[u8]>) -> u32 {
-    field.map_or(0, <[u8]>::len) as u32
-}
-
-/// An unsigned varint of a number below [`FOUR`].
-#[inline(always)]
-const fn varint_of(value: u64) -> Packed {
+const fn varint_of(value: u64) -> Option<Packed> {
+    /// Moves the upper bits up by one, which is to add them once more.
+    const fn apart(value: u64, upper: u64) -> u64 {
+        value + (value & upper)
+    }
     if value < 1 << 7 {
-        return Packed { bytes: value, len: 1 };
+        return Some(Packed { bytes: value, len: 1 });
     }
-    let bytes = value & 0x7f | (value & 0x3f80) << 1;
     if value < 1 << 14 {
-        return Packed { bytes: bytes | 0x80, len: 2 };
+        return Some(Packed { bytes: apart(value, !0x7f) + 0x80, len: 2 });
     }
-    let bytes = bytes | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3;
     if value < 1 << 21 {
-        return Packed { bytes: bytes | 0x8080, len: 3 };
+        return Some(Packed { bytes: apart(apart(value, !0x7f), !0x7fff) + 0x8080, len: 3 });
     }
-    Packed { bytes: bytes | 0x80_8080, len: 4 }
+    None
 }
 
 /// Writes the bytes and, since one store of fixed length is cheaper, some behind them.
@@ -144,11 +147,10 @@ fn store(room: &mut [u8], at: &mut usize, packed: Packed) {
 }
 
 #[inline(always)]
-fn copy(room: &mut [u8], at: &mut usize, field: &[u8]) {
-    if let Some(slots) = room.get_mut(*at..*at + field.len()) {
+fn copy(room: &mut [u8], at: usize, field: &[u8]) {
+    if let Some(slots) = room.get_mut(at..at + field.len()) {
         slots.copy_from_slice(field);
     }
-    *at += field.len();
 }
 
 #[cfg(test)]
@@ -156,10 +158,14 @@ mod tests {
     use std::{vec, vec::Vec};
 
     use super::{
-        super::entry::{Entry, Sink},
+        super::{
+            PageLink, Pages, Place, append,
+            entry::{Entry, Sink},
+            reserve,
+        },
         *,
     };
-    use crate::Header;
+    use crate::{Header, random::Random, slots::Slots};
 
     struct All(Vec<u8>);
 
@@ -196,8 +202,10 @@ mod tests {
 
     #[test]
     fn a_plain_record_is_the_same_the_short_way_and_the_long_way() {
-        let sizes = [0, 1, 2, 3, 7, 8, 15, 16, 17, 62, 63, 64, 65, 8_190, 8_191, 8_192, 1_048_576];
-        let deltas = [0, 1, -1, 63, 64, -64, -65, 8_191, 8_192, (1 << 20) - 1, 1 << 20, 1 << 27];
+        let sizes =
+            [0, 1, 2, 3, 7, 8, 15, 16, 17, 52, 62, 63, 64, 65, 8_179, 8_191, 8_192, 1_048_575];
+        let deltas =
+            [0, 1, -1, 63, 64, -64, -65, 8_191, 8_192, -8_192, -8_193, (1 << 20) - 1, 1 << 20];
         let bytes = vec![0xAB; 1_048_576];
         let fields = || core::iter::once(None).chain(sizes.map(|len| bytes.get(..len)));
         let (mut plain, mut all) = (0, 0);
@@ -219,8 +227,72 @@ mod tests {
         assert!(agree(&record, 0, 1));
         assert!(!agree(&record, 0, 0), "the first of a batch");
         assert!(agree(&record, 0, (1 << 20) - 1) && !agree(&record, 0, 1 << 20));
+        let bytes = vec![0xAB; 1 << 20];
+        assert!(!agree(&Record { value: Some(&bytes), ..record }, 0, 1));
+        assert!(!agree(&Record { key: Some(&bytes), ..record }, 0, 1));
         assert!(!agree(&record, i64::MAX, 1) && !agree(&record, i64::MIN, 1));
         let headers = [Header { key: "", value: None }];
         assert!(!agree(&Record { headers: &headers, ..record }, 0, 1));
+    }
+
+    /// What a batch says of itself, and its bytes.
+    fn state(pages: &Pages<'_>, batch: &Batch) -> (Vec<u8>, [u32; 5], [i64; 2]) {
+        let bytes = pages.chain(batch.first_page, batch.len).flatten().copied().collect();
+        let numbers = [batch.len, batch.room, batch.records, batch.crc, batch.checked];
+        (bytes, numbers, [batch.base_timestamp, batch.max_timestamp])
+    }
+
+    /// Fills a batch both ways, up to `limit` bytes, with records that have fields shorter than
+    /// `longest`; returns how many went the long way, the short way, and exactly to the end of a page.
+    fn fill(limit: u32, longest: u32) -> [u32; 3] {
+        let mut bytes = [vec![0xEE; 8 << 20], vec![0xEE; 8 << 20]];
+        let mut links = [0; 2].map(|_| (0..16_384).map(|_| PageLink::EMPTY).collect::<Vec<_>>());
+        let memory = bytes.iter_mut().zip(&mut links);
+        let mut memory =
+            memory.map(|(bytes, links)| Pages::new(Slots::lent(bytes), Slots::lent(links)));
+        let (mut pages, mut long_pages) =
+            (memory.next().expect("one"), memory.next().expect("two"));
+        let (mut batch, mut long_batch) = (Batch::EMPTY, Batch::EMPTY);
+        let sum = |crc: u32, bytes: &[u8]| {
+            bytes.iter().fold(crc, |crc, &byte| crc.rotate_left(1) ^ u32::from(byte))
+        };
+        let (mut draw, mut ways) = (Random::new(1), [0; 3]);
+        for number in 0..9_000 {
+            let mut field =
+                || [0xAB; 600].get(..draw.below(longest + 1) as usize).map(<[u8]>::to_vec);
+            let (key, value) = (field().filter(|key| key.len() % 2 > 0), field());
+            let value = value.filter(|value| value.len() % 16 > 0);
+            let timestamp = number / 10 - i64::from(draw.below(200));
+            let (key, value) = (key.as_deref(), value.as_deref());
+            let record = Record { key, value, timestamp, ..Record::default() };
+            let entry = Entry::next_of(&long_batch, &record).expect("a size");
+            let is_beyond = long_batch.len + entry.size() > limit;
+            let short = Plain::next_of(&batch, &record).and_then(|plain| {
+                let place = reserve(&pages, &mut batch, limit, &plain)?;
+                plain.encode(pages.part_mut(place.page, place.at, plain.room()));
+                Some(place)
+            });
+            if is_beyond {
+                assert!(short.is_none());
+                break;
+            }
+            ways[usize::from(short.is_some())] += 1;
+            let place = short.unwrap_or_else(|| append(&mut pages, &mut batch, sum, &entry));
+            let long = append(&mut long_pages, &mut long_batch, sum, &entry);
+            let parts = |place: Place| (place.page, place.at, place.index, place.size);
+            assert_eq!(parts(place), parts(long));
+            ways[2] += u32::from(batch.room == 0);
+        }
+        assert!(state(&pages, &batch) == state(&long_pages, &long_batch));
+        ways
+    }
+
+    #[test]
+    fn a_batch_is_the_same_however_its_records_came_in() {
+        for (limit, longest) in [(u32::MAX, 40), (u32::MAX, 600), (40_000, 100)] {
+            let [long, short, full] = fill(limit, longest);
+            assert!(long > 20 && short > 200, "{long} {short}");
+            assert!(full > 0 || longest > 40, "no page was filled to its last byte");
+        }
     }
 }

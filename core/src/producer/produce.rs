@@ -2,8 +2,8 @@
 
 use super::{Closing, Producer, settings::Settings};
 use crate::{
-    Instant, Partitioner, ProduceError, Record, TopicId,
-    batch::{Batch, Entry, Life, Pages, Place, append, append_plain},
+    Instant, Partitioner, ProduceError, Record, Stats, TopicId,
+    batch::{Batch, Entry, Life, Pages, Place, Plain, append, reserve},
     face::{BatchId, Ticket},
     partition::Partition,
     slots::Ix,
@@ -50,17 +50,15 @@ impl Producer<'_> {
         let Some((topic, slot)) = self.topics.find(u32::from(topic.0)) else {
             return Err(ProduceError::UnknownTopic);
         };
-        match slot.knowledge {
-            Knowledge::Ready => {}
-            Knowledge::Free => return Err(ProduceError::UnknownTopic),
-            Knowledge::Pending(_) => return Err(ProduceError::TopicPending),
-            Knowledge::Refused(error) => return Err(ProduceError::Topic(error)),
+        if slot.knowledge != Knowledge::Ready {
+            return Err(why_not(slot.knowledge));
         }
-        let home = self.choose_partition(topic, record)?;
-        if let Some(ticket) = self.append_plain(home, record) {
+        let run = slot.partitions;
+        let number = self.choose_partition(topic, record);
+        if let Some(ticket) = self.append_plain(topic, run, number, record) {
             return Ok(ticket);
         }
-        let result = self.place(home, record);
+        let result = self.place(topic, number, record);
         self.starved |= result == Err(ProduceError::Full);
         result
     }
@@ -68,73 +66,85 @@ impl Producer<'_> {
     /// Appends a record to its partition's open batch, if it is one of those for which the short way
     /// is right.
     #[inline(always)]
-    fn append_plain(&mut self, home: Ix<Partition>, record: &Record<'_>) -> Option<Ticket> {
+    fn append_plain(
+        &mut self,
+        topic: Ix<Topic>,
+        run: Ix<Partition>,
+        number: u32,
+        record: &Record<'_>,
+    ) -> Option<Ticket> {
         // Small machines do with one way: this one is a kilobyte of code.
         if cfg!(not(target_pointer_width = "64")) {
             return None;
         }
-        let open = self.partitions.at(home).queue.tail().some()?;
-        let batch = self.batches.at_mut(open);
+        // Most topics never grew, so that all their partitions are in the first run.
+        let guess = Ix::new(run.number().wrapping_add(number));
+        let partition = if self.partitions.get(guess).is_some_and(|slot| slot.is(topic, number)) {
+            self.partitions.get_mut(guess)
+        } else {
+            let home = self.find_partition(topic, number)?;
+            self.partitions.get_mut(home)
+        }?;
+        let open = partition.queue.tail();
+        let batch = self.batches.get_mut(open)?;
         if batch.life != Life::Open {
             return None;
         }
+        let plain = Plain::next_of(batch, record)?;
+        let place = reserve(&self.pages, batch, self.largest_batch, &plain)?;
         let id = BatchId { index: open.number(), generation: batch.generation };
-        let place = append_plain(&mut self.pages, batch, self.largest_batch, record)?;
-        Some(self.count(home, id, place))
+        let ticket = count(&mut self.stats, partition, id, place);
+        // To copy is the last step, so that little is to be kept meanwhile.
+        plain.encode(self.pages.part_mut(place.page, place.at, plain.room()));
+        Some(ticket)
     }
 
-    #[inline(always)]
-    fn count(&mut self, home: Ix<Partition>, batch: BatchId, place: Place) -> Ticket {
-        self.partitions.at_mut(home).queued += place.size;
-        self.stats.records += 1;
-        self.stats.bytes += u64::from(place.size);
-        Ticket { batch, index: place.index, page: place.page.number(), at: place.at }
-    }
-
+    /// The number of the partition that a record is for, which its topic may not have.
     #[inline]
-    fn choose_partition(
-        &mut self,
-        topic: Ix<Topic>,
-        record: &Record<'_>,
-    ) -> Result<Ix<Partition>, ProduceError> {
-        let partitions = self.topics.at(topic).partition_count;
+    fn choose_partition(&mut self, topic: Ix<Topic>, record: &Record<'_>) -> u32 {
         if let Some(number) = record.partition {
-            let number = u32::try_from(number).ok().filter(|number| *number < partitions);
-            let number = number.ok_or(ProduceError::UnknownPartition { partitions })?;
-            return Ok(self.partition_of(topic, number));
+            // What is negative is more than any topic has.
+            return number as u32;
         }
-        let number = match (self.settings.partitioner, record.key) {
+        let partitions = self.topics.at(topic).partition_count;
+        match (self.settings.partitioner, record.key) {
             (Partitioner::Default, Some(key)) => murmur2::partition(key, partitions),
             (Partitioner::Custom(choose), key) => {
                 choose(key, record.value, partitions).checked_rem(partitions).unwrap_or(0)
             }
             (Partitioner::Default | Partitioner::IgnoreKeys, _) => {
-                return Ok(self.sticky_partition(topic, record));
+                self.sticky_partition(topic, record)
             }
-        };
-        Ok(self.partition_of(topic, number))
+        }
     }
 
     /// Where records without a key go: one partition until a batch's worth of bytes went there,
     /// then another (KIP-794).
-    fn sticky_partition(&mut self, topic: Ix<Topic>, record: &Record<'_>) -> Ix<Partition> {
+    #[inline]
+    fn sticky_partition(&mut self, topic: Ix<Topic>, record: &Record<'_>) -> u32 {
         let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
         let size = (len(record.key) + len(record.value)) as u32 + 16;
         let slot = self.topics.at_mut(topic);
-        slot.sticky_bytes = slot.sticky_bytes.saturating_add(size);
-        if slot.sticky_bytes > self.settings.batch_size && slot.sticky_bytes > size {
+        let bytes = slot.sticky_bytes.saturating_add(size);
+        if bytes > self.settings.batch_size && bytes > size {
             slot.sticky_bytes = size;
-            let before = slot.sticky;
-            let old = self.partition_of(topic, before);
-            let next = self.next_sticky(topic);
-            self.topics.at_mut(topic).sticky = next;
-            if next != before {
-                // Its share is complete: it need not linger for more.
-                self.make_due(old);
-            }
+            return self.leave_sticky(topic);
         }
-        let number = self.topics.at(topic).sticky;
-        self.partition_of(topic, number)
+        slot.sticky_bytes = bytes;
+        slot.sticky
+    }
+
+    /// Chooses the next partition for records without a key.
+    #[inline(never)]
+    fn leave_sticky(&mut self, topic: Ix<Topic>) -> u32 {
+        let before = self.topics.at(topic).sticky;
+        let next = self.next_sticky(topic);
+        self.topics.at_mut(topic).sticky = next;
+        if next != before {
+            // Its share is complete: it need not linger for more.
+            self.make_due(self.partition_of(topic, before));
+        }
+        next
     }
 
     /// The better of two partitions drawn at random: one that has a leader, and fewer bytes queued.
@@ -151,8 +161,7 @@ impl Producer<'_> {
     }
 
     /// The slot of one of a topic's partitions.
-    #[cfg_attr(target_pointer_width = "64", inline)]
-    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    #[inline(never)]
     pub(super) fn partition_of(&self, topic: Ix<Topic>, number: u32) -> Ix<Partition> {
         let mut run = self.topics.at(topic).partitions;
         let mut left = number;
@@ -166,8 +175,23 @@ impl Producer<'_> {
         }
     }
 
+    /// The slot of a partition of which the number came from outside, if the topic has it.
+    fn find_partition(&self, topic: Ix<Topic>, number: u32) -> Option<Ix<Partition>> {
+        let known = number < self.topics.at(topic).partition_count;
+        known.then(|| self.partition_of(topic, number))
+    }
+
     #[inline(never)]
-    fn place(&mut self, home: Ix<Partition>, record: &Record<'_>) -> Result<Ticket, ProduceError> {
+    fn place(
+        &mut self,
+        topic: Ix<Topic>,
+        number: u32,
+        record: &Record<'_>,
+    ) -> Result<Ticket, ProduceError> {
+        let Some(home) = self.find_partition(topic, number) else {
+            let partitions = self.topics.at(topic).partition_count;
+            return Err(ProduceError::UnknownPartition { partitions });
+        };
         let max = self.largest_record;
         if let Some(open) = self.partitions.at(home).queue.tail().some() {
             let batch = self.batches.at(open);
@@ -204,7 +228,7 @@ impl Producer<'_> {
         let batch = self.batches.at_mut(open);
         let id = BatchId { index: open.number(), generation: batch.generation };
         let place = append(&mut self.pages, batch, self.settings.checksum, entry);
-        self.count(home, id, place)
+        count(&mut self.stats, self.partitions.at_mut(home), id, place)
     }
 
     fn open_batch(&mut self, home: Ix<Partition>) -> Option<Ix<Batch>> {
@@ -239,4 +263,23 @@ impl Producer<'_> {
             self.reconsider(home);
         }
     }
+}
+
+/// Why a topic takes no records, if it is not `Ready`.
+#[cold]
+const fn why_not(knowledge: Knowledge) -> ProduceError {
+    match knowledge {
+        Knowledge::Free => ProduceError::UnknownTopic,
+        Knowledge::Ready | Knowledge::Pending(_) => ProduceError::TopicPending,
+        Knowledge::Refused(error) => ProduceError::Topic(error),
+    }
+}
+
+/// Takes note of a record that was put into its batch.
+#[inline(always)]
+fn count(stats: &mut Stats, home: &mut Partition, batch: BatchId, place: Place) -> Ticket {
+    home.queued += place.size;
+    stats.records += 1;
+    stats.bytes += u64::from(place.size);
+    Ticket { batch, index: place.index, page: place.page.number(), at: place.at }
 }
