@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+#[cfg(feature = "alloc")]
+use crate::Share;
+
 /// Which replicas must have a batch before the leader answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -121,6 +124,10 @@ pub struct Config<'a> {
     pub buffer_memory: u64,
     /// `max.block.ms`; read by the adapters: how long `send` may wait for memory or a topic.
     pub max_block: Duration,
+    /// Which of a topic's partitions are this producer's, where several have them together. Only
+    /// with `alloc`: small machines do with one producer.
+    #[cfg(feature = "alloc")]
+    pub share: Share,
 }
 
 impl Default for Config<'_> {
@@ -152,6 +159,8 @@ impl Default for Config<'_> {
             checksum: crate::wire::crc32c,
             buffer_memory: 33_554_432,
             max_block: Duration::from_secs(60),
+            #[cfg(feature = "alloc")]
+            share: Share::ALL,
         }
     }
 }

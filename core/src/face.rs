@@ -53,6 +53,16 @@ impl BatchId {
     pub const fn generation(self) -> u32 {
         self.generation
     }
+
+    /// Of so many producers with a [`Share`](crate::Share) each, the index of the one that made it.
+    #[must_use]
+    pub const fn share(self, of: u16) -> u16 {
+        match self.generation.checked_rem(of as u32) {
+            // A remainder of a `u16` is one.
+            Some(index) => index as u16,
+            None => 0,
+        }
+    }
 }
 
 /// The receipt for one record: its batch, and its place in it.

@@ -30,6 +30,7 @@ mod random;
 mod record;
 #[cfg_attr(not(feature = "_internal"), allow(dead_code, unreachable_pub))]
 mod seen;
+mod share;
 mod slots;
 mod static_memory;
 mod tell;
@@ -53,5 +54,6 @@ pub use record::{Header, Record};
 #[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub use seen::Seen;
+pub use share::Share;
 pub use static_memory::StaticMemory;
 pub use time::Instant;

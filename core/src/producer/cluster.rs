@@ -304,8 +304,11 @@ impl Producer<'_> {
             self.append_run(topic, first);
             let slot = self.topics.at_mut(topic);
             slot.partition_count = count;
-            if known == 0 {
-                slot.sticky = self.random.below(count);
+            // To be told, as a change of the topic's status, though it was ready before.
+            slot.knowledge = Knowledge::Pending(ErrorCode::NONE);
+            if self.settings.share().count(known) == 0 {
+                let sticky = self.draw_partition(topic);
+                self.topics.at_mut(topic).sticky = sticky;
             }
         }
         if self.topics.at(topic).partition_count > 0 {

@@ -2,7 +2,7 @@
 
 use super::{Closing, Producer, settings::Settings};
 use crate::{
-    Instant, Partitioner, ProduceError, Record, Stats, TopicId,
+    Instant, Partitioner, ProduceError, Record, Share, Stats, TopicId,
     batch::{Batch, Entry, Life, Pages, Place, Plain, append, reserve},
     face::{BatchId, Ticket},
     partition::Partition,
@@ -150,14 +150,24 @@ impl Producer<'_> {
     /// The better of two partitions drawn at random: one that has a leader, and fewer bytes queued.
     /// That steers away from slow brokers at a cost that does not grow with the partitions.
     fn next_sticky(&mut self, topic: Ix<Topic>) -> u32 {
-        let partitions = self.topics.at(topic).partition_count;
-        let draws = [self.random.below(partitions), self.random.below(partitions)];
+        let draws = [self.draw_partition(topic), self.draw_partition(topic)];
         let burden = |number: &u32| {
             let partition = self.partitions.at(self.partition_of(topic, *number));
             (partition.leader.is_none(), partition.queued)
         };
         let [first, second] = draws;
         if burden(&second) < burden(&first) { second } else { first }
+    }
+
+    /// One of a topic's partitions, drawn at random from this producer's share.
+    #[inline]
+    pub(super) fn draw_partition(&mut self, topic: Ix<Topic>) -> u32 {
+        let partitions = self.topics.at(topic).partition_count;
+        let mut share = self.settings.share();
+        if share.count(partitions) == 0 {
+            share = Share::ALL;
+        }
+        share.partition(self.random.below(share.count(partitions)))
     }
 
     /// The slot of one of a topic's partitions.
@@ -236,7 +246,7 @@ impl Producer<'_> {
         let slot = self.batches.at_mut(index);
         self.free_batches = slot.next_in_request;
         *slot = Batch {
-            generation: slot.generation.wrapping_add(1),
+            generation: self.settings.share().next_generation(slot.generation),
             life: Life::Open,
             partition: home,
             since: self.now,

@@ -5,8 +5,8 @@ use core::time::Duration;
 use heapless::String;
 
 use crate::{
-    Acks, Checksum, Config, ConfigError, OnUnknown, Partitioner, random::Random, slots::Slots,
-    time::Micros, wire::put,
+    Acks, Checksum, Config, ConfigError, OnUnknown, Partitioner, Share, random::Random,
+    slots::Slots, time::Micros, wire::put,
 };
 
 /// Every property that is looked at after the start.
@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) allow_auto_create_topics: bool,
     pub(super) partitioner: Partitioner,
     pub(super) checksum: Checksum,
+    #[cfg(feature = "alloc")]
+    share: Share,
 }
 
 impl Settings {
@@ -90,7 +92,18 @@ impl Settings {
             allow_auto_create_topics: config.allow_auto_create_topics,
             partitioner: config.partitioner,
             checksum: config.checksum,
+            #[cfg(feature = "alloc")]
+            share: config.share.check()?,
         })
+    }
+
+    /// Small machines have one producer, which is a constant that costs them nothing.
+    #[cfg_attr(not(feature = "alloc"), expect(clippy::unused_self, reason = "a constant there"))]
+    pub(super) const fn share(&self) -> Share {
+        #[cfg(feature = "alloc")]
+        return self.share;
+        #[cfg(not(feature = "alloc"))]
+        return Share::ALL;
     }
 
     pub(super) fn client_id(&self) -> &str {
