@@ -4,6 +4,7 @@ use core::time::Duration;
 
 #[cfg(feature = "alloc")]
 use crate::Share;
+use crate::{Record, wire::murmur2};
 
 /// Which replicas must have a batch before the leader answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,22 @@ pub enum Partitioner {
     IgnoreKeys,
     /// The caller's own.
     Custom(ChoosePartition),
+}
+
+impl Partitioner {
+    /// The partition, of so many, that is right for a record by its key or by the application's own choice;
+    /// `None` where any of them will do. What the record itself names is not looked at.
+    #[inline]
+    #[must_use]
+    pub fn choose(self, record: &Record<'_>, partitions: u32) -> Option<u32> {
+        match (self, record.key) {
+            (Self::Default, Some(key)) => Some(murmur2::partition(key, partitions)),
+            (Self::Custom(choose), key) => {
+                Some(choose(key, record.value, partitions).checked_rem(partitions).unwrap_or(0))
+            }
+            (Self::Default | Self::IgnoreKeys, _) => None,
+        }
+    }
 }
 
 /// What becomes of a batch after its caller was told [`Outcome::Unknown`](crate::Outcome).

@@ -246,6 +246,43 @@ pub struct Stats {
     pub batches: u32,
 }
 
+/// Adds up what several producers have counted.
+impl core::ops::AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        // Named one by one, so that none is forgotten.
+        let Self {
+            records,
+            bytes,
+            delivered,
+            not_delivered,
+            unknown,
+            retries,
+            requests,
+            connections,
+            disconnects,
+            epoch_bumps,
+            desyncs,
+            pages_used,
+            pages,
+            batches,
+        } = other;
+        self.records += records;
+        self.bytes += bytes;
+        self.delivered += delivered;
+        self.not_delivered += not_delivered;
+        self.unknown += unknown;
+        self.retries += retries;
+        self.requests += requests;
+        self.connections += connections;
+        self.disconnects += disconnects;
+        self.epoch_bumps += epoch_bumps;
+        self.desyncs += desyncs;
+        self.pages_used += pages_used;
+        self.pages += pages;
+        self.batches += batches;
+    }
+}
+
 /// What is known of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

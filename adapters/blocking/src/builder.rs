@@ -48,6 +48,24 @@ impl Builder {
         self
     }
 
+    /// Sets how many cores share the work, a power of two up to 256; by default it is one.
+    ///
+    /// Each has partitions of its own, those whose number modulo `shards` is the same, and for them a
+    /// lock, a thread, a connection to each broker, a producer id, and an equal part of `buffer.memory`
+    /// or of the limits' pages and batches. A record must fit into that part. The order of records of
+    /// one partition is kept, and so is that of records of one key.
+    ///
+    /// A record without a key goes to a shard by the thread that sends it, so that threads do not wait
+    /// for each other; fewer threads than shards use a part of the memory. It pays
+    /// where one core is busy all the time and the machine has processors for more. The threads are
+    /// called `ottla-0`, `ottla-1` and so on, where a single one is called `ottla`. `on_report` is then
+    /// called by all of them, and so by several at a time.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.settings.shards(shards);
+        self
+    }
+
     /// Makes the producer. It needs no network for that.
     ///
     /// # Errors

@@ -2,13 +2,14 @@
 
 use core::time::Duration;
 use std::{
+    io,
     sync::Arc,
     thread::{self, ThreadId},
 };
 
 use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
 use ottla_shared::{
-    BuildError, CloseReport, Engine, Options, Receipt, SendError, Stats, Tally, Topic, block_on,
+    BuildError, CloseReport, Options, Receipt, SendError, Shards, Stats, Tally, Topic, block_on,
 };
 
 use crate::{Builder, Delivery, drive::Shared};
@@ -24,13 +25,13 @@ pub struct Producer {
 
 #[derive(Debug)]
 struct LastHandle {
-    engine: Arc<Engine>,
-    driver: ThreadId,
+    shards: Shards,
+    drivers: Box<[ThreadId]>,
 }
 
 impl Drop for LastHandle {
     fn drop(&mut self) {
-        self.engine.close_unattended();
+        self.shards.close_unattended();
     }
 }
 
@@ -61,15 +62,21 @@ impl Producer {
         Self::builder().build_on(config)
     }
 
-    pub(crate) fn start(engine: Arc<Engine>) -> Result<Self, BuildError> {
-        let drive = Shared::new(&engine)?;
-        let thread = thread::Builder::new().name("ottla".to_owned());
-        let driver = thread.spawn(move || drive.run())?.thread().id();
-        Ok(Self { last: Arc::new(LastHandle { engine, driver }) })
+    pub(crate) fn start(shards: Shards) -> Result<Self, BuildError> {
+        let drivers = spawn_all(&shards).inspect_err(|_| {
+            // Those that run already have nobody to end them.
+            shards.close_unattended();
+        })?;
+        Ok(Self { last: Arc::new(LastHandle { shards, drivers }) })
     }
 
-    fn engine(&self) -> &Arc<Engine> {
-        &self.last.engine
+    fn shards(&self) -> &Shards {
+        &self.last.shards
+    }
+
+    /// A driver's thread must not wait for what only it can bring, nor for another that waits for it.
+    fn is_driver(&self) -> bool {
+        self.last.drivers.contains(&thread::current().id())
     }
 
     /// Registers a topic, or finds it. Its partitions are asked for in the background.
@@ -78,7 +85,7 @@ impl Producer {
     ///
     /// Where it is no name for a topic, or there is no room for another.
     pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
-        self.engine().topic(name)
+        self.shards().topic(name)
     }
 
     /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms`.
@@ -128,7 +135,7 @@ impl Producer {
     ///
     /// Where it cannot; the record is still the caller's.
     pub fn try_send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
-        self.engine().try_send(topic, record, Options::default()).map(Delivery::new)
+        self.shards().try_send(topic, record, Options::default()).map(Delivery::new)
     }
 
     /// As [`Producer::send_with_token`], if it can be taken at once.
@@ -143,7 +150,7 @@ impl Producer {
         token: u64,
     ) -> Result<Ticket, SendError> {
         let options = Options::default().token(token);
-        self.engine().try_send(topic, record, options)
+        self.shards().try_send(topic, record, options)
     }
 
     /// As [`Producer::try_send`], with a token, a deadline, or both.
@@ -157,7 +164,7 @@ impl Producer {
         record: &Record<'_>,
         options: Options,
     ) -> Result<Delivery, SendError> {
-        self.engine().try_send(topic, record, options).map(Delivery::new)
+        self.shards().try_send(topic, record, options).map(Delivery::new)
     }
 
     /// As [`Producer::send`], with a token, a deadline, or both.
@@ -180,34 +187,33 @@ impl Producer {
         record: &Record<'_>,
         options: Options,
     ) -> Result<R, SendError> {
-        match self.engine().try_send(topic, record, options) {
-            // The driver's own thread must not wait for what only it can bring.
-            Err(error) if error.is_temporary() && thread::current().id() != self.last.driver => {}
+        match self.shards().try_send(topic, record, options) {
+            Err(error) if error.is_temporary() && !self.is_driver() => {}
             result => return result,
         }
-        let mut sending = self.engine().sending(topic, record, options);
-        let until = self.engine().clock().std(sending.wait_until());
+        let mut sending = self.shards().sending(topic, record, options);
+        let until = self.shards().clock().std(sending.wait_until());
         block_on(&mut sending, until).unwrap_or_else(|| sending.give_up())
     }
 
     /// Gives up on a record; see [`Delivery::cancel`].
     pub fn cancel(&self, ticket: &Ticket) -> Verdict {
-        self.engine().cancel(ticket)
+        self.shards().cancel(ticket)
     }
 
     /// Cancels a record when `timeout` is over; see [`Delivery::deadline`].
     pub fn set_deadline(&self, ticket: &Ticket, timeout: Duration) {
-        self.engine().set_deadline(ticket, self.after(timeout));
+        self.shards().set_deadline(ticket, self.after(timeout));
     }
 
     /// Called from `on_report`, nothing is to be waited for: that would be for the caller itself.
     fn no_wait(&self) -> Option<std::time::Instant> {
-        let clock = self.engine().clock();
-        if thread::current().id() == self.last.driver { clock.std(clock.now()) } else { None }
+        let clock = self.shards().clock();
+        if self.is_driver() { clock.std(clock.now()) } else { None }
     }
 
     fn after(&self, timeout: Duration) -> Instant {
-        self.engine().clock().now().after(timeout)
+        self.shards().clock().now().after(timeout)
     }
 
     /// Sends what is buffered at once, and waits until each record that was taken before has an
@@ -215,21 +221,35 @@ impl Producer {
     ///
     /// That takes `delivery.timeout.ms` at most. Called from `on_report`, it does not wait.
     pub fn flush(&self) -> Tally {
-        let flushing = self.engine().flush();
+        let flushing = self.shards().flush();
         block_on(flushing, self.no_wait()).unwrap_or_default()
     }
 
     /// Takes no more records, and waits until all are settled, but not much longer than `timeout`:
     /// what has no answer by then gets one, which may be `Unknown`.
     pub fn close(&self, timeout: Duration) -> CloseReport {
-        let mut closing = self.engine().close(timeout);
-        let guard = self.no_wait().or_else(|| self.engine().clock().std(closing.wait_until()));
+        let mut closing = self.shards().close(timeout);
+        let guard = self.no_wait().or_else(|| self.shards().clock().std(closing.wait_until()));
         block_on(&mut closing, guard).unwrap_or_else(|| closing.give_up())
     }
 
     /// Counters, gauges and latencies, as they are now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.engine().stats()
+        self.shards().stats()
     }
+}
+
+/// Starts a thread for each engine.
+fn spawn_all(shards: &Shards) -> io::Result<Box<[ThreadId]>> {
+    let spawn = |(shard, engine): (usize, &Arc<_>)| {
+        let drive = Shared::new(engine)?;
+        let name = match shards.engines().len() {
+            1 => "ottla".to_owned(),
+            _ => format!("ottla-{shard}"),
+        };
+        let thread = thread::Builder::new().name(name).spawn(move || drive.run())?;
+        Ok(thread.thread().id())
+    };
+    shards.engines().iter().enumerate().map(spawn).collect()
 }

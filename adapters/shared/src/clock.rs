@@ -34,6 +34,15 @@ impl Clock {
         }
     }
 
+    /// Another clock that shows the same time. What they remember of the wall clock is each one's own,
+    /// so that those who read different clocks share nothing that is written.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        let load = Ordering::Relaxed;
+        let (epoch, anchored) = (self.epoch.load(load), self.anchored.load(load));
+        Self { start: self.start, epoch: epoch.into(), anchored: anchored.into() }
+    }
+
     /// The time since the start.
     #[must_use]
     pub fn now(&self) -> Instant {

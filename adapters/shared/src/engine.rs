@@ -14,8 +14,8 @@ use std::{
 };
 
 use ottla_core::{
-    Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Record, Ticket,
-    TopicError, TopicId, Verdict,
+    Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Record, Ticket, TopicId,
+    Verdict,
 };
 
 use crate::{
@@ -24,9 +24,10 @@ use crate::{
     checksum::checksum,
     clock::Clock,
     delivery::Receipt,
+    latency::Histogram,
     outcome::Report,
     state::{Nudge, State},
-    stats::Stats,
+    stats::{Latency, Stats},
     table::News,
     wires::WriteNow,
 };
@@ -38,7 +39,7 @@ const GATHER: u64 = 256 * 1024;
 const SPINS: u32 = 500;
 
 /// Whom to report to.
-pub(crate) type OnReport = Box<dyn Fn(&Report) + Send + Sync>;
+pub(crate) type OnReport = Arc<dyn Fn(&Report) + Send + Sync>;
 
 /// One producer: the core behind its lock, the clock, and all who wait.
 pub struct Engine {
@@ -65,32 +66,6 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// A registered topic of one producer. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Topic {
-    id: TopicId,
-    name: Arc<str>,
-    owner: Weak<Engine>,
-}
-
-impl Topic {
-    /// The topic's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The topic's number, as it is in reports.
-    #[must_use]
-    pub const fn id(&self) -> TopicId {
-        self.id
-    }
-
-    pub(crate) fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
-    }
-}
-
 impl Engine {
     /// Makes a producer with the fastest checksum there is and a seed from the operating system.
     ///
@@ -101,6 +76,7 @@ impl Engine {
         config: &Config<'_>,
         limits: Limits,
         on_report: Option<OnReport>,
+        clock: Clock,
     ) -> Result<Arc<Self>, ConfigError> {
         let config = Config { checksum: checksum(), ..*config };
         let seed = RandomState::new().hash_one("ottla");
@@ -110,7 +86,7 @@ impl Engine {
             u32::try_from(gather / u64::from(config.batch_size.max(1))).unwrap_or(u32::MAX);
         let lingers = !config.linger.is_zero();
         Ok(Arc::new_cyclic(|engine| Self {
-            clock: Clock::start(),
+            clock,
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             on_report,
@@ -133,19 +109,6 @@ impl Engine {
     #[must_use]
     pub const fn max_block(&self) -> Duration {
         self.max_block
-    }
-
-    /// Registers a topic, or finds it.
-    ///
-    /// # Errors
-    ///
-    /// Where the name is not one for a topic, or there is no room.
-    pub fn topic(self: &Arc<Self>, name: &str) -> Result<Topic, TopicError> {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        let id = state.core.topic(now, name);
-        self.leave(state);
-        Ok(Topic { id: id?, name: Arc::from(name), owner: Arc::downgrade(self) })
     }
 
     /// Cancels a record and tells at once what can be known of it.
@@ -173,14 +136,14 @@ impl Engine {
         self.leave(state);
     }
 
-    /// Counters and gauges.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
+    /// Counters and gauges, but for the latencies, which are added to others'.
+    pub(crate) fn stats(&self, latency: &mut Histogram) -> Stats {
         let state = self.lock();
+        latency.add(&state.table.latency);
         Stats {
             core: state.core.stats(),
             answers: state.table.first,
-            latency: (&state.table.latency).into(),
+            latency: Latency::default(),
             queue_depth: state.table.pending(),
             waiting: state.full.len() + state.topics.len(),
             brokers: state.core.brokers().map(Into::into).collect(),
@@ -314,19 +277,16 @@ impl Engine {
         &self,
         state: &mut State,
         now: Instant,
-        topic: &Topic,
+        topic: TopicId,
         record: &Record<'_>,
         token: Option<u64>,
     ) -> Result<R, ProduceError> {
-        if !core::ptr::eq(topic.owner.as_ptr(), self) {
-            return Err(ProduceError::UnknownTopic);
-        }
         let mut record = *record;
         if record.timestamp == -1 {
             record.timestamp = self.clock.wall_ms(now);
         }
-        let ticket = state.core.produce(now, topic.id, &record)?;
-        let cell = state.table.enter(now, topic.id, &ticket, token);
+        let ticket = state.core.produce(now, topic, &record)?;
+        let cell = state.table.enter(now, topic, &ticket, token);
         Ok(R::new(cell, ticket))
     }
 

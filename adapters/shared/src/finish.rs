@@ -20,7 +20,7 @@ use crate::{
 /// and reports of them were told.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
-pub struct Flushing {
+pub(crate) struct Flushing {
     engine: Arc<Engine>,
     number: u64,
     before: Tally,
@@ -32,7 +32,7 @@ pub struct Flushing {
 /// The future of a close: ready once all is settled, and reports of it were told.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
-pub struct Closing {
+pub(crate) struct Closing {
     engine: Arc<Engine>,
     before: Tally,
     until: Instant,
@@ -43,7 +43,7 @@ pub struct Closing {
 
 impl Engine {
     /// Sends what is buffered without waiting for it to linger.
-    pub fn flush(self: &Arc<Self>) -> Flushing {
+    pub(crate) fn flush(self: &Arc<Self>) -> Flushing {
         let now = self.clock().now();
         let mut state = self.lock();
         state.core.flush(now);
@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// Takes no more records and ends within `timeout`.
-    pub fn close(self: &Arc<Self>, timeout: Duration) -> Closing {
+    pub(crate) fn close(self: &Arc<Self>, timeout: Duration) -> Closing {
         let now = self.clock().now();
         let until = now.after(timeout);
         let mut state = self.lock();
@@ -72,13 +72,13 @@ impl Closing {
     /// When it is late enough to call [`Closing::give_up`]: a little after the deadline, by which
     /// the driver ends if it runs at all.
     #[must_use]
-    pub const fn wait_until(&self) -> Instant {
+    pub(crate) const fn wait_until(&self) -> Instant {
         self.until.after(Duration::from_millis(100))
     }
 
     /// What is known so far.
     #[must_use]
-    pub fn give_up(self) -> CloseReport {
+    pub(crate) fn give_up(self) -> CloseReport {
         self.report(&mut self.engine.lock())
     }
 

@@ -29,6 +29,15 @@ impl Histogram {
         self.max = self.max.max(micros);
     }
 
+    /// Counts all that another one has counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.total += other.total;
+        self.max = self.max.max(other.max);
+    }
+
     pub(crate) const fn total(&self) -> u64 {
         self.total
     }
@@ -89,5 +98,18 @@ mod tests {
         assert!(near(histogram.quantile(990), 990));
         assert_eq!(histogram.quantile(1000), Duration::from_millis(1));
         assert_eq!(histogram.max(), Duration::from_millis(1));
+    }
+
+    #[test]
+    fn two_that_are_added_are_as_one_that_counted_all() {
+        let mut halves = [Histogram::new(), Histogram::new()];
+        let mut whole = Histogram::new();
+        for micros in 1..=1000_u64 {
+            halves[(micros % 2) as usize].record(micros, micros);
+            whole.record(micros, micros);
+        }
+        let [mut sum, other] = halves;
+        sum.add(&other);
+        assert_eq!((&sum.counts, sum.total, sum.max), (&whole.counts, whole.total, whole.max));
     }
 }

@@ -100,6 +100,16 @@ impl Tally {
         self.delivered + self.not_delivered + self.unknown
     }
 
+    /// Both together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            delivered: self.delivered + other.delivered,
+            not_delivered: self.not_delivered + other.not_delivered,
+            unknown: self.unknown + other.unknown,
+        }
+    }
+
     /// What was added since `earlier`.
     #[must_use]
     pub const fn since(&self, earlier: &Self) -> Self {

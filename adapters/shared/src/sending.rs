@@ -9,12 +9,13 @@ use core::{
 };
 use std::sync::Arc;
 
-use ottla_core::{Instant, ProduceError, Record, TopicStatus};
+use ottla_core::{Instant, ProduceError, Record, TopicId, TopicStatus};
 
 use crate::{
     delivery::{Delivery, Receipt},
-    engine::{Engine, Topic},
+    engine::Engine,
     error::SendError,
+    shards::{Shards, Topic},
     state::{Nudge, State},
 };
 
@@ -52,9 +53,13 @@ impl Options {
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct Sending<'a, R = Delivery> {
+    shards: &'a Shards,
+    /// The one that is to take it. Before that is known, one that it waits for to know the topic.
     engine: &'a Arc<Engine>,
+    /// Whether that is known.
+    routed: bool,
     topic: &'a Topic,
-    record: &'a Record<'a>,
+    record: Record<'a>,
     token: Option<u64>,
     deadline: Option<Instant>,
     /// Not read from the clock before it is needed.
@@ -71,20 +76,21 @@ enum Place {
     Topic(Option<u64>),
 }
 
-impl Engine {
+impl Shards {
     /// Sends a record if there is room for it now.
     ///
     /// # Errors
     ///
     /// Where there is no room, the topic is not known yet, or the record is refused.
     pub fn try_send<R: Receipt>(
-        self: &Arc<Self>,
+        &self,
         topic: &Topic,
         record: &Record<'_>,
         options: Options,
     ) -> Result<R, SendError> {
         if options.deadline.is_none()
-            && (options.token.is_none() || self.reports())
+            && (options.token.is_none() || self.first().reports())
+            && self.owns(topic)
             && let Some(receipt) = self.take_now(topic, record, options.token)
         {
             return Ok(receipt);
@@ -92,11 +98,60 @@ impl Engine {
         self.refused(topic, record, options)
     }
 
+    #[inline]
+    fn take_now<R: Receipt>(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        token: Option<u64>,
+    ) -> Option<R> {
+        if let Some(only) = self.only() {
+            return only.take_now(topic.id(), record, token);
+        }
+        let mut record = *record;
+        self.route(topic, &mut record)?.take_now(topic.id(), &record, token)
+    }
+
+    #[cold]
+    fn refused<R: Receipt>(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<R, SendError> {
+        self.sending(topic, record, options).give_up()
+    }
+
+    /// Starts to send a record.
+    pub fn sending<'a, R: Receipt>(
+        &'a self,
+        topic: &'a Topic,
+        record: &Record<'a>,
+        options: Options,
+    ) -> Sending<'a, R> {
+        let started = options.deadline.map(|_| self.clock().now());
+        let deadline = started.zip(options.deadline).map(|(at, timeout)| at.after(timeout));
+        Sending {
+            shards: self,
+            engine: self.first(),
+            routed: false,
+            topic,
+            record: *record,
+            token: options.token,
+            deadline,
+            started,
+            place: Place::None,
+            receipt: PhantomData,
+        }
+    }
+}
+
+impl Engine {
     /// The way that most records go: no clock to be read, nothing to wait for. `None` where the record was
     /// not taken.
     fn take_now<R: Receipt>(
         self: &Arc<Self>,
-        topic: &Topic,
+        topic: TopicId,
         record: &Record<'_>,
         token: Option<u64>,
     ) -> Option<R> {
@@ -109,37 +164,6 @@ impl Engine {
             self.follow(nudge);
         }
         Some(receipt)
-    }
-
-    #[cold]
-    fn refused<R: Receipt>(
-        self: &Arc<Self>,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Result<R, SendError> {
-        self.sending(topic, record, options).give_up()
-    }
-
-    /// Starts to send a record.
-    pub fn sending<'a, R: Receipt>(
-        self: &'a Arc<Self>,
-        topic: &'a Topic,
-        record: &'a Record<'a>,
-        options: Options,
-    ) -> Sending<'a, R> {
-        let started = options.deadline.map(|_| self.clock().now());
-        let deadline = started.zip(options.deadline).map(|(at, timeout)| at.after(timeout));
-        Sending {
-            engine: self,
-            topic,
-            record,
-            token: options.token,
-            deadline,
-            started,
-            place: Place::None,
-            receipt: PhantomData,
-        }
     }
 }
 
@@ -166,12 +190,45 @@ impl<R: Receipt> Sending<'_, R> {
         if self.token.is_some() && !self.engine.reports() {
             return Err(SendError::NobodyToReportTo);
         }
+        if !self.shards.owns(self.topic) {
+            return Err(SendError::ForeignTopic);
+        }
         Ok(())
+    }
+
+    /// Finds the engine that is to take the record, once for all, so that a wait for memory keeps its
+    /// place; or else one that has to know the topic first.
+    fn route(&mut self) {
+        if self.routed {
+            return;
+        }
+        let engine = self.shards.route(self.topic, &mut self.record);
+        self.routed = engine.is_some();
+        let engine = engine.unwrap_or_else(|| self.shards.unaware(self.topic));
+        if !Arc::ptr_eq(engine, self.engine) {
+            self.leave_unlocked();
+            self.engine = engine;
+        }
     }
 
     /// Tries once. With a waker it waits where waiting helps.
     fn attempt(&mut self, waker: Option<&Waker>) -> Result<R, ProduceError> {
+        loop {
+            self.route();
+            // As often as there are engines, at the most: each time another one knows the topic.
+            if let Some(result) = self.attempt_there(waker) {
+                return result;
+            }
+        }
+    }
+
+    /// `None` where the engine turns out to know the topic: so it need not be waited for.
+    fn attempt_there(&mut self, waker: Option<&Waker>) -> Option<Result<R, ProduceError>> {
         let mut state = self.engine.lock_busy();
+        // The core would take it, and choose a partition by what it knows alone.
+        if !self.routed && state.tells_of(self.topic.id()) {
+            return None;
+        }
         let now = match (&self.place, self.started) {
             // The first attempt comes right after it was read.
             (Place::None, Some(started)) => started,
@@ -180,7 +237,7 @@ impl<R: Receipt> Sending<'_, R> {
         };
         self.started.get_or_insert(now);
         let result: Result<R, _> =
-            self.engine.produce(&mut state, now, self.topic, self.record, self.token);
+            self.engine.produce(&mut state, now, self.topic.id(), &self.record, self.token);
         let next = match (&result, waker) {
             (Err(ProduceError::Full), Some(waker)) => self.wait_for_memory(&mut state, waker),
             (Err(ProduceError::TopicPending), Some(waker)) => {
@@ -203,7 +260,7 @@ impl<R: Receipt> Sending<'_, R> {
         if let Some(waker) = next {
             waker.wake();
         }
-        result
+        Some(result)
     }
 
     fn wait_for_memory(&mut self, state: &mut State, waker: &Waker) -> Option<Waker> {
@@ -246,8 +303,8 @@ impl<R: Receipt> Sending<'_, R> {
                 },
                 failure,
             },
-            ProduceError::UnknownTopic => SendError::ForeignTopic,
-            ProduceError::Topic(_)
+            ProduceError::UnknownTopic
+            | ProduceError::Topic(_)
             | ProduceError::UnknownPartition { .. }
             | ProduceError::RecordTooLarge { .. }
             | ProduceError::Closing
@@ -272,6 +329,18 @@ impl<R: Receipt> Future for Sending<'_, R> {
 }
 
 impl<R> Sending<'_, R> {
+    /// As [`Sending::leave`], with the lock free.
+    fn leave_unlocked(&mut self) {
+        if matches!(self.place, Place::None) {
+            return;
+        }
+        let engine = self.engine;
+        let next = self.leave(&mut engine.lock());
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+
     /// Waits no longer. There may be memory for another: returns whom to wake.
     fn leave(&mut self, state: &mut State) -> Option<Waker> {
         match core::mem::replace(&mut self.place, Place::None) {
@@ -291,13 +360,6 @@ impl<R> Sending<'_, R> {
 
 impl<R> Drop for Sending<'_, R> {
     fn drop(&mut self) {
-        if matches!(self.place, Place::None) {
-            return;
-        }
-        let engine = self.engine;
-        let next = self.leave(&mut engine.lock());
-        if let Some(waker) = next {
-            waker.wake();
-        }
+        self.leave_unlocked();
     }
 }

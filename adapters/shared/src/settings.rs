@@ -5,11 +5,7 @@ use std::sync::Arc;
 
 use ottla_core::{Config, Limits};
 
-use crate::{
-    engine::{Engine, OnReport},
-    error::BuildError,
-    outcome::Report,
-};
+use crate::{engine::OnReport, error::BuildError, outcome::Report, shards::Shards};
 
 /// Properties by name, and what has no name.
 #[derive(Default)]
@@ -17,6 +13,7 @@ pub struct Settings {
     properties: Vec<(String, String)>,
     limits: Option<Limits>,
     on_report: Option<OnReport>,
+    shards: Option<usize>,
 }
 
 impl fmt::Debug for Settings {
@@ -24,6 +21,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("properties", &self.properties)
             .field("limits", &self.limits)
+            .field("shards", &self.shards)
             .finish_non_exhaustive()
     }
 }
@@ -41,21 +39,26 @@ impl Settings {
 
     /// Sets whom to report to.
     pub fn on_report(&mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) {
-        self.on_report = Some(Box::new(on_report));
+        self.on_report = Some(Arc::new(on_report));
+    }
+
+    /// Sets how many engines there are.
+    pub const fn shards(&mut self, shards: usize) {
+        self.shards = Some(shards);
     }
 
     /// Makes the producer on top of `config`.
     ///
     /// # Errors
     ///
-    /// Where a property or the configuration is refused.
-    pub fn build(self, config: &Config<'_>) -> Result<Arc<Engine>, BuildError> {
+    /// Where a property, the configuration or the number of shards is refused.
+    pub fn build(self, config: &Config<'_>) -> Result<Shards, BuildError> {
         let mut config = *config;
         for (name, value) in &self.properties {
             let set = config.set(name, value);
             set.map_err(|error| BuildError::Property(error.to_string()))?;
         }
-        let limits = self.limits.unwrap_or_else(|| Limits::for_config(&config));
-        Ok(Engine::new(&config, limits, self.on_report)?)
+        let shards = self.shards.unwrap_or(1);
+        Ok(Shards::new(&config, self.limits, self.on_report, shards)?)
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     engine::Engine,
     error::Failure,
     lost::Losses,
+    partitions::Told,
     returned::{Returned, take_back},
     table::{News, Table},
     waiting::WaitList,
@@ -118,6 +119,8 @@ pub(crate) struct State {
     pub(crate) records: u32,
     /// The time of the last record.
     pub(crate) recent: Recent,
+    /// To whom it tells how many partitions topics have, where there are several shards.
+    pub(crate) partitions: Told,
 }
 
 impl State {
@@ -152,6 +155,7 @@ impl State {
             lingers,
             records: 0,
             recent: Recent::NEVER,
+            partitions: Told::default(),
         }
     }
 
@@ -285,6 +289,13 @@ impl State {
         times.min().unwrap_or(Instant::NEVER)
     }
 
+    /// Whether the core knows a topic's partitions, which it then tells to all shards.
+    pub(crate) fn tells_of(&self, topic: TopicId) -> bool {
+        let status = self.core.topic_status(topic);
+        self.partitions.tell(topic, status);
+        matches!(status, Some(TopicStatus::Ready { .. }))
+    }
+
     /// Cancels a record in the core and tells those that wait for it.
     pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, gone: Gone) -> Verdict {
         let verdict = self.core.cancel(now, *ticket);
@@ -361,6 +372,7 @@ impl State {
                 if let Some(TopicStatus::Ready { .. }) = self.core.topic_status(*topic) {
                     self.failure = None;
                 }
+                self.tells_of(*topic);
                 self.log_topic(*topic);
                 self.topics.wake_where(&mut self.news.wakes, |()| true);
             }

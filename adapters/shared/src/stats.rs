@@ -30,7 +30,7 @@ pub struct Broker {
     pub node_id: Option<i32>,
     /// Where it is reached, as `host:port`; empty while only its node id is known.
     pub address: String,
-    /// Whether a connection to it is open.
+    /// Whether a connection to it is open; with shards, at least one.
     pub connected: bool,
     /// How many of the partitions in use it leads.
     pub leads: u32,
@@ -44,6 +44,38 @@ pub struct Broker {
     pub errors: u64,
     /// Connections to it that were lost, and dials that came to nothing.
     pub disconnects: u64,
+}
+
+impl Broker {
+    /// Whether both are the same one, as two shards see it.
+    fn is(&self, other: &Self) -> bool {
+        self.node_id == other.node_id && (self.node_id.is_some() || self.address == other.address)
+    }
+
+    fn add(&mut self, other: &Self) {
+        let Self {
+            node_id: _,
+            address,
+            connected,
+            leads,
+            in_flight,
+            requests,
+            bytes,
+            errors,
+            disconnects,
+        } = other;
+        if self.address.is_empty() {
+            self.address.clone_from(address);
+        }
+        self.connected |= connected;
+        // Each shard knows the leaders of all partitions, not of its own alone.
+        self.leads = self.leads.max(*leads);
+        self.in_flight += in_flight;
+        self.requests += requests;
+        self.bytes += bytes;
+        self.errors += errors;
+        self.disconnects += disconnects;
+    }
 }
 
 impl From<ottla_core::BrokerStats<'_>> for Broker {
@@ -67,6 +99,23 @@ impl From<ottla_core::BrokerStats<'_>> for Broker {
 }
 
 impl Stats {
+    /// Adds what another shard of the same producer has; latencies are added elsewhere.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { core, answers, latency: _, queue_depth, waiting, brokers } = other;
+        self.core += core;
+        self.answers = self.answers.plus(&answers);
+        self.queue_depth += queue_depth;
+        self.waiting += waiting;
+        for broker in brokers {
+            match self.brokers.iter_mut().find(|known| known.is(&broker)) {
+                Some(known) => known.add(&broker),
+                None => self.brokers.push(broker),
+            }
+        }
+        // Bootstrap servers first, though a shard may have learned of one broker more.
+        self.brokers.sort_by_key(|broker| broker.node_id.is_some());
+    }
+
     /// The share of answered records that were not delivered at first answer, from 0 to 1.
     #[must_use]
     pub fn error_rate(&self) -> f64 {

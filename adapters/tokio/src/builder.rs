@@ -49,6 +49,23 @@ impl Builder {
         self
     }
 
+    /// Sets how many cores share the work, a power of two up to 256; by default it is one.
+    ///
+    /// Each has partitions of its own, those whose number modulo `shards` is the same, and for them a
+    /// lock, a task, a connection to each broker, a producer id, and an equal part of `buffer.memory`
+    /// or of the limits' pages and batches. A record must fit into that part. The order of records of
+    /// one partition is kept, and so is that of records of one key.
+    ///
+    /// A record without a key goes to a shard by the thread that sends it, so that threads do not wait
+    /// for each other; fewer threads than shards use a part of the memory. It pays
+    /// where one core is busy all the time and the runtime has threads for more. `on_report` is then
+    /// called by all tasks, and so by several threads at a time.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.settings.shards(shards);
+        self
+    }
+
     /// Sets the runtime to run on; by default it is the one that `build` is called in.
     #[must_use]
     pub fn runtime(mut self, runtime: Handle) -> Self {

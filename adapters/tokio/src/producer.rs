@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
 use ottla_shared::{
-    BuildError, CloseReport, Delivery, Engine, Options, Receipt, SendError, Sending, Stats, Tally,
+    BuildError, CloseReport, Delivery, Options, Receipt, SendError, Sending, Shards, Stats, Tally,
     Topic,
 };
 use tokio::{runtime::Handle, task::coop::consume_budget, time::timeout_at};
@@ -23,12 +23,12 @@ pub struct Producer {
 
 #[derive(Debug)]
 struct LastHandle {
-    engine: Arc<Engine>,
+    shards: Shards,
 }
 
 impl Drop for LastHandle {
     fn drop(&mut self) {
-        self.engine.close_unattended();
+        self.shards.close_unattended();
     }
 }
 
@@ -59,13 +59,15 @@ impl Producer {
         Self::builder().build_on(config)
     }
 
-    pub(crate) fn start(engine: Arc<Engine>, runtime: &Handle) -> Self {
-        drop(runtime.spawn(Drive::new(Arc::clone(&engine))));
-        Self { last: Arc::new(LastHandle { engine }) }
+    pub(crate) fn start(shards: Shards, runtime: &Handle) -> Self {
+        for engine in shards.engines() {
+            drop(runtime.spawn(Drive::new(Arc::clone(engine))));
+        }
+        Self { last: Arc::new(LastHandle { shards }) }
     }
 
-    fn engine(&self) -> &Arc<Engine> {
-        &self.last.engine
+    fn shards(&self) -> &Shards {
+        &self.last.shards
     }
 
     /// Registers a topic, or finds it. Its partitions are asked for in the background.
@@ -74,7 +76,7 @@ impl Producer {
     ///
     /// Where it is no name for a topic, or there is no room for another.
     pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
-        self.engine().topic(name)
+        self.shards().topic(name)
     }
 
     /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms`.
@@ -125,7 +127,7 @@ impl Producer {
     ///
     /// Where it cannot; the record is still the caller's.
     pub fn try_send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
-        self.engine().try_send(topic, record, Options::default())
+        self.shards().try_send(topic, record, Options::default())
     }
 
     /// As [`Producer::send_with_token`], if it can be taken at once.
@@ -140,7 +142,7 @@ impl Producer {
         token: u64,
     ) -> Result<Ticket, SendError> {
         let options = Options::default().token(token);
-        self.engine().try_send(topic, record, options)
+        self.shards().try_send(topic, record, options)
     }
 
     /// As [`Producer::try_send`], with a token, a deadline, or both.
@@ -154,7 +156,7 @@ impl Producer {
         record: &Record<'_>,
         options: Options,
     ) -> Result<Delivery, SendError> {
-        self.engine().try_send(topic, record, options)
+        self.shards().try_send(topic, record, options)
     }
 
     /// As [`Producer::send`], with a token, a deadline, or both.
@@ -182,12 +184,12 @@ impl Producer {
         if turn::is_due(record) {
             consume_budget().await;
         }
-        match self.engine().try_send(topic, record, options) {
+        match self.shards().try_send(topic, record, options) {
             Err(error) if error.is_temporary() => {}
             result => return result,
         }
-        let mut sending: Sending<'_, R> = self.engine().sending(topic, record, options);
-        let Some(until) = self.engine().clock().std(sending.wait_until()) else {
+        let mut sending: Sending<'_, R> = self.shards().sending(topic, record, options);
+        let Some(until) = self.shards().clock().std(sending.wait_until()) else {
             return sending.await;
         };
         match timeout_at(until.into(), &mut sending).await {
@@ -198,29 +200,29 @@ impl Producer {
 
     /// Gives up on a record; see [`Delivery::cancel`].
     pub fn cancel(&self, ticket: &Ticket) -> Verdict {
-        self.engine().cancel(ticket)
+        self.shards().cancel(ticket)
     }
 
     /// Cancels a record when `timeout` is over; see [`Delivery::deadline`].
     pub fn set_deadline(&self, ticket: &Ticket, timeout: Duration) {
-        self.engine().set_deadline(ticket, self.after(timeout));
+        self.shards().set_deadline(ticket, self.after(timeout));
     }
 
     fn after(&self, timeout: Duration) -> Instant {
-        self.engine().clock().now().after(timeout)
+        self.shards().clock().now().after(timeout)
     }
 
     /// Sends what is buffered at once, and waits until each record that was taken before has an
     /// answer. Returns how many answers of which kind came meanwhile.
     pub async fn flush(&self) -> Tally {
-        self.engine().flush().await
+        self.shards().flush().await
     }
 
     /// Takes no more records, and waits until all are settled, but not much longer than `timeout`:
     /// what has no answer by then gets one, which may be `Unknown`.
     pub async fn close(&self, timeout: Duration) -> CloseReport {
-        let mut closing = self.engine().close(timeout);
-        let guard = self.engine().clock().std(closing.wait_until());
+        let mut closing = self.shards().close(timeout);
+        let guard = self.shards().clock().std(closing.wait_until());
         let Some(guard) = guard else {
             return closing.await;
         };
@@ -233,6 +235,6 @@ impl Producer {
     /// Counters, gauges and latencies, as they are now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.engine().stats()
+        self.shards().stats()
     }
 }

@@ -2,14 +2,14 @@
 
 use super::{Closing, Producer, settings::Settings};
 use crate::{
-    Instant, Partitioner, ProduceError, Record, Share, Stats, TopicId,
+    Instant, ProduceError, Record, Share, Stats, TopicId,
     batch::{Batch, Entry, Life, Pages, Place, Plain, append, reserve},
     face::{BatchId, Ticket},
     partition::Partition,
     slots::Ix,
     time::Micros,
     topic::{Knowledge, Topic},
-    wire::{murmur2, record::BatchHeader},
+    wire::record::BatchHeader,
 };
 
 /// Bytes of a request that are not records, at the most that they are likely to be: a record that
@@ -107,14 +107,9 @@ impl Producer<'_> {
             return number as u32;
         }
         let partitions = self.topics.at(topic).partition_count;
-        match (self.settings.partitioner, record.key) {
-            (Partitioner::Default, Some(key)) => murmur2::partition(key, partitions),
-            (Partitioner::Custom(choose), key) => {
-                choose(key, record.value, partitions).checked_rem(partitions).unwrap_or(0)
-            }
-            (Partitioner::Default | Partitioner::IgnoreKeys, _) => {
-                self.sticky_partition(topic, record)
-            }
+        match self.settings.partitioner.choose(record, partitions) {
+            Some(number) => number,
+            None => self.sticky_partition(topic, record),
         }
     }
 

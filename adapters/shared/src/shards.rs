@@ -1,0 +1,296 @@
+//! One producer of several engines, each with partitions of its own.
+
+use core::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use ottla_core::{
+    Config, ConfigError, Instant, Limits, Partitioner, Record, Share, Ticket, TopicError, TopicId,
+    Verdict,
+};
+
+use crate::{
+    clock::Clock,
+    engine::{Engine, OnReport},
+    finish_all::{ClosingAll, FlushingAll},
+    latency::Histogram,
+    partitions::Partitions,
+    stats::Stats,
+};
+
+/// The most engines of one producer. Each has threads, connections and tables of its own.
+const MOST: usize = 256;
+
+/// The engines of one producer, over disjoint partitions: partition `p` is the engine's with number
+/// `p` modulo their number, whoever sends and whatever else happens. So each partition has one order
+/// and one producer id.
+///
+/// Each engine has its own lock, driver, connections, and part of the memory. Who sends a record
+/// reads what they share, and writes to one engine only.
+#[derive(Debug)]
+pub struct Shards {
+    /// The only one, mostly.
+    first: Arc<Engine>,
+    /// All of them, where there are more.
+    many: Option<Box<Many>>,
+}
+
+#[derive(Debug)]
+struct Many {
+    /// As many as a power of two.
+    engines: Box<[Arc<Engine>]>,
+    partitioner: Partitioner,
+    /// By their numbers. Locked while a topic is registered, so that it gets the same number everywhere.
+    topics: Mutex<Vec<Arc<Partitions>>>,
+}
+
+/// A registered topic of one producer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    id: TopicId,
+    name: Arc<str>,
+    /// The producer's first engine.
+    owner: Weak<Engine>,
+    /// Where there are several engines.
+    partitions: Option<Arc<Partitions>>,
+}
+
+impl Topic {
+    /// The topic's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The topic's number, as it is in reports.
+    #[must_use]
+    pub const fn id(&self) -> TopicId {
+        self.id
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+}
+
+impl Shards {
+    /// Makes so many engines, which have an equal part of `buffer.memory` each, or of the pages and
+    /// batches that `limits` says.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is refused, or the number is no power of two up to 256.
+    pub fn new(
+        config: &Config<'_>,
+        limits: Option<Limits>,
+        on_report: Option<OnReport>,
+        shards: usize,
+    ) -> Result<Self, ConfigError> {
+        let of = u16::try_from(shards).ok().filter(|of| of.is_power_of_two() && shards <= MOST);
+        let expected = "a power of two, at most 256";
+        let of = of.ok_or(ConfigError::OutOfRange { property: "shards", expected })?;
+        let config = Config { buffer_memory: config.buffer_memory / u64::from(of), ..*config };
+        let parts = u32::from(of);
+        let limits = limits.map_or_else(
+            || Limits::for_config(&config),
+            |all| Limits {
+                pages: all.pages.div_ceil(parts),
+                batches: all.batches.div_ceil(parts),
+                ..all
+            },
+        );
+        let clock = Clock::start();
+        let engine = |index| {
+            let config = Config { share: Share { index, of }, ..config };
+            Engine::new(&config, limits, on_report.clone(), clock.twin())
+        };
+        let engines = (0..of).map(engine).collect::<Result<Box<[_]>, _>>()?;
+        let first = engines.first().map(Arc::clone);
+        let first = first.ok_or(ConfigError::OutOfRange { property: "shards", expected })?;
+        let many = (of > 1).then(|| {
+            let (partitioner, topics) = (config.partitioner, Mutex::default());
+            Box::new(Many { engines, partitioner, topics })
+        });
+        Ok(Self { first, many })
+    }
+
+    /// The engines, each of which is to get a driver.
+    #[must_use]
+    pub fn engines(&self) -> &[Arc<Engine>] {
+        self.many.as_ref().map_or(core::slice::from_ref(&self.first), |many| &many.engines)
+    }
+
+    /// The clock that all of them go by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.first.clock()
+    }
+
+    /// Registers a topic with all of them, or finds it.
+    ///
+    /// # Errors
+    ///
+    /// Where the name is not one for a topic, or there is no room.
+    pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
+        let owner = Arc::downgrade(&self.first);
+        let Some(many) = &self.many else {
+            let id = register(&self.first, 0, name, None)?;
+            return Ok(Topic { id, name: Arc::from(name), owner, partitions: None });
+        };
+        let mut topics = many.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = Arc::new(Partitions::new(many.engines.len()));
+        let mut known = None;
+        for (shard, engine) in many.engines.iter().enumerate() {
+            // All have the same tables and the same names in them, so either all refuse or none does.
+            let partitions = known.as_ref().map_or(&next, |(_, partitions)| partitions);
+            let id = register(engine, shard, name, Some(partitions))?;
+            debug_assert!(known.as_ref().is_none_or(|(known, _)| *known == id), "one number");
+            if known.is_none() {
+                if id.index() == topics.len() {
+                    topics.push(Arc::clone(&next));
+                }
+                let partitions = topics.get(id.index()).unwrap_or(&next);
+                known = Some((id, Arc::clone(partitions)));
+            }
+        }
+        let Some((id, partitions)) = known else {
+            return Err(TopicError::TooManyTopics { max: 0 });
+        };
+        Ok(Topic { id, name: Arc::from(name), owner, partitions: Some(partitions) })
+    }
+
+    /// Whether a topic is this producer's.
+    #[inline]
+    pub(crate) fn owns(&self, topic: &Topic) -> bool {
+        core::ptr::eq(topic.owner.as_ptr(), &raw const *self.first)
+    }
+
+    /// The engine that a record is for. A partition that its key leads to is put into the record,
+    /// so that the engine cannot come to another one. `None` where not all engines know
+    /// the topic yet, so that nobody can say.
+    #[inline]
+    pub(crate) fn route(&self, topic: &Topic, record: &mut Record<'_>) -> Option<&Arc<Engine>> {
+        match &self.many {
+            None => Some(&self.first),
+            Some(many) => many.route(topic, record, this_thread),
+        }
+    }
+
+    /// The only engine, if there is no other.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<&Arc<Engine>> {
+        match self.many {
+            None => Some(&self.first),
+            Some(_) => None,
+        }
+    }
+
+    /// Any engine.
+    pub(crate) const fn first(&self) -> &Arc<Engine> {
+        &self.first
+    }
+
+    /// An engine that does not know the topic yet: the one to wait for.
+    pub(crate) fn unaware(&self, topic: &Topic) -> &Arc<Engine> {
+        let shard = topic.partitions.as_ref().and_then(|partitions| partitions.first_unknown());
+        shard.and_then(|shard| self.engines().get(shard)).unwrap_or(&self.first)
+    }
+
+    fn of_ticket(&self, ticket: &Ticket) -> &Arc<Engine> {
+        let engines = self.engines();
+        let shard = ticket.batch().share(engines.len() as u16);
+        engines.get(usize::from(shard)).unwrap_or(&self.first)
+    }
+
+    /// Cancels a record and tells at once what can be known of it.
+    pub fn cancel(&self, ticket: &Ticket) -> Verdict {
+        self.of_ticket(ticket).cancel(ticket)
+    }
+
+    /// Cancels a record at `at`, unless it has an answer by then.
+    pub fn set_deadline(&self, ticket: &Ticket, at: Instant) {
+        self.of_ticket(ticket).set_deadline(ticket, at);
+    }
+
+    /// Counters and gauges of all together.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut latency = Histogram::new();
+        let mut stats = Stats::default();
+        for engine in self.engines() {
+            stats.add(engine.stats(&mut latency));
+        }
+        stats.latency = (&latency).into();
+        stats
+    }
+
+    /// Sends what is buffered without waiting for it to linger.
+    pub fn flush(&self) -> FlushingAll {
+        FlushingAll::new(self.engines())
+    }
+
+    /// Takes no more records and ends within `timeout`.
+    pub fn close(&self, timeout: Duration) -> ClosingAll {
+        ClosingAll::new(self.engines(), timeout)
+    }
+
+    /// Closes in the background: for when the last handle is gone and nobody waits.
+    pub fn close_unattended(&self) {
+        for engine in self.engines() {
+            engine.close_unattended();
+        }
+    }
+}
+
+impl Many {
+    fn route(
+        &self,
+        topic: &Topic,
+        record: &mut Record<'_>,
+        thread: impl FnOnce() -> usize,
+    ) -> Option<&Arc<Engine>> {
+        if record.partition.is_none() {
+            let count = topic.partitions.as_ref()?.known()?;
+            match self.partitioner.choose(record, count) {
+                Some(number) => record.partition = Some(number as i32),
+                None => {
+                    // A shard without a partition of its own has no use.
+                    let shards = self.engines.len().min(count as usize);
+                    return self.engines.get(thread().checked_rem(shards)?);
+                }
+            }
+        }
+        // A number that is no partition's is refused, by whichever engine.
+        let number = record.partition? as usize;
+        self.engines.get(number & (self.engines.len() - 1))
+    }
+}
+
+/// A topic's number in one engine, which is to tell of its partitions.
+fn register(
+    engine: &Engine,
+    shard: usize,
+    name: &str,
+    partitions: Option<&Arc<Partitions>>,
+) -> Result<TopicId, TopicError> {
+    let now = engine.clock().now();
+    let mut state = engine.lock();
+    let id = state.core.topic(now, name);
+    if let (Ok(id), Some(partitions)) = (&id, partitions) {
+        state.partitions.add(shard, *id, partitions);
+    }
+    engine.leave(state);
+    id
+}
+
+/// This thread's number, from which its records without a key get their shard: threads that send
+/// at a time do not wait for each other where there are as many shards.
+fn this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
+}
