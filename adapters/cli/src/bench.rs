@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
     let trouble = Arc::new(OnceLock::new());
     let first_trouble = Arc::clone(&trouble);
     let sender = Sender::new(
-        args.connect.driver,
+        &args.connect,
         if args.sync { Threads::One } else { Threads::Many },
         &config,
         move |report| {

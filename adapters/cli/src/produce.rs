@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
     let writer = Writer::start(sink, progress.clone());
     let mailbox = Arc::clone(&writer.mailbox);
     let on_report = move |report: &_| mailbox.put(Verdict::from(report));
-    let sender = Sender::new(args.connect.driver, Threads::Many, &config, on_report)?;
+    let sender = Sender::new(&args.connect, Threads::Many, &config, on_report)?;
     let topic = sender.topic(&args.connect.topic)?;
     let max_line = config.max_request_size;
     let (ender, input) = input::start(source, max_line as usize, args.rate);

@@ -8,14 +8,14 @@ use ottla_core::{Config, Record};
 use ottla_shared::{Options, RecordOutcome, Report, SendError, Stats, Topic};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::args::DriverKind;
+use crate::args::{Connect, DriverKind};
 
 /// Where tokio's tasks run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Threads {
     /// On the thread that waits: the shortest way where nothing is done meanwhile.
     One,
-    /// On a thread of their own.
+    /// On threads of their own, as many as there are shards.
     Many,
 }
 
@@ -28,25 +28,27 @@ pub(crate) enum Sender {
 
 impl Sender {
     pub(crate) fn new(
-        driver: DriverKind,
+        connect: &Connect,
         threads: Threads,
         config: &Config<'_>,
         on_report: impl Fn(&Report) + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
-        match driver {
+        let shards = usize::from(connect.shards);
+        match connect.driver {
             DriverKind::Tokio => {
                 let mut runtime = match threads {
                     Threads::One => Builder::new_current_thread(),
                     Threads::Many => Builder::new_multi_thread(),
                 };
-                let runtime = runtime.worker_threads(1).enable_all().build();
+                let runtime = runtime.worker_threads(shards).enable_all().build();
                 let runtime = Arc::new(runtime.context("tokio's runtime did not start")?);
-                let builder = ottla_tokio::Producer::builder().on_report(on_report);
+                let builder = ottla_tokio::Producer::builder().on_report(on_report).shards(shards);
                 let producer = builder.runtime(runtime.handle().clone()).build_on(config);
                 Ok(Self::Tokio { runtime, producer: producer? })
             }
             DriverKind::Blocking => {
-                let builder = ottla_blocking::Producer::builder().on_report(on_report);
+                let builder =
+                    ottla_blocking::Producer::builder().on_report(on_report).shards(shards);
                 Ok(Self::Blocking(builder.build_on(config)?))
             }
         }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -26,6 +26,9 @@ pub struct Entry {
     /// How to learn what became of the records.
     #[arg(long, value_enum, default_value_t = Outcomes::Report)]
     pub outcomes: Outcomes,
+    /// Cores that share the work.
+    #[arg(long, default_value_t = 1)]
+    pub shards: usize,
 }
 
 /// How to learn what became of the records.
@@ -73,22 +76,54 @@ impl Entry {
     }
 }
 
+/// Places to count in: more than there are threads that report.
+const PLACES: usize = 64;
+
 /// What the callback has heard: of every record its own outcome.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Heard {
-    delivered: AtomicU64,
+    /// Whether several threads report at a time.
+    several: bool,
+    delivered: Box<[Place]>,
 }
 
+/// A counter with cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Place(AtomicU64);
+
 impl Heard {
+    /// What so many shards will report.
+    #[must_use]
+    pub fn new(shards: usize) -> Self {
+        let delivered = (0..PLACES).map(|_| Place::default()).collect();
+        Self { several: shards > 1, delivered }
+    }
+
     /// A callback that counts.
     pub fn callback(self: &Arc<Self>) -> impl Fn(&Report) + Send + Sync + 'static {
         let heard = Arc::clone(self);
         move |report| {
             if report.outcome.is_delivered() {
-                // Only the one that moves the bytes calls this.
-                let before = heard.delivered.load(Ordering::Relaxed);
-                heard.delivered.store(before + 1, Ordering::Release);
+                heard.count();
             }
+        }
+    }
+
+    fn count(&self) {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+        }
+        let place = if self.several { NUMBER.with(|number| number % PLACES) } else { 0 };
+        let Some(Place(delivered)) = self.delivered.get(place) else {
+            return;
+        };
+        if self.several {
+            delivered.fetch_add(1, Ordering::Release);
+        } else {
+            // Only the one that moves the bytes calls this.
+            delivered.store(delivered.load(Ordering::Relaxed) + 1, Ordering::Release);
         }
     }
 
@@ -96,7 +131,9 @@ impl Heard {
     #[must_use]
     pub fn delivered(&self, outcomes: Outcomes, stats: &Stats) -> u64 {
         match outcomes {
-            Outcomes::Report => self.delivered.load(Ordering::Acquire),
+            Outcomes::Report => {
+                self.delivered.iter().map(|Place(count)| count.load(Ordering::Acquire)).sum()
+            }
             Outcomes::Tally => stats.answers.delivered,
         }
     }

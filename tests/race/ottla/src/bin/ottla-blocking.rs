@@ -23,8 +23,8 @@ struct Contestant {
 
 fn main() -> Result<()> {
     let entry = Entry::parse();
-    let heard = Arc::new(Heard::default());
-    let mut builder = Producer::builder().limits(entry.limits());
+    let heard = Arc::new(Heard::new(entry.shards));
+    let mut builder = Producer::builder().limits(entry.limits()).shards(entry.shards);
     if entry.reports() {
         builder = builder.on_report(heard.callback());
     }

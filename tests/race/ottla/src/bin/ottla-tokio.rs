@@ -27,8 +27,8 @@ fn main() -> Result<()> {
     let entry = Entry::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let heard = Arc::new(Heard::default());
-        let mut builder = Producer::builder().limits(entry.limits());
+        let heard = Arc::new(Heard::new(entry.shards));
+        let mut builder = Producer::builder().limits(entry.limits()).shards(entry.shards);
         if entry.reports() {
             builder = builder.on_report(heard.callback());
         }
