@@ -41,7 +41,10 @@ const SPINS: u32 = 500;
 /// Whom to report to.
 pub(crate) type OnReport = Arc<dyn Fn(&Report) + Send + Sync>;
 
-/// One producer: the core behind its lock, the clock, and all who wait.
+/// One producer, or one shard of it: the core behind its lock, the clock, and all who wait.
+///
+/// With cache lines of its own, since others may lie beside it that have nothing else in common.
+#[repr(align(128))]
 pub struct Engine {
     clock: Clock,
     max_block: Duration,

@@ -4,7 +4,7 @@
 //! The core of a producer lives behind one lock in an [`Engine`]. Callers hold the lock for as long
 //! as it takes to encode a record; a [`Driver`] holds it while it moves bytes between the core and
 //! the links of its [`Network`]. An adapter gives a network, drives the driver from a task or a
-//! thread, and wraps [`Sending`] and [`Delivery`], which are plain futures, in its own words.
+//! thread, and wraps [`Shards`], which are all engines of one producer, and [`Sending`] and [`Delivery`], which are plain futures, in its own words.
 #![forbid(unsafe_code)]
 
 mod attend;
