@@ -81,7 +81,8 @@ pub(crate) struct Connect {
     #[arg(long, value_enum, default_value_t = DriverKind::Tokio)]
     pub(crate) driver: DriverKind,
     /// Cores that share the work, each with partitions of its own: a power of two.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) shards: u16,
 }
 

@@ -32,6 +32,8 @@ fn properties_are_refused_by_name() {
         with("compression.type=zstd").refused(&["\"compression.type\" is not supported"]);
         with("max.in.flight.requests.per.connection=9")
             .refused(&["max.in.flight.requests.per.connection: expected 1 to 5"]);
+        let three = produce(&["--driver", driver, "--shards", "3"]);
+        three.refused(&["shards: expected a power of two"]);
         let nowhere = produce(&["--driver", driver, "--bootstrap", "nowhere"]);
         nowhere.refused(&["bootstrap.servers: entry 1 is not host:port"]);
         produce(&["--driver", driver, "--bootstrap", ""]).refused(&["bootstrap.servers is empty"]);
