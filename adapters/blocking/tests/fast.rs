@@ -77,7 +77,7 @@ fn check(number: u64, outcome: RecordOutcome, log: &BTreeMap<u64, (i32, i64)>) {
             assert_eq!(log.get(&number), Some(&(partition, offset.unwrap())), "{number}");
         }
         RecordOutcome::NotDelivered(_) => assert_eq!(log.get(&number), None, "{number}"),
-        other => panic!("{number}: {other}"),
+        other @ (RecordOutcome::Unknown(_) | _) => panic!("{number}: {other}"),
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn append(
 }
 
 /// Brings the checksum up to the end of the records; all that is unchecked lies in the last page.
-pub(super) fn checksum_tail(pages: &Pages<'_>, batch: &mut Batch, checksum: Checksum) {
+pub(crate) fn checksum_tail(pages: &Pages<'_>, batch: &mut Batch, checksum: Checksum) {
     let end = pages.size() - batch.room;
     let start = end.saturating_sub(batch.len - batch.checked);
     if start == end {

@@ -8,7 +8,7 @@ mod plain;
 mod split;
 mod withdraw;
 
-pub(crate) use append::{Place, append, reserve};
+pub(crate) use append::{Place, append, checksum_tail, reserve};
 pub(crate) use entry::Entry;
 pub(crate) use pages::{Chunks, PageLink, Pages};
 pub(crate) use plain::Plain;

@@ -3,7 +3,7 @@
 use super::{Closing, Producer, settings::Settings};
 use crate::{
     Instant, ProduceError, Record, Share, Stats, TopicId,
-    batch::{Batch, Entry, Life, Pages, Place, Plain, append, reserve},
+    batch::{Batch, Entry, Life, Pages, Place, Plain, append, checksum_tail, reserve},
     face::{BatchId, Ticket},
     partition::Partition,
     slots::Ix,
@@ -264,6 +264,11 @@ impl Producer<'_> {
     /// The open batch of a partition, if it has one, need not linger any longer.
     pub(super) fn make_due(&mut self, home: Ix<Partition>) {
         if let Some(open) = self.partitions.at(home).queue.tail().some() {
+            let batch = self.batches.at_mut(open);
+            // Its records are in the cache of whoever made it due, but not of whoever sends it.
+            if cfg!(target_pointer_width = "64") && batch.life == Life::Open {
+                checksum_tail(&self.pages, batch, self.settings.checksum);
+            }
             self.linger.remove(&mut self.batches, open);
             self.reconsider(home);
         }
