@@ -121,9 +121,25 @@ fn produce(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) 
     }
 }
 
+/// What only those call who have several producers.
+#[cfg(feature = "wire")]
+#[inline(never)]
+fn together(producer: &Producer<'_>, held: &Held) {
+    let mut stats = producer.stats();
+    stats += black_box(producer.stats());
+    see(&stats);
+    let record = Record { key: Some(black_box(&[1, 2, 3])), ..Record::default() };
+    see(&black_box(Partitioner::Default).choose(&record, black_box(3)));
+    if let Some(ticket) = held.ticket {
+        see(&ticket.batch().share(black_box(4)));
+    }
+}
+
 #[inline(never)]
 fn look(producer: &Producer<'_>, held: &Held) {
     see(&producer.stats());
+    #[cfg(feature = "wire")]
+    together(producer, held);
     producer.brokers().for_each(|broker| see(&broker));
     if let Some(topic) = held.topic {
         see(&producer.topic_status(topic));
