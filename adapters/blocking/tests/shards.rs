@@ -346,3 +346,30 @@ fn topics_of_others_and_numbers_that_are_no_power_of_two_are_refused() {
         assert_eq!(refused, "shards: expected a power of two, at most 256");
     }
 }
+
+/// Without reports a caller that waits may drive in the driver's stead: its record's shard, and no other.
+#[test]
+fn threads_that_wait_for_each_record_drive_what_they_wait_for() {
+    let server = server(8);
+    let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
+    let producer = builder.property("linger.ms", "0").shards(SHARDS).build().unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let producer = producer.clone();
+            scope.spawn(move || {
+                let topic = producer.topic("t").unwrap();
+                for number in 0..500 {
+                    let (value, bytes) = (value(thread, number % 7, number), [number as u8 % 7]);
+                    let key = Some(&bytes[..]).filter(|_| number % 2 == 0);
+                    let record = Record { key, value: Some(&value), ..Record::default() };
+                    let sent = producer.send(&topic, &record).unwrap();
+                    assert!(sent.wait().is_delivered());
+                }
+            });
+        }
+    });
+    let log = log(&server);
+    assert_eq!(log.len(), 2_000);
+    assert_one_writer_each(&server);
+    assert!(producer.close(5 * SECOND).complete);
+}
