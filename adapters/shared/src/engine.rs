@@ -26,13 +26,14 @@ use crate::{
     delivery::Receipt,
     latency::Histogram,
     outcome::Report,
-    state::{Nudge, State},
+    state::{Gather, Nudge, State},
     stats::{Latency, Stats},
     table::News,
     wires::WriteNow,
 };
 
-/// Bytes of batches that gather at most while the driver sleeps, though they could leave.
+/// Bytes of batches that gather at most while the driver sleeps, though they could leave, and of free
+/// memory while somebody waits for it.
 const GATHER: u64 = 256 * 1024;
 
 /// How often to look whether the lock is free before sleeping for it: some microseconds.
@@ -84,16 +85,19 @@ impl Engine {
         let config = Config { checksum: checksum(), ..*config };
         let seed = RandomState::new().hash_one("ottla");
         let core = Producer::new(&config, Memory::heap(limits), seed)?;
-        let gather = GATHER.min(config.buffer_memory / 8);
-        let enough =
-            u32::try_from(gather / u64::from(config.batch_size.max(1))).unwrap_or(u32::MAX);
-        let lingers = !config.linger.is_zero();
+        let bytes = GATHER.min(config.buffer_memory / 8);
+        let count = |each: u32| u32::try_from(bytes / u64::from(each.max(1))).unwrap_or(u32::MAX);
+        let gather = Gather {
+            lingers: !config.linger.is_zero(),
+            batches: count(config.batch_size),
+            pages: count(limits.page_size),
+        };
         Ok(Arc::new_cyclic(|engine| Self {
             clock,
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             on_report,
-            state: Mutex::new(State::new(core, Weak::clone(engine), enough, lingers)),
+            state: Mutex::new(State::new(core, Weak::clone(engine), gather)),
             naps: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             waits: AtomicU32::new(0),

@@ -1,6 +1,6 @@
 //! What the engine's lock guards: the core, and all who wait for it.
 
-use core::{mem, task::Waker};
+use core::{mem, task::Waker, time::Duration};
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
@@ -26,6 +26,9 @@ use crate::{
 /// How many of those that wait for memory are woken when some is free. Each one that gets some
 /// wakes the next; more than one are woken, as the first may be busy with something else.
 const WAKE_AT_ONCE: usize = 8;
+
+/// How long they wait for more of it.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// So many reports are not left for the end of a nap.
 const MANY_REPORTS: usize = 16_384;
@@ -81,6 +84,17 @@ pub(crate) struct Peer {
     pub(crate) error: Option<Arc<str>>,
 }
 
+/// What gathers before somebody is woken for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gather {
+    /// Whether a batch may wait at all.
+    pub(crate) lingers: bool,
+    /// So many batches that were begun are not left to wait for the driver.
+    pub(crate) batches: u32,
+    /// For so many free pages those are woken at once that wait for memory.
+    pub(crate) pages: u32,
+}
+
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) core: Producer<'static>,
@@ -99,6 +113,8 @@ pub(crate) struct State {
     /// The last failure, until a broker was of use again: some accept and do no more.
     pub(crate) failure: Option<Failure>,
     pub(crate) closed: bool,
+    /// When those that wait for memory are woken at the latest, once there is some.
+    relief: Option<Instant>,
     /// Reports that were taken to be told.
     taken: u64,
     /// And that were told.
@@ -110,11 +126,9 @@ pub(crate) struct State {
     armed: Instant,
     /// A caller is about to write, and will look once more when it has.
     writing: bool,
-    /// Batches that were begun since somebody wrote, and how many are reason enough to write.
+    /// Batches that were begun since somebody wrote.
     begun: u32,
-    enough: u32,
-    /// Whether a batch may wait at all.
-    lingers: bool,
+    gather: Gather,
     /// Records that were taken; it wraps.
     pub(crate) records: u32,
     /// The time of the last record.
@@ -124,13 +138,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// `enough`: so many batches are not left to wait for the driver. `lingers`: others may be.
-    pub(crate) fn new(
-        core: Producer<'static>,
-        engine: Weak<Engine>,
-        enough: u32,
-        lingers: bool,
-    ) -> Self {
+    pub(crate) fn new(core: Producer<'static>, engine: Weak<Engine>, gather: Gather) -> Self {
         Self {
             core,
             table: Table::new(engine),
@@ -144,6 +152,7 @@ impl State {
             losses: Losses::default(),
             failure: None,
             closed: false,
+            relief: None,
             taken: 0,
             told: 0,
             returned: None,
@@ -151,8 +160,7 @@ impl State {
             armed: Instant::NEVER,
             writing: false,
             begun: 0,
-            enough,
-            lingers,
+            gather,
             records: 0,
             recent: Recent::NEVER,
             partitions: Told::default(),
@@ -173,6 +181,21 @@ impl State {
     pub(crate) fn collect(&mut self, now: Instant) {
         while let Some(output) = self.core.poll_output() {
             self.dispatch(now, output);
+        }
+        self.relieve(now);
+    }
+
+    /// Wakes those that wait for memory, if there is some for a while, or the first of it was freed long ago:
+    /// to wake them for each batch that leaves would cost more than what they then do.
+    fn relieve(&mut self, now: Instant) {
+        let Some(latest) = self.relief else {
+            return;
+        };
+        let stats = self.core.stats();
+        let free = stats.pages.saturating_sub(stats.pages_used);
+        if now >= latest || free >= self.gather.pages {
+            self.relief = None;
+            self.full.wake(WAKE_AT_ONCE, &mut self.news.wakes);
         }
     }
 
@@ -218,7 +241,7 @@ impl State {
     /// A full batch of a busy connection goes with the answer to the request under way. For that the driver
     /// waits; while it naps, it is for callers to look.
     fn is_to_be_written(&self) -> bool {
-        let many = self.begun >= self.enough;
+        let many = self.begun >= self.gather.batches;
         self.core.has_urgent_write() || (many && (self.naps() || self.core.needs_service()))
     }
 
@@ -236,7 +259,7 @@ impl State {
 
     /// Whether a batch may wait for others.
     pub(crate) const fn lingers(&self) -> bool {
-        self.lingers
+        self.gather.lingers
     }
 
     /// Whether links do not wake the driver, so that callers are to look after them.
@@ -285,7 +308,7 @@ impl State {
     fn wake_time(&mut self) -> Instant {
         let core = self.core.poll_timeout().map(|(at, _)| at);
         let deadline = self.table.next_deadline();
-        let times = core.into_iter().chain(deadline);
+        let times = core.into_iter().chain(deadline).chain(self.relief);
         times.min().unwrap_or(Instant::NEVER)
     }
 
@@ -376,7 +399,9 @@ impl State {
                 self.log_topic(*topic);
                 self.topics.wake_where(&mut self.news.wakes, |()| true);
             }
-            Event::BufferAvailable => self.full.wake(WAKE_AT_ONCE, &mut self.news.wakes),
+            Event::BufferAvailable => {
+                self.relief.get_or_insert(now.after(PATIENCE));
+            }
             Event::Disconnected { conn, cause } => self.lost(now, *conn, *cause),
             Event::Fatal(error) => {
                 tracing::error!(%error, "the producer has ended");
