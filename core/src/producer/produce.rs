@@ -82,7 +82,8 @@ impl Producer<'_> {
         let partition = if self.partitions.get(guess).is_some_and(|slot| slot.is(topic, number)) {
             self.partitions.get_mut(guess)
         } else {
-            let home = self.find_partition(topic, number)?;
+            let known = number < self.topics.at(topic).partition_count;
+            let home = known.then(|| self.partition_of(topic, number))?;
             self.partitions.get_mut(home)
         }?;
         let open = partition.queue.tail();
@@ -180,12 +181,6 @@ impl Producer<'_> {
         }
     }
 
-    /// The slot of a partition of which the number came from outside, if the topic has it.
-    fn find_partition(&self, topic: Ix<Topic>, number: u32) -> Option<Ix<Partition>> {
-        let known = number < self.topics.at(topic).partition_count;
-        known.then(|| self.partition_of(topic, number))
-    }
-
     #[inline(never)]
     fn place(
         &mut self,
@@ -193,10 +188,11 @@ impl Producer<'_> {
         number: u32,
         record: &Record<'_>,
     ) -> Result<Ticket, ProduceError> {
-        let Some(home) = self.find_partition(topic, number) else {
-            let partitions = self.topics.at(topic).partition_count;
+        let partitions = self.topics.at(topic).partition_count;
+        if number >= partitions {
             return Err(ProduceError::UnknownPartition { partitions });
-        };
+        }
+        let home = self.partition_of(topic, number);
         let max = self.largest_record;
         if let Some(open) = self.partitions.at(home).queue.tail().some() {
             let batch = self.batches.at(open);
