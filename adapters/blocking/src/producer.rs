@@ -187,11 +187,23 @@ impl Producer {
         record: &Record<'_>,
         options: Options,
     ) -> Result<R, SendError> {
-        match self.shards().try_send(topic, record, options) {
-            Err(error) if error.is_temporary() && !self.is_driver() => {}
-            result => return result,
+        match self.shards().send_now(topic, record, options) {
+            Some(receipt) => Ok(receipt),
+            None => self.send_patiently(topic, record, options),
         }
+    }
+
+    #[cold]
+    fn send_patiently<R: Receipt>(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Result<R, SendError> {
         let mut sending = self.shards().sending(topic, record, options);
+        if self.is_driver() {
+            return sending.give_up();
+        }
         let until = self.shards().clock().std(sending.wait_until());
         block_on(&mut sending, until).unwrap_or_else(|| sending.give_up())
     }

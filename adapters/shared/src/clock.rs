@@ -93,7 +93,7 @@ fn wall_micros() -> i64 {
 
 /// The time for calls that come thick and fast: to read the clock takes a third of what a record costs.
 /// It is read again once about [`STALE`] is over, as far as that can be told from how the last calls
-/// came, and whenever the system's own coarse time has moved on, every few milliseconds.
+/// came, and whenever a tick has passed, every few milliseconds.
 #[derive(Debug)]
 pub(crate) struct Recent {
     at: Instant,
@@ -112,12 +112,17 @@ const LONGEST_RUN: u32 = 64;
 impl Recent {
     pub(crate) const NEVER: Self = Self { at: Instant::ZERO, tick: None, left: 0, run: 0 };
 
-    pub(crate) fn now(&mut self, clock: &Clock) -> Instant {
-        let tick = tick();
+    #[inline]
+    pub(crate) fn now(&mut self, clock: &Clock, tick: Option<Tick>) -> Instant {
         if self.left > 0 && tick.is_some() && tick == self.tick {
             self.left -= 1;
             return self.at;
         }
+        self.read(clock, tick)
+    }
+
+    #[inline(never)]
+    fn read(&mut self, clock: &Clock, tick: Option<Tick>) -> Instant {
         let now = clock.now();
         self.run = next_run(self.run, micros(now.since(self.at)));
         *self = Self { at: now, tick, left: self.run, run: self.run };
@@ -134,21 +139,26 @@ fn next_run(run: u32, micros: u64) -> u32 {
     u32::try_from(shorter).unwrap_or(LONGEST_RUN)
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-type Tick = rustix::time::Timespec;
-
-/// The system's coarse time, which costs a quarter of the fine one.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn tick() -> Option<Tick> {
-    Some(rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse))
+/// What moves on every few milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tick {
+    /// A turn of a driver that has one each millisecond.
+    Turn(u32),
+    /// The system's coarse time, which costs a quarter of the fine one.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Coarse(rustix::time::Timespec),
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-type Tick = ();
+impl Tick {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn coarse() -> Option<Self> {
+        Some(Self::Coarse(rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse)))
+    }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const fn tick() -> Option<Tick> {
-    None
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) const fn coarse() -> Option<Self> {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -173,13 +183,13 @@ mod tests {
         let clock = Clock::start();
         let mut recent = Recent::NEVER;
         for _ in 0..1_000 {
-            recent.now(&clock);
+            recent.now(&clock, Tick::coarse());
         }
         // Longer than the coarse time stands still anywhere.
         std::thread::sleep(Duration::from_millis(30));
         let before = clock.now();
-        assert!(recent.now(&clock) >= before);
-        assert!(recent.now(&clock) <= clock.now());
+        assert!(recent.now(&clock, Tick::coarse()) >= before);
+        assert!(recent.now(&clock, Tick::coarse()) <= clock.now());
     }
 
     #[test]

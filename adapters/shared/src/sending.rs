@@ -88,14 +88,26 @@ impl Shards {
         record: &Record<'_>,
         options: Options,
     ) -> Result<R, SendError> {
-        if options.deadline.is_none()
-            && (options.token.is_none() || self.first().reports())
-            && self.owns(topic)
-            && let Some(receipt) = self.take_now(topic, record, options.token)
-        {
-            return Ok(receipt);
+        match self.send_now(topic, record, options) {
+            Some(receipt) => Ok(receipt),
+            None => self.refused(topic, record, options),
         }
-        self.refused(topic, record, options)
+    }
+
+    /// The way that most records go: no deadline to be set, nothing to wait for. `None` where the record was
+    /// not taken, for whatever reason.
+    #[inline]
+    pub fn send_now<R: Receipt>(
+        &self,
+        topic: &Topic,
+        record: &Record<'_>,
+        options: Options,
+    ) -> Option<R> {
+        let told = options.token.is_none() || self.first().reports();
+        if options.deadline.is_some() || !told || !self.owns(topic) {
+            return None;
+        }
+        self.take_now(topic, record, options.token)
     }
 
     #[inline]
@@ -147,8 +159,7 @@ impl Shards {
 }
 
 impl Engine {
-    /// The way that most records go: no clock to be read, nothing to wait for. `None` where the record was
-    /// not taken.
+    #[inline]
     fn take_now<R: Receipt>(
         self: &Arc<Self>,
         topic: TopicId,
@@ -156,7 +167,7 @@ impl Engine {
         token: Option<u64>,
     ) -> Option<R> {
         let mut state = self.lock_busy();
-        let now = state.recent.now(self.clock());
+        let now = state.now(self.clock());
         let receipt: R = self.produce(&mut state, now, topic, record, token).ok()?;
         let nudge = state.nudge_for_record(&receipt.ticket(), false);
         drop(state);
@@ -232,7 +243,7 @@ impl<R: Receipt> Sending<'_, R> {
         let now = match (&self.place, self.started) {
             // The first attempt comes right after it was read.
             (Place::None, Some(started)) => started,
-            (Place::None, None) => state.recent.now(self.engine.clock()),
+            (Place::None, None) => state.now(self.engine.clock()),
             (Place::Full(_) | Place::Topic(_), _) => self.engine.clock().now(),
         };
         self.started.get_or_insert(now);

@@ -13,7 +13,7 @@ use ottla_core::{
 
 use crate::{
     cell::Gone,
-    clock::Recent,
+    clock::{Clock, Recent, Tick},
     engine::Engine,
     error::Failure,
     lost::Losses,
@@ -132,7 +132,9 @@ pub(crate) struct State {
     /// Records that were taken; it wraps.
     pub(crate) records: u32,
     /// The time of the last record.
-    pub(crate) recent: Recent,
+    recent: Recent,
+    /// Turns of the driver; they wrap.
+    turns: u32,
     /// To whom it tells how many partitions topics have, where there are several shards.
     pub(crate) partitions: Told,
 }
@@ -163,8 +165,17 @@ impl State {
             gather,
             records: 0,
             recent: Recent::NEVER,
+            turns: 0,
             partitions: Told::default(),
         }
+    }
+
+    /// The time for a record that has no deadline.
+    #[inline]
+    pub(crate) fn now(&mut self, clock: &Clock) -> Instant {
+        // The driver wakes from a nap each millisecond, and so keeps time.
+        let tick = if self.naps() { Some(Tick::Turn(self.turns)) } else { Tick::coarse() };
+        self.recent.now(clock, tick)
     }
 
     /// Lets time pass in the core and in the table.
@@ -293,6 +304,7 @@ impl State {
     /// The driver is at work.
     pub(crate) fn awake(&mut self) {
         self.driver = Driving::Awake;
+        self.turns = self.turns.wrapping_add(1);
     }
 
     /// The driver goes to sleep, or naps, until `at_last` at the latest. Returns until when; the caller has

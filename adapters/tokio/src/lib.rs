@@ -34,6 +34,7 @@ mod drive;
 mod link;
 mod producer;
 mod ready;
+mod send;
 mod turn;
 
 pub use builder::Builder;

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
 use ottla_shared::{
-    BuildError, CloseReport, Delivery, Options, Receipt, SendError, Sending, Shards, Stats, Tally,
-    Topic,
+    BuildError, CloseReport, Delivery, Options, Receipt, SendError, Shards, Stats, Tally, Topic,
 };
-use tokio::{runtime::Handle, task::coop::consume_budget, time::timeout_at};
+use tokio::{runtime::Handle, time::timeout_at};
 
-use crate::{Builder, drive::Drive, turn};
+use crate::{Builder, drive::Drive, send::Send};
 
 /// A handle to a producer. Clones are handles to the same one, and cheap.
 ///
@@ -87,8 +86,12 @@ impl Producer {
     /// # Errors
     ///
     /// Where the record was not taken.
-    pub async fn send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
-        self.send_with(topic, record, Options::default()).await
+    pub fn send<'a>(
+        &'a self,
+        topic: &'a Topic,
+        record: &'a Record<'a>,
+    ) -> impl Future<Output = Result<Delivery, SendError>> + 'a {
+        self.send_for(topic, record, Options::default())
     }
 
     /// Sends a record that is cancelled if it has no answer when `timeout` is over. That includes
@@ -97,13 +100,13 @@ impl Producer {
     /// # Errors
     ///
     /// As [`Producer::send`].
-    pub async fn send_deadline(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
+    pub fn send_deadline<'a>(
+        &'a self,
+        topic: &'a Topic,
+        record: &'a Record<'a>,
         timeout: Duration,
-    ) -> Result<Delivery, SendError> {
-        self.send_with(topic, record, Options::default().deadline(timeout)).await
+    ) -> impl Future<Output = Result<Delivery, SendError>> + 'a {
+        self.send_for(topic, record, Options::default().deadline(timeout))
     }
 
     /// Sends a record of which `on_report` is told under this number.
@@ -111,14 +114,13 @@ impl Producer {
     /// # Errors
     ///
     /// As [`Producer::send`], and without `on_report`.
-    pub async fn send_with_token(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
+    pub fn send_with_token<'a>(
+        &'a self,
+        topic: &'a Topic,
+        record: &'a Record<'a>,
         token: u64,
-    ) -> Result<Ticket, SendError> {
-        let options = Options::default().token(token);
-        self.send_for(topic, record, options).await
+    ) -> impl Future<Output = Result<Ticket, SendError>> + 'a {
+        self.send_for(topic, record, Options::default().token(token))
     }
 
     /// Sends a record if it can be taken at once.
@@ -164,38 +166,22 @@ impl Producer {
     /// # Errors
     ///
     /// As [`Producer::send`], and with a token without `on_report`.
-    pub async fn send_with(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
+    pub fn send_with<'a>(
+        &'a self,
+        topic: &'a Topic,
+        record: &'a Record<'a>,
         options: Options,
-    ) -> Result<Delivery, SendError> {
-        self.send_for(topic, record, options).await
+    ) -> impl Future<Output = Result<Delivery, SendError>> + 'a {
+        self.send_for(topic, record, options)
     }
 
-    async fn send_for<R: Receipt>(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
+    fn send_for<'a, R: Receipt + 'a>(
+        &'a self,
+        topic: &'a Topic,
+        record: &'a Record<'a>,
         options: Options,
-    ) -> Result<R, SendError> {
-        // A task that sends and sends would never let the driver run on its thread. Before the
-        // record is taken, as this may be dropped while it waits.
-        if turn::is_due(record) {
-            consume_budget().await;
-        }
-        match self.shards().try_send(topic, record, options) {
-            Err(error) if error.is_temporary() => {}
-            result => return result,
-        }
-        let mut sending: Sending<'_, R> = self.shards().sending(topic, record, options);
-        let Some(until) = self.shards().clock().std(sending.wait_until()) else {
-            return sending.await;
-        };
-        match timeout_at(until.into(), &mut sending).await {
-            Ok(result) => result,
-            Err(_) => sending.give_up(),
-        }
+    ) -> Send<'a, R> {
+        Send::new(self.shards(), topic, record, options)
     }
 
     /// Gives up on a record; see [`Delivery::cancel`].

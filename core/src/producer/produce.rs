@@ -34,6 +34,7 @@ impl Producer<'_> {
     /// # Errors
     ///
     /// [`ProduceError`] says why the record was not taken; then nothing was queued.
+    #[cfg_attr(target_pointer_width = "64", inline)]
     pub fn produce(
         &mut self,
         now: Instant,
