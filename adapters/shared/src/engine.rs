@@ -175,7 +175,26 @@ impl Engine {
     /// As [`Engine::lock`], where records come as fast as they can: then the lock is held for most of the
     /// time, but never for long. To sleep for it would cost both a system call, again and again, since
     /// the one who had it is there first when the other one wakes.
+    #[inline]
     pub(crate) fn lock_busy(&self) -> MutexGuard<'_, State> {
+        self.lock_or(|| {})
+    }
+
+    /// As [`Engine::lock_busy`], and calls `taken` where somebody has the lock.
+    #[inline]
+    pub(crate) fn lock_or(&self, taken: impl FnOnce()) -> MutexGuard<'_, State> {
+        match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                taken();
+                self.spin()
+            }
+        }
+    }
+
+    #[cold]
+    fn spin(&self) -> MutexGuard<'_, State> {
         for _ in 0..SPINS {
             match self.state.try_lock() {
                 Ok(state) => return state,

@@ -15,7 +15,7 @@ use crate::{
     delivery::{Delivery, Receipt},
     engine::Engine,
     error::SendError,
-    shards::{Shards, Topic},
+    shards::{Shards, Topic, meet},
     state::{Nudge, State},
 };
 
@@ -118,10 +118,17 @@ impl Shards {
         token: Option<u64>,
     ) -> Option<R> {
         if let Some(only) = self.only() {
-            return only.take_now(topic.id(), record, token);
+            return only.take_now(topic.id(), record, token, || {});
         }
         let mut record = *record;
-        self.route(topic, &mut record)?.take_now(topic.id(), &record, token)
+        let engine = self.route(topic, &mut record)?;
+        // It has no place that it must go to, so the next one goes where there is less of a crowd.
+        let crowded = || {
+            if record.partition.is_none() {
+                meet(engine.clock().now());
+            }
+        };
+        engine.take_now(topic.id(), &record, token, crowded)
     }
 
     #[cold]
@@ -165,8 +172,9 @@ impl Engine {
         topic: TopicId,
         record: &Record<'_>,
         token: Option<u64>,
+        crowded: impl FnOnce(),
     ) -> Option<R> {
-        let mut state = self.lock_busy();
+        let mut state = self.lock_or(crowded);
         let now = state.now(self.clock());
         let receipt: R = self.produce(&mut state, now, topic, record, token).ok()?;
         let nudge = state.nudge_for_record(&receipt.ticket(), false);

@@ -1,6 +1,7 @@
 //! One producer of several engines, each with partitions of its own.
 
 use core::{
+    cell::Cell,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -285,14 +286,39 @@ fn register(
     id
 }
 
+thread_local! {
+    static NUMBER: Cell<usize> = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Cell::new(NEXT.fetch_add(1, Ordering::Relaxed))
+    };
+}
+
 /// This thread's number, from which its records without a key get their shard: threads that send
 /// at a time do not wait for each other where there are as many shards.
 fn this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NUMBER.get()
+}
+
+/// So often a thread finds others in its shard, in so many microseconds, before it takes the next one: a
+/// driver is there once or twice.
+const CROWD: (u32, u64) = (32, 1_000);
+
+/// This thread has met another one in its shard.
+#[cold]
+pub(crate) fn meet(now: Instant) {
     thread_local! {
-        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+        static MET: Cell<(u32, Instant)> = const { Cell::new((0, Instant::ZERO)) };
     }
-    NUMBER.with(|number| *number)
+    let (often, micros) = CROWD;
+    let (met, since) = MET.get();
+    if now.since(since).as_micros() > u128::from(micros) {
+        MET.set((1, now));
+    } else if met + 1 < often {
+        MET.set((met + 1, since));
+    } else {
+        MET.set((0, now));
+        NUMBER.set(NUMBER.get().wrapping_add(1));
+    }
 }
 
 #[cfg(test)]
@@ -381,7 +407,13 @@ mod tests {
         }
         let spawn = |_| std::thread::spawn(this_thread).join().unwrap();
         assert_ne!(spawn(0), spawn(1));
-        assert_eq!(this_thread(), this_thread());
+        let before = this_thread();
+        assert_eq!(this_thread(), before);
+        let at = |millis: u64| Instant::from_micros(millis * 1_000);
+        (1..100).for_each(|millis| meet(at(millis)));
+        assert_eq!(this_thread(), before, "a driver now and then");
+        (0..40).for_each(|_| meet(at(200)));
+        assert_eq!(this_thread(), before + 1);
     }
 
     #[test]
