@@ -42,6 +42,7 @@ impl Builder {
     /// It is called by the thread that moves all bytes, so it should be quick and must not wait for a
     /// delivery, which only that thread could bring. Where
     /// it holds a handle to the producer itself, dropping the others does not end it: close it.
+    /// While records come very fast, reports are told a millisecond's worth at a time.
     #[must_use]
     pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         self.settings.on_report(on_report);

@@ -182,14 +182,20 @@ impl Attendant for Shared {
         if !drive.driver.take_over() {
             return;
         }
-        while !done() && until.is_none_or(|until| !left(until).is_zero()) {
-            if matches!(drive.step(until, &mut *done), Step::Over) {
-                drive.over = true;
-                break;
-            }
+        while !drive.over && !done() && until.is_none_or(|until| !left(until).is_zero()) {
+            drive.over = match drive.step(until, &mut *done) {
+                Step::Next => false,
+                // Not while somebody waits; if it did, time would have to pass all the same.
+                Step::Nap(due) => matches!(drive.poll(Some(left(due))), Step::Over),
+                Step::Over => true,
+            };
         }
         let waker = drive.waker.clone();
-        drive.driver.hand_back(&waker);
+        let naps = drive.driver.hand_back(&waker);
+        drop(drive);
+        if !naps {
+            waker.wake();
+        }
     }
 }
 

@@ -26,7 +26,8 @@
 //! One thread reads and reports, and sleeps until a socket is ready, a time has come, or a caller's
 //! record needs it: most records join a batch and wake nobody, and what is to be written at once their
 //! callers write, without waiting for a socket. A second one looks up names, if there
-//! are any to look up. Where that is not enough for the machine's processors, [`Builder::shards`] has several
+//! are any to look up. While records come very fast, callers read answers in passing, and threads that wait for one
+//! record after the other look after the sockets themselves; reports are the thread's alone. Where that is not enough for the machine's processors, [`Builder::shards`] has several
 //! cores share the partitions, each with threads of its own.
 #![forbid(unsafe_code)]
 

@@ -138,20 +138,22 @@ impl<N: Network> Driver<N> {
         naps
     }
 
-    /// The caller has its answer: the driver naps on, unless somebody else waits for something.
-    pub fn hand_back(&mut self, waker: &Waker) {
+    /// The caller has its answer: the driver naps on. False where somebody else waits for something, so that
+    /// it is to be woken.
+    #[must_use]
+    pub fn hand_back(&mut self, waker: &Waker) -> bool {
         self.engine.end_waiting();
         let now = self.engine.clock().now();
         let mut state = self.engine.lock_busy();
-        if self.engine.nobody_waits() && state.may_nap() {
+        let naps = self.engine.nobody_waits() && state.may_nap();
+        if naps {
             state.rest(waker, true, Instant::from_micros(now.as_micros() + SHORTEST));
-            drop(state);
-            self.engine.set_naps(true);
         } else {
             state.awake();
-            drop(state);
-            waker.wake_by_ref();
         }
+        drop(state);
+        self.engine.set_naps(naps);
+        naps
     }
 
     /// Serves the links that are ready and whatever follows, then says what is to be waited for.

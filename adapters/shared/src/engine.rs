@@ -89,7 +89,7 @@ impl Engine {
         let count = |each: u32| u32::try_from(bytes / u64::from(each.max(1))).unwrap_or(u32::MAX);
         let gather = Gather {
             lingers: !config.linger.is_zero(),
-            batches: count(config.batch_size),
+            batches: count(config.batch_size).max(1),
             pages: count(limits.page_size),
         };
         Ok(Arc::new_cyclic(|engine| Self {

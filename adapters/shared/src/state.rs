@@ -30,6 +30,9 @@ const WAKE_AT_ONCE: usize = 8;
 /// How long they wait for more of it.
 const PATIENCE: Duration = Duration::from_millis(1);
 
+/// For so many batches callers look whether there are answers, if without them none may leave.
+const SOME_BATCHES: u32 = 4;
+
 /// So many reports are not left for the end of a nap.
 const MANY_REPORTS: usize = 16_384;
 
@@ -250,10 +253,12 @@ impl State {
     }
 
     /// A full batch of a busy connection goes with the answer to the request under way. For that the driver
-    /// waits; while it naps, it is for callers to look.
+    /// waits; while it naps, it is for callers to look, and sooner where nothing more can leave without.
     fn is_to_be_written(&self) -> bool {
         let many = self.begun >= self.gather.batches;
-        self.core.has_urgent_write() || (many && (self.naps() || self.core.needs_service()))
+        let stuck = || self.begun >= SOME_BATCHES && !self.core.needs_service();
+        let look = self.naps() && (many || stuck());
+        self.core.has_urgent_write() || look || (many && self.core.needs_service())
     }
 
     const fn write(&mut self) -> Nudge {

@@ -43,6 +43,7 @@ impl Builder {
     ///
     /// It is called by the task that moves all bytes, so it should be quick and must not block. Where
     /// it holds a handle to the producer itself, dropping the others does not end it: close it.
+    /// While records come very fast, reports are told a millisecond's worth at a time.
     #[must_use]
     pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         self.settings.on_report(on_report);

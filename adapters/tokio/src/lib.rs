@@ -25,7 +25,8 @@
 //!
 //! One task reads and reports. It is told to go on by the sockets that are ready, and by callers only
 //! where their records need it: most records join a batch and wake nobody, and what is to be written at
-//! once their callers write. Where that is not enough for the machine's processors, [`Builder::shards`] has
+//! once their callers write; while records come very fast, callers read answers in passing as well, and the task
+//! reports. Where that is not enough for the machine's processors, [`Builder::shards`] has
 //! several cores share the partitions, each with a task of its own.
 #![forbid(unsafe_code)]
 

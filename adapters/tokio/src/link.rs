@@ -103,7 +103,7 @@ impl Link for TcpLink {
 
     fn try_read(&mut self, window: &mut [u8]) -> io::Result<usize> {
         match &self.stream {
-            Stream::Open(stream) => stream.try_read(window),
+            Stream::Open(stream) => read_now(stream, window),
             Stream::Dialing(_) => Err(ErrorKind::NotConnected.into()),
         }
     }
@@ -131,6 +131,19 @@ impl Write for TcpLink {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Asks the system itself. tokio would ask its reactor, which knows of what has come only once the thread
+/// that it is on has run.
+#[cfg(unix)]
+fn read_now(stream: &TcpStream, window: &mut [u8]) -> io::Result<usize> {
+    let (len, _) = rustix::net::recv(stream, window, rustix::net::RecvFlags::DONTWAIT)?;
+    Ok(len)
+}
+
+#[cfg(not(unix))]
+fn read_now(stream: &TcpStream, window: &mut [u8]) -> io::Result<usize> {
+    stream.try_read(window)
 }
 
 /// `Pending` has noted the waker, as `WouldBlock` promises.
