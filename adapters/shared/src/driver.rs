@@ -1,6 +1,6 @@
 //! Moves bytes and time for one engine, and sleeps when there is nothing to move.
 
-use core::{mem, task::Waker};
+use core::{mem, task::Waker, time::Duration};
 use std::{
     collections::VecDeque,
     io::{self, Read, Write},
@@ -21,8 +21,8 @@ use crate::{
 
 /// Rounds before others on the same thread get their turn.
 const ROUNDS: usize = 16;
-/// The shortest sleep, in microseconds, should a time never cease to be due; and the longest nap.
-const SHORTEST: u64 = 1_000;
+/// The shortest sleep, should a time never cease to be due; and the longest nap.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Opens connections.
 pub trait Network {
@@ -147,7 +147,7 @@ impl<N: Network> Driver<N> {
         let mut state = self.engine.lock_busy();
         let naps = self.engine.nobody_waits() && state.may_nap();
         if naps {
-            state.rest(waker, true, Instant::from_micros(now.as_micros() + SHORTEST));
+            state.rest(waker, true, now.after(SHORTEST));
         } else {
             state.awake();
         }
@@ -215,7 +215,7 @@ impl<N: Network> Driver<N> {
         if state.closed {
             return Some(Turn::Closed);
         }
-        let soon = Instant::from_micros(now.as_micros() + SHORTEST);
+        let soon = now.after(SHORTEST);
         let until = state.rest(waker, nap, if nap { soon } else { Instant::NEVER });
         drop(state);
         self.engine.set_naps(nap);
@@ -260,11 +260,7 @@ impl<N: Network> Driver<N> {
                 wires.insert(conn, link);
                 wires.serve(&self.engine, Ready { index, readable: true, writable: true });
             }
-            Err(lost) => {
-                let mut state = self.engine.lock_busy();
-                let now = self.engine.clock().now();
-                wires.lose(&mut state, now, conn, lost);
-            }
+            Err(lost) => wires.lose_unopened(&self.engine, conn, lost),
         }
     }
 }

@@ -183,26 +183,31 @@ impl Engine {
     /// As [`Engine::lock_busy`], and calls `taken` where somebody has the lock.
     #[inline]
     pub(crate) fn lock_or(&self, taken: impl FnOnce()) -> MutexGuard<'_, State> {
-        match self.state.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                taken();
-                self.spin()
-            }
-        }
+        self.try_lock().unwrap_or_else(|| {
+            taken();
+            self.spin()
+        })
     }
 
     #[cold]
     fn spin(&self) -> MutexGuard<'_, State> {
         for _ in 0..SPINS {
-            match self.state.try_lock() {
-                Ok(state) => return state,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => core::hint::spin_loop(),
+            if let Some(state) = self.try_lock() {
+                return state;
             }
+            core::hint::spin_loop();
         }
         self.lock()
+    }
+
+    /// `None` where somebody has the lock.
+    #[inline]
+    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(crate) fn set_wires(&self, wires: Weak<dyn WriteNow>) {

@@ -129,11 +129,7 @@ impl<L: Link> Wires<L> {
                     }
                     state.core.handle_connected(now, conn);
                 }
-                Err(lost) => {
-                    let mut state = engine.lock_busy();
-                    let now = engine.clock().now();
-                    return self.lose(&mut state, now, conn, lost);
-                }
+                Err(lost) => return self.lose_unopened(engine, conn, lost),
             }
         }
         if ready.readable {
@@ -220,7 +216,14 @@ impl<L: Link> Wires<L> {
         stuck
     }
 
-    pub(crate) fn lose(&mut self, state: &mut State, now: Instant, conn: ConnId, lost: Lost) {
+    /// Loses a link that was never open.
+    pub(crate) fn lose_unopened(&mut self, engine: &Engine, conn: ConnId, lost: Lost) {
+        let mut state = engine.lock_busy();
+        let now = engine.clock().now();
+        self.lose(&mut state, now, conn, lost);
+    }
+
+    fn lose(&mut self, state: &mut State, now: Instant, conn: ConnId, lost: Lost) {
         self.remove(conn);
         if let Some(peer) = state.peers.get_mut(conn.index()) {
             peer.error = lost.words();
