@@ -17,6 +17,7 @@ mod walk;
 mod writer;
 
 pub mod api_versions;
+pub mod describe_producers;
 pub mod frame;
 pub mod init_producer_id;
 pub mod metadata;

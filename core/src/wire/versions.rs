@@ -89,12 +89,18 @@ api_keys! {
     18 API_VERSIONS: versions(0, 4), flexible Some(3);
     22 INIT_PRODUCER_ID: versions(0, 5), flexible Some(2);
     36 SASL_AUTHENTICATE: None, flexible Some(2);
+    61 DESCRIBE_PRODUCERS: versions(0, 0), flexible Some(0);
 }
 
 impl ApiKey {
     /// Every API that this crate has a codec for.
-    pub const SPOKEN: [Self; 4] =
-        [Self::PRODUCE, Self::METADATA, Self::API_VERSIONS, Self::INIT_PRODUCER_ID];
+    pub const SPOKEN: [Self; 5] = [
+        Self::PRODUCE,
+        Self::METADATA,
+        Self::API_VERSIONS,
+        Self::INIT_PRODUCER_ID,
+        Self::DESCRIBE_PRODUCERS,
+    ];
 }
 
 impl fmt::Display for ApiKey {
@@ -155,6 +161,7 @@ mod tests {
             assert!(!dialect(api, first - 1).flexible);
             assert!(dialect(api, first).flexible);
         }
+        assert!(dialect(ApiKey::DESCRIBE_PRODUCERS, 0).flexible);
         assert!(!dialect(ApiKey::SASL_HANDSHAKE, 1).flexible);
         assert!(!dialect(ApiKey(99), 99).flexible);
         assert_eq!(dialect(ApiKey::PRODUCE, -1).version, 0);

@@ -9,7 +9,9 @@ use ottla_core::{
     wire::{
         ApiKey, Dialect, ErrorCode, Uuid, Wire, Writer,
         api_versions::{self, Api, ApiVersionsRequest},
-        crc32c, dialect, frame,
+        crc32c,
+        describe_producers::{self, ProducerState},
+        dialect, frame,
         init_producer_id::{InitProducerIdItem, InitProducerIdRequest},
         metadata::{self, Broker, Replicas, RequestTopic},
         produce::{self, CurrentLeader, Details, NodeEndpoint},
@@ -108,6 +110,27 @@ fn write_response(w: &mut Writer<'_>, api: ApiKey, d: Dialect) {
             api_versions::write_response_api(w, d, &api);
             api_versions::write_response_end(w, d, 10);
         }
+        ApiKey::DESCRIBE_PRODUCERS => {
+            describe_producers::write_response(w, d, 10, 1);
+            let topic = describe_producers::Topic { name: "topic", partitions: 2 };
+            describe_producers::write_response_topic(w, d, &topic);
+            let partition = describe_producers::Partition { index: 3, error: ErrorCode::NONE };
+            let producer = ProducerState {
+                producer_id: 1000,
+                producer_epoch: 1,
+                last_sequence: 6,
+                last_timestamp: 1_700_000_001_000,
+                coordinator_epoch: -1,
+                current_txn_start_offset: -1,
+            };
+            let producers = [producer, ProducerState { producer_id: 1001, ..producer }];
+            describe_producers::write_response_partition(w, d, &partition, None, &producers);
+            let error = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+            let partition = describe_producers::Partition { index: 4, error };
+            describe_producers::write_response_partition(w, d, &partition, Some("bad"), &[]);
+            describe_producers::write_response_topic_end(w, d);
+            describe_producers::write_response_end(w, d);
+        }
         _ => {
             let item = InitProducerIdItem {
                 throttle_ms: 10,
@@ -144,6 +167,15 @@ fn write_request(w: &mut Writer<'_>, api: ApiKey, d: Dialect) {
                 client_software_version: "0.1.0",
             };
             request.write(w, d);
+        }
+        ApiKey::DESCRIBE_PRODUCERS => {
+            describe_producers::write_request(w, d, 1);
+            let topic = describe_producers::Topic { name: "topic", partitions: 2 };
+            describe_producers::write_request_topic(w, d, &topic);
+            w.int32(3);
+            w.int32(4);
+            describe_producers::write_request_topic_end(w, d);
+            describe_producers::write_request_end(w, d);
         }
         _ => {
             let request = InitProducerIdRequest {

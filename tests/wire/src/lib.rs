@@ -4,6 +4,7 @@
 use ottla_core::wire::{
     ApiKey, DecodeError, Step,
     api_versions::ApiVersionsResponse,
+    describe_producers::{DescribeProducersRequest, DescribeProducersResponse},
     init_producer_id::InitProducerIdResponse,
     metadata::{MetadataRequest, MetadataResponse},
     produce::{ProduceRequest, ProduceResponse},
@@ -34,6 +35,7 @@ pub fn response(api: ApiKey, version: i16) -> Walk {
         ApiKey::METADATA => told!(MetadataResponse::new(version)),
         ApiKey::API_VERSIONS => told!(ApiVersionsResponse::new(version)),
         ApiKey::INIT_PRODUCER_ID => told!(InitProducerIdResponse::new(version)),
+        ApiKey::DESCRIBE_PRODUCERS => told!(DescribeProducersResponse::new(version)),
         other => panic!("no walk for {other}"),
     }
 }
@@ -44,6 +46,7 @@ pub fn request(api: ApiKey, version: i16) -> Option<Walk> {
     match api {
         ApiKey::PRODUCE => Some(told!(ProduceRequest::new(version))),
         ApiKey::METADATA => Some(told!(MetadataRequest::new(version))),
+        ApiKey::DESCRIBE_PRODUCERS => Some(told!(DescribeProducersRequest::new(version))),
         _ => None,
     }
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use kafka_protocol::{
     messages::{
-        ApiVersionsResponse, BrokerId, InitProducerIdRequest, InitProducerIdResponse,
-        MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, ProducerId, TopicName,
-        TransactionalId,
+        ApiVersionsResponse, BrokerId, DescribeProducersRequest, DescribeProducersResponse,
+        InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse,
+        ProduceRequest, ProduceResponse, ProducerId, TopicName, TransactionalId,
         api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
+        describe_producers_request::TopicRequest,
+        describe_producers_response::{PartitionResponse, ProducerState, TopicResponse},
         metadata_request::MetadataRequestTopic,
         metadata_response::{
             MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -283,6 +285,53 @@ impl Generate<'_> {
             });
             m.zk_migration_ready = self.entropy.flag();
         }
+        m.unknown_tagged_fields = self.tags();
+        m
+    }
+
+    pub(crate) fn describe_producers_request(&mut self) -> DescribeProducersRequest {
+        let mut m = DescribeProducersRequest::default();
+        m.topics = self.list(3, |g| {
+            let mut topic = TopicRequest::default();
+            topic.name = TopicName(g.text(NAME));
+            topic.partition_indexes = g.entropy.list(20, Entropy::int32);
+            topic.unknown_tagged_fields = g.tags();
+            topic
+        });
+        m.unknown_tagged_fields = self.tags();
+        m
+    }
+
+    pub(crate) fn describe_producers_response(&mut self) -> DescribeProducersResponse {
+        let mut m = DescribeProducersResponse::default();
+        m.throttle_time_ms = self.entropy.int32();
+        m.topics = self.list(3, |g| {
+            let mut topic = TopicResponse::default();
+            topic.name = TopicName(g.text(NAME));
+            topic.partitions = g.list(3, |g| {
+                let mut partition = PartitionResponse::default();
+                partition.partition_index = g.entropy.int32();
+                partition.error_code = g.entropy.int16();
+                partition.error_message = g.maybe_text(2000);
+                // More than any window holds, at times.
+                let max = if g.entropy.byte() % 8 == 1 { 300 } else { 3 };
+                partition.active_producers = g.list(max, |g| {
+                    let mut producer = ProducerState::default();
+                    producer.producer_id = ProducerId(g.entropy.int64());
+                    producer.producer_epoch = g.entropy.int32();
+                    producer.last_sequence = g.entropy.int32();
+                    producer.last_timestamp = g.entropy.int64();
+                    producer.coordinator_epoch = g.entropy.int32();
+                    producer.current_txn_start_offset = g.entropy.int64();
+                    producer.unknown_tagged_fields = g.tags();
+                    producer
+                });
+                partition.unknown_tagged_fields = g.tags();
+                partition
+            });
+            topic.unknown_tagged_fields = g.tags();
+            topic
+        });
         m.unknown_tagged_fields = self.tags();
         m
     }

@@ -16,8 +16,9 @@ use crate::{generate::Generate, ours, read_theirs, theirs, versions};
 /// The versions of the request's and of the response's header.
 fn header_versions(api: ApiKey, version: i16) -> (i16, i16) {
     use messages::{
-        ApiVersionsRequest, ApiVersionsResponse, InitProducerIdRequest, InitProducerIdResponse,
-        MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+        ApiVersionsRequest, ApiVersionsResponse, DescribeProducersRequest,
+        DescribeProducersResponse, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest,
+        MetadataResponse, ProduceRequest, ProduceResponse,
     };
     match api {
         ApiKey::PRODUCE => {
@@ -29,6 +30,10 @@ fn header_versions(api: ApiKey, version: i16) -> (i16, i16) {
         ApiKey::API_VERSIONS => (
             ApiVersionsRequest::header_version(version),
             ApiVersionsResponse::header_version(version),
+        ),
+        ApiKey::DESCRIBE_PRODUCERS => (
+            DescribeProducersRequest::header_version(version),
+            DescribeProducersResponse::header_version(version),
         ),
         _ => (
             InitProducerIdRequest::header_version(version),

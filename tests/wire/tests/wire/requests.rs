@@ -7,6 +7,7 @@ use kafka_protocol::{
 use ottla_core::wire::{
     ApiKey, Uuid, Wire, Writer,
     api_versions::ApiVersionsRequest,
+    describe_producers::{self, DescribeProducersRequestItem},
     dialect,
     init_producer_id::InitProducerIdRequest,
     metadata::{self, End, MetadataRequestItem, RequestTopic},
@@ -98,6 +99,40 @@ fn metadata_elements(m: &messages::MetadataRequest, version: i16) -> Vec<String>
     told(&items)
 }
 
+fn write_describe_producers(
+    w: &mut Writer<'_>,
+    m: &messages::DescribeProducersRequest,
+    version: i16,
+) {
+    let d = dialect(ApiKey::DESCRIBE_PRODUCERS, version);
+    describe_producers::write_request(w, d, m.topics.len() as u32);
+    for topic in &m.topics {
+        describe_producers::write_request_topic(w, d, &our_described(topic));
+        for index in &topic.partition_indexes {
+            w.int32(*index);
+        }
+        describe_producers::write_request_topic_end(w, d);
+    }
+    describe_producers::write_request_end(w, d);
+}
+
+fn our_described(
+    topic: &messages::describe_producers_request::TopicRequest,
+) -> describe_producers::Topic<'_> {
+    let partitions = topic.partition_indexes.len() as u32;
+    describe_producers::Topic { name: &topic.name.0, partitions }
+}
+
+fn describe_producers_elements(m: &messages::DescribeProducersRequest) -> Vec<String> {
+    let mut items = Vec::new();
+    for topic in &m.topics {
+        items.push(DescribeProducersRequestItem::Topic(our_described(topic)));
+        let partitions = topic.partition_indexes.iter();
+        items.extend(partitions.map(|index| DescribeProducersRequestItem::Partition(*index)));
+    }
+    told(&items)
+}
+
 fn our_init_producer_id(m: &messages::InitProducerIdRequest) -> InitProducerIdRequest<'_> {
     InitProducerIdRequest {
         transactional_id: transactional_id(&m.transactional_id),
@@ -157,6 +192,12 @@ proptest! {
                         prop_assert_eq!(&read_theirs::<messages::ApiVersionsRequest>(&ours, version), &m);
                         (theirs(&m, version), ours)
                     }
+                    ApiKey::DESCRIBE_PRODUCERS => {
+                        let m = g.describe_producers_request();
+                        let ours = ours(|w| write_describe_producers(w, &m, version));
+                        prop_assert_eq!(&read_theirs::<messages::DescribeProducersRequest>(&ours, version), &m);
+                        (theirs(&m, version), ours)
+                    }
                     _ => {
                         let m = g.init_producer_id_request();
                         let ours = ours(|w| our_init_producer_id(&m).write(w, d));
@@ -188,6 +229,10 @@ proptest! {
                     ApiKey::METADATA => {
                         let m = g.metadata_request();
                         (theirs(&m, version), metadata_elements(&m, version))
+                    }
+                    ApiKey::DESCRIBE_PRODUCERS => {
+                        let m = g.describe_producers_request();
+                        (theirs(&m, version), describe_producers_elements(&m))
                     }
                     ApiKey::API_VERSIONS => {
                         let m = api_versions(&mut g);

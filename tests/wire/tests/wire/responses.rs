@@ -1,12 +1,13 @@
 //! Responses: what we read of their bytes, and that we write the same bytes.
 
 use kafka_protocol::messages::{
-    ApiVersionsResponse, InitProducerIdResponse, MetadataResponse, ProduceResponse,
-    produce_response::LeaderIdAndEpoch,
+    ApiVersionsResponse, DescribeProducersResponse, InitProducerIdResponse, MetadataResponse,
+    ProduceResponse, describe_producers_response, produce_response::LeaderIdAndEpoch,
 };
 use ottla_core::wire::{
     ApiKey, ErrorCode, Uuid, Wire, Writer,
     api_versions::{self, Api, ApiVersionsItem},
+    describe_producers::{self, DescribeProducersItem, ProducerState},
     dialect,
     init_producer_id::InitProducerIdItem,
     metadata::{self, MetadataItem, Replicas},
@@ -48,6 +49,10 @@ pub(crate) fn cases(entropy: &[u8]) -> Vec<Case> {
                         m.error_code = 0;
                     }
                     (theirs(&m, version), api_versions_elements(&m, version))
+                }
+                ApiKey::DESCRIBE_PRODUCERS => {
+                    let m = g.describe_producers_response();
+                    (theirs(&m, version), describe_producers_elements(&m))
                 }
                 _ => {
                     let m = g.init_producer_id_response();
@@ -254,6 +259,63 @@ fn write_api_versions(w: &mut Writer<'_>, m: &ApiVersionsResponse, version: i16)
     api_versions::write_response_end(w, d, m.throttle_time_ms);
 }
 
+fn describe_producers_elements(m: &DescribeProducersResponse) -> Vec<String> {
+    let mut items = vec![DescribeProducersItem::Throttle(m.throttle_time_ms)];
+    for topic in &m.topics {
+        items.push(DescribeProducersItem::Topic(our_described(topic)));
+        for partition in &topic.partitions {
+            items.push(DescribeProducersItem::Partition(our_described_partition(partition)));
+            let producers = partition.active_producers.iter().map(our_state);
+            items.extend(producers.map(DescribeProducersItem::Producer));
+            items.push(DescribeProducersItem::PartitionEnd);
+        }
+    }
+    told(&items)
+}
+
+fn our_described(
+    topic: &describe_producers_response::TopicResponse,
+) -> describe_producers::Topic<'_> {
+    let partitions = topic.partitions.len() as u32;
+    describe_producers::Topic { name: &topic.name.0, partitions }
+}
+
+fn our_described_partition(
+    partition: &describe_producers_response::PartitionResponse,
+) -> describe_producers::Partition {
+    describe_producers::Partition {
+        index: partition.partition_index,
+        error: ErrorCode(partition.error_code),
+    }
+}
+
+fn our_state(producer: &describe_producers_response::ProducerState) -> ProducerState {
+    ProducerState {
+        producer_id: producer.producer_id.0,
+        producer_epoch: producer.producer_epoch,
+        last_sequence: producer.last_sequence,
+        last_timestamp: producer.last_timestamp,
+        coordinator_epoch: producer.coordinator_epoch,
+        current_txn_start_offset: producer.current_txn_start_offset,
+    }
+}
+
+fn write_describe_producers(w: &mut Writer<'_>, m: &DescribeProducersResponse, version: i16) {
+    let d = dialect(ApiKey::DESCRIBE_PRODUCERS, version);
+    describe_producers::write_response(w, d, m.throttle_time_ms, m.topics.len() as u32);
+    for topic in &m.topics {
+        describe_producers::write_response_topic(w, d, &our_described(topic));
+        for partition in &topic.partitions {
+            let head = our_described_partition(partition);
+            let message = partition.error_message.as_deref();
+            let producers: Vec<_> = partition.active_producers.iter().map(our_state).collect();
+            describe_producers::write_response_partition(w, d, &head, message, &producers);
+        }
+        describe_producers::write_response_topic_end(w, d);
+    }
+    describe_producers::write_response_end(w, d);
+}
+
 fn our_producer_id(m: &InitProducerIdResponse) -> InitProducerIdItem {
     InitProducerIdItem {
         throttle_ms: m.throttle_time_ms,
@@ -312,6 +374,10 @@ proptest! {
                     ApiKey::API_VERSIONS => {
                         let m = g.api_versions_response();
                         (theirs(&m, version), ours(|w| write_api_versions(w, &m, version)))
+                    }
+                    ApiKey::DESCRIBE_PRODUCERS => {
+                        let m = g.describe_producers_response();
+                        (theirs(&m, version), ours(|w| write_describe_producers(w, &m, version)))
                     }
                     _ => {
                         let m = g.init_producer_id_response();
