@@ -36,6 +36,11 @@ pub struct ClusterConfig {
     pub producer_id_expiration: Duration,
     /// How much of the duplicate window survives the restart of a node.
     pub restart_window: ProducerWindow,
+    /// Which nodes tell what a partition knows of its producers.
+    pub describers: Describers,
+    /// Whether clients have the right to READ topics, at first; without it DescribeProducers is
+    /// refused. See [`Cluster::allow_read`](crate::Cluster::allow_read).
+    pub may_read: bool,
     /// What NOT_LEADER_OR_FOLLOWER tells in Produce from version 10 on (KIP-951).
     pub leader_hints: LeaderHints,
     /// The wall clock at the start of the virtual one, in milliseconds since 1970.
@@ -82,6 +87,8 @@ impl Default for ClusterConfig {
             duplicates: Duplicates::Acknowledged,
             producer_id_expiration: Duration::from_secs(24 * 60 * 60),
             restart_window: ProducerWindow::LastBatch,
+            describers: Describers::Replicas,
+            may_read: true,
             leader_hints: LeaderHints::WithEndpoints,
             start_ms: 1_700_000_000_000,
             seed: 0,
@@ -224,6 +231,16 @@ pub enum ProducerWindow {
     Everything,
     /// Nothing: the state is lost.
     Nothing,
+}
+
+/// Which nodes answer DescribeProducers for a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Describers {
+    /// Each node that has a replica, from its own log, as far as that goes: Kafka. In the model
+    /// that is every node.
+    Replicas,
+    /// The leader; the others say NOT_LEADER_OR_FOLLOWER.
+    LeaderAlone,
 }
 
 /// What NOT_LEADER_OR_FOLLOWER tells (KIP-951).

@@ -24,8 +24,8 @@ mod versions;
 
 pub use cluster::{AdminError, Cluster, NodeId};
 pub use config::{
-    AutoCreate, ClusterConfig, Duplicates, FirstSequence, LeaderHints, NodeConfig, ProducerWindow,
-    Storage, TimestampType, TopicConfig,
+    AutoCreate, ClusterConfig, Describers, Duplicates, FirstSequence, LeaderHints, NodeConfig,
+    ProducerWindow, Storage, TimestampType, TopicConfig,
 };
 pub use connection::Connection;
 pub use fault::{Action, BaseOffset, Fault};

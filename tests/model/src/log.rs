@@ -149,18 +149,25 @@ impl Log {
             }
         }
         self.start_offset = self.start_offset.min(self.end_offset);
-        self.producers.clear();
+        self.producers = self.producers_up_to(self.end_offset);
+        before.saturating_sub(self.end_offset)
+    }
+
+    /// What a replica knows of the producers that has the log up to an offset, as far as batches
+    /// are kept.
+    pub(crate) fn producers_up_to(&self, end: i64) -> ProducerStates {
+        let mut producers = ProducerStates::default();
         let deleted = self.gone.iter().filter(|(why, _)| *why == Gone::Deleted);
         for batch in deleted.map(|(_, batch)| batch).chain(&self.batches) {
             let Some(header) = crate::record_batch::header(&batch.bytes) else {
                 continue;
             };
-            if let Some(origin) = origin(&header) {
+            if let Some(origin) = origin(&header).filter(|_| batch.next_offset <= end) {
                 let (offset, time) = (batch.base_offset, header.max_timestamp);
-                self.producers.append(origin, offset, time, batch.appended);
+                producers.append(origin, offset, time, batch.appended);
             }
         }
-        before.saturating_sub(self.end_offset)
+        producers
     }
 }
 

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-use ottla_core::wire::ErrorCode;
+use ottla_core::wire::{ErrorCode, describe_producers::ProducerState};
 
 use crate::{Duplicates, FirstSequence, ProducerWindow};
 
@@ -155,9 +155,20 @@ impl ProducerStates {
         self.0.remove(&producer_id);
     }
 
-    /// Forgets all producers.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
+    /// All producers, as DescribeProducers tells them.
+    pub(crate) fn active(&self) -> Vec<ProducerState> {
+        let told = self.0.iter().map(|(&producer_id, entry)| {
+            let last = entry.batches.back();
+            ProducerState {
+                producer_id,
+                producer_epoch: i32::from(entry.epoch),
+                last_sequence: last.map_or(-1, |batch| batch.last_sequence),
+                last_timestamp: last.map_or(-1, |batch| batch.timestamp),
+                coordinator_epoch: -1,
+                current_txn_start_offset: -1,
+            }
+        });
+        told.collect()
     }
 
     /// A producer's epoch and last sequence number.

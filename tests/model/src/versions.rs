@@ -44,6 +44,7 @@ impl Versions {
             .with(ApiKey::METADATA, 0, metadata)
             .with(ApiKey::API_VERSIONS, 0, api_versions)
             .with(ApiKey::INIT_PRODUCER_ID, 0, init_producer_id)
+            .with(ApiKey::DESCRIBE_PRODUCERS, 0, 0)
     }
 
     /// The same with another range for one API.

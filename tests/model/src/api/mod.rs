@@ -10,6 +10,7 @@ use ottla_core::wire::{
 use crate::{Action, AnswerFate, Cluster, Happening, NodeId, cluster::NodeState, fault::Met};
 
 mod api_versions;
+mod describe_producers;
 mod init_producer_id;
 mod metadata;
 mod produce;
@@ -124,6 +125,7 @@ impl Cluster {
             ApiKey::METADATA => self.metadata(&request, &mut met, out),
             ApiKey::INIT_PRODUCER_ID => self.init_producer_id(&request, &mut met, out),
             ApiKey::API_VERSIONS => self.api_versions(&request, &mut met, out),
+            ApiKey::DESCRIBE_PRODUCERS => self.describe_producers(&request, &mut met, out),
             _ => return Handled::Close,
         };
         let said = out.len() > before;

@@ -33,6 +33,8 @@ pub struct Cluster {
     pub(crate) buried: Vec<(String, Uuid)>,
     pub(crate) names: BTreeMap<String, Uuid>,
     pub(crate) faults: Faults,
+    /// Whether clients have the right to READ topics.
+    pub(crate) may_read: bool,
     random: Random,
     next_producer_id: i64,
     /// Topics made so far; their leaders are dealt out from here.
@@ -112,6 +114,7 @@ impl Cluster {
         let next_producer_id = i64::try_from(random.next() % 1_000_000).unwrap_or(0);
         Self {
             nodes: nodes.collect(),
+            may_read: config.may_read,
             config,
             topics: BTreeMap::new(),
             deleted: BTreeMap::new(),
@@ -266,6 +269,11 @@ impl Cluster {
     /// The faults that are not used up.
     pub fn faults(&self) -> impl Iterator<Item = &Fault> {
         self.faults.all()
+    }
+
+    /// Grants or takes away the right to READ topics, which DescribeProducers needs.
+    pub const fn allow_read(&mut self, may_read: bool) {
+        self.may_read = may_read;
     }
 
     /// Makes a producer id, as InitProducerId does.

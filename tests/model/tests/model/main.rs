@@ -2,6 +2,7 @@
 
 mod checks;
 mod connections;
+mod described;
 mod faults;
 mod hostile;
 mod idempotence;

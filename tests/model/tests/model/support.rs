@@ -7,7 +7,11 @@ use ottla_core::{
     wire::{
         ApiKey, DecodeError, Dialect, ErrorCode, Step, Uuid, Wire, Writer,
         api_versions::{ApiVersionsItem, ApiVersionsRequest, ApiVersionsResponse},
-        crc32c, dialect, frame,
+        crc32c,
+        describe_producers::{
+            self, DescribeProducersItem, DescribeProducersResponse, ProducerState,
+        },
+        dialect, frame,
         init_producer_id::{InitProducerIdItem, InitProducerIdRequest, InitProducerIdResponse},
         metadata::{self, MetadataItem, MetadataResponse, RequestTopic},
         produce::{self, CurrentLeader, Partition, ProduceResponse, ProduceResponseItem},
@@ -163,6 +167,20 @@ pub(crate) fn init_request(version: i16, transactional_id: Option<&str>) -> Vec<
     })
 }
 
+pub(crate) fn describe_request(topic: &str, partitions: &[i32]) -> Vec<u8> {
+    request(ApiKey::DESCRIBE_PRODUCERS, 0, 46, |w, d| {
+        describe_producers::write_request(w, d, 1);
+        let count = u32::try_from(partitions.len()).unwrap();
+        let head = describe_producers::Topic { name: topic, partitions: count };
+        describe_producers::write_request_topic(w, d, &head);
+        for index in partitions {
+            w.int32(*index);
+        }
+        describe_producers::write_request_topic_end(w, d);
+        describe_producers::write_request_end(w, d);
+    })
+}
+
 pub(crate) fn versions_request(version: i16) -> Vec<u8> {
     request(ApiKey::API_VERSIONS, version, 44, |w, d| {
         let request =
@@ -266,6 +284,28 @@ pub(crate) fn read_versions(version: i16, frame: &[u8]) -> Vec<ApiVersionsItem> 
     read(frame, |input| walk.step(input))
 }
 
+/// What is said of the producers of each partition: its number, an error, and who is known.
+pub(crate) type Described = Vec<(i32, ErrorCode, Vec<ProducerState>)>;
+
+pub(crate) fn read_described(frame: &[u8]) -> Described {
+    let mut walk = DescribeProducersResponse::new(0);
+    let mut described = Described::new();
+    for item in read(frame, |input| walk.step(input)) {
+        match item {
+            DescribeProducersItem::Partition(partition) => {
+                described.push((partition.index, partition.error, Vec::new()));
+            }
+            DescribeProducersItem::Producer(producer) => {
+                described.last_mut().unwrap().2.push(producer);
+            }
+            DescribeProducersItem::Throttle(_)
+            | DescribeProducersItem::Topic(_)
+            | DescribeProducersItem::PartitionEnd => {}
+        }
+    }
+    described
+}
+
 pub(crate) fn read_metadata(version: i16, frame: &[u8]) -> Vec<MetadataItem<'_>> {
     let mut walk = MetadataResponse::new(version);
     read(frame, |input| walk.step(input))
@@ -309,6 +349,27 @@ impl Client {
         let frame = self.request(cluster, partition, bytes);
         let answer = self.call(cluster, now, &frame);
         read_produced(self.version, &answer)
+    }
+
+    /// Asks who is known of partitions of "t".
+    pub(crate) fn describe(
+        &mut self,
+        cluster: &mut Cluster,
+        now: Duration,
+        partitions: &[i32],
+    ) -> Described {
+        let frame = describe_request("t", partitions);
+        read_described(&self.call(cluster, now, &frame))
+    }
+
+    /// The epoch and last sequence number of the only producer of partition 0 of "t".
+    pub(crate) fn knows(&mut self, cluster: &mut Cluster, now: Duration) -> Option<(i32, i32)> {
+        let described = self.describe(cluster, now, &[0]);
+        let [(0, ErrorCode::NONE, producers)] = &described[..] else {
+            panic!("{described:?}");
+        };
+        assert!(producers.len() <= 1, "{producers:?}");
+        producers.first().map(|producer| (producer.producer_epoch, producer.last_sequence))
     }
 
     /// Produces to partition 0 of "t", at time 0; the error and the base offset.

@@ -315,6 +315,7 @@ fn name(api: ApiKey) -> &'static str {
         ApiKey::METADATA => "Metadata",
         ApiKey::API_VERSIONS => "ApiVersions",
         ApiKey::INIT_PRODUCER_ID => "InitProducerId",
+        ApiKey::DESCRIBE_PRODUCERS => "DescribeProducers",
         _ => "a request",
     }
 }
