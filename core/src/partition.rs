@@ -73,7 +73,7 @@ pub(crate) struct Partition {
     pub(crate) last_acked: i32,
     /// The topic was deleted and created again while batches were in flight.
     pub(crate) orphaned: bool,
-    /// The greatest offset that was told; -1 before the first.
+    /// The offset of the last record that was acknowledged, in whatever epoch; -1 where none was told.
     pub(crate) last_offset: i64,
     pub(crate) retry_at: Instant,
     /// Failed attempts in a row.

@@ -39,10 +39,10 @@ cases! {
     C10NoIdempotence,
     /// Rule 1: the broker says that it has the batch.
     Acknowledged,
-    /// Rule 2: a later batch of the same epoch was acknowledged.
+    /// Rule 2: a later batch of the same epoch was acknowledged, and there are as many offsets between.
     Overtaken,
-    /// Rule 3a: out of order, and overtaken.
-    OutOfOrderOvertaken,
+    /// A batch lies where something acknowledged lay before.
+    LogCut,
     /// Rule 3b: out of order, because a predecessor is not resolved.
     OutOfOrderBehind,
     /// Rule 3c: out of order, and certainly not appended.

@@ -117,7 +117,7 @@ pub(crate) struct Batch {
     pub(crate) base_sequence: i32,
     /// The parity of the topic's incarnation for which it was sent.
     pub(crate) incarnation: u8,
-    /// A batch before it in the same epoch was given up: this one cannot be appended any more.
+    /// A batch before it in the same epoch was given up: that it is out of order is no surprise.
     pub(crate) after_gap: bool,
     /// Sent while a predecessor was not yet answered, so that OUT_OF_ORDER says nothing of state.
     pub(crate) pipelined: bool,

@@ -92,13 +92,9 @@ impl Producer<'_> {
     pub(super) fn handle_answer(&mut self, index: Ix<Batch>, answer: Answer) {
         let code = answer.error;
         if code == ErrorCode::NONE {
-            let outcome = Outcome::Delivered {
-                base_offset: (answer.base_offset >= 0).then_some(answer.base_offset),
-                log_append_time: (answer.log_append_time >= 0).then_some(answer.log_append_time),
-            };
-            self.acknowledge(index, outcome);
+            self.acknowledge(index, &answer);
         } else if code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
-            self.acknowledge(index, DELIVERED_SOMEWHERE);
+            self.acknowledge(index, &Answer { base_offset: -1, log_append_time: -1, ..answer });
         } else if is_about_sequences(code) {
             self.note_attempt(index, Exposure::NotAppended);
             self.handle_out_of_order(index, answer.log_start_offset);
@@ -134,45 +130,114 @@ impl Producer<'_> {
         batch.exposure = batch.exposure.max(proof);
     }
 
-    fn acknowledge(&mut self, index: Ix<Batch>, outcome: Outcome) {
+    fn acknowledge(&mut self, index: Ix<Batch>, answer: &Answer) {
         seen!(self, Acknowledged);
         let batch = self.batches.at(index);
         let (home, epoch, last) = (batch.partition, batch.producer_epoch, batch.last_sequence());
-        let records = batch.records;
+        // What cannot be is no offset.
+        let end = answer.base_offset.checked_add(i64::from(batch.records) - 1);
+        let base = end.filter(|_| answer.base_offset >= 0).map(|_| answer.base_offset);
+        let cut = self.is_cut(index, base);
+        if let Some(base) = base.filter(|_| !cut && self.has_predecessor(index)) {
+            self.settle_before(index, base, answer.log_start_offset);
+        }
         // One that was on its way when an older one failed says nothing of what the broker would
         // take now.
-        let oldest = batch.queue.prev().is_none();
+        let oldest = !self.has_predecessor(index);
         let now = self.now;
         let partition = self.partitions.at(home);
         let by_leader = self.conns.at(partition.conn).broker == partition.leader;
         let partition = self.partitions.at_mut(home);
-        let probing = partition.phase == Phase::Probing;
         if partition.epoch == epoch {
             partition.last_acked = last;
         }
-        if let Outcome::Delivered { base_offset: Some(base), .. } = outcome {
-            partition.last_offset = partition.last_offset.max(base + i64::from(records) - 1);
-        }
-        partition.proven |= by_leader && (oldest || probing);
+        partition.last_offset = base.and(end).unwrap_or(-1);
+        partition.proven |= by_leader && oldest;
         partition.acked_at = now;
         partition.failures = 0;
-        if probing {
-            seen!(self, ProbeFound);
-            self.believe_predecessors(index);
+        if cut {
+            seen!(self, LogCut);
+            partition.proven = false;
+            self.stats.desyncs += 1;
+            tell!(warn, "{}: the log was cut below what was acknowledged", self.topic_at(home));
         }
-        self.settle(index, outcome);
+        if self.partitions.at(home).phase == Phase::Probing {
+            seen!(self, ProbeFound);
+            self.end_probes(home);
+        }
+        let log_append_time = (answer.log_append_time >= 0).then_some(answer.log_append_time);
+        self.settle(index, Outcome::Delivered { base_offset: base, log_append_time });
     }
 
-    /// A broker that has a batch, or takes it as the next one, has all that came before it in the
-    /// same epoch.
-    fn believe_predecessors(&mut self, index: Ix<Batch>) {
-        let home = self.batches.at(index).partition;
-        while let Some(first) =
-            self.partitions.at(home).queue.head().some().filter(|first| *first != index)
+    fn has_predecessor(&self, index: Ix<Batch>) -> bool {
+        self.batches.at(index).queue.prev().is_some()
+    }
+
+    /// Whether a batch lies where something lay that was acknowledged before it: then the log has
+    /// lost that, and with it perhaps the broker its record of the producer.
+    fn is_cut(&self, index: Ix<Batch>, base: Option<i64>) -> bool {
+        let partition = self.partitions.at(self.batches.at(index).partition);
+        let follows = self.records_since_acked(index).is_some();
+        follows && base.is_some_and(|base| base <= partition.last_offset)
+    }
+
+    /// How many records of its epoch lie between the last that was acknowledged and a batch's first;
+    /// none where nothing was acknowledged in the epoch, or something behind the batch.
+    fn records_since_acked(&self, index: Ix<Batch>) -> Option<u32> {
+        let batch = self.batches.at(index);
+        let partition = self.partitions.at(batch.partition);
+        let known = partition.last_acked >= 0 && partition.epoch == batch.producer_epoch;
+        if !known
+            || !batch.is_bound()
+            || !sequence_reached(partition.last_acked, batch.base_sequence)
         {
-            self.settle(first, DELIVERED_SOMEWHERE);
+            return None;
         }
-        self.end_probes(home);
+        let next = sequence_after(partition.last_acked, 1);
+        Some((batch.base_sequence as u32).wrapping_sub(next as u32) & 0x7fff_ffff)
+    }
+
+    /// Settles what was sent between the last batch that was acknowledged and this one, where the log
+    /// has just as many offsets between them as records were sent: then these are the records
+    /// (decision 43). That the later one was taken proves nothing by itself: a broker that has
+    /// forgotten a producer takes any sequence.
+    fn settle_before(&mut self, index: Ix<Batch>, base: i64, log_start_offset: i64) {
+        let home = self.batches.at(index).partition;
+        let first = self.partitions.at(home).queue.head();
+        let anchor = self.partitions.at(home).last_offset;
+        let between = self.records_since_acked(index).map(i64::from);
+        let distance = anchor.checked_add(1).and_then(|next| base.checked_sub(next));
+        if anchor < log_start_offset.max(0) || between != distance {
+            return;
+        }
+        let (mut sent, mut next) = (0, first);
+        while let Some(before) = next.some().filter(|before| *before != index) {
+            let batch = self.batches.at(before);
+            next = batch.queue.next();
+            if self.records_since_acked(before).is_none() {
+                continue;
+            }
+            if batch.exposure != Exposure::Ambiguous {
+                // What was refused each time lies nowhere: the offsets are somebody else's.
+                return;
+            }
+            sent += i64::from(batch.records);
+        }
+        if between != Some(sent) {
+            return;
+        }
+        next = first;
+        while let Some(before) = next.some().filter(|before| *before != index) {
+            let batch = self.batches.at(before);
+            next = batch.queue.next();
+            // One that is on its way again has an answer to come.
+            let waits = batch.life == Life::Idle;
+            if let Some(since) = self.records_since_acked(before).filter(|_| waits) {
+                seen!(self, Overtaken);
+                let base_offset = Some(anchor + 1 + i64::from(since));
+                self.settle(before, Outcome::Delivered { base_offset, log_append_time: None });
+            }
+        }
     }
 
     /// Has a partition that was probing go on in order. Where a sequence behind its batches was given
@@ -190,31 +255,13 @@ impl Producer<'_> {
         partition.phase = if whole { Phase::Normal } else { Phase::Sealing };
     }
 
-    /// Whether a later batch of the same epoch was acknowledged, so that this one is in the log.
-    ///
-    /// One that was refused each time is not, whatever came after it: then the broker has forgotten
-    /// the producer, and takes any sequence.
-    fn is_overtaken(&self, index: Ix<Batch>) -> bool {
-        let batch = self.batches.at(index);
-        let partition = self.partitions.at(batch.partition);
-        batch.is_bound()
-            && batch.exposure == Exposure::Ambiguous
-            && partition.last_acked >= 0
-            && partition.epoch == batch.producer_epoch
-            && sequence_reached(batch.last_sequence(), partition.last_acked)
-    }
-
     /// The broker's next sequence is not this batch's (semantics §6.4, rule 3).
     fn handle_out_of_order(&mut self, index: Ix<Batch>, log_start_offset: i64) {
         let batch = self.batches.at(index);
         let home = batch.partition;
         self.partitions.at_mut(home).proven = false;
         let partition = self.partitions.at(home);
-        if self.is_overtaken(index) {
-            // The broker has forgotten its offset.
-            seen!(self, OutOfOrderOvertaken);
-            self.settle(index, DELIVERED_SOMEWHERE);
-        } else if partition.phase == Phase::Probing {
+        if partition.phase == Phase::Probing {
             self.batches.at_mut(index).probed = true;
             self.end_probing(home);
         } else if batch.pipelined {
@@ -229,8 +276,9 @@ impl Producer<'_> {
             self.stats.desyncs += u64::from(!expected);
             tell!(warn, "{}: the broker expects another sequence", self.topic_at(home));
             self.partitions.at_mut(home).phase = Phase::Sealing;
-        } else if !(batch.after_gap && partition.last_acked >= 0) {
-            self.stats.desyncs += 1;
+        } else {
+            // Behind a gap that is no surprise.
+            self.stats.desyncs += u64::from(!batch.after_gap);
             tell!(warn, "{}: the broker lost its record of this producer", self.topic_at(home));
             self.batches.at_mut(index).probed = true;
             self.partitions.at_mut(home).phase = Phase::Probing;
@@ -323,9 +371,7 @@ impl Producer<'_> {
         if self.batches.at(index).life == Life::Done {
             return;
         }
-        if self.is_overtaken(index) {
-            self.settle(index, DELIVERED_SOMEWHERE);
-        } else if self.batches.at(index).exposure == Exposure::Ambiguous {
+        if self.batches.at(index).exposure == Exposure::Ambiguous {
             self.seal(home);
             self.settle(index, Outcome::Unknown(cause));
         } else {
@@ -366,10 +412,6 @@ impl Producer<'_> {
         let batch = self.batches.at(index);
         let home = batch.partition;
         match (batch.life, batch.exposure) {
-            (Life::Idle, _) if self.is_overtaken(index) => {
-                seen!(self, Overtaken);
-                self.settle(index, DELIVERED_SOMEWHERE);
-            }
             (Life::Open | Life::Sealed, _) => {
                 self.settle(index, Outcome::NotDelivered(cause));
             }
@@ -430,8 +472,8 @@ impl Producer<'_> {
         }
     }
 
-    /// A bound batch is about to be given up that is certainly not in the log: no later batch of
-    /// its epoch can be appended.
+    /// A bound batch is about to be given up that is certainly not in the log: a broker that knows the
+    /// producer appends no later batch of its epoch.
     fn leave_gap(&mut self, index: Ix<Batch>) {
         if self.identity == Identity::Off {
             return;
@@ -557,10 +599,6 @@ impl Producer<'_> {
 /// How often a batch that may be in the log is refused for good before it is given up. Once or
 /// twice may be a leader that was not quite itself.
 const LAST_REFUSAL: u8 = 3;
-
-/// In the log, at an offset that the broker does not know any more.
-const DELIVERED_SOMEWHERE: Outcome =
-    Outcome::Delivered { base_offset: None, log_append_time: None };
 
 fn is_too_large(code: ErrorCode) -> bool {
     code == ErrorCode::MESSAGE_TOO_LARGE || code == ErrorCode::RECORD_LIST_TOO_LARGE

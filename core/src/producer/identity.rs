@@ -156,7 +156,10 @@ impl Producer<'_> {
             partition.next_sequence = batch.base_sequence;
         }
         batch.life = Life::Sealed;
-        batch.exposure = batch.exposure.min(Exposure::NotAppended);
+        debug_assert!(
+            batch.exposure != Exposure::Ambiguous,
+            "what may be in the log keeps its name"
+        );
         batch.base_sequence = 0;
         batch.after_gap = false;
         batch.pipelined = false;
@@ -174,9 +177,7 @@ impl Producer<'_> {
             }
             let last = self.last_bound(index);
             let batch = self.batches.at(last);
-            // A broker that has acknowledged a batch of this epoch accepts no sequence behind a gap.
-            let impossible = batch.after_gap && partition.last_acked >= 0;
-            if batch.exposure == Exposure::Ambiguous && !impossible {
+            if batch.exposure == Exposure::Ambiguous {
                 return;
             }
             self.unbind(last);

@@ -21,16 +21,32 @@ fn append_then(error: ErrorCode) -> Fault {
 }
 
 #[test]
-fn what_is_behind_a_gap_is_not_sent_again_in_the_old_epoch() {
-    // No broker that has acknowledged this epoch can have taken B or C behind the gap of A.
+fn what_may_be_in_the_log_behind_a_gap_keeps_its_name() {
+    // A broker that knows this producer cannot have taken B or C behind the gap of A. One that has
+    // forgotten it in between can.
     let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
     world.cluster.inject(reject(ErrorCode::INVALID_RECORD));
     world.cluster.inject(reject(ErrorCode::REQUEST_TIMED_OUT).times(2));
     let [a, b, c] = [0; 3].map(|_| world.send(topic, 0));
     let refused = Said::NotDelivered(Cause::Broker(ErrorCode::INVALID_RECORD));
     assert_eq!(world.conclude(a), refused);
-    assert_eq!(world.conclude(b), Said::Delivered(Some(1)));
-    assert_eq!(world.conclude(c), Said::Delivered(Some(2)));
+    assert_eq!([b, c].map(|id| world.conclude(id)), [Said::Unknown(Cause::SequenceDesync); 2]);
+    let d = world.send(topic, 0);
+    assert_eq!(world.conclude(d), Said::Delivered(Some(1)));
+    assert_eq!(world.rows(0), [(0, 0, vec![0]), (1, 0, vec![d])]);
+    let stats = world.producer.stats();
+    assert_eq!((stats.epoch_bumps, stats.desyncs), (1, 0));
+    world.finish();
+}
+
+#[test]
+fn what_was_refused_behind_a_gap_goes_out_in_the_next_epoch() {
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
+    world.cluster.inject(reject(ErrorCode::INVALID_RECORD));
+    let [a, b, c] = [0; 3].map(|_| world.send(topic, 0));
+    let refused = Said::NotDelivered(Cause::Broker(ErrorCode::INVALID_RECORD));
+    assert_eq!(world.conclude(a), refused);
+    assert_eq!([b, c].map(|id| world.conclude(id)), [1, 2].map(|at| Said::Delivered(Some(at))));
     assert_eq!(world.rows(0), [(0, 0, vec![0]), (1, 0, vec![b]), (1, 1, vec![c])]);
     assert_eq!([b, c].map(|id| world.tap.attempts(id).count()), [2, 2]);
     let stats = world.producer.stats();
@@ -58,8 +74,11 @@ fn a_gap_that_opens_while_a_batch_behind_it_is_on_its_way_explains_its_refusal()
     assert_eq!(world.last(c), Some(Said::NotDelivered(Cause::Broker(ErrorCode::INVALID_RECORD))));
     assert_eq!(world.conclude(a), Said::NotDelivered(Cause::DeliveryTimeout));
     world.weather = Weather::FAIR;
-    assert_eq!(world.conclude(b), Said::Delivered(Some(1)));
-    assert_eq!(world.rows(0), [(0, 0, vec![0]), (1, 0, vec![b])]);
+    // Its first attempt may have been appended, for all that is known.
+    assert_eq!(world.conclude(b), Said::Unknown(Cause::SequenceDesync));
+    let d = world.send(topic, 0);
+    assert_eq!(world.conclude(d), Said::Delivered(Some(1)));
+    assert_eq!(world.rows(0), [(0, 0, vec![0]), (1, 0, vec![d])]);
     let stats = world.producer.stats();
     assert_eq!((stats.epoch_bumps, stats.desyncs), (1, 0));
     world.finish();
@@ -76,7 +95,7 @@ fn a_probe_that_hits_does_not_close_a_gap() {
     world.cluster.restart(1).expect("a node");
     let d = world.send(topic, 0);
     assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
-    assert_eq!(world.last(a), Some(Said::Delivered(None)));
+    assert_eq!(world.last(a), Some(Said::Delivered(Some(1))));
     assert_eq!(world.conclude(d), Said::Delivered(Some(3)));
     assert_eq!(world.rows(0)[3..], [(1, 0, vec![d])]);
     assert_eq!(world.tap.attempts(d).count(), 1, "not behind the gap");
@@ -152,15 +171,29 @@ fn a_producer_id_that_another_has_taken_over_is_given_up_at_once() {
 }
 
 #[test]
-fn an_acknowledgement_behind_it_delivers_a_batch_whose_time_is_over() {
-    let config = Config { delivery_timeout: 50 * MS, ..quick() };
-    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+fn an_acknowledgement_behind_it_delivers_a_batch_for_which_it_leaves_room() {
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
     world.cluster.inject(append_then(ErrorCode::REQUEST_TIMED_OUT));
     let [a, b] = [0; 2].map(|_| world.send(topic, 0));
     assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
-    assert_eq!(world.last(a), None);
-    world.run_for(60 * MS);
-    assert_eq!(world.first(a), Some((Said::Delivered(None), 50 * MS)));
+    assert_eq!(world.last(a), Some(Said::Delivered(Some(1))));
+    assert_eq!(world.tap.attempts(a).count(), 1);
+    world.finish();
+}
+
+#[test]
+fn an_acknowledgement_behind_it_proves_nothing_of_a_batch_for_which_it_leaves_no_room() {
+    // A may be in the log as far as its answer goes; then the broker forgets, and takes B and C at once
+    // behind what was there before.
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
+    world.cluster.inject(reject(ErrorCode::REQUEST_TIMED_OUT));
+    let producer_id = world.tap.sent[0].header.producer_id;
+    world.cluster.forget_producer("t", 0, producer_id).expect("a partition");
+    let [a, b, c] = [0; 3].map(|_| world.send(topic, 0));
+    assert_eq!(world.conclude(b), Said::Delivered(Some(1)));
+    assert_eq!(world.conclude(c), Said::Delivered(Some(2)));
+    assert!(matches!(world.conclude(a), Said::Unknown(_)));
+    assert_eq!(world.rows(0), [(0, 0, vec![0]), (0, 2, vec![b]), (0, 3, vec![c])]);
     world.finish();
 }
 

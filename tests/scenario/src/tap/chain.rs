@@ -174,17 +174,11 @@ impl Chains {
 }
 
 impl Chain {
-    /// Whether a batch that was sent may be in the log, or come there yet.
-    ///
-    /// A broker that has acknowledged a batch of an epoch takes none of it behind a gap, and a
-    /// batch that was refused for good leaves one: so what was sent behind it cannot be appended,
-    /// as long as the broker does not lose its record of the producer.
+    /// Whether a batch that was sent may be in the log, or come there yet. What came before or after it
+    /// proves nothing: a broker may forget a producer between any two requests.
     fn is_possible(&self, place: usize) -> bool {
         let bound = &self.bound[place];
-        let mut before = self.bound[..place].iter().filter(|other| other.era == bound.era);
-        let refused = |other: &Bound| !other.ambiguous && !other.acked && other.open == 0;
-        let behind_gap = before.clone().any(refused) && before.any(|other| other.acked);
-        bound.acked || (bound.ambiguous && !behind_gap)
+        bound.acked || bound.ambiguous
     }
 
     fn land(&mut self, sent: &Sent) -> Option<&mut Bound> {
