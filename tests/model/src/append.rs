@@ -125,8 +125,6 @@ impl Cluster {
         let max_timestamp = record_batch::validate(batch, &header, config, deltas, now_ms)
             .map_err(|invalid| Refusal::invalid(invalid, start))?;
         if let Some(origin) = origin(&header) {
-            let expiration = self.config.producer_id_expiration;
-            log.producers.expire(origin.producer_id, delivery.now, expiration);
             let rules = Rules {
                 first_sequence: self.config.first_sequence,
                 duplicates: self.config.duplicates,

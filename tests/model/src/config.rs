@@ -30,10 +30,15 @@ pub struct ClusterConfig {
     pub first_sequence: FirstSequence,
     /// What is done with a batch that is in the log already.
     pub duplicates: Duplicates,
-    /// `producer.id.expiration.ms`: how long a partition remembers a producer that writes nothing.
-    /// Kafka counts by the timestamps of the records; the model counts by its own clock, because
-    /// the client's may be any.
+    /// `producer.id.expiration.ms`: a sweep forgets a producer whose last batch on a partition has a
+    /// largest timestamp that is this old, or older, by the broker's wall clock: the age of its
+    /// *records*, though they were written a moment ago. With
+    /// [`TimestampType::LogAppendTime`] the timestamp is the broker's own.
     pub producer_id_expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`: how often there is a sweep. None is due at the
+    /// start of the run. All brokers sweep at the same time, and what is due is done before the next
+    /// request is handled.
+    pub producer_id_expiration_check: Duration,
     /// How much of the duplicate window survives the restart of a node.
     pub restart_window: ProducerWindow,
     /// Which nodes tell what a partition knows of its producers.
@@ -86,6 +91,7 @@ impl Default for ClusterConfig {
             first_sequence: FirstSequence::Any,
             duplicates: Duplicates::Acknowledged,
             producer_id_expiration: Duration::from_secs(24 * 60 * 60),
+            producer_id_expiration_check: Duration::from_secs(10 * 60),
             restart_window: ProducerWindow::LastBatch,
             describers: Describers::Replicas,
             may_read: true,
@@ -225,7 +231,8 @@ pub enum Duplicates {
 /// How much of the duplicate window survives the restart of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProducerWindow {
-    /// The last batch of each producer: what a snapshot keeps.
+    /// The last batch of each producer: what a snapshot keeps. Who is due for a sweep is not read
+    /// from it.
     LastBatch,
     /// All five: as a follower has them that becomes leader.
     Everything,

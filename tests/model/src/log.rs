@@ -7,7 +7,7 @@ use ottla_core::wire::record::{Attributes, BatchHeader};
 
 use crate::{
     Counts, Gone, TimestampType,
-    producer_state::{Origin, ProducerStates, advance},
+    producer_state::{Origin, ProducerStates, Sweep, advance},
 };
 
 /// The batches of a partition, and what is known of who wrote them.
@@ -130,7 +130,7 @@ impl Log {
     /// Cuts the log at an offset, as a replica does that finds its leader behind. The producers'
     /// state is rebuilt from the batches that are left. What was cut off is kept for the truth, if
     /// it is to be. Returns how many records that were.
-    pub(crate) fn truncate(&mut self, offset: i64, keep: bool) -> i64 {
+    pub(crate) fn truncate(&mut self, offset: i64, keep: bool, missed: Option<Sweep>) -> i64 {
         let before = self.end_offset;
         let offset = offset.clamp(0, self.end_offset);
         let beyond = |batch: &StoredBatch| batch.next_offset > offset;
@@ -149,13 +149,13 @@ impl Log {
             }
         }
         self.start_offset = self.start_offset.min(self.end_offset);
-        self.producers = self.producers_up_to(self.end_offset);
+        self.producers = self.producers_up_to(self.end_offset, missed);
         before.saturating_sub(self.end_offset)
     }
 
     /// What a replica knows of the producers that has the log up to an offset, as far as batches
-    /// are kept.
-    pub(crate) fn producers_up_to(&self, end: i64) -> ProducerStates {
+    /// are kept, and after the last sweep.
+    pub(crate) fn producers_up_to(&self, end: i64, missed: Option<Sweep>) -> ProducerStates {
         let mut producers = ProducerStates::default();
         let deleted = self.gone.iter().filter(|(why, _)| *why == Gone::Deleted);
         for batch in deleted.map(|(_, batch)| batch).chain(&self.batches) {
@@ -166,6 +166,9 @@ impl Log {
                 let (offset, time) = (batch.base_offset, header.max_timestamp);
                 producers.append(origin, offset, time, batch.appended);
             }
+        }
+        if let Some(sweep) = missed {
+            producers.sweep(sweep);
         }
         producers
     }

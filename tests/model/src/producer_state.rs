@@ -17,9 +17,20 @@ pub(crate) struct ProducerStates(BTreeMap<i64, Entry>);
 #[derive(Clone, Debug)]
 struct Entry {
     epoch: i16,
-    /// When the last batch was appended.
+    /// When the last batch was appended: no sweep before that is about it.
     written: Duration,
     batches: VecDeque<BatchMetadata>,
+}
+
+/// A sweep that forgets producers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sweep {
+    /// When it is. It does not see batches that were appended then or later.
+    pub(crate) at: Duration,
+    /// The wall clock then.
+    pub(crate) now_ms: i64,
+    /// `producer.id.expiration.ms`.
+    pub(crate) expiration_ms: i64,
 }
 
 /// What a batch is that may be appended, or acknowledged.
@@ -129,11 +140,12 @@ impl ProducerStates {
     }
 
     /// What a restart leaves.
-    pub(crate) fn restart(&mut self, window: ProducerWindow) {
+    pub(crate) fn restart(&mut self, window: ProducerWindow, sweep: Sweep) {
         match window {
             ProducerWindow::Everything => {}
             ProducerWindow::Nothing => self.0.clear(),
             ProducerWindow::LastBatch => {
+                self.sweep(sweep);
                 for entry in self.0.values_mut() {
                     let older = entry.batches.len().saturating_sub(1);
                     entry.batches.drain(..older);
@@ -142,12 +154,14 @@ impl ProducerStates {
         }
     }
 
-    /// Forgets a producer that has written nothing for so long.
-    pub(crate) fn expire(&mut self, producer_id: i64, now: Duration, expiration: Duration) {
-        let written = self.0.get(&producer_id).map(|entry| entry.written);
-        if written.is_some_and(|written| now.saturating_sub(written) >= expiration) {
-            self.forget(producer_id);
-        }
+    /// `removeExpiredProducers`: forgets the producers whose last batch is of records that are too
+    /// old.
+    pub(crate) fn sweep(&mut self, sweep: Sweep) {
+        self.0.retain(|_, entry| {
+            let timestamp = entry.batches.back().map_or(-1, |batch| batch.timestamp);
+            let expired = sweep.now_ms.saturating_sub(timestamp) >= sweep.expiration_ms;
+            !expired || entry.written >= sweep.at
+        });
     }
 
     /// Forgets one producer, as after `producer.id.expiration.ms`.

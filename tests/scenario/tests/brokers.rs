@@ -63,13 +63,14 @@ fn a_broker_that_looks_at_no_sequence_writes_a_retry_twice_and_says_where() {
 fn forgotten() -> (World<'static>, TopicId) {
     let config = ClusterConfig {
         producer_id_expiration: Duration::from_secs(3_600),
+        producer_id_expiration_check: Duration::from_secs(1),
         storage: Storage::Everything,
         ..ClusterConfig::default()
     };
     let (mut world, topic) = World::warm(&quick(), config, 1);
     let a = world.send(topic, 0);
     assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
-    world.run_for(Duration::from_secs(3_601));
+    world.run_for(Duration::from_secs(3_602));
     (world, topic)
 }
 

@@ -129,7 +129,7 @@ impl Cluster {
         }
         let log = &partition.log;
         let producers = match partition.lagging.get(&node).filter(|_| !leads) {
-            Some(end) => log.producers_up_to(*end).active(),
+            Some(end) => log.producers_up_to(*end, self.missed_sweep()).active(),
             None => log.producers.active(),
         };
         let head = Partition { index, error: ErrorCode::NONE };

@@ -90,6 +90,7 @@ impl Cluster {
         frame: &[u8],
         out: &mut Vec<u8>,
     ) -> Handled {
+        self.pass(now);
         let Some(running) = self.nodes.get(&node) else {
             return Handled::Close;
         };

@@ -8,6 +8,7 @@ use ottla_core::wire::Uuid;
 use crate::{
     ClusterConfig, Fault, Happening, NodeConfig, Storage, TopicConfig,
     fault::Faults,
+    producer_state::Sweep,
     random::Random,
     topic::{Partition, Topic, is_valid_name},
 };
@@ -37,6 +38,8 @@ pub struct Cluster {
     pub(crate) may_read: bool,
     random: Random,
     next_producer_id: i64,
+    /// When a request was last handled.
+    clock: Duration,
     /// Topics made so far; their leaders are dealt out from here.
     made: usize,
     /// Where the batches lie that are kept, oldest first, where there is a bound on them.
@@ -123,6 +126,7 @@ impl Cluster {
             faults: Faults::default(),
             random,
             next_producer_id,
+            clock: Duration::ZERO,
             made: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -305,6 +309,42 @@ impl Cluster {
     pub fn now_ms(&self, now: Duration) -> i64 {
         let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         self.config.start_ms.saturating_add(millis)
+    }
+
+    /// Time has come to this: does what was due of itself.
+    pub(crate) fn pass(&mut self, now: Duration) {
+        let before = self.last_sweep();
+        self.clock = self.clock.max(now);
+        let sweep = self.sweep_at(self.last_sweep());
+        if sweep.at == before {
+            return;
+        }
+        let topics = self.topics.values_mut();
+        for partition in topics.flat_map(|topic| &mut topic.partitions) {
+            partition.log.producers.sweep(sweep);
+        }
+    }
+
+    /// When the last sweep was; 0 where there was none yet, which forgets nobody.
+    pub(crate) fn last_sweep(&self) -> Duration {
+        let every = self.config.producer_id_expiration_check.as_micros();
+        let sweeps = self.clock.as_micros().checked_div(every).unwrap_or(0);
+        let at = u64::try_from(sweeps.saturating_mul(every)).unwrap_or(u64::MAX);
+        Duration::from_micros(at)
+    }
+
+    /// A sweep at a time of the run.
+    pub(crate) fn sweep_at(&self, at: Duration) -> Sweep {
+        let expiration = self.config.producer_id_expiration.as_millis();
+        let expiration_ms = i64::try_from(expiration).unwrap_or(i64::MAX);
+        Sweep { at, now_ms: self.now_ms(at), expiration_ms }
+    }
+
+    /// The sweep that a state that is read from a log is put through: it has missed the last one.
+    /// None where there was none yet.
+    pub(crate) fn missed_sweep(&self) -> Option<Sweep> {
+        let at = self.last_sweep();
+        (at > Duration::ZERO).then(|| self.sweep_at(at))
     }
 
     fn new_partition(&self, first: usize, index: u32) -> Partition {

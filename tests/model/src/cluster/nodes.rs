@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{AdminError, Cluster, Node, NodeId, NodeState};
-use crate::{Happening, Versions};
+use crate::{Happening, Versions, producer_state::Sweep};
 
 impl Cluster {
     /// The ids of all nodes, in their order.
@@ -86,12 +86,14 @@ impl Cluster {
     /// [`AdminError::UnknownNode`].
     pub fn stop(&mut self, node: NodeId) -> Result<(), AdminError> {
         let window = self.config.restart_window;
+        // Who loads a snapshot leaves out whoever has expired by then.
+        let sweep = Sweep { at: Duration::MAX, ..self.sweep_at(self.clock) };
         let stopped = self.node_mut(node)?;
         stopped.state = NodeState::Down;
         stopped.life = stopped.life.wrapping_add(1);
         let partitions = self.topics.values_mut().flat_map(|t| &mut t.partitions);
         for partition in partitions.filter(|partition| partition.leader == Some(node)) {
-            partition.log.producers.restart(window);
+            partition.log.producers.restart(window, sweep);
         }
         self.note(|| Happening::Stopped { node });
         Ok(())

@@ -22,9 +22,10 @@ impl Cluster {
     ) -> Result<(), AdminError> {
         self.node_mut(node)?;
         let keep = self.config.storage == Storage::Everything;
+        let missed = self.missed_sweep();
         let elected = self.partition_mut(topic, partition)?;
         if let Some(end) = elected.lagging.remove(&node) {
-            let lost = elected.log.truncate(end, keep);
+            let lost = elected.log.truncate(end, keep, missed);
             let end = elected.log.end_offset();
             for other in elected.lagging.values_mut() {
                 *other = end.min(*other);
@@ -145,7 +146,8 @@ impl Cluster {
     /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
     pub fn truncate(&mut self, topic: &str, partition: i32, offset: i64) -> Result<(), AdminError> {
         let keep = self.config.storage == Storage::Everything;
-        let records = self.partition_mut(topic, partition)?.log.truncate(offset, keep);
+        let missed = self.missed_sweep();
+        let records = self.partition_mut(topic, partition)?.log.truncate(offset, keep, missed);
         self.recount();
         self.note(|| Happening::Lost { topic: topic.to_owned(), partition, records });
         Ok(())

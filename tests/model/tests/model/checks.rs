@@ -7,8 +7,8 @@ use ottla_core::wire::{
 use ottla_model::{Action, ClusterConfig, Fault, TimestampType, TopicConfig};
 
 use crate::support::{
-    Batch, Client, Named, T0, at_ms, batch, one_node, plain, produce_request, read_produced,
-    values, with_topic,
+    Batch, Client, NOW_MS, Named, T0, at_ms, batch, one_node, plain, produce_request,
+    read_produced, values, with_topic,
 };
 
 const OK: ErrorCode = ErrorCode::NONE;
@@ -225,7 +225,7 @@ fn a_duplicate_has_a_log_append_time_even_where_create_times_are_kept() {
     let produced = client.produce_bytes(&mut cluster, T0, 0, first.bytes());
     assert_eq!(produced.partitions[0].log_append_time_ms, -1);
     let produced = client.produce_bytes(&mut cluster, T0, 0, first.bytes());
-    assert_eq!(produced.partitions[0].log_append_time_ms, 1_020);
+    assert_eq!(produced.partitions[0].log_append_time_ms, NOW_MS + 20);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn what_is_logged_is_a_whole_batch_with_offset_epoch_and_checksum() {
             assert_eq!(our.headers[0].key, b"h");
         }
     }
-    assert_eq!(batches[0].header.max_timestamp, 1_050);
+    assert_eq!(batches[0].header.max_timestamp, NOW_MS + 50);
     let offsets: Vec<_> = cluster.log("t", 0).map(|r| r.offset).collect();
     assert_eq!(offsets, [0, 1, 2, 3]);
 }

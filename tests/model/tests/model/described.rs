@@ -6,8 +6,8 @@ use ottla_core::wire::{
 use ottla_model::{Action, BaseOffset, ClusterConfig, Describers, Fault};
 
 use crate::support::{
-    Client, T0, batch, describe_request, one_node, read_described, read_versions, versions_request,
-    with_topic,
+    Client, NOW_MS, T0, batch, describe_request, one_node, read_described, read_versions,
+    versions_request, with_topic,
 };
 
 const OK: ErrorCode = ErrorCode::NONE;
@@ -33,7 +33,7 @@ fn a_partition_tells_each_producer_that_it_knows() {
     };
     assert_eq!(
         client.describe(&mut cluster, T0, &[1, 0]),
-        [(1, OK, vec![]), (0, OK, vec![known(7, 3, 4, 1_020), known(8, 0, 9, 1_000)])]
+        [(1, OK, vec![]), (0, OK, vec![known(7, 3, 4, NOW_MS + 20), known(8, 0, 9, NOW_MS)])]
     );
 }
 

@@ -3,6 +3,7 @@
 mod checks;
 mod connections;
 mod described;
+mod expiry;
 mod faults;
 mod hostile;
 mod idempotence;

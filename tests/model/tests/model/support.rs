@@ -21,6 +21,8 @@ use ottla_core::{
 use ottla_model::{Cluster, ClusterConfig, Connection, NodeId};
 
 pub(crate) const T0: Duration = Duration::ZERO;
+/// The wall clock at [`T0`].
+pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
 
 pub(crate) fn at_ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -81,8 +83,8 @@ pub(crate) fn batch(epoch: i16, sequence: i32, count: i32) -> Batch {
             crc: 0,
             attributes: Attributes(0),
             last_offset_delta: count - 1,
-            base_timestamp: 1_000,
-            max_timestamp: 1_000,
+            base_timestamp: NOW_MS,
+            max_timestamp: NOW_MS,
             producer_id: 7,
             producer_epoch: epoch,
             base_sequence: sequence,

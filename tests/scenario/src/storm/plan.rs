@@ -222,6 +222,7 @@ fn brokers(dice: &mut Dice, seed: u64, config: &Config<'_>) -> ClusterConfig {
         first_sequence,
         duplicates,
         producer_id_expiration: longest + Duration::from_secs(60),
+        producer_id_expiration_check: Duration::from_secs(1),
         storage: Storage::Everything,
         ..ClusterConfig::with_nodes(NODES)
     }

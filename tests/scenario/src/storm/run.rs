@@ -4,6 +4,7 @@ use core::{panic::AssertUnwindSafe, time::Duration};
 use std::panic::catch_unwind;
 
 use ottla_core::{Config, Limits, Memory, ProduceError, TopicId};
+use ottla_model::ClusterConfig;
 
 use super::{
     faults::name_of,
@@ -214,7 +215,8 @@ fn quiet(world: &mut World<'_>, plan: &Plan) {
     for node in world.cluster.nodes().collect::<Vec<_>>() {
         world.cluster.thaw(node).expect("a node");
     }
-    world.run_for(plan.cluster.producer_id_expiration + Duration::from_secs(1));
+    let ClusterConfig { producer_id_expiration, producer_id_expiration_check, .. } = plan.cluster;
+    world.run_for(producer_id_expiration + producer_id_expiration_check + Duration::from_secs(1));
 }
 
 /// Takes back the faults that did not strike: they do not count.
