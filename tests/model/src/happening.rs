@@ -78,6 +78,13 @@ pub enum Happening {
         /// How many.
         records: i64,
     },
+    /// A partition forgot producers, though their records lie in its log.
+    Forgot {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
     /// The oldest records of a log were deleted.
     Deleted {
         /// The topic.

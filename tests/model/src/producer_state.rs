@@ -155,13 +155,15 @@ impl ProducerStates {
     }
 
     /// `removeExpiredProducers`: forgets the producers whose last batch is of records that are too
-    /// old.
-    pub(crate) fn sweep(&mut self, sweep: Sweep) {
+    /// old. Tells whether there were any.
+    pub(crate) fn sweep(&mut self, sweep: Sweep) -> bool {
+        let before = self.0.len();
         self.0.retain(|_, entry| {
             let timestamp = entry.batches.back().map_or(-1, |batch| batch.timestamp);
             let expired = sweep.now_ms.saturating_sub(timestamp) >= sweep.expiration_ms;
             !expired || entry.written >= sweep.at
         });
+        self.0.len() < before
     }
 
     /// Forgets one producer, as after `producer.id.expiration.ms`.

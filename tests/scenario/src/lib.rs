@@ -14,4 +14,4 @@ pub use ledger::{Entry, Laws, Ledger, Said};
 pub use network::Weather;
 pub use tap::{Sent, Tap};
 pub use view::{Row, quick};
-pub use world::{BOOTSTRAP, Dice, World};
+pub use world::{BOOTSTRAP, Dated, Dice, World};

@@ -41,6 +41,33 @@ impl Dice {
     }
 }
 
+/// The wall clock at the start of the run, in milliseconds since 1970: the brokers' as well.
+const START_MS: i64 = 1_700_000_000_000;
+
+/// Which timestamps records are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dated {
+    /// The time at which they are produced.
+    Now,
+    /// So long before: a backlog.
+    Ago(Duration),
+    /// So long after 1970: of a device whose clock was never set.
+    SinceStart,
+}
+
+impl Dated {
+    /// The timestamp of a record that is produced now, in milliseconds since 1970.
+    fn at(self, now: Instant) -> i64 {
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let since_start = (now.as_micros() / 1_000) as i64;
+        match self {
+            Self::Now => START_MS + since_start,
+            Self::Ago(age) => START_MS + since_start - millis(age),
+            Self::SinceStart => since_start,
+        }
+    }
+}
+
 /// A connection on the core's side.
 #[derive(Debug)]
 enum Socket {
@@ -66,6 +93,8 @@ pub struct World<'m> {
     pub tap: Tap,
     /// Where a timer and bytes are due at the same time, the bytes are read first.
     pub reads_first: bool,
+    /// Which timestamps records are given.
+    pub dated: Dated,
     /// What the world does by chance.
     pub dice: Dice,
     /// Events other than verdicts, as they came.
@@ -124,6 +153,7 @@ impl<'m> World<'m> {
             ledger: Ledger::default(),
             tap: Tap::default(),
             reads_first: false,
+            dated: Dated::Now,
             dice: Dice::new(seed),
             events: Vec::new(),
             unreachable: Vec::new(),
@@ -188,7 +218,7 @@ impl<'m> World<'m> {
         let id = self.ledger.next_id();
         let mut value = id.to_be_bytes().to_vec();
         value.resize(len.max(8), b'.');
-        let timestamp = 1_700_000_000_000 + (self.now.as_micros() / 1_000) as i64;
+        let timestamp = self.dated.at(self.now);
         let record = Record { partition, value: Some(&value), timestamp, ..Record::default() };
         let ticket = self.producer.produce(self.now, topic, &record)?;
         let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();

@@ -319,9 +319,16 @@ impl Cluster {
         if sweep.at == before {
             return;
         }
-        let topics = self.topics.values_mut();
-        for partition in topics.flat_map(|topic| &mut topic.partitions) {
-            partition.log.producers.sweep(sweep);
+        let mut forgot = Vec::new();
+        for topic in self.topics.values_mut() {
+            for (index, partition) in (0..).zip(&mut topic.partitions) {
+                if partition.log.producers.sweep(sweep) {
+                    forgot.push((topic.name.clone(), index));
+                }
+            }
+        }
+        for (topic, partition) in forgot {
+            self.note(|| Happening::Forgot { topic, partition });
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{AdminError, Cluster, NodeId};
 use crate::{
     Happening, Storage, TopicConfig,
+    producer_state::ProducerStates,
     topic::{Partition, Topic},
 };
 
@@ -183,6 +184,18 @@ impl Cluster {
     ) -> Result<(), AdminError> {
         let log = &mut self.partition_mut(topic, partition)?.log;
         log.producers.forget(producer_id);
+        Ok(())
+    }
+
+    /// Lets a partition forget all producers, though their records lie in its log: as where a new
+    /// replica leads that got the log without what retention had taken from it.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownTopic`], [`AdminError::UnknownPartition`].
+    pub fn forget_producers(&mut self, topic: &str, partition: i32) -> Result<(), AdminError> {
+        let log = &mut self.partition_mut(topic, partition)?.log;
+        log.producers = ProducerStates::default();
+        self.note(|| Happening::Forgot { topic: topic.to_owned(), partition });
         Ok(())
     }
 

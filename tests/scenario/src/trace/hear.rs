@@ -256,6 +256,9 @@ impl Trace {
                 let text = format!("{topic}-{partition} loses its newest {records} records");
                 self.cluster(at, text);
             }
+            Happening::Forgot { topic, partition } => {
+                self.cluster(at, format!("{topic}-{partition}: the brokers forget producers"));
+            }
             Happening::Deleted { topic, partition, before } => {
                 self.cluster(
                     at,
