@@ -37,6 +37,8 @@ pub enum Verdict {
     Unknown,
     /// The batch is settled already: its event has told, or is about to tell, the outcome.
     Settled,
+    /// The ticket is another producer's. Nothing was done, and nothing is known of the record here.
+    Foreign,
 }
 
 /// Why an outcome is not (yet) `Delivered`.
@@ -93,7 +95,14 @@ pub enum ProduceError {
         /// The largest size that is taken, in bytes.
         max: u32,
     },
-    /// The topic id is not of this producer.
+    /// The topic has more partitions than there are slots for:
+    /// [`Limits::partitions`](crate::Limits::partitions) is too small, or other topics are to be
+    /// released first.
+    TooManyPartitions {
+        /// The number of partitions that the topic has.
+        partitions: u32,
+    },
+    /// The topic id is not of this producer, or the topic was released.
     UnknownTopic,
     /// [`Producer::close`](crate::Producer::close) was called.
     Closing,
@@ -118,6 +127,17 @@ pub enum TopicError {
         /// The number of topic slots.
         max: u32,
     },
+}
+
+/// Why [`Producer::release_topic`](crate::Producer::release_topic) did not forget a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// The topic id is not of this producer, or the topic was released before.
+    UnknownTopic,
+    /// Records of the topic are not settled, or their outcome was not taken yet: try again later.
+    Busy,
 }
 
 /// Why a configuration was refused.
@@ -237,7 +257,10 @@ impl fmt::Display for ProduceError {
             Self::RecordTooLarge { size, max } => {
                 write!(f, "record of {size} bytes is larger than the {max} that are allowed")
             }
-            Self::UnknownTopic => f.write_str("the topic id is not of this producer"),
+            Self::TooManyPartitions { partitions } => {
+                write!(f, "the topic has {partitions} partitions, more than there is room for")
+            }
+            Self::UnknownTopic => f.write_str("the topic is released, or another producer's"),
             Self::Closing => f.write_str("the producer is closing"),
             Self::Fatal(error) => write!(f, "{error}"),
         }
@@ -251,6 +274,15 @@ impl fmt::Display for TopicError {
             Self::NameTooLong { max } => write!(f, "the topic's name is longer than {max} bytes"),
             Self::TooManyTopics { max } => write!(f, "all {max} topic slots are in use"),
         }
+    }
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownTopic => "the topic is released, or another producer's",
+            Self::Busy => "records of the topic are not settled yet",
+        })
     }
 }
 
@@ -304,4 +336,5 @@ impl fmt::Display for Disconnect {
 impl core::error::Error for FatalError {}
 impl core::error::Error for ProduceError {}
 impl core::error::Error for TopicError {}
+impl core::error::Error for ReleaseError {}
 impl core::error::Error for ConfigError {}

@@ -20,25 +20,37 @@ impl ConnId {
     }
 }
 
-/// A registered topic.
+/// A topic that was registered: whose, its slot, and which of the slot's lives is meant.
+///
+/// An id is never another topic's, be it that this one was released and its slot serves another one:
+/// a slot that has had all its 2³² − 1 lives rests. A producer does not know the ids of another one,
+/// as long as their [owners](Producer::owner) differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct TopicId(pub(crate) u16);
+pub struct TopicId {
+    pub(crate) owner: u32,
+    pub(crate) generation: u32,
+    pub(crate) index: u16,
+}
 
 impl TopicId {
-    /// The topic's number, from zero in the order of registration.
+    /// The topic's slot, below [`Limits::topics`](crate::Limits): from zero in the order of
+    /// registration, as long as none was released.
     #[must_use]
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
     }
 }
 
-/// A batch slot and which of its lives is meant.
+/// A batch: whose, its slot, and which of the slot's lives is meant.
+///
+/// As with [`TopicId`], an id is never another batch's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BatchId {
     pub(crate) index: u32,
     pub(crate) generation: u32,
+    pub(crate) owner: u32,
 }
 
 impl BatchId {
@@ -54,18 +66,14 @@ impl BatchId {
         self.generation
     }
 
-    /// Of so many producers with a [`Share`](crate::Share) each, the index of the one that made it.
+    /// The producer whose batch it is: its [`owner`](Producer::owner).
     #[must_use]
-    pub const fn share(self, of: u16) -> u16 {
-        match self.generation.checked_rem(of as u32) {
-            // A remainder of a `u16` is one.
-            Some(index) => index as u16,
-            None => 0,
-        }
+    pub const fn owner(self) -> u32 {
+        self.owner
     }
 }
 
-/// The receipt for one record: its batch, and its place in it.
+/// The receipt for one record: its batch, with whose that is, and its place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ticket {
@@ -180,6 +188,14 @@ pub enum TopicStatus {
     },
     /// It cannot be written to; the producer asks again at `metadata.max.age.ms`.
     Refused(ErrorCode),
+    /// It has more partitions than this producer has slots for ([`Limits::partitions`]); asked again
+    /// at `metadata.max.age.ms`, or when slots come free.
+    ///
+    /// [`Limits::partitions`]: crate::Limits::partitions
+    TooManyPartitions {
+        /// How many it has.
+        partitions: u32,
+    },
 }
 
 /// What the next deadline of [`Producer::poll_timeout`] is for.

@@ -41,7 +41,8 @@ pub mod wire;
 pub use config::{Acks, Checksum, ChoosePartition, Config, OnUnknown, Partitioner};
 pub use conn::Segments;
 pub use error::{
-    Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, TopicError, Verdict,
+    Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, ReleaseError, TopicError,
+    Verdict,
 };
 pub use face::{
     Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId,

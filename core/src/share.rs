@@ -7,10 +7,13 @@ use crate::ConfigError;
 /// partitions together: those whose number leaves the remainder `index` when divided by `of`.
 ///
 /// A producer with a share chooses no other partition by itself, as it does for records without a key,
-/// and its batches' ids are never those of another share's ([`BatchId::share`](crate::BatchId::share)). A partition that a
-/// record names, or that its key leads to, is taken as it is: whoever hands out the shares hands
+/// and its batches' ids tell whose they are ([`BatchId::owner`](crate::BatchId::owner)). A partition
+/// that a record names, or that its key leads to, is taken as it is: whoever hands out the shares hands
 /// out those records as well. So each partition has one producer, and with it one producer id and
 /// one order.
+///
+/// Where their [marks](crate::Producer::owner) follow each other as their shares do, and they register
+/// the same topics in the same order, a topic has one id with all of them.
 ///
 /// Where a topic has fewer partitions than there are shares, a producer without a partition of its
 /// own chooses from all.
@@ -49,11 +52,6 @@ impl Share {
         number * u32::from(self.of) + u32::from(self.index)
     }
 
-    /// The generation that follows; all are congruent to `index`.
-    pub(crate) fn next_generation(self, generation: u32) -> u32 {
-        (generation & !self.mask()).wrapping_add(u32::from(self.of)) | u32::from(self.index)
-    }
-
     fn mask(self) -> u32 {
         u32::from(self.of) - 1
     }
@@ -82,20 +80,6 @@ mod tests {
                 assert!(all.into_iter().eq(0..partitions), "{partitions} in {of}");
             }
         }
-    }
-
-    #[test]
-    fn generations_tell_the_share_even_after_they_wrapped() {
-        let share = Share { index: 2, of: 4 };
-        let mut generation = 0;
-        for expected in [6, 10, 14] {
-            generation = share.next_generation(generation);
-            assert_eq!(generation, expected);
-            assert_eq!(generation % 4, 2);
-        }
-        assert_eq!(share.next_generation(u32::MAX - 1), 2);
-        assert_eq!(Share::ALL.next_generation(7), 8);
-        assert_eq!(Share::ALL.next_generation(u32::MAX), 0);
     }
 
     #[cfg(feature = "alloc")]

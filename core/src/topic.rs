@@ -17,13 +17,24 @@ pub(crate) enum Knowledge {
     Ready,
     /// A broker refused it for good.
     Refused(ErrorCode),
+    /// It has so many partitions that there are not slots for all.
+    TooLarge(u32),
 }
 
 /// A slot for a topic.
 #[derive(Debug)]
 pub(crate) struct Topic {
+    /// Which of the slot's lives it is, from 1; the last one's while the slot is free.
+    pub(crate) generation: u32,
     pub(crate) knowledge: Knowledge,
     pub(crate) name_len: u16,
+    /// Of its name.
+    pub(crate) hash: u32,
+    /// The next topic of the same bucket, or the next free slot.
+    pub(crate) next: Ix<Self>,
+    /// The first topic of the bucket that has this slot's number: it has nothing to do with the topic
+    /// that is in the slot.
+    pub(crate) bucket: Ix<Self>,
     /// Its ids by the parity of the incarnation: this one's and the one's before it, for answers
     /// to what was sent before a topic was deleted and created again.
     pub(crate) ids: [Uuid; 2],
@@ -42,8 +53,12 @@ pub(crate) struct Topic {
 
 impl Topic {
     pub(crate) const EMPTY: Self = Self {
+        generation: 0,
         knowledge: Knowledge::Free,
         name_len: 0,
+        hash: 0,
+        next: Ix::NONE,
+        bucket: Ix::NONE,
         ids: [Uuid::ZERO; 2],
         incarnation: 0,
         partitions: Ix::NONE,

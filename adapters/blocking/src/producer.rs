@@ -208,14 +208,16 @@ impl Producer {
         block_on(&mut sending, until).unwrap_or_else(|| sending.give_up())
     }
 
-    /// Gives up on a record; see [`Delivery::cancel`].
+    /// Gives up on a record; see [`Delivery::cancel`]. A ticket of another producer is not believed:
+    /// [`Verdict::Foreign`].
     pub fn cancel(&self, ticket: &Ticket) -> Verdict {
         self.shards().cancel(ticket)
     }
 
-    /// Cancels a record when `timeout` is over; see [`Delivery::deadline`].
-    pub fn set_deadline(&self, ticket: &Ticket, timeout: Duration) {
-        self.shards().set_deadline(ticket, self.after(timeout));
+    /// Cancels a record when `timeout` is over; see [`Delivery::deadline`]. False where there was
+    /// nothing to set: the record has an answer, or is another producer's.
+    pub fn set_deadline(&self, ticket: &Ticket, timeout: Duration) -> bool {
+        self.shards().set_deadline(ticket, self.after(timeout))
     }
 
     /// Called from `on_report`, nothing is to be waited for: that would be for the caller itself.

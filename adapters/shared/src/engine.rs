@@ -39,6 +39,13 @@ const GATHER: u64 = 256 * 1024;
 /// How often to look whether the lock is free before sleeping for it: some microseconds.
 const SPINS: u32 = 500;
 
+/// A seed from the operating system that makes a core with this mark.
+fn seed(owner: u32) -> u64 {
+    let random = RandomState::new().hash_one("ottla");
+    // The mark is one half exclusive-or the other one.
+    random & !u64::from(u32::MAX) | ((random >> 32) ^ u64::from(owner))
+}
+
 /// Whom to report to.
 pub(crate) type OnReport = Arc<dyn Fn(&Report) + Send + Sync>;
 
@@ -47,6 +54,8 @@ pub(crate) type OnReport = Arc<dyn Fn(&Report) + Send + Sync>;
 /// With cache lines of its own, since others may lie beside it that have nothing else in common.
 #[repr(align(128))]
 pub struct Engine {
+    /// The core's mark, which tickets bear.
+    owner: u32,
     clock: Clock,
     max_block: Duration,
     delivery_timeout: Duration,
@@ -71,7 +80,8 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Makes a producer with the fastest checksum there is and a seed from the operating system.
+    /// Makes a producer with the fastest checksum there is and a seed from the operating system,
+    /// such that its mark is `owner`.
     ///
     /// # Errors
     ///
@@ -81,10 +91,10 @@ impl Engine {
         limits: Limits,
         on_report: Option<OnReport>,
         clock: Clock,
+        owner: u32,
     ) -> Result<Arc<Self>, ConfigError> {
         let config = Config { checksum: checksum(), ..*config };
-        let seed = RandomState::new().hash_one("ottla");
-        let core = Producer::new(&config, Memory::heap(limits), seed)?;
+        let core = Producer::new(&config, Memory::heap(limits), seed(owner))?;
         let bytes = GATHER.min(config.buffer_memory / 8);
         let count = |each: u32| u32::try_from(bytes / u64::from(each.max(1))).unwrap_or(u32::MAX);
         let gather = Gather {
@@ -93,6 +103,7 @@ impl Engine {
             pages: count(limits.page_size),
         };
         Ok(Arc::new_cyclic(|engine| Self {
+            owner,
             clock,
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
@@ -104,6 +115,11 @@ impl Engine {
             wires: OnceLock::new(),
             attendant: OnceLock::new(),
         }))
+    }
+
+    /// The mark that tickets of this engine bear.
+    pub(crate) const fn owner(&self) -> u32 {
+        self.owner
     }
 
     /// The producer's clock.
@@ -137,10 +153,12 @@ impl Engine {
     }
 
     /// Cancels a record at `at`, unless it has an answer by then.
-    pub fn set_deadline(&self, ticket: &Ticket, at: Instant) {
+    /// False where it has one, or is not known.
+    pub fn set_deadline(&self, ticket: &Ticket, at: Instant) -> bool {
         let mut state = self.lock();
-        state.table.set_deadline(ticket, at);
+        let set = state.table.set_deadline(ticket, at);
         self.leave(state);
+        set
     }
 
     /// Counters and gauges, but for the latencies, which are added to others'.

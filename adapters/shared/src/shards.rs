@@ -2,10 +2,14 @@
 
 use core::{
     cell::Cell,
-    sync::atomic::{AtomicUsize, Ordering},
+    hash::BuildHasher,
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
     time::Duration,
 };
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::{
+    hash::RandomState,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+};
 
 use ottla_core::{
     Config, ConfigError, Instant, Limits, Partitioner, Record, Share, Ticket, TopicError, TopicId,
@@ -103,9 +107,11 @@ impl Shards {
             },
         );
         let clock = Clock::start();
+        let owner = next_owner(parts);
         let engine = |index| {
             let config = Config { share: Share { index, of }, ..config };
-            Engine::new(&config, limits, on_report.clone(), clock.twin())
+            let owner = owner.wrapping_add(u32::from(index));
+            Engine::new(&config, limits, on_report.clone(), clock.twin(), owner)
         };
         let engines = (0..of).map(engine).collect::<Result<Box<[_]>, _>>()?;
         let first = engines.first().map(Arc::clone);
@@ -199,20 +205,23 @@ impl Shards {
         shard.and_then(|shard| self.engines().get(shard)).unwrap_or(&self.first)
     }
 
-    fn of_ticket(&self, ticket: &Ticket) -> &Arc<Engine> {
-        let engines = self.engines();
-        let shard = ticket.batch().share(engines.len() as u16);
-        engines.get(usize::from(shard)).unwrap_or(&self.first)
+    /// The engine whose ticket it is; `None` for another producer's.
+    fn of_ticket(&self, ticket: &Ticket) -> Option<&Arc<Engine>> {
+        // Their marks follow each other.
+        let shard = ticket.batch().owner().wrapping_sub(self.first.owner());
+        self.engines().get(shard as usize)
     }
 
-    /// Cancels a record and tells at once what can be known of it.
+    /// Cancels a record and tells at once what can be known of it; [`Verdict::Foreign`] where it is
+    /// another producer's.
     pub fn cancel(&self, ticket: &Ticket) -> Verdict {
-        self.of_ticket(ticket).cancel(ticket)
+        self.of_ticket(ticket).map_or(Verdict::Foreign, |engine| engine.cancel(ticket))
     }
 
-    /// Cancels a record at `at`, unless it has an answer by then.
-    pub fn set_deadline(&self, ticket: &Ticket, at: Instant) {
-        self.of_ticket(ticket).set_deadline(ticket, at);
+    /// Cancels a record at `at`, unless it has an answer by then. False where it has one already, or
+    /// is another producer's.
+    pub fn set_deadline(&self, ticket: &Ticket, at: Instant) -> bool {
+        self.of_ticket(ticket).is_some_and(|engine| engine.set_deadline(ticket, at))
     }
 
     /// Counters and gauges of all together.
@@ -267,6 +276,16 @@ impl Many {
         let number = record.partition? as usize;
         self.engines.get(number & (self.engines.len() - 1))
     }
+}
+
+/// The first of so many marks that follow each other and that no engine of this process had, but for
+/// one of four billion before.
+fn next_owner(count: u32) -> u32 {
+    // From somewhere, so that those of two processes are seldom the same.
+    static FIRST: OnceLock<u32> = OnceLock::new();
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = *FIRST.get_or_init(|| RandomState::new().hash_one("owner") as u32);
+    first.wrapping_add(NEXT.fetch_add(count, Ordering::Relaxed))
 }
 
 /// A topic's number in one engine, which is to tell of its partitions.

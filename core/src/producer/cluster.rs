@@ -5,7 +5,6 @@ use crate::{
     Disconnect, Instant,
     broker::{Broker, Origin},
     conn::Conn,
-    partition::Partition,
     slots::Ix,
     topic::Knowledge,
     wire::{
@@ -59,7 +58,7 @@ impl Metadata {
 impl Producer<'_> {
     /// Something calls for fresh metadata.
     pub(super) fn want_metadata(&mut self) {
-        if self.topic_count == 0 || self.is_over() {
+        if self.topics_known.count == 0 || self.is_over() {
             return;
         }
         if self.metadata.asked {
@@ -117,6 +116,14 @@ impl Producer<'_> {
         let wait = self.settings.retry_backoff(&mut self.random, self.metadata.failures);
         self.metadata.not_before = self.now.later(wait);
         self.metadata.due = self.metadata.not_before;
+        self.rest_without_topics();
+    }
+
+    /// Without a topic nothing is to be asked for, and nothing that is known grows old.
+    pub(super) fn rest_without_topics(&mut self) {
+        if self.topics_known.count == 0 {
+            (self.metadata.due, self.metadata.fresh) = (Instant::NEVER, Instant::NEVER);
+        }
     }
 
     pub(super) fn read_metadata(&mut self, conn: Ix<Conn>, item: MetadataItem<'_>) {
@@ -289,21 +296,11 @@ impl Producer<'_> {
     fn grow_topic(&mut self, topic: Ix<crate::topic::Topic>, count: u32) {
         let known = self.topics.at(topic).partition_count;
         if count > known {
-            let more = count - known;
-            if more > self.partitions.len() - self.partition_count {
-                self.set_knowledge(topic, Knowledge::Refused(ErrorCode::INVALID_PARTITIONS));
+            if !self.take_partitions(topic, count - known) {
+                self.set_knowledge(topic, Knowledge::TooLarge(count));
                 return;
             }
-            let first = Ix::new(self.partition_count);
-            self.partition_count += more;
-            for number in known..count {
-                let slot = Ix::new(first.number() + number - known);
-                *self.partitions.at_mut(slot) = Partition::new(topic, number as i32);
-            }
-            self.partitions.at_mut(first).run = more - 1;
-            self.append_run(topic, first);
             let slot = self.topics.at_mut(topic);
-            slot.partition_count = count;
             // To be told, as a change of the topic's status, though it was ready before.
             slot.knowledge = Knowledge::Pending(ErrorCode::NONE);
             if self.settings.share().count(known) == 0 {
@@ -314,18 +311,6 @@ impl Producer<'_> {
         if self.topics.at(topic).partition_count > 0 {
             self.set_knowledge(topic, Knowledge::Ready);
         }
-    }
-
-    fn append_run(&mut self, topic: Ix<crate::topic::Topic>, first: Ix<Partition>) {
-        let mut run = self.topics.at(topic).partitions;
-        if run.is_none() {
-            self.topics.at_mut(topic).partitions = first;
-            return;
-        }
-        while let Some(next) = self.partitions.at(run).next_run.some() {
-            run = next;
-        }
-        self.partitions.at_mut(run).next_run = first;
     }
 
     fn learn_partition(&mut self, conn: Ix<Conn>, told: metadata::Partition) {
@@ -369,9 +354,8 @@ impl Producer<'_> {
         }
         self.forget_brokers();
         self.metadata.fresh = self.now;
-        let pending = (0..self.topic_count).any(|number| {
-            matches!(self.topics.at(Ix::new(number)).knowledge, Knowledge::Pending(_))
-        });
+        let pending =
+            self.topics.iter().any(|(_, slot)| matches!(slot.knowledge, Knowledge::Pending(_)));
         let homeless = self.brokers.iter().any(|(_, slot)| slot.leads > 0 && !slot.has_address());
         if core::mem::take(&mut self.metadata.again) || pending || homeless {
             self.schedule_retry();
@@ -380,6 +364,7 @@ impl Producer<'_> {
             let wait = self.settings.retry_backoff(&mut self.random, 1);
             self.metadata.not_before = self.now.later(wait);
             self.metadata.due = self.now.later(self.settings.metadata_max_age);
+            self.rest_without_topics();
         }
     }
 

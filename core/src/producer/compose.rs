@@ -51,7 +51,9 @@ impl Producer<'_> {
             self.timers.conn = self.timers.conn.min(slot.throttled_until);
             return;
         }
-        if matches!(self.identity, Identity::Wanted(at) if at <= self.now) && self.topic_count > 0 {
+        if matches!(self.identity, Identity::Wanted(at) if at <= self.now)
+            && self.topics_known.count > 0
+        {
             self.ask_producer_id(conn);
         } else if self.metadata.is_due(self.now)
             && (self.metadata.prefer == conn || self.metadata.prefer.is_none())
@@ -98,25 +100,25 @@ impl Producer<'_> {
         let mut room = window(&self.tx, self.conns.len())
             .saturating_sub(REQUEST_FRAMING + self.settings.client_id().len() as u32);
         let mut count = 0;
-        for topic in self.topics.indices().take(self.topic_count as usize) {
+        for topic in self.topics.indices() {
             self.topics.at_mut(topic).asked = false;
         }
         let ready = |topic: &Topic| topic.knowledge == Knowledge::Ready;
+        let (cursor, len) = (self.metadata.cursor, self.topics.len());
         for known in [false, true] {
-            for number in 0..self.topic_count {
-                let turn = (self.metadata.cursor + number).checked_rem(self.topic_count);
-                let topic = Ix::new(turn.unwrap_or(0));
-                let slot = self.topics.at_mut(topic);
+            for number in (cursor..len).chain(0..cursor) {
+                let slot = self.topics.at_mut(Ix::new(number));
                 let size = u32::from(slot.name_len) + TOPIC_FRAMING;
-                if ready(slot) == known && size <= room {
+                let registered = slot.knowledge != Knowledge::Free;
+                if registered && ready(slot) == known && size <= room {
                     room -= size;
                     slot.asked = true;
                     count += 1;
+                    self.metadata.cursor = if number + 1 < len { number + 1 } else { 0 };
                 }
             }
         }
         self.metadata.asked = true;
-        self.metadata.cursor = (self.metadata.cursor + count) % self.topic_count.max(1);
         for broker in self.brokers.indices() {
             self.brokers.at_mut(broker).seen = false;
         }

@@ -3,7 +3,7 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{BatchId, Event, Producer, Settled, Ticket, identity::Identity};
+use super::{Event, Producer, Settled, Ticket, identity::Identity};
 use crate::{
     Cause, FatalError, OnUnknown, Outcome, Verdict,
     batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_after, sequence_reached},
@@ -28,9 +28,13 @@ impl Producer<'_> {
     /// result.
     ///
     /// Costs the same however much is queued. Where the record's bytes are out, its batch goes on
-    /// to be resolved, and the batch's event will tell what became of it.
+    /// to be resolved, and the batch's event will tell what became of it. A ticket of another producer
+    /// is not believed: [`Verdict::Foreign`].
     pub fn cancel(&mut self, now: crate::Instant, ticket: Ticket) -> Verdict {
         self.advance(now);
+        if ticket.batch.owner != self.owner {
+            return Verdict::Foreign;
+        }
         let Some((index, batch)) = self.batches.find(ticket.batch.index) else {
             return Verdict::Settled;
         };
@@ -555,12 +559,13 @@ impl Producer<'_> {
     pub(super) fn next_settled(&mut self) -> Option<Event> {
         let index = self.events.pop(&mut self.batches)?;
         let origin = self.batches.at(index).origin;
-        let generation = self.batches.at(origin).generation;
+        let id = self.batch_id(origin);
+        let topic = self.topic_id(self.partitions.at(self.batches.at(index).partition).topic);
         let batch = self.batches.at_mut(index);
         let partition = self.partitions.at(batch.partition);
         let mut settled = Settled {
-            batch: BatchId { index: origin.number(), generation },
-            topic: super::TopicId(partition.topic.number() as u16),
+            batch: id,
+            topic,
             partition: partition.number,
             first: batch.first,
             records: batch.records,

@@ -31,7 +31,8 @@ pub(crate) enum Identity {
     Known {
         /// Producer id.
         id: i64,
-        /// The epoch that it came with.
+        /// The epoch at which a chain begins: the one that it came with, or one that no partition had
+        /// that was forgotten.
         epoch: i16,
     },
 }
@@ -73,6 +74,23 @@ impl Producer<'_> {
             seen!(self, Rotated);
             self.identity = Identity::Wanted(self.now);
             self.wake_any();
+        }
+    }
+
+    /// A partition is about to be forgotten. Should it be heard of again, its chain must not begin where
+    /// this one did: to a broker, that would be the same batches (semantics I1).
+    pub(super) fn leave_chain(&mut self, index: Ix<Partition>) {
+        let partition = self.partitions.at(index);
+        let used = partition.next_sequence != 0 || partition.last_acked >= 0;
+        let (old, next) = (partition.producer_id, partition.epoch.saturating_add(1));
+        let Identity::Known { id, epoch } = &mut self.identity else {
+            return;
+        };
+        if *id == old && used {
+            *epoch = next.max(*epoch);
+            if next > LAST_EPOCH {
+                self.rotate_producer_id(old);
+            }
         }
     }
 

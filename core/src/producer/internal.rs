@@ -7,6 +7,7 @@ use crate::{
     conn::{Conn, State},
     partition::{Partition, Phase},
     slots::Ix,
+    topic::Knowledge,
 };
 
 impl Producer<'_> {
@@ -30,7 +31,7 @@ impl Producer<'_> {
         let Identity::Known { id, .. } = self.identity else {
             return false;
         };
-        let Some((topic, slot)) = self.topics.find(u32::from(topic.0)) else {
+        let Some((topic, slot)) = self.topic_slot(topic) else {
             return false;
         };
         if partition >= slot.partition_count {
@@ -44,6 +45,23 @@ impl Producer<'_> {
         slot.begin_chain(id, epoch);
         slot.next_sequence = sequence;
         true
+    }
+
+    /// Has all slots that are free now go into their last life, as if they had had all others.
+    #[doc(hidden)]
+    pub fn internal_wear_out(&mut self) {
+        for index in self.batches.indices() {
+            let batch = self.batches.at_mut(index);
+            if batch.life == Life::Free {
+                batch.generation = u32::MAX - 1;
+            }
+        }
+        for index in self.topics.indices() {
+            let topic = self.topics.at_mut(index);
+            if topic.knowledge == Knowledge::Free {
+                topic.generation = u32::MAX - 1;
+            }
+        }
     }
 
     /// Notes which case a cancel or a deadline meets.
@@ -107,8 +125,8 @@ impl Producer<'_> {
                 None => word(u64::MAX),
             }
         }
-        for number in 0..self.partition_count {
-            self.words_of_partition(Ix::new(number), word);
+        for (index, _) in self.partitions.iter().filter(|(_, slot)| slot.topic.is_some()) {
+            self.words_of_partition(index, word);
         }
     }
 

@@ -12,10 +12,12 @@ mod output;
 mod payload;
 mod produce;
 mod route;
+mod runs;
 mod schedule;
 mod settings;
 mod split;
 mod timeout;
+mod topics;
 
 use core::fmt;
 
@@ -26,8 +28,7 @@ pub use payload::Payload;
 
 pub(crate) use crate::face::{BatchId, Event, Settled, Ticket};
 use crate::{
-    Address, BrokerStats, Config, ConfigError, FatalError, Instant, Memory, Stats, TopicError,
-    TopicId, TopicStatus,
+    Address, BrokerStats, Config, ConfigError, FatalError, Instant, Memory, Stats,
     batch::{Age, Batch, Events, Linger, Pages},
     broker::{Broker, Origin},
     conn::{Conn, Writable},
@@ -37,8 +38,8 @@ use crate::{
     random::Random,
     slots::Slots,
     slots::{Ix, Table},
-    topic::{Knowledge, Topic},
-    wire::{ErrorCode, produce::least_head},
+    topic::Topic,
+    wire::produce::least_head,
 };
 
 /// A Kafka producer without sockets, clock, threads and heap.
@@ -70,9 +71,9 @@ pub struct Producer<'m> {
     tx: Slots<'m, u8>,
     topic_names: Names<'m>,
     broker_names: Names<'m>,
-    topic_count: u32,
-    /// Partition slots from here on were never used; none is ever given back.
-    partition_count: u32,
+    owner: u32,
+    topics_known: topics::Registry,
+    free_partitions: runs::FreePartitions,
     /// The most bytes that a record may take in its batch.
     largest_record: u32,
     /// The most bytes of records that a batch takes while it is open.
@@ -136,7 +137,8 @@ impl<'m> Producer<'m> {
     /// `seed` is for the jitter of backoffs, for the choice of partitions, and for the first
     /// correlation id; two producers should not share one, and a device should not begin with the
     /// same one after each reset: what was answered to its former life could be taken for answers to
-    /// this one, where a line outlives it.
+    /// this one, where a line outlives it. It is also what tells this producer's ids from another one's
+    /// ([`owner`](Self::owner)).
     ///
     /// # Errors
     ///
@@ -153,6 +155,11 @@ impl<'m> Producer<'m> {
         add_bootstrap_servers(config.bootstrap_servers, &mut brokers, &mut broker_names)?;
         let mut batches = Table::new(memory.batches, || Batch::EMPTY);
         let free_batches = link_free_batches(&mut batches);
+        let topic_names = Names::new(memory.topic_names, memory.topics.all().len());
+        let mut topics = Table::new(memory.topics, || Topic::EMPTY);
+        let topics_known = topics::Registry::new(&mut topics, seed);
+        let mut partitions = Table::new(memory.partitions, || Partition::EMPTY);
+        let free_partitions = runs::FreePartitions::all(&mut partitions);
         let pages = Pages::new(memory.pages, memory.links);
         let (largest_record, largest_batch) = produce::bounds(&settings, &pages);
         Ok(Self {
@@ -160,17 +167,18 @@ impl<'m> Producer<'m> {
             now: Instant::ZERO,
             random: Random::new(seed),
             conns: Table::new(memory.conns, || Conn::EMPTY),
-            topic_names: Names::new(memory.topic_names, memory.topics.all().len()),
+            topic_names,
             broker_names,
             brokers,
-            topics: Table::new(memory.topics, || Topic::EMPTY),
-            partitions: Table::new(memory.partitions, || Partition::EMPTY),
+            topics,
+            partitions,
             batches,
             pages,
             rx: memory.rx,
             tx: memory.tx,
-            topic_count: 0,
-            partition_count: 0,
+            owner: (seed ^ (seed >> 32)) as u32,
+            topics_known,
+            free_partitions,
             largest_record,
             largest_batch,
             free_batches,
@@ -203,58 +211,12 @@ impl<'m> Producer<'m> {
         })
     }
 
-    /// Registers a topic, or finds it where it is registered already. A topic is never forgotten.
-    ///
-    /// Its partitions are asked for at once; [`Event::Topic`] tells when they are known.
-    ///
-    /// # Errors
-    ///
-    /// [`TopicError`] where the name is not one, or where there is no room for it.
-    pub fn topic(&mut self, now: Instant, name: &str) -> Result<TopicId, TopicError> {
-        self.advance(now);
-        let max = self.topic_names.longest().min(249) as u16;
-        if name.len() > usize::from(max) {
-            return Err(TopicError::NameTooLong { max });
-        }
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if matches!(name, "" | "." | "..") || !name.bytes().all(legal) {
-            return Err(TopicError::InvalidName);
-        }
-        if let Some(known) = self.find_topic(name) {
-            return Ok(TopicId(known.number() as u16));
-        }
-        if self.topic_count == self.topics.len() {
-            return Err(TopicError::TooManyTopics { max: self.topics.len() });
-        }
-        let index = Ix::new(self.topic_count);
-        self.topic_count += 1;
-        self.topic_names.set(index.number(), name);
-        let topic = self.topics.at_mut(index);
-        topic.knowledge = Knowledge::Pending(ErrorCode::NONE);
-        topic.name_len = name.len() as u16;
-        self.want_metadata();
-        Ok(TopicId(index.number() as u16))
-    }
-
-    /// The name of a topic; `None` where the id is not of this producer.
+    /// The mark of this producer that its batches' and topics' ids bear: the halves of the seed, one
+    /// exclusive-or the other. Seeds of which these differ make producers that tell their own ids from
+    /// each other's.
     #[must_use]
-    pub fn topic_name(&self, topic: TopicId) -> Option<&str> {
-        let (index, slot) = self.topics.find(u32::from(topic.0))?;
-        (slot.knowledge != Knowledge::Free).then(|| self.name_of_topic(index))
-    }
-
-    /// What is known of a topic; `None` where the id is not of this producer.
-    #[must_use]
-    pub fn topic_status(&self, topic: TopicId) -> Option<TopicStatus> {
-        let (_, slot) = self.topics.find(u32::from(topic.0))?;
-        match slot.knowledge {
-            Knowledge::Free => None,
-            Knowledge::Pending(error) => {
-                Some(TopicStatus::Pending((error != ErrorCode::NONE).then_some(error)))
-            }
-            Knowledge::Ready => Some(TopicStatus::Ready { partitions: slot.partition_count }),
-            Knowledge::Refused(error) => Some(TopicStatus::Refused(error)),
-        }
+    pub const fn owner(&self) -> u32 {
+        self.owner
     }
 
     /// Counters since the start, and gauges.
@@ -309,10 +271,6 @@ impl<'m> Producer<'m> {
 
     fn host_of(&self, broker: Ix<Broker>) -> &str {
         self.broker_names.get(broker.number(), self.brokers.at(broker).host_len)
-    }
-
-    fn find_topic(&self, name: &str) -> Option<Ix<Topic>> {
-        (0..self.topic_count).map(Ix::new).find(|topic| self.name_of_topic(*topic) == name)
     }
 }
 

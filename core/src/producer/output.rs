@@ -2,7 +2,7 @@
 
 use super::{Closing, Producer, window};
 use crate::{
-    Address, ConnId, Event, Instant, Output, Segments, TopicId,
+    Address, ConnId, Event, Instant, Output, Segments,
     conn::{Conn, State},
     slots::Ix,
 };
@@ -21,8 +21,8 @@ impl Producer<'_> {
             return Some(Output::Event(event));
         }
         if self.topic_outputs > 0 {
-            if let Some(event) = self.topic_output() {
-                return Some(Output::Event(event));
+            if let Some(topic) = self.next_changed_topic() {
+                return Some(Output::Event(Event::Topic(topic)));
             }
         }
         if core::mem::take(&mut self.relieved) {
@@ -97,13 +97,6 @@ impl Producer<'_> {
             }
             State::Free | State::Negotiating | State::Ready => None,
         }
-    }
-
-    fn topic_output(&mut self) -> Option<Event> {
-        let (index, _) = self.topics.iter().find(|(_, slot)| slot.changed)?;
-        self.topics.at_mut(index).changed = false;
-        self.topic_outputs -= 1;
-        Some(Event::Topic(TopicId(index.number() as u16)))
     }
 
     /// The next connection that has something to write; drain until `None`. One whose socket does

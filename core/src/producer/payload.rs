@@ -45,8 +45,7 @@ impl Producer<'_> {
     #[must_use]
     pub fn payload(&self, batch: BatchId) -> Option<Payload<'_>> {
         let slot = self.batches.at(self.shown.some()?);
-        let generation = self.batches.at(slot.origin).generation;
-        let shown = slot.origin.number() == batch.index && generation == batch.generation;
+        let shown = self.batch_id(slot.origin) == batch;
         (shown && slot.first_page.is_some()).then(|| Payload {
             base_timestamp: slot.base_timestamp,
             chunks: self.pages.chain(slot.first_page, slot.len),
@@ -76,6 +75,15 @@ impl Producer<'_> {
         let batch = self.batches.at_mut(index);
         batch.life = Life::Free;
         batch.queue = Link::EMPTY;
-        batch.next_in_request = core::mem::replace(&mut self.free_batches, index);
+        // After its last life a slot rests, so that no id ever comes a second time.
+        if batch.generation < u32::MAX {
+            batch.next_in_request = core::mem::replace(&mut self.free_batches, index);
+        }
+    }
+
+    /// The id of the batch in a slot.
+    pub(super) fn batch_id(&self, index: Ix<Batch>) -> BatchId {
+        let generation = self.batches.at(index).generation;
+        BatchId { index: index.number(), generation, owner: self.owner }
     }
 }

@@ -1,6 +1,6 @@
 //! From a record to its place in a batch.
 
-use super::{Closing, Producer, settings::Settings};
+use super::{Closing, Producer, settings::Settings, topics::why_not};
 use crate::{
     Instant, ProduceError, Record, Share, Stats, TopicId,
     batch::{Batch, Entry, Life, Pages, Place, Plain, append, checksum_tail, reserve},
@@ -48,7 +48,7 @@ impl Producer<'_> {
         if let Some(error) = self.fatal {
             return Err(ProduceError::Fatal(error));
         }
-        let Some((topic, slot)) = self.topics.find(u32::from(topic.0)) else {
+        let Some((topic, slot)) = self.topic_slot(topic) else {
             return Err(ProduceError::UnknownTopic);
         };
         if slot.knowledge != Knowledge::Ready {
@@ -94,7 +94,8 @@ impl Producer<'_> {
         }
         let plain = Plain::next_of(batch, record)?;
         let place = reserve(&self.pages, batch, self.largest_batch, &plain)?;
-        let id = BatchId { index: open.number(), generation: batch.generation };
+        let owner = self.owner;
+        let id = BatchId { index: open.number(), generation: batch.generation, owner };
         let ticket = count(&mut self.stats, partition, id, place);
         // To copy is the last step, so that little is to be kept meanwhile.
         plain.encode(self.pages.part_mut(place.page, place.at, plain.room()));
@@ -228,7 +229,8 @@ impl Producer<'_> {
 
     fn write(&mut self, home: Ix<Partition>, open: Ix<Batch>, entry: &Entry<'_>) -> Ticket {
         let batch = self.batches.at_mut(open);
-        let id = BatchId { index: open.number(), generation: batch.generation };
+        let owner = self.owner;
+        let id = BatchId { index: open.number(), generation: batch.generation, owner };
         let place = append(&mut self.pages, batch, self.settings.checksum, entry);
         count(&mut self.stats, self.partitions.at_mut(home), id, place)
     }
@@ -238,7 +240,8 @@ impl Producer<'_> {
         let slot = self.batches.at_mut(index);
         self.free_batches = slot.next_in_request;
         *slot = Batch {
-            generation: self.settings.share().next_generation(slot.generation),
+            // No slot is free that has had all its lives.
+            generation: slot.generation.wrapping_add(1),
             life: Life::Open,
             partition: home,
             since: self.now,
@@ -269,16 +272,6 @@ impl Producer<'_> {
             self.linger.remove(&mut self.batches, open);
             self.reconsider(home);
         }
-    }
-}
-
-/// Why a topic takes no records, if it is not `Ready`.
-#[cold]
-const fn why_not(knowledge: Knowledge) -> ProduceError {
-    match knowledge {
-        Knowledge::Free => ProduceError::UnknownTopic,
-        Knowledge::Ready | Knowledge::Pending(_) => ProduceError::TopicPending,
-        Knowledge::Refused(error) => ProduceError::Topic(error),
     }
 }
 

@@ -138,7 +138,9 @@ impl Producer<'_> {
             }
         }
         self.seek_metadata();
-        if matches!(self.identity, Identity::Wanted(at) if at <= self.now) && self.topic_count > 0 {
+        if matches!(self.identity, Identity::Wanted(at) if at <= self.now)
+            && self.topics_known.count > 0
+        {
             self.wake_any();
         }
     }

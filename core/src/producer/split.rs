@@ -22,7 +22,7 @@ impl Producer<'_> {
         self.free_batches = self.batches.at(other).next_in_request;
         let (home, origin, since) = (batch.partition, batch.origin, batch.since);
         let mut second = Batch {
-            generation: self.settings.share().next_generation(self.batches.at(other).generation),
+            generation: self.batches.at(other).generation.wrapping_add(1),
             life: Life::Idle,
             exposure: batch.exposure,
             partition: home,

@@ -32,7 +32,7 @@ impl Producer<'_> {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let identity = match self.identity {
-            Identity::Wanted(at) if self.topic_count > 0 => at,
+            Identity::Wanted(at) if self.topics_known.count > 0 => at,
             Identity::Wanted(_) | Identity::Off | Identity::Asked | Identity::Known { .. } => {
                 Instant::NEVER
             }
@@ -80,7 +80,9 @@ impl Producer<'_> {
         if self.timers.dial <= self.now {
             self.dial_due();
         }
-        if matches!(self.identity, Identity::Wanted(at) if at <= self.now) && self.topic_count > 0 {
+        if matches!(self.identity, Identity::Wanted(at) if at <= self.now)
+            && self.topics_known.count > 0
+        {
             self.wake_any();
         }
         self.seek_metadata();

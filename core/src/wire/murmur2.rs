@@ -1,11 +1,19 @@
 //! Murmur2 as the Java client has it, by which keys choose partitions.
 
+/// What Java's hash begins with.
+const SEED: u32 = 0x9747_b28c;
+
 /// The hash of `key`, bit for bit that of `org.apache.kafka.common.utils.Utils.murmur2`.
 #[must_use]
 pub fn murmur2(key: &[u8]) -> i32 {
+    seeded(SEED, key) as i32
+}
+
+/// The same that begins with something else.
+pub(crate) fn seeded(seed: u32, key: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
     // The hash takes the length modulo 2^32, as Java's `int` does.
-    let mut hash = 0x9747_b28c ^ (key.len() as u32);
+    let mut hash = seed ^ (key.len() as u32);
     let mut words = key.chunks_exact(4);
     for word in &mut words {
         let word = word.iter().rev().fold(0, |word, &byte| (word << 8) | u32::from(byte));
@@ -19,7 +27,7 @@ pub fn murmur2(key: &[u8]) -> i32 {
         hash = (hash ^ tail).wrapping_mul(M);
     }
     hash = (hash ^ (hash >> 13)).wrapping_mul(M);
-    (hash ^ (hash >> 15)) as i32
+    hash ^ (hash >> 15)
 }
 
 /// The partition that Java's default partitioner gives a record with this key; 0 where there are

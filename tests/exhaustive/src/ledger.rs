@@ -75,7 +75,7 @@ impl Ledger {
             }
             Verdict::Unknown if before == Said::Nothing => entry.said = Said::UnknownYet,
             Verdict::Unknown | Verdict::Settled => {}
-            other => panic!("verdict {other:?}"),
+            other @ (Verdict::Foreign | _) => panic!("verdict {other:?}"),
         }
     }
 

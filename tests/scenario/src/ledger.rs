@@ -223,7 +223,7 @@ impl Ledger {
                 entry.first.get_or_insert((Said::Unknown(Cause::Cancelled), now));
             }
             Verdict::Settled => {}
-            other => panic!("verdict {other:?}"),
+            other @ (Verdict::Foreign | _) => panic!("verdict {other:?}"),
         }
     }
 

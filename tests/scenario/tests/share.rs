@@ -14,7 +14,8 @@ const SLICE: Duration = Duration::from_micros(500);
 /// one to the next: batches of different cores never have one id, so it knows whose each is.
 struct Cores {
     worlds: Vec<World<'static>>,
-    topic: TopicId,
+    /// Each core's.
+    topics: Vec<TopicId>,
     cluster: Cluster,
     ledger: Ledger,
 }
@@ -29,12 +30,9 @@ impl Cores {
             World::new(&config, nodes.clone(), seed + u64::from(index))
         };
         let mut worlds: Vec<_> = (0..of).map(world).collect();
-        let mut topic = None;
-        for world in &mut worlds {
-            topic = Some(world.producer.topic(world.now, "t").expect("a topic"));
-        }
-        let topic = topic.expect("a core");
-        let mut cores = Self { worlds, topic, cluster, ledger: Ledger::default() };
+        let topic = |world: &mut World<'_>| world.producer.topic(world.now, "t").expect("a topic");
+        let topics = worlds.iter_mut().map(topic).collect();
+        let mut cores = Self { worlds, topics, cluster, ledger: Ledger::default() };
         cores.run_for(SECOND, 4 * SLICE);
         cores
     }
@@ -64,10 +62,10 @@ fn cores_that_share_a_topic_keep_all_laws_under_faults() {
         let mut cores = Cores::new(&Config { linger: Duration::ZERO, ..quick() }, 4, 10, seed);
         for round in 0..400_u64 {
             let index = (round % 4) as usize;
-            let topic = cores.topic;
+            let topic = cores.topics[index];
             let id = cores.with(index, |world| world.produce(topic, None, 100)).expect("room");
             let ticket = cores.ledger.ticket(id);
-            assert_eq!(usize::from(ticket.batch().share(4)), index);
+            assert_eq!(ticket.batch().owner(), cores.worlds[index].producer.owner());
             match round {
                 20 | 120 => cores.cluster.inject(Fault::produce(Action::Hold(SECOND))),
                 60 => cores.with(1, World::cut_all),

@@ -151,12 +151,13 @@ impl Table {
         Arc::new(Cell::new(Weak::clone(&self.engine)))
     }
 
-    /// Sets a time at which [`Table::pop_due`] gives the ticket.
-    pub(crate) fn set_deadline(&mut self, ticket: &Ticket, at: Instant) {
+    /// Sets a time at which [`Table::pop_due`] gives the ticket. False where it has an answer, or is
+    /// not known.
+    pub(crate) fn set_deadline(&mut self, ticket: &Ticket, at: Instant) -> bool {
         let slot = ticket.batch().index();
         let Some(book) = find(&mut self.books, ticket.batch()).filter(|book| !book.is_answered())
         else {
-            return;
+            return false;
         };
         let before = book.deadlines.front().map(|(at, _)| *at);
         let place = book.deadlines.partition_point(|(other, _)| *other <= at);
@@ -167,6 +168,7 @@ impl Table {
             }
             self.deadlines.insert((at, slot));
         }
+        true
     }
 
     /// The earliest deadline of a record.
