@@ -32,10 +32,12 @@ pub enum Outcome {
 #[non_exhaustive]
 pub enum Verdict {
     /// The record was taken out before a byte of it left: it is not in the log and never will be.
+    /// Whoever cancels it once more hears the same, until its batch is settled.
     NotDelivered,
     /// The record's bytes are out. Its batch goes on to be resolved; the batch's event will tell.
     Unknown,
-    /// The batch is settled already: its event has told, or is about to tell, the outcome.
+    /// The batch is settled already: its event has told, or is about to tell, the outcome, unless an
+    /// earlier `cancel` did.
     Settled,
     /// The ticket is another producer's. Nothing was done, and nothing is known of the record here.
     Foreign,

@@ -13,7 +13,7 @@ pub(crate) use entry::Entry;
 pub(crate) use pages::{Chunks, PageLink, Pages};
 pub(crate) use plain::Plain;
 pub(crate) use split::{second_half_len, split_off};
-pub(crate) use withdraw::{WITHDRAWN, compact, mark_withdrawn};
+pub(crate) use withdraw::{WITHDRAWN, compact, keep_taken, mark_withdrawn, was_taken};
 
 use crate::{
     Cause, Instant, Outcome,
@@ -127,6 +127,8 @@ pub(crate) struct Batch {
     pub(crate) probed: bool,
     /// Its records changed place, so that tickets no longer find them.
     pub(crate) moved: bool,
+    /// Behind its records are the numbers of those that were left out.
+    pub(crate) taken: bool,
     /// The request that it is in, or was in last.
     pub(crate) correlation_id: i32,
     pub(crate) attempts: u16,
@@ -181,6 +183,7 @@ impl Batch {
         refusals: 0,
         probed: false,
         moved: false,
+        taken: false,
         correlation_id: 0,
         attempts: 0,
         cut: 0,

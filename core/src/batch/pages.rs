@@ -40,6 +40,11 @@ impl<'m> Pages<'m> {
         self.size
     }
 
+    /// All bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.all().len()
+    }
+
     /// The number of pages.
     pub(crate) fn count(&self) -> u32 {
         self.links.len()

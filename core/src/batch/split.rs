@@ -4,6 +4,7 @@ use super::{
     Batch, Pages,
     cursor::Cursor,
     entry::{Sink, put_varint},
+    withdraw::end_with_taken,
 };
 use crate::{Checksum, wire::varint};
 
@@ -33,9 +34,8 @@ pub(crate) fn split_off(
     other.max_timestamp = batch.max_timestamp;
     batch.records = at;
     batch.len = kept;
-    batch.last_page = end.page();
-    batch.room = 0;
-    pages.truncate(end.page());
+    // Behind the records that moved are the numbers of those that were taken out.
+    end_with_taken(pages, batch, from, end);
     for half in [batch, other] {
         half.moved = true;
         half.crc = pages.chain(half.first_page, half.len).fold(0, checksum);

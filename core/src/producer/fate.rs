@@ -6,7 +6,9 @@
 use super::{Event, Producer, Settled, Ticket, identity::Identity};
 use crate::{
     Cause, FatalError, OnUnknown, Outcome, Verdict,
-    batch::{Batch, Exposure, Life, Told, mark_withdrawn, sequence_after, sequence_reached},
+    batch::{
+        Batch, Exposure, Life, Told, mark_withdrawn, sequence_after, sequence_reached, was_taken,
+    },
     partition::{Partition, Phase},
     seen::seen,
     slots::Ix,
@@ -43,6 +45,9 @@ impl Producer<'_> {
             return Verdict::Settled;
         }
         if batch.told != Told::Nothing || batch.moved {
+            if was_taken(&self.pages, batch, ticket.index) {
+                return Verdict::NotDelivered;
+            }
             // It goes on as it is, or its tickets find nothing any more, as after a split.
             return Verdict::Unknown;
         }
@@ -535,12 +540,12 @@ impl Producer<'_> {
             partition.unbound = batch.queue.next();
         }
         batch.life = Life::Done;
-        // Nobody wants records back that are delivered, or that their callers took out.
-        if records == 0 || matches!(outcome, Outcome::Delivered { .. }) {
-            self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
-        }
         let told = batch.told;
         partition.queue.remove(&mut self.batches, index);
+        // Nobody wants records back that are delivered, or that their callers took out.
+        if records == 0 || matches!(outcome, Outcome::Delivered { .. }) {
+            self.free_records(index);
+        }
         self.linger.remove(&mut self.batches, index);
         match told {
             Told::Nothing => self.age.remove(&mut self.batches, index),

@@ -2,7 +2,7 @@
 
 use super::{BatchId, Producer};
 use crate::{
-    batch::{Batch, Chunks, Life, WITHDRAWN},
+    batch::{Batch, Chunks, Life, WITHDRAWN, keep_taken},
     list::Link,
     slots::Ix,
 };
@@ -46,7 +46,7 @@ impl Producer<'_> {
     pub fn payload(&self, batch: BatchId) -> Option<Payload<'_>> {
         let slot = self.batches.at(self.shown.some()?);
         let shown = self.batch_id(slot.origin) == batch;
-        (shown && slot.first_page.is_some()).then(|| Payload {
+        (shown && slot.first_page.is_some() && slot.len > 0).then(|| Payload {
             base_timestamp: slot.base_timestamp,
             chunks: self.pages.chain(slot.first_page, slot.len),
         })
@@ -57,9 +57,8 @@ impl Producer<'_> {
         let Some(index) = core::mem::replace(&mut self.shown, Ix::NONE).some() else {
             return;
         };
-        let batch = self.batches.at_mut(index);
-        self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
-        let origin = batch.origin;
+        self.free_records(index);
+        let origin = self.batches.at(index).origin;
         if origin != index {
             self.free_slot(index);
         }
@@ -71,8 +70,20 @@ impl Producer<'_> {
         self.relieved |= self.starved;
     }
 
+    /// Frees the pages of a settled batch. While other parts of it are under way, the numbers of the records
+    /// that were taken out are kept.
+    pub(super) fn free_records(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at_mut(index);
+        if batch.taken && batch.parts > 1 {
+            keep_taken(&mut self.pages, batch);
+        } else {
+            self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
+        }
+    }
+
     fn free_slot(&mut self, index: Ix<Batch>) {
         let batch = self.batches.at_mut(index);
+        self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
         batch.life = Life::Free;
         batch.queue = Link::EMPTY;
         // After its last life a slot rests, so that no id ever comes a second time.

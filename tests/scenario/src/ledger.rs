@@ -220,6 +220,8 @@ impl Ledger {
                 }
             }
             Verdict::Unknown => {
+                // Withdrawn once is withdrawn for ever.
+                assert!(!self.withdrawn.contains(&index), "record {id} was withdrawn");
                 entry.first.get_or_insert((Said::Unknown(Cause::Cancelled), now));
             }
             Verdict::Settled => {}
