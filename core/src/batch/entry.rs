@@ -35,14 +35,17 @@ impl<'a> Entry<'a> {
     }
 
     fn new(record: &'a Record<'a>, timestamp_delta: i64, offset_delta: i32) -> Option<Self> {
-        let mut body = 1 + varint::len_i64(timestamp_delta) + varint::len_i32(offset_delta);
-        body += field_len(record.key)? + field_len(record.value)?;
-        body += varint::len_i32(i32::try_from(record.headers.len()).ok()?);
+        let mut sum = Sum::default();
+        sum.add(Some(1 + varint::len_i64(timestamp_delta) + varint::len_i32(offset_delta)))?;
+        sum.add(field_len(record.key))?;
+        sum.add(field_len(record.value))?;
+        sum.add(Some(varint::len_i32(i32::try_from(record.headers.len()).ok()?)))?;
         for header in record.headers {
-            body += field_len(Some(header.key.as_bytes()))? + field_len(header.value)?;
+            sum.add(field_len(Some(header.key.as_bytes())))?;
+            sum.add(field_len(header.value))?;
         }
-        let size = i32::try_from(body).ok().map(|body| varint::len_i32(body) + body as usize)?;
-        let (body, size) = (body as u32, u32::try_from(size).ok()?);
+        let Sum(body) = sum;
+        let size = body + varint::len_i32(body as i32) as u32;
         Some(Self { record, timestamp_delta, offset_delta, body, size })
     }
 
@@ -69,6 +72,18 @@ impl<'a> Entry<'a> {
             put_field(to, Some(key.as_bytes()));
             put_field(to, *value);
         }
+    }
+}
+
+/// Bytes of a record's body, of which Kafka's length field bears 2³¹−1 at the most.
+#[derive(Default)]
+struct Sum(u32);
+
+impl Sum {
+    /// Adds a length. `None` where there is none, or the sum is too large: then it is no longer right.
+    fn add(&mut self, len: Option<usize>) -> Option<()> {
+        self.0 = u32::try_from(len?).ok()?.checked_add(self.0)?;
+        i32::try_from(self.0).ok().map(|_| ())
     }
 }
 
@@ -100,6 +115,53 @@ fn put_field(to: &mut impl Sink, field: Option<&[u8]>) {
         Some(bytes) => {
             put_varint(to, bytes.len() as i64);
             to.bytes(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_kafka_cannot_write_is_none_however_it_is_come_to() {
+        const MOST: usize = i32::MAX as usize;
+        for lens in [&[MOST][..], &[MOST - 1, 1], &[1, 1, MOST - 2], &[0, MOST, 0]] {
+            let mut sum = Sum::default();
+            assert!(lens.iter().all(|len| sum.add(Some(*len)).is_some()));
+            assert_eq!(sum.0, i32::MAX as u32);
+        }
+        // Sums of 32 bits that wrap are among them.
+        let wraps = u32::MAX as usize;
+        for lens in [
+            &[MOST + 1][..],
+            &[MOST, 1],
+            &[MOST, MOST],
+            &[MOST, MOST, 2],
+            &[MOST, MOST, 3],
+            &[wraps],
+            &[1, wraps],
+            &[16, wraps - 15],
+        ] {
+            let mut sum = Sum::default();
+            let refused = lens.iter().any(|len| sum.add(Some(*len)).is_none());
+            assert!(refused, "{lens:?}");
+        }
+        assert_eq!(Sum::default().add(None), None);
+    }
+
+    #[test]
+    fn a_record_whose_headers_are_longer_than_any_memory_is_not_measured() {
+        // One slice again and again: zeros that no memory is given for until they are touched.
+        let zeros = std::vec![0; i32::MAX as usize - 30];
+        let value = Some(&zeros[..]);
+        let headers = [Header { key: "", value }; 4];
+        let record = Record { value, ..Record::default() };
+        let entry = Entry::first(&record).expect("a size");
+        assert_eq!(entry.size() as usize, zeros.len() + 15);
+        for count in 1..=4 {
+            let record = Record { headers: &headers[..count], value, ..Record::default() };
+            assert!(Entry::first(&record).is_none(), "{count} headers");
         }
     }
 }

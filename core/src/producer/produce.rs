@@ -121,7 +121,8 @@ impl Producer<'_> {
     #[inline]
     fn sticky_partition(&mut self, topic: Ix<Topic>, record: &Record<'_>) -> u32 {
         let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-        let size = (len(record.key) + len(record.value)) as u32 + 16;
+        // It is not measured yet. One of which the size does not fit will be refused wherever it goes.
+        let size = ((len(record.key) + len(record.value)) as u32).wrapping_add(16);
         let slot = self.topics.at_mut(topic);
         let bytes = slot.sticky_bytes.saturating_add(size);
         if bytes > self.settings.batch_size && bytes > size {
