@@ -21,6 +21,22 @@ pub(crate) enum Knowledge {
     TooLarge(u32),
 }
 
+/// What the id that a broker gives a topic says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It is the topic that is known.
+    Known,
+    /// It was deleted and created again.
+    Recreated,
+    /// That of the incarnation before this one: the broker lags behind.
+    Outdated,
+}
+
+/// Ids are never used twice, so that an older one is that of a broker that lags. Unless the newer one was a
+/// mistake: then leaders do not know it, in so many attempts, each after its backoff, while no broker names
+/// it.
+const DISOWNED: u8 = 5;
+
 /// A slot for a topic.
 #[derive(Debug)]
 pub(crate) struct Topic {
@@ -39,6 +55,8 @@ pub(crate) struct Topic {
     /// to what was sent before a topic was deleted and created again.
     pub(crate) ids: [Uuid; 2],
     pub(crate) incarnation: u8,
+    /// How often leaders knew no topic with its id, since Metadata named it last.
+    pub(crate) disowned: u8,
     /// The first slot of its first run of partitions.
     pub(crate) partitions: Ix<Partition>,
     pub(crate) partition_count: u32,
@@ -61,6 +79,7 @@ impl Topic {
         bucket: Ix::NONE,
         ids: [Uuid::ZERO; 2],
         incarnation: 0,
+        disowned: 0,
         partitions: Ix::NONE,
         partition_count: 0,
         sticky: 0,
@@ -80,19 +99,38 @@ impl Topic {
         if incarnation & 1 == 0 { even } else { odd }
     }
 
-    /// Takes note of the id that a broker gave; true where it shows that the topic was deleted and
-    /// created again.
-    pub(crate) fn learn_id(&mut self, id: Uuid) -> bool {
+    /// Takes note of the id that a broker gave.
+    pub(crate) fn learn_id(&mut self, id: Uuid) -> Heard {
         let known = self.id();
-        if id == Uuid::ZERO || id == known {
-            return false;
+        if id == Uuid::ZERO {
+            return Heard::Known;
         }
-        let recreated = known != Uuid::ZERO;
-        if recreated {
-            self.incarnation ^= 1;
+        if id == known {
+            self.disowned = 0;
+            return Heard::Known;
         }
+        if known == Uuid::ZERO {
+            self.set_id(id);
+            return Heard::Known;
+        }
+        if id == self.id_of(self.incarnation ^ 1) && self.disowned < DISOWNED {
+            return Heard::Outdated;
+        }
+        self.disowned = 0;
+        self.incarnation ^= 1;
+        self.set_id(id);
+        Heard::Recreated
+    }
+
+    fn set_id(&mut self, id: Uuid) {
         let [even, odd] = &mut self.ids;
         *(if self.incarnation & 1 == 0 { even } else { odd }) = id;
-        recreated
+    }
+
+    /// A leader knows no topic with the id of this incarnation.
+    pub(crate) fn disown(&mut self, incarnation: u8) {
+        if incarnation == self.incarnation {
+            self.disowned = self.disowned.saturating_add(1);
+        }
     }
 }

@@ -237,9 +237,16 @@ impl Producer<'_> {
                 log_start_offset: part.log_start_offset,
             },
         );
+        if error == ErrorCode::UNKNOWN_TOPIC_ID {
+            let incarnation = self.batches.at(index).incarnation;
+            let topic = self.partitions.at(home).topic;
+            self.topics.at_mut(topic).disown(incarnation);
+        }
         let broker = self.conns.at(conn).broker;
         self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
-        if !error.is_none() && error != ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
+        let done = self.batches.at(index).life == Life::Done;
+        let acknowledged = error == ErrorCode::DUPLICATE_SEQUENCE_NUMBER && done;
+        if !error.is_none() && !acknowledged {
             self.partitions.at_mut(home).proven = false;
             self.recall_successors(home);
         }
@@ -285,6 +292,11 @@ impl Producer<'_> {
         };
         let partition = self.partitions.at(home);
         if hint.leader_id < 0 || hint.leader_epoch <= partition.leader_epoch {
+            return;
+        }
+        // The leader of a topic that was deleted since is none of the one that has its name now.
+        let present = self.topics.at(partition.topic).incarnation;
+        if self.conns.at(conn).place.incarnation.is_some_and(|asked| asked != present) {
             return;
         }
         if let Some(broker) = self.broker_of_node(hint.leader_id) {

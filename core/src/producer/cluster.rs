@@ -6,7 +6,7 @@ use crate::{
     broker::{Broker, Origin},
     conn::Conn,
     slots::Ix,
-    topic::Knowledge,
+    topic::{Heard, Knowledge},
     wire::{
         ErrorCode,
         metadata::{self, MetadataItem},
@@ -245,12 +245,17 @@ impl Producer<'_> {
         let error = told.error;
         let slot = self.topics.at(topic);
         if error.is_none() && told.partitions > 0 {
-            self.conns.at_mut(conn).place.topic = topic;
-            let recreated = self.topics.at_mut(topic).learn_id(told.id);
-            if recreated {
-                self.orphan_partitions(topic);
+            let heard = self.topics.at_mut(topic).learn_id(told.id);
+            if heard == Heard::Outdated {
+                // Nor are its leaders those of the topic that there is.
+                self.metadata.again = true;
+            } else {
+                self.conns.at_mut(conn).place.topic = topic;
+                if heard == Heard::Recreated {
+                    self.orphan_partitions(topic);
+                }
+                self.grow_topic(topic, told.partitions);
             }
-            self.grow_topic(topic, told.partitions);
         } else {
             // A topic that was known goes on with what is known; the error may pass.
             let unauthorized = error == ErrorCode::TOPIC_AUTHORIZATION_FAILED;

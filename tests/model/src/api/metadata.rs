@@ -75,6 +75,8 @@ impl Cluster {
         for topic in &topics {
             told.push(if by_id {
                 self.tell_id(topic.id)
+            } else if let Some(dated) = self.dated(request.node, topic.name) {
+                Told::error(topic.name, dated.id, ErrorCode::NONE)
             } else {
                 self.tell_name(topic.name.unwrap_or_default(), may_create)
             });
@@ -172,7 +174,8 @@ impl Cluster {
         let cluster_id = Some(self.config.cluster_id.as_str());
         metadata::write_response_cluster(w, d, cluster_id, controller, count(told.len()));
         for told in told {
-            let topic = self.topics.get(&told.id).filter(|_| told.error.is_none());
+            let topic = self.dated(request.node, told.name).or_else(|| self.topics.get(&told.id));
+            let topic = topic.filter(|_| told.error.is_none());
             let partitions = topic.map_or(&[][..], Topic::told);
             let name = told.name.or_else(|| self.name_of(told.id));
             let head = metadata::Topic {

@@ -33,6 +33,8 @@ pub struct Cluster {
     /// Their names and ids, in the order in which they were deleted.
     pub(crate) buried: Vec<(String, Uuid)>,
     pub(crate) names: BTreeMap<String, Uuid>,
+    /// What nodes' Metadata says of topics by name, where it is not what is true now.
+    pub(crate) dated: BTreeMap<(NodeId, String), Topic>,
     pub(crate) faults: Faults,
     /// Whether clients have the right to READ topics.
     pub(crate) may_read: bool,
@@ -123,6 +125,7 @@ impl Cluster {
             deleted: BTreeMap::new(),
             buried: Vec::new(),
             names: BTreeMap::new(),
+            dated: BTreeMap::new(),
             faults: Faults::default(),
             random,
             next_producer_id,

@@ -116,6 +116,27 @@ impl Cluster {
         Ok(())
     }
 
+    /// Has a node's Metadata say of a topic from now on what is true of it now: it hears of no change.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownNode`], [`AdminError::UnknownTopic`].
+    pub fn date_metadata(&mut self, node: NodeId, topic: &str) -> Result<(), AdminError> {
+        self.node_mut(node)?;
+        let now = self.topic_mut(topic)?.clone();
+        self.dated.insert((node, topic.to_owned()), now);
+        Ok(())
+    }
+
+    /// Has all nodes' Metadata say again what is true.
+    pub fn update_metadata(&mut self) {
+        self.dated.clear();
+    }
+
+    pub(crate) fn dated(&self, node: NodeId, topic: Option<&str>) -> Option<&Topic> {
+        let key = (node, topic?.to_owned());
+        self.dated.get(&key)
+    }
+
     /// Sets how many replicas of a partition are in sync; all are at first. Those that
     /// [lag](Self::lag) are taken off that.
     ///

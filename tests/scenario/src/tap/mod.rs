@@ -167,7 +167,7 @@ impl Tap {
 
     fn learn_names(&mut self, view: View<'_>) {
         for name in view.cluster.topics() {
-            if let Some(id) = view.cluster.topic_id(name) {
+            for id in view.cluster.lives(name) {
                 self.names.entry(id.0).or_insert_with(|| name.to_owned());
             }
         }
