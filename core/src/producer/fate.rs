@@ -102,9 +102,10 @@ impl Producer<'_> {
         let code = answer.error;
         if code == ErrorCode::NONE {
             self.acknowledge(index, &answer);
-        } else if code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
+        } else if code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER && self.may_be_in_log(index) {
             self.acknowledge(index, &Answer { base_offset: -1, log_append_time: -1, ..answer });
-        } else if is_about_sequences(code) {
+        } else if is_about_sequences(code) || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
+            // A duplicate that was never sent before is one of somebody else's sequences.
             self.note_attempt(index, Exposure::NotAppended);
             self.handle_out_of_order(index, answer.log_start_offset);
         } else if code == ErrorCode::INVALID_PRODUCER_EPOCH
@@ -131,6 +132,10 @@ impl Producer<'_> {
                 self.want_metadata();
             }
         }
+    }
+
+    fn may_be_in_log(&self, index: Ix<Batch>) -> bool {
+        self.batches.at(index).exposure == Exposure::Ambiguous
     }
 
     /// Takes note of what one attempt proves; what earlier ones left open stays open.

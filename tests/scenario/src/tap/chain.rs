@@ -136,8 +136,10 @@ impl Chains {
     pub(super) fn answered(&mut self, sent: &Sent, error: ErrorCode) {
         let chain = self.chain(sent);
         let era = (sent.header.producer_id, sent.header.producer_epoch);
-        let has = error.evidence() == Evidence::Appended;
         let Some(bound) = chain.land(sent) else { return };
+        // A duplicate of what was never in doubt is one of somebody else's sequences.
+        let duplicate = error == ErrorCode::DUPLICATE_SEQUENCE_NUMBER;
+        let has = error.evidence() == Evidence::Appended && (!duplicate || bound.ambiguous);
         bound.acked |= has;
         bound.ambiguous |= error.evidence() == Evidence::Ambiguous;
         // A leader that refuses a batch for what it is, for good, knows as much of the sequences as
