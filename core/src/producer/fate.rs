@@ -458,6 +458,7 @@ impl Producer<'_> {
         }
         self.metadata = super::cluster::Metadata::NEW;
         self.timers = super::timeout::Timers::NEW;
+        self.identity = Identity::Off;
     }
 
     /// The topic was deleted and created again: what was sent to the old one can no longer be
@@ -600,7 +601,6 @@ impl Producer<'_> {
             self.fatal = Some(error);
             self.fatal_untold = true;
             self.give_up_everything(Cause::Fatal(error));
-            self.identity = Identity::Off;
         }
     }
 

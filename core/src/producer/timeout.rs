@@ -180,7 +180,8 @@ impl Producer<'_> {
         if self.unsettled > 0 && deadline > self.now {
             return;
         }
-        self.give_up_everything(Cause::Closed);
+        // First, so that nobody is dialled for what goes back to be sent again as its connection ends.
         self.closing = Closing::Closed;
+        self.give_up_everything(Cause::Closed);
     }
 }
