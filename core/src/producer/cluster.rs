@@ -180,7 +180,10 @@ impl Producer<'_> {
         }
         let spare = |slot: &Broker| slot.origin == Origin::Cluster && slot.leads == 0;
         let (broker, slot) = self.brokers.iter().find(|(_, slot)| spare(slot))?;
-        if let Some(conn) = slot.conn.some() {
+        let conn = slot.conn;
+        // Nobody dials what has no address, as it might be for what is to be asked of any broker.
+        self.brokers.at_mut(broker).host_len = 0;
+        if let Some(conn) = conn.some() {
             self.drop_connection(conn, Disconnect::Replaced);
         }
         *self.brokers.at_mut(broker) = Broker { origin: Origin::Cluster, node_id, ..Broker::EMPTY };
