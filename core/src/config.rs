@@ -105,7 +105,8 @@ pub struct Config<'a> {
     pub max_in_flight: u8,
     /// `delivery.timeout.ms`.
     pub delivery_timeout: Duration,
-    /// `request.timeout.ms`: how long an answer may take; the broker is told two thirds of it.
+    /// `request.timeout.ms`: how long an answer may take, at least a millisecond; the broker is told two
+    /// thirds of it.
     pub request_timeout: Duration,
     /// `resolve.timeout.ms`: ottla's own; how long after `Unknown` the truth is searched for.
     pub resolve_timeout: Duration,
@@ -113,7 +114,8 @@ pub struct Config<'a> {
     /// `Unknown` at `delivery.timeout.ms`; that one record is cancelled stops no batch, since others
     /// may wait for it.
     pub on_unknown: OnUnknown,
-    /// `retry.backoff.ms`.
+    /// `retry.backoff.ms`. Less than a millisecond, here and in the other backoffs, counts as one: what
+    /// is tried again after no time at all is tried again and again at one instant.
     pub retry_backoff: Duration,
     /// `retry.backoff.max.ms`.
     pub retry_backoff_max: Duration,
@@ -121,13 +123,14 @@ pub struct Config<'a> {
     pub reconnect_backoff: Duration,
     /// `reconnect.backoff.max.ms`.
     pub reconnect_backoff_max: Duration,
-    /// `metadata.max.age.ms`.
+    /// `metadata.max.age.ms`; metadata is not asked for again before `retry.backoff.ms` is over.
     pub metadata_max_age: Duration,
-    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102).
+    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102): how long metadata is wanted, and no broker
+    /// tells it, before they are sought anew; at least a millisecond.
     pub rebootstrap_trigger: Duration,
-    /// `connections.max.idle.ms`.
+    /// `connections.max.idle.ms`; at least a millisecond.
     pub connections_max_idle: Duration,
-    /// `socket.connection.setup.timeout.ms` (KIP-601).
+    /// `socket.connection.setup.timeout.ms` (KIP-601); at least a millisecond.
     pub connection_setup_timeout: Duration,
     /// `socket.connection.setup.timeout.max.ms` (KIP-601).
     pub connection_setup_timeout_max: Duration,

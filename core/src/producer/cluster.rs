@@ -25,8 +25,8 @@ pub(super) struct Metadata {
     /// Something called for fresh metadata while a request was under way.
     pub(super) again: bool,
     failures: u8,
-    /// When the last answer came, or the first request was due.
-    fresh: Instant,
+    /// Since when an answer is wanted and did not come.
+    wanted: Instant,
     /// The connection that is to ask.
     pub(super) prefer: Ix<Conn>,
     /// The topic to begin the next request with, where not all fit into one.
@@ -40,7 +40,7 @@ impl Metadata {
         asked: false,
         again: false,
         failures: 0,
-        fresh: Instant::NEVER,
+        wanted: Instant::NEVER,
         prefer: Ix::NONE,
         cursor: 0,
     };
@@ -65,11 +65,9 @@ impl Producer<'_> {
             self.metadata.again = true;
             return;
         }
-        if self.metadata.fresh == Instant::NEVER {
-            self.metadata.fresh = self.now;
-        }
         let due = self.now.max(self.metadata.not_before);
         self.metadata.due = self.metadata.due.min(due);
+        self.metadata.wanted = self.metadata.wanted.min(due);
         self.seek_metadata();
     }
 
@@ -84,22 +82,24 @@ impl Producer<'_> {
     /// After `metadata.recovery.rebootstrap.trigger.ms` without an answer the brokers may all have
     /// moved: only the bootstrap servers are certain (KIP-1102).
     fn rebootstrap_if_stale(&mut self) {
-        if self.metadata.fresh.later(self.settings.rebootstrap_trigger) <= self.now
-            && self.metadata.fresh != Instant::NEVER
-        {
+        if self.metadata.wanted.later(self.settings.rebootstrap_trigger) <= self.now {
             self.rebootstrap();
         }
     }
 
     fn rebootstrap(&mut self) {
-        self.metadata.fresh = self.now;
+        self.metadata.wanted = self.now;
         for broker in self.brokers.indices() {
             let slot = self.brokers.at_mut(broker);
             if slot.origin == Origin::Cluster {
                 slot.host_len = 0;
-                if let Some(conn) = slot.conn.some() {
-                    self.drop_connection(conn, Disconnect::Replaced);
-                }
+            }
+        }
+        // Only now, so that none of them is dialled as another's connection ends.
+        for conn in self.conns.indices() {
+            let slot = self.conns.at(conn);
+            if slot.is_alive() && self.brokers.at(slot.broker).origin == Origin::Cluster {
+                self.drop_connection(conn, Disconnect::Replaced);
             }
         }
     }
@@ -122,7 +122,7 @@ impl Producer<'_> {
     /// Without a topic nothing is to be asked for, and nothing that is known grows old.
     pub(super) fn rest_without_topics(&mut self) {
         if self.topics_known.count == 0 {
-            (self.metadata.due, self.metadata.fresh) = (Instant::NEVER, Instant::NEVER);
+            (self.metadata.due, self.metadata.wanted) = (Instant::NEVER, Instant::NEVER);
         }
     }
 
@@ -361,7 +361,7 @@ impl Producer<'_> {
             return;
         }
         self.forget_brokers();
-        self.metadata.fresh = self.now;
+        self.metadata.wanted = self.now;
         let pending =
             self.topics.iter().any(|(_, slot)| matches!(slot.knowledge, Knowledge::Pending(_)));
         let homeless = self.brokers.iter().any(|(_, slot)| slot.leads > 0 && !slot.has_address());
@@ -371,7 +371,9 @@ impl Producer<'_> {
             self.metadata.failures = 0;
             let wait = self.settings.retry_backoff(&mut self.random, 1);
             self.metadata.not_before = self.now.later(wait);
-            self.metadata.due = self.now.later(self.settings.metadata_max_age);
+            let aged = self.now.later(self.settings.metadata_max_age);
+            self.metadata.due = aged.max(self.metadata.not_before);
+            self.metadata.wanted = self.metadata.due;
             self.rest_without_topics();
         }
     }

@@ -76,19 +76,19 @@ impl Settings {
             max_request_size: config.max_request_size,
             max_in_flight: config.max_in_flight,
             delivery_timeout: Micros::of(config.delivery_timeout),
-            request_timeout: Micros::of(config.request_timeout),
+            request_timeout: not_at_once(config.request_timeout),
             broker_timeout_ms: two_thirds_in_millis(config.request_timeout),
             resolve_timeout: Micros::of(config.resolve_timeout),
             on_unknown: config.on_unknown,
-            retry_backoff: Micros::of(config.retry_backoff),
-            retry_backoff_max: Micros::of(config.retry_backoff_max),
-            reconnect_backoff: Micros::of(config.reconnect_backoff),
-            reconnect_backoff_max: Micros::of(config.reconnect_backoff_max),
+            retry_backoff: not_at_once(config.retry_backoff),
+            retry_backoff_max: not_at_once(config.retry_backoff_max),
+            reconnect_backoff: not_at_once(config.reconnect_backoff),
+            reconnect_backoff_max: not_at_once(config.reconnect_backoff_max),
             metadata_max_age: Micros::of(config.metadata_max_age),
-            rebootstrap_trigger: Micros::of(config.rebootstrap_trigger),
-            connections_max_idle: Micros::of(config.connections_max_idle),
-            setup_timeout: Micros::of(config.connection_setup_timeout),
-            setup_timeout_max: Micros::of(config.connection_setup_timeout_max),
+            rebootstrap_trigger: not_at_once(config.rebootstrap_trigger),
+            connections_max_idle: not_at_once(config.connections_max_idle),
+            setup_timeout: not_at_once(config.connection_setup_timeout),
+            setup_timeout_max: not_at_once(config.connection_setup_timeout_max),
             allow_auto_create_topics: config.allow_auto_create_topics,
             partitioner: config.partitioner,
             checksum: config.checksum,
@@ -161,6 +161,12 @@ impl<'m> Names<'m> {
             None => false,
         }
     }
+}
+
+/// What is waited for takes a millisecond at least. What is tried again after no time at all, or given up
+/// as it begins, is tried again and again at one instant.
+fn not_at_once(duration: Duration) -> Micros {
+    Micros::of(duration).max(Micros(1_000))
 }
 
 /// Two thirds of a duration in milliseconds, at least 1.

@@ -76,6 +76,26 @@ enum Socket {
     Open(Box<Link>),
 }
 
+/// How often in a row a timer of the core was due still, after it was told the time and had done all that
+/// it could do at that time.
+#[derive(Debug, Default)]
+struct Overdue(u32);
+
+impl Overdue {
+    /// Time moves on by a microsecond then, so that without a law a core that spins goes unnoticed.
+    fn look(&mut self, world: &World<'_>) {
+        let due = world.producer.poll_timeout();
+        assert!(!world.closed || due.is_none(), "a timer after the last output: {due:?}");
+        match due.filter(|(at, _)| *at <= world.now) {
+            None => self.0 = 0,
+            Some(due) => {
+                self.0 += 1;
+                assert!(self.0 < 20, "the core never comes to rest: {due:?} at {:?}", world.now);
+            }
+        }
+    }
+}
+
 /// Everything there is.
 #[derive(Debug)]
 pub struct World<'m> {
@@ -247,8 +267,10 @@ impl<'m> World<'m> {
     /// Runs until something holds, at most for a time; tells whether it held.
     pub fn run_until(&mut self, time: Duration, holds: impl Fn(&Self) -> bool) -> bool {
         let end = self.now.after(time);
+        let mut overdue = Overdue::default();
         loop {
             self.settle();
+            overdue.look(self);
             if holds(self) {
                 return true;
             }
@@ -441,6 +463,7 @@ impl<'m> World<'m> {
         let mut moved = false;
         while let Some(output) = self.producer.poll_output() {
             moved = true;
+            assert!(!self.closed, "after the last output: {output:?}");
             match output {
                 Output::Connect(id) => self.dial(id),
                 Output::Disconnect(id) => {
@@ -479,6 +502,7 @@ impl<'m> World<'m> {
                 Output::Closed => {
                     self.tell(Lane::Client, Tone::Plain, || "closed".to_owned());
                     self.closed = true;
+                    assert!(self.sockets.is_empty(), "connections outlive the last output");
                 }
                 other => panic!("output {other:?}"),
             }
@@ -488,6 +512,7 @@ impl<'m> World<'m> {
 
     fn dial(&mut self, id: ConnId) {
         let address = self.producer.address(id).expect("a connection to be opened has an address");
+        assert!(!address.host.is_empty() && address.port > 0, "a dial to nowhere: {address:?}");
         let to = (address.host.to_owned(), address.port);
         let mut nodes = self.cluster.nodes();
         let node = nodes.find(|node| self.cluster.address(*node) == Some((&to.0, to.1)));
