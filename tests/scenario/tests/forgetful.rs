@@ -132,7 +132,6 @@ fn what_a_forgetful_leader_took_behind_a_gap_is_not_written_again() {
 }
 
 #[test]
-#[ignore = "until the core believes no duplicate of what it sent once"]
 fn a_batch_that_was_never_sent_before_is_no_duplicate() {
     let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
     world.cluster.inject(reject(ErrorCode::DUPLICATE_SEQUENCE_NUMBER));
