@@ -8,10 +8,12 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
@@ -34,8 +36,17 @@ import org.apache.kafka.common.Node;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AccessControlEntryFilter;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclBindingFilter;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Utils;
@@ -87,6 +98,7 @@ public final class Tool {
             case "delete-topic": get(admin().deleteTopics(Collections.singleton(f[1])).all()); break;
             case "partitions": partitions(f[1]); break;
             case "lead": lead(f[1], Integer.parseInt(f[2]), Integer.parseInt(f[3])); break;
+            case "allow": allow(f); break;
             case "brokers": brokers(); break;
             case "probe": probe(f[1], Integer.parseInt(f[2]), Short.parseShort(f[3])); break;
             case "produce": produce(f); break;
@@ -244,6 +256,34 @@ public final class Tool {
                 admin = null;
             }
             throw e;
+        }
+    }
+
+    /**
+     * allow TOPIC [OPERATION]...: what everybody may do with the topic, instead of what was said of it
+     * before; without operations nothing is said any more. Answers once the broker that is asked goes
+     * by it, which with a single one is all of them.
+     */
+    private void allow(String[] f) throws Exception {
+        ResourcePattern topic = new ResourcePattern(ResourceType.TOPIC, f[1], PatternType.LITERAL);
+        AclBindingFilter all = new AclBindingFilter(topic.toFilter(), AccessControlEntryFilter.ANY);
+        Set<AclBinding> wanted = new HashSet<>();
+        for (int i = 2; i < f.length; i++) {
+            wanted.add(new AclBinding(topic, new AccessControlEntry(
+                "User:*", "*", AclOperation.fromString(f[i]), AclPermissionType.ALLOW)));
+        }
+        get(admin().deleteAcls(Collections.singleton(all)).all());
+        get(admin().createAcls(wanted).all());
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        for (;;) {
+            Set<AclBinding> found = new HashSet<>(get(admin().describeAcls(all).values()));
+            if (found.equals(wanted)) {
+                return;
+            }
+            if (System.nanoTime() > deadline) {
+                throw new IllegalStateException("the broker goes by " + found);
+            }
+            Thread.sleep(50);
         }
     }
 

@@ -158,6 +158,16 @@ impl Cluster {
         self.tool.delete_topic(name)
     }
 
+    /// What everybody may do with a topic from now on, in a cluster of [`Config::with_acls`] and one
+    /// node: Kafka's names, such as `WRITE`, instead of what was said of it before. With nothing said,
+    /// everything is allowed.
+    ///
+    /// # Errors
+    /// With Kafka's reason, such as that there is no authorizer.
+    pub fn allow(&self, topic: &str, operations: &[&str]) -> Result<()> {
+        self.tool.allow(topic, operations)
+    }
+
     /// The partitions of a topic with leaders and in-sync replicas.
     ///
     /// # Errors

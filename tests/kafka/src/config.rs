@@ -48,4 +48,17 @@ impl Config {
         self.properties.push((name.to_owned(), value.to_owned()));
         self
     }
+
+    /// The same with Kafka's own authorizer, which allows everybody everything that
+    /// [`crate::Cluster::allow`] has not spoken of.
+    #[must_use]
+    pub fn with_acls(self) -> Self {
+        let authorizer = if self.version.needs_zookeeper() {
+            "kafka.security.authorizer.AclAuthorizer"
+        } else {
+            "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+        };
+        self.with("authorizer.class.name", authorizer)
+            .with("allow.everyone.if.no.acl.found", "true")
+    }
 }

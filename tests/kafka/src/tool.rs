@@ -115,6 +115,11 @@ impl Tool {
         self.ask(&[&["lead".to_owned(), topic.to_owned()], &numbers[..]].concat()).map(drop)
     }
 
+    pub(crate) fn allow(&self, topic: &str, operations: &[&str]) -> Result<()> {
+        let fields = ["allow", topic].into_iter().chain(operations.iter().copied());
+        self.ask(&fields.map(str::to_owned).collect::<Vec<_>>()).map(drop)
+    }
+
     pub(crate) fn brokers(&self) -> Result<Vec<i32>> {
         self.ask(&["brokers".to_owned()])?.iter().map(|line| Ok(line.parse()?)).collect()
     }
