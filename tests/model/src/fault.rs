@@ -100,6 +100,15 @@ pub enum Action {
     /// The request is handled, and the answer tells, before all else, of a partition and of a topic
     /// that were not asked about.
     Stray,
+    /// Before the request is handled, the partitions that match lose so many of their newest records,
+    /// and the producers' state with them; or all of that state, though the records stay. For Produce
+    /// and DescribeProducers alone.
+    Lose {
+        /// How many records are lost; the cut is at the start of a batch.
+        records: u32,
+        /// All producers are forgotten.
+        state: bool,
+    },
     /// The node freezes before it handles the request; see [`Cluster::freeze`](crate::Cluster::freeze).
     Freeze,
 }

@@ -84,6 +84,20 @@ pub enum Happening {
         topic: String,
         /// The partition.
         partition: i32,
+        /// When that was, counted from the start of the run: a sweep that was due before the request
+        /// that is handled now. `None` is now.
+        at: Option<Duration>,
+    },
+    /// A node told what it knows of the producers of a partition.
+    Described {
+        /// The node.
+        node: NodeId,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Whether the node leads it.
+        leads: bool,
     },
     /// The oldest records of a log were deleted.
     Deleted {

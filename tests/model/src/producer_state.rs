@@ -139,8 +139,9 @@ impl ProducerStates {
         });
     }
 
-    /// What a restart leaves.
-    pub(crate) fn restart(&mut self, window: ProducerWindow, sweep: Sweep) {
+    /// What a restart leaves. Tells whether a producer is not known any more.
+    pub(crate) fn restart(&mut self, window: ProducerWindow, sweep: Sweep) -> bool {
+        let before = self.0.len();
         match window {
             ProducerWindow::Everything => {}
             ProducerWindow::Nothing => self.0.clear(),
@@ -152,6 +153,7 @@ impl ProducerStates {
                 }
             }
         }
+        self.0.len() < before
     }
 
     /// `removeExpiredProducers`: forgets the producers whose last batch is of records that are too

@@ -10,6 +10,7 @@ use ottla_core::{
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
 use crate::{
+    hindsight::{Excuses, Hindsight},
     ledger::Ledger,
     network::{Link, Weather},
     tap::{Place, Tap, View},
@@ -134,6 +135,7 @@ pub struct World<'m> {
     /// The largest response that was on its way to the core, in bytes.
     pub largest_response: usize,
     trace: Option<Recorder>,
+    hindsight: Option<Hindsight>,
     sockets: BTreeMap<ConnId, Socket>,
     ghosts: Vec<Link>,
 }
@@ -184,6 +186,7 @@ impl<'m> World<'m> {
             sent: 0,
             largest_response: 0,
             trace: None,
+            hindsight: None,
             sockets: BTreeMap::new(),
             ghosts: Vec::new(),
         }
@@ -195,6 +198,18 @@ impl<'m> World<'m> {
         self.trace = Some(trace);
     }
 
+    /// Takes note from now on of what brokers forget and are asked, for [`excuses`](Self::excuses).
+    pub fn remember(&mut self) {
+        self.cluster.watch();
+        self.hindsight.get_or_insert_default();
+    }
+
+    /// What cannot be held against the producer; nothing without [`remember`](Self::remember).
+    #[must_use]
+    pub fn excuses(&self) -> Excuses {
+        self.hindsight.as_ref().map_or_else(Excuses::default, |seen| seen.excuses(&self.tap))
+    }
+
     /// Puts something into the trace, if there is one.
     pub fn tell(&self, lane: Lane, tone: Tone, text: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
@@ -204,8 +219,11 @@ impl<'m> World<'m> {
 
     /// Puts what happened in the cluster into the trace.
     fn hear(&mut self, conn: Option<ConnId>) {
+        let happenings = self.cluster.take_happenings();
+        if let Some(hindsight) = &mut self.hindsight {
+            hindsight.happened(self.now, conn, &happenings);
+        }
         if let Some(trace) = &self.trace {
-            let happenings = self.cluster.take_happenings();
             trace.borrow_mut().happened(self.now, conn, happenings, &self.tap);
         }
     }
@@ -632,12 +650,9 @@ impl<'m> World<'m> {
                 _ => {}
             }
         }
-        for link in &mut self.ghosts {
-            link.advance(&mut self.cluster, self.now, 0);
-            if let Some(trace) = &self.trace {
-                let happenings = self.cluster.take_happenings();
-                trace.borrow_mut().happened(self.now, Some(link.id), happenings, &self.tap);
-            }
+        for place in 0..self.ghosts.len() {
+            self.ghosts[place].advance(&mut self.cluster, self.now, 0);
+            self.hear(Some(self.ghosts[place].id));
         }
         self.ghosts.retain(|link| !link.is_over());
         moved

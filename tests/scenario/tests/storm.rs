@@ -8,7 +8,10 @@ use std::{
     path::Path,
 };
 
-use ottla_scenario::storm::{self, Broken, Plan, Tally};
+use ottla_scenario::{
+    Laws,
+    storm::{self, Broken, Plan, Tally},
+};
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
@@ -19,8 +22,29 @@ type Shares = BTreeMap<String, u64>;
 
 #[test]
 fn every_law_holds_in_every_storm() {
+    storms(Plan::of, &[]);
+}
+
+#[test]
+#[ignore = "until the core asks before it sends again"]
+fn every_law_holds_though_brokers_lose_what_nobody_is_told_of() {
+    storms(Plan::losing, &["C10NoIdempotence"]);
+}
+
+#[test]
+fn nothing_false_is_told_though_brokers_lose_what_nobody_is_told_of() {
+    // What they have forgotten may be written twice until the core asks before it sends again.
+    let blind = |seed| {
+        let plan = Plan::losing(seed);
+        Plan { laws: Laws { once: false, ..plan.laws }, ..plan }
+    };
+    storms(blind, &["C10NoIdempotence", "question disturbed", "question refused"]);
+}
+
+/// Runs storms, or looks at one of them closely. All there is comes about, but for what cannot.
+fn storms(plan: fn(u64) -> Plan, but: &[&str]) {
     if let Some(seed) = variable("OTTLA_SEED") {
-        return replay(seed);
+        return replay(&plan(seed));
     }
     let count = variable("OTTLA_SEEDS").unwrap_or(300);
     let mut sum = Tally::default();
@@ -28,7 +52,7 @@ fn every_law_holds_in_every_storm() {
     let (mut cases, mut faults) = (Shares::new(), Shares::new());
     let mut codes: Shares = storm::rows().map(|row| (row.to_owned(), 0)).collect();
     for seed in 0..count {
-        match storm::attempt(&Plan::of(seed), None) {
+        match storm::attempt(&plan(seed), None) {
             Ok(tally) => {
                 for (case, times) in &tally.cases {
                     *cases.entry(format!("{case:?}")).or_default() += u64::from(*times > 0);
@@ -72,19 +96,20 @@ fn every_law_holds_in_every_storm() {
             println!("seed {seed}: {broken}");
         }
         println!("{} seeds failed; the first of them:", failed.len());
-        replay(*seed);
+        replay(&plan(*seed));
     }
     if count >= 2_000 {
         let all = cases.iter().chain(&faults).chain(&codes);
-        let never: Vec<_> = all.filter(|(_, runs)| **runs == 0).map(|(name, _)| name).collect();
+        let none = all.filter(|(name, runs)| **runs == 0 && !but.contains(&name.as_str()));
+        let never: Vec<_> = none.map(|(name, _)| name).collect();
         assert!(never.is_empty(), "never reached: {never:?}");
     }
 }
 
-/// Replays one seed, and tells its story.
-fn replay(seed: u64) {
+/// Replays one storm, and tells its story.
+fn replay(plan: &Plan) {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ottla");
-    let replay = storm::replay(&Plan::of(seed), &directory, variable("OTTLA_PAGE") == Some(1));
+    let replay = storm::replay(plan, &directory, variable("OTTLA_PAGE") == Some(1));
     println!("{}", replay.story);
-    assert!(replay.failed.is_none(), "seed {seed} breaks a law");
+    assert!(replay.failed.is_none(), "seed {} breaks a law", plan.seed);
 }

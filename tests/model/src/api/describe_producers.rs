@@ -9,7 +9,7 @@ use ottla_core::wire::{
 };
 
 use super::{Request, Unanswered, walk};
-use crate::{Action, Cluster, Describers, NodeId, fault::Met, topic};
+use crate::{Action, Cluster, Describers, Happening, NodeId, fault::Met, topic};
 
 /// What is said of one partition.
 struct Told {
@@ -61,6 +61,11 @@ impl Cluster {
                 return Ok(());
             }
         };
+        let about: Vec<_> = asked
+            .iter()
+            .flat_map(|(name, indices)| indices.iter().map(move |index| (*name, *index)))
+            .collect();
+        self.lose(met.as_ref(), &about);
         let mut told: Vec<ToldTopic<'_>> = Vec::new();
         for (name, indices) in asked {
             let refused = self.refuses_to_describe(name);
@@ -118,7 +123,7 @@ impl Cluster {
 
     /// `Partition.activeProducerState`: who has a replica tells what its own log knows, and does
     /// not ask whether it leads.
-    fn describe(&self, node: NodeId, name: &str, index: i32) -> Told {
+    fn describe(&mut self, node: NodeId, name: &str, index: i32) -> Told {
         let topic = self.topic_id(name).and_then(|id| self.topics.get(&id));
         let Some(partition) = topic.and_then(|topic| topic.partition(index)) else {
             return Told::error(index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None);
@@ -132,6 +137,8 @@ impl Cluster {
             Some(end) => log.producers_up_to(*end, self.missed_sweep()).active(),
             None => log.producers.active(),
         };
+        let topic = name.to_owned();
+        self.note(|| Happening::Described { node, topic, partition: index, leads });
         let head = Partition { index, error: ErrorCode::NONE };
         Told { head, message: None, producers, times: 1 }
     }

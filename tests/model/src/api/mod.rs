@@ -154,11 +154,30 @@ impl Cluster {
                 | Action::AppendThenError { .. }
                 | Action::Omit
                 | Action::Twice
-                | Action::Stray,
+                | Action::Stray
+                | Action::Lose { .. },
             )
             | None => {}
         }
         result.map_or(Handled::Close, |()| Handled::Done { hold: Duration::ZERO, mute: throttle })
+    }
+
+    /// Lets partitions lose something before the request is handled, if a fault wants that.
+    fn lose(&mut self, met: Option<&Met>, asked: &[(&str, i32)]) {
+        let Some((met, Action::Lose { records, state })) = met.map(|met| (met, &met.action)) else {
+            return;
+        };
+        for (topic, partition) in asked.iter().filter(|(topic, index)| met.is_about(topic, *index))
+        {
+            let end = self.end_offset(topic, *partition);
+            // Of what is not there nothing is lost.
+            if *records > 0 {
+                let _ = self.truncate(topic, *partition, end.saturating_sub(i64::from(*records)));
+            }
+            if *state {
+                let _ = self.forget_producers(topic, *partition);
+            }
+        }
     }
 
     /// Lets a fault meet the request. `Err` where the request is not to be handled at all.
@@ -193,8 +212,13 @@ fn fate(action: Option<&Action>, result: Result<(), Unanswered>, said: bool) -> 
         Some(Action::WrongCorrelation(_) | Action::Omit | Action::Twice | Action::Stray) => {
             AnswerFate::Wrong
         }
-        Some(Action::Reject(_) | Action::AppendThenError { .. }) | None if said => AnswerFate::Sent,
-        Some(Action::Reject(_) | Action::AppendThenError { .. }) | None => AnswerFate::NotAsked,
+        Some(Action::Reject(_) | Action::AppendThenError { .. } | Action::Lose { .. }) | None => {
+            if said {
+                AnswerFate::Sent
+            } else {
+                AnswerFate::NotAsked
+            }
+        }
     }
 }
 

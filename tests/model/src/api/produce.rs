@@ -69,6 +69,17 @@ impl Cluster {
                 }
             }
         };
+        if met.is_some() {
+            let asked: Vec<(String, i32)> = topics
+                .iter()
+                .filter_map(|topic| topic.known.as_ref().map(|(_, name)| (name, &topic.partitions)))
+                .flat_map(|(name, partitions)| {
+                    partitions.iter().map(|(index, _)| (name.clone(), *index))
+                })
+                .collect();
+            let asked: Vec<_> = asked.iter().map(|(name, index)| (name.as_str(), *index)).collect();
+            self.lose(met.as_ref(), &asked);
+        }
         let delivery = Delivery {
             node: request.node,
             acks: head.acks,

@@ -331,7 +331,7 @@ impl Cluster {
             }
         }
         for (topic, partition) in forgot {
-            self.note(|| Happening::Forgot { topic, partition });
+            self.note(|| Happening::Forgot { topic, partition, at: Some(sweep.at) });
         }
     }
 

@@ -91,11 +91,19 @@ impl Cluster {
         let stopped = self.node_mut(node)?;
         stopped.state = NodeState::Down;
         stopped.life = stopped.life.wrapping_add(1);
-        let partitions = self.topics.values_mut().flat_map(|t| &mut t.partitions);
-        for partition in partitions.filter(|partition| partition.leader == Some(node)) {
-            partition.log.producers.restart(window, sweep);
+        let mut forgot = Vec::new();
+        for topic in self.topics.values_mut() {
+            for (index, partition) in (0..).zip(&mut topic.partitions) {
+                let led = partition.leader == Some(node);
+                if led && partition.log.producers.restart(window, sweep) {
+                    forgot.push((topic.name.clone(), index));
+                }
+            }
         }
         self.note(|| Happening::Stopped { node });
+        for (topic, partition) in forgot {
+            self.note(|| Happening::Forgot { topic, partition, at: None });
+        }
         Ok(())
     }
 

@@ -216,7 +216,7 @@ impl Cluster {
     pub fn forget_producers(&mut self, topic: &str, partition: i32) -> Result<(), AdminError> {
         let log = &mut self.partition_mut(topic, partition)?.log;
         log.producers = ProducerStates::default();
-        self.note(|| Happening::Forgot { topic: topic.to_owned(), partition });
+        self.note(|| Happening::Forgot { topic: topic.to_owned(), partition, at: None });
         Ok(())
     }
 

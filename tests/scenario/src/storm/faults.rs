@@ -159,6 +159,8 @@ pub(super) fn name_of(fault: &Fault) -> &'static str {
         (ApiKey::METADATA, _) => "metadata disturbed",
         (ApiKey::INIT_PRODUCER_ID, Action::Reject(_)) => "producer id refused",
         (ApiKey::INIT_PRODUCER_ID, _) => "producer id disturbed",
+        (ApiKey::DESCRIBE_PRODUCERS, Action::Reject(_)) => "question refused",
+        (ApiKey::DESCRIBE_PRODUCERS, _) => "question disturbed",
         (_, Action::Reject(_)) => "reject",
         (_, Action::AppendThenError { .. }) => "append, then error",
         (_, Action::Swallow) => "swallow",
@@ -170,6 +172,7 @@ pub(super) fn name_of(fault: &Fault) -> &'static str {
         (_, Action::Omit) => "omit",
         (_, Action::Twice) => "twice",
         (_, Action::Stray) => "stray",
+        (_, Action::Lose { .. }) => "lost at a request",
         (_, Action::Freeze) => "freeze at a request",
     }
 }

@@ -8,7 +8,11 @@ use ottla_model::{
 };
 
 use super::faults;
-use crate::{ledger::Laws, network::Weather, world::Dice};
+use crate::{
+    ledger::Laws,
+    network::Weather,
+    world::{Dated, Dice},
+};
 
 /// The topic of all storms.
 pub(super) const TOPIC: &str = "storm";
@@ -38,6 +42,10 @@ pub struct Plan {
     pub end: End,
     /// By which laws it is judged.
     pub laws: Laws,
+    /// Brokers lose what the client is not told of.
+    pub losing: bool,
+    /// Which timestamps records have at first.
+    pub dated: Dated,
 }
 
 /// Something that happens, and for how long there is peace after it.
@@ -101,6 +109,15 @@ pub enum What {
     Delete(i32, i64),
     /// The topic is deleted and made anew.
     Recreate,
+    /// A partition's log loses so many of its newest records, and the producers' state with them:
+    /// leadership goes to a replica that lags, and back at once.
+    Lose(i32, u32),
+    /// A partition's brokers forget all producers, though their records stay.
+    Forget(i32),
+    /// A broker restarts at once, and the partitions that it leads lose so many records each.
+    Crash(i32, u32),
+    /// From now on records have such timestamps.
+    Date(Dated),
     /// All brokers run, and for so long that they forget the producer nothing is written.
     Quiet,
     /// The chain of a partition goes on elsewhere: far on, or as if another writer had come.
@@ -152,7 +169,20 @@ impl Plan {
             false => End::Healed,
         };
         let laws = Laws::of(config.enable_idempotence, cluster.duplicates);
-        Self { seed, config, connections, cluster, topic, leaders, first, steps, end, laws }
+        Self {
+            seed,
+            config,
+            connections,
+            cluster,
+            topic,
+            leaders,
+            first,
+            steps,
+            end,
+            laws,
+            losing: false,
+            dated: Dated::Now,
+        }
     }
 }
 
@@ -363,6 +393,7 @@ impl fmt::Display for What {
                 let api = match fault.api {
                     ottla_core::wire::ApiKey::PRODUCE => "Produce",
                     ottla_core::wire::ApiKey::METADATA => "Metadata",
+                    ottla_core::wire::ApiKey::DESCRIBE_PRODUCERS => "DescribeProducers",
                     _ => "InitProducerId",
                 };
                 match fault.times {
@@ -386,6 +417,10 @@ impl fmt::Display for What {
                     Action::Omit => f.write_str(" is left out of its answer"),
                     Action::Twice => f.write_str(" is answered twice over"),
                     Action::Stray => f.write_str(" is answered with more than was asked"),
+                    Action::Lose { records, state } => {
+                        write!(f, " finds {records} records lost")?;
+                        f.write_str(if *state { ", and producers forgotten" } else { "" })
+                    }
                     Action::Freeze => f.write_str(" freezes its broker"),
                 }
             }
@@ -396,6 +431,14 @@ impl fmt::Display for What {
                 write!(f, "delete all records of partition {partition} but {keep}")
             }
             Self::Recreate => f.write_str("delete the topic and make it anew"),
+            Self::Lose(partition, records) => {
+                write!(f, "partition {partition} loses {records} records, unnoticed")
+            }
+            Self::Forget(partition) => write!(f, "partition {partition} forgets producers"),
+            Self::Crash(node, records) => {
+                write!(f, "broker {node} restarts and loses {records} records of each partition")
+            }
+            Self::Date(dated) => write!(f, "records are dated {dated:?}"),
             Self::Quiet => f.write_str("nothing happens until brokers forget the producer"),
             Self::GoOnAt { partition, epoch, sequence } => {
                 write!(f, "partition {partition} goes on at epoch {epoch}, sequence {sequence}")

@@ -95,7 +95,8 @@ fn page(plan: &Plan, seed: u64) -> Page {
         notes: vec![
             world,
             format!(
-                "Again: OTTLA_SEED={seed} cargo test -p ottla-scenario --test storm -- --nocapture"
+                "Again: OTTLA_SEED={seed} cargo test -p ottla-scenario --test storm {} -- --nocapture",
+                if plan.losing { "lose" } else { "every_storm" }
             ),
         ],
         nodes: (1..=i32::from(NODES)).collect(),

@@ -3,8 +3,8 @@
 use core::{panic::AssertUnwindSafe, time::Duration};
 use std::panic::catch_unwind;
 
-use ottla_core::{Config, Limits, Memory, ProduceError, TopicId};
-use ottla_model::ClusterConfig;
+use ottla_core::{Config, Limits, Memory, ProduceError, TopicId, wire::ApiKey};
+use ottla_model::{ClusterConfig, TimestampType};
 
 use super::{
     faults::name_of,
@@ -35,6 +35,11 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
     if let Some(trace) = trace {
         world.record(trace);
     }
+    if plan.losing {
+        world.remember();
+        world.count(scene(plan));
+    }
+    world.dated = plan.dated;
     for fault in &plan.first {
         world.count(name_of(fault));
         world.cluster.inject(fault.clone());
@@ -50,7 +55,7 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
             world.close(within);
             heal(&mut world);
             world.run_for(Duration::from_secs(20));
-            world.ledger.hold(&world.cluster, plan.laws);
+            world.ledger.hold_but(&world.cluster, plan.laws, &world.excuses());
         }
         End::Healed => {
             heal(&mut world);
@@ -60,11 +65,11 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
             assert!(settled, "not settled: {:?}", world.producer);
             check_prompt(&world, &plan.config);
             world.close(Duration::from_secs(5));
-            world.ledger.hold(&world.cluster, plan.laws);
+            world.ledger.hold_but(&world.cluster, plan.laws, &world.excuses());
             assert_eq!(world.producer.stats().pages_used, 0, "pages are lost");
         }
     }
-    Tally::of(&world)
+    Tally::of(&world, plan.losing)
 }
 
 /// Runs a storm, and tells which law it breaks, if it does.
@@ -132,6 +137,12 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
         }
         What::Recreate => drop(world.cluster.recreate_topic(TOPIC).expect("a topic")),
         What::Quiet => quiet(world, plan),
+        What::Lose(partition, records) => lose(world, *partition, *records),
+        What::Forget(partition) => {
+            world.cluster.forget_producers(TOPIC, *partition).expect("a partition");
+        }
+        What::Crash(node, records) => crash(world, *node, *records),
+        What::Date(dated) => world.dated = *dated,
         What::GoOnAt { partition, epoch, sequence } => {
             if world.go_on_at(topic, *partition, *epoch, *sequence) {
                 world.count("chain far on");
@@ -154,7 +165,11 @@ const fn counted(what: &What) -> &'static str {
         What::Delete(..) => "records deleted",
         What::Recreate => "topic made anew",
         What::Quiet => "state expired",
+        What::Forget(_) => "forgotten unnoticed",
+        What::Crash(..) => "restart with loss",
+        What::Date(_) => "another date",
         What::Lead(..)
+        | What::Lose(..)
         | What::Lag(..)
         | What::CatchUp(_)
         | What::Produce(_)
@@ -180,8 +195,52 @@ const fn is_silent(what: &What) -> bool {
             | What::Unreachable(_)
             | What::Reachable
             | What::Quiet
+            | What::Date(_)
             | What::GoOnAt { .. }
     )
+}
+
+/// What makes a difference to what is asked, in the tally.
+fn scene(plan: &Plan) -> &'static str {
+    let offer =
+        |node: &ottla_model::NodeConfig| node.versions.range(ApiKey::DESCRIBE_PRODUCERS).is_some();
+    if !plan.cluster.nodes.iter().all(offer) {
+        "no such question"
+    } else if !plan.cluster.may_read {
+        "no right to ask"
+    } else if plan.topic.timestamp_type == TimestampType::LogAppendTime {
+        "append times"
+    } else {
+        ""
+    }
+}
+
+/// A partition's newest records are lost, and nobody is told: its leader comes back with the log of a
+/// replica that lagged.
+fn lose(world: &mut World<'_>, partition: i32, records: u32) {
+    let Some((leader, _)) = world.cluster.leader(TOPIC, partition) else { return };
+    let before = world.cluster.end_offset(TOPIC, partition);
+    let cut = before - i64::from(records);
+    world.cluster.truncate(TOPIC, partition, cut).expect("a partition");
+    for node in [leader % i32::from(NODES) + 1, leader] {
+        world.cluster.move_leader(TOPIC, partition, node).expect("a leader");
+    }
+    let lost = world.cluster.end_offset(TOPIC, partition) < before;
+    world.count(if lost { "log cut unnoticed" } else { "leader moved" });
+}
+
+/// A node restarts, and had not written everything to its disk.
+fn crash(world: &mut World<'_>, node: i32, records: u32) {
+    if !world.cluster.is_up(node) {
+        return;
+    }
+    for partition in 0..world.cluster.partitions(TOPIC) as i32 {
+        if world.cluster.leader(TOPIC, partition).is_some_and(|(leader, _)| leader == node) {
+            let cut = world.cluster.end_offset(TOPIC, partition) - i64::from(records);
+            world.cluster.truncate(TOPIC, partition, cut).expect("a partition");
+        }
+    }
+    world.cluster.restart(node).expect("a node");
 }
 
 /// A node that is up leads a partition.

@@ -41,6 +41,20 @@ const TROUBLES: [&str; 31] = [
     "wrong correlation",
 ];
 
+/// Kinds of trouble of storms over brokers that lose what the client is not told of.
+const LOSSES: [&str; 10] = [
+    "another date",
+    "append times",
+    "forgotten unnoticed",
+    "log cut unnoticed",
+    "lost at a request",
+    "no right to ask",
+    "no such question",
+    "question disturbed",
+    "question refused",
+    "restart with loss",
+];
+
 /// What a run saw, to know that nothing is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -82,7 +96,7 @@ impl Tally {
     }
 
     /// What this run saw.
-    pub(super) fn of(world: &World<'_>) -> Self {
+    pub(super) fn of(world: &World<'_>, losing: bool) -> Self {
         let stats = world.producer.stats();
         let mut tally = Self {
             retries: stats.retries,
@@ -94,6 +108,9 @@ impl Tally {
             tally.cases.insert(*case, u64::from(world.producer.internal_seen(*case)));
         }
         tally.faults = TROUBLES.map(|name| (name, 0)).into();
+        if losing {
+            tally.faults.extend(LOSSES.map(|name| (name, 0)));
+        }
         for (name, count) in &world.faults {
             let known = tally.faults.get_mut(name);
             *known.unwrap_or_else(|| panic!("trouble without a name: {name}")) += count;

@@ -256,8 +256,14 @@ impl Trace {
                 let text = format!("{topic}-{partition} loses its newest {records} records");
                 self.cluster(at, text);
             }
-            Happening::Forgot { topic, partition } => {
+            Happening::Forgot { topic, partition, .. } => {
                 self.cluster(at, format!("{topic}-{partition}: the brokers forget producers"));
+            }
+            Happening::Described { node, topic, partition, .. } => {
+                self.cluster(
+                    at,
+                    format!("broker {node} tells of the producers of {topic}-{partition}"),
+                );
             }
             Happening::Deleted { topic, partition, before } => {
                 self.cluster(
