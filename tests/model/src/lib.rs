@@ -13,6 +13,7 @@ mod config;
 mod connection;
 mod fault;
 mod happening;
+mod hostile;
 mod log;
 mod producer_state;
 mod random;
@@ -30,5 +31,6 @@ pub use config::{
 pub use connection::Connection;
 pub use fault::{Action, BaseOffset, Fault};
 pub use happening::{AnswerFate, Happening, Judgement};
+pub use hostile::Lie;
 pub use truth::{Counts, Gone, LoggedBatch, LoggedHeader, LoggedRecord};
 pub use versions::Versions;

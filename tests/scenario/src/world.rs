@@ -128,6 +128,8 @@ pub struct World<'m> {
     pub ignore_verdicts: bool,
     /// The log-append time of the last batch that had one.
     pub last_append_time: Option<i64>,
+    /// The base offset of the last batch that was delivered.
+    pub last_base_offset: Option<i64>,
     /// How often each kind of trouble was made.
     pub faults: BTreeMap<&'static str, u64>,
     /// Bytes that left the core.
@@ -165,7 +167,10 @@ impl<'m> World<'m> {
         memory: Memory<'m>,
         seed: u64,
     ) -> Self {
-        let config = Config { bootstrap_servers: BOOTSTRAP, ..*config };
+        let mut config = *config;
+        if config.bootstrap_servers.is_empty() {
+            config.bootstrap_servers = BOOTSTRAP;
+        }
         let producer = Producer::new(&config, memory, seed);
         Self {
             now: Instant::from_micros(1_000),
@@ -182,6 +187,7 @@ impl<'m> World<'m> {
             closed: false,
             ignore_verdicts: false,
             last_append_time: None,
+            last_base_offset: None,
             faults: BTreeMap::new(),
             sent: 0,
             largest_response: 0,
@@ -491,6 +497,9 @@ impl<'m> World<'m> {
                     self.hang_up(id, "by the client");
                 }
                 Output::Event(Event::Settled(settled)) => {
+                    if let Outcome::Delivered { base_offset, .. } = settled.outcome {
+                        self.last_base_offset = base_offset;
+                    }
                     if let Outcome::Delivered { log_append_time: Some(time), .. } = settled.outcome
                     {
                         self.last_append_time = Some(time);

@@ -12,6 +12,7 @@ use crate::{Action, AnswerFate, Cluster, Happening, NodeId, cluster::NodeState, 
 mod api_versions;
 mod describe_producers;
 mod init_producer_id;
+mod lies;
 mod metadata;
 mod produce;
 
@@ -117,6 +118,9 @@ impl Cluster {
             body,
             throttle,
         };
+        if let Some(lie) = self.lie_about(node, header.api_key) {
+            return self.tell_lie(&lie, &request, out);
+        }
         let before = out.len();
         let RequestHeader { api_key: api, correlation_id, .. } = header;
         self.note(|| Happening::Asked { node, api, correlation_id });

@@ -11,7 +11,7 @@ use ottla_core::wire::{
 
 use super::{Request, Unanswered, walk};
 use crate::{
-    Action, Cluster, Happening, Judgement, LeaderHints, NodeId,
+    Action, Cluster, Happening, Judgement, LeaderHints, Lie, NodeId,
     append::{Appended, Delivery, Refusal},
     fault::Met,
     record_batch,
@@ -111,6 +111,33 @@ impl Cluster {
         if request.version() >= 10 {
             self.hint(&topics, &mut told);
         }
+        request.answer(out, |w| self.write_produce(w, request, &topics, &told));
+        Ok(())
+    }
+
+    /// Answers a produce request with a lie, and appends nothing.
+    pub(super) fn lie_to_produce(
+        &mut self,
+        lie: &Lie,
+        request: &Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unanswered> {
+        let (head, topics) = self.read_produce(request)?;
+        if head.acks == 0 {
+            return Ok(());
+        }
+        let told: Vec<Vec<Told>> = topics
+            .iter()
+            .map(|topic| {
+                let known = topic.known.as_ref().and_then(|(id, _)| self.topics.get(id));
+                let leads = |index| {
+                    let partition = known.and_then(|topic| topic.partition(index));
+                    partition.is_some_and(|partition| partition.leader == Some(request.node))
+                };
+                let told = topic.partitions.iter();
+                told.map(|(index, _)| Told::lie(lie, *index, leads(*index))).collect()
+            })
+            .collect();
         request.answer(out, |w| self.write_produce(w, request, &topics, &told));
         Ok(())
     }
@@ -329,6 +356,27 @@ impl Told {
                 refusal: Some(refusal),
                 ..told
             },
+        }
+    }
+
+    /// What a hostile node says of a partition that it leads, or does not.
+    fn lie(lie: &Lie, index: i32, leads: bool) -> Self {
+        let denied = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+        let refused = |error| Self::of(index, Err(Refusal::new(error)));
+        match lie {
+            Lie::Refuse(error) => refused(*error),
+            Lie::Acknowledge(offset) if leads => Self {
+                error: ErrorCode::NONE,
+                base_offset: *offset,
+                refusal: None,
+                ..refused(denied)
+            },
+            Lie::Hint(leader_id, leader_epoch) => {
+                let leader = CurrentLeader { leader_id: *leader_id, leader_epoch: *leader_epoch };
+                Self { leader: Some(leader), ..refused(denied) }
+            }
+            Lie::LeaveOut => Self { times: 0, ..refused(denied) },
+            _ => refused(denied),
         }
     }
 

@@ -8,6 +8,7 @@ use ottla_core::wire::Uuid;
 use crate::{
     ClusterConfig, Fault, Happening, NodeConfig, Storage, TopicConfig,
     fault::Faults,
+    hostile::Hostile,
     producer_state::Sweep,
     random::Random,
     topic::{Partition, Topic, is_valid_name},
@@ -39,7 +40,7 @@ pub struct Cluster {
     /// Whether clients have the right to READ topics.
     pub(crate) may_read: bool,
     random: Random,
-    next_producer_id: i64,
+    pub(crate) next_producer_id: i64,
     /// When a request was last handled.
     clock: Duration,
     /// Topics made so far; their leaders are dealt out from here.
@@ -60,6 +61,8 @@ pub(crate) struct Node {
     /// How many times it was stopped: connections of earlier lives are closed.
     pub(crate) life: u32,
     pub(crate) throttle: Duration,
+    /// What it does in place of what it should, if it is hostile.
+    pub(crate) hostile: Option<Hostile>,
 }
 
 /// Whether a node runs.
@@ -112,6 +115,7 @@ impl Cluster {
                 state: NodeState::Up,
                 life: 0,
                 throttle: Duration::ZERO,
+                hostile: None,
             };
             (node.id, running)
         });
