@@ -33,8 +33,11 @@ pub(crate) struct Broker {
     pub(crate) ready: List<Partition, Waiting>,
     /// No dial before this.
     pub(crate) dial_at: Instant,
-    /// Attempts in a row that never got as far as an answer.
+    /// Connections in a row that came to nothing: no answer on them was of use, that to ApiVersions
+    /// aside.
     pub(crate) failures: u8,
+    /// Since all were last to be asked, it was and gave no producer id.
+    pub(crate) gave_no_id: bool,
     /// It was named in the Metadata answer that is being read.
     pub(crate) seen: bool,
     /// How many partitions it leads.
@@ -59,6 +62,7 @@ impl Broker {
         ready: List::EMPTY,
         dial_at: Instant::ZERO,
         failures: 0,
+        gave_no_id: false,
         seen: false,
         leads: 0,
         requests: 0,

@@ -68,8 +68,8 @@ pub enum Cause {
     /// The broker lost acknowledged records, or its record of this producer, so that an answer
     /// about this batch can no longer be had.
     SequenceDesync,
-    /// The producer hit an error that ends it.
-    Fatal(FatalError),
+    /// No broker gives a producer id, and without one nothing can be sent.
+    NoProducerId(NoProducerId),
 }
 
 /// Why [`Producer::produce`](crate::Producer::produce) did not take a record. Nothing was queued.
@@ -108,8 +108,9 @@ pub enum ProduceError {
     UnknownTopic,
     /// [`Producer::close`](crate::Producer::close) was called.
     Closing,
-    /// The producer has ended.
-    Fatal(FatalError),
+    /// No broker gives a producer id, and without one nothing can be sent: try again after
+    /// [`Event::ProducerId`](crate::Event::ProducerId).
+    NoProducerId(NoProducerId),
 }
 
 /// Why [`Producer::topic`](crate::Producer::topic) did not register a topic.
@@ -199,6 +200,9 @@ pub enum Disconnect {
     Incomplete,
     /// The broker supports no version in common for something that a producer needs.
     UnsupportedVersion,
+    /// The broker would not give a producer id, with this error, or gave one that cannot be
+    /// ([`ErrorCode::NONE`]): another broker is asked.
+    ProducerIdRefused(ErrorCode),
     /// The connection was idle for `connections.max.idle.ms`.
     Idle,
     /// The slot was needed for another broker, or the broker is gone from the cluster.
@@ -207,16 +211,21 @@ pub enum Disconnect {
     Closed,
 }
 
-/// An error that ends the producer. Every batch still gets its outcome.
+/// Why no broker gives the producer an id, without which nothing can be sent idempotently.
+///
+/// It is asked for again, at the pace of `retry.backoff.ms`: as soon as one is given, all is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-pub enum FatalError {
-    /// The broker does not let this client have a producer id (CLUSTER_AUTHORIZATION_FAILED on
-    /// InitProducerId; brokers before 3.0 want `IDEMPOTENT_WRITE` on the cluster).
-    IdempotenceNotAuthorized,
-    /// The broker answered InitProducerId with an error that a retry cannot mend.
-    NoProducerId(ErrorCode),
+pub enum NoProducerId {
+    /// The brokers have no such thing (no InitProducerId among their API versions): with them,
+    /// `enable.idempotence=false` is the only way.
+    NotOffered,
+    /// CLUSTER_AUTHORIZATION_FAILED: this client needs `WRITE` on any topic, or, with brokers before
+    /// 3.0, `IDEMPOTENT_WRITE` on the cluster.
+    NotAuthorized,
+    /// InitProducerId was answered with this error.
+    Refused(ErrorCode),
 }
 
 impl fmt::Display for Cause {
@@ -231,18 +240,25 @@ impl fmt::Display for Cause {
             Self::Abandoned => f.write_str("abandoned"),
             Self::NoAcks => f.write_str("acks=0: no broker answers"),
             Self::SequenceDesync => f.write_str("the broker lost its record of this producer"),
-            Self::Fatal(error) => write!(f, "{error}"),
+            Self::NoProducerId(why) => write!(f, "{why}"),
         }
     }
 }
 
-impl fmt::Display for FatalError {
+impl fmt::Display for NoProducerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::IdempotenceNotAuthorized => f.write_str(
-                "not authorized to produce idempotently (brokers before 3.0 want IDEMPOTENT_WRITE)",
+            Self::NotOffered => f.write_str(
+                "the brokers offer no producer ids (InitProducerId): set enable.idempotence=false",
             ),
-            Self::NoProducerId(code) => write!(f, "no producer id: {code}"),
+            Self::NotAuthorized => f.write_str(
+                "not authorized to have a producer id: grant WRITE on the topic, or, with brokers \
+                 before 3.0, IDEMPOTENT_WRITE on the cluster; or set enable.idempotence=false",
+            ),
+            Self::Refused(code) => write!(
+                f,
+                "no broker gives a producer id ({code}); without one: enable.idempotence=false"
+            ),
         }
     }
 }
@@ -264,7 +280,7 @@ impl fmt::Display for ProduceError {
             }
             Self::UnknownTopic => f.write_str("the topic is released, or another producer's"),
             Self::Closing => f.write_str("the producer is closing"),
-            Self::Fatal(error) => write!(f, "{error}"),
+            Self::NoProducerId(why) => write!(f, "{why}"),
         }
     }
 }
@@ -320,6 +336,12 @@ impl fmt::Display for Disconnect {
                     "the peer broke Kafka's protocol: expected no answer, found one to {found}"
                 );
             }
+            Self::ProducerIdRefused(code) if code.is_none() => {
+                "the broker gave a producer id that cannot be"
+            }
+            Self::ProducerIdRefused(code) => {
+                return write!(f, "the broker gave no producer id: {code}");
+            }
             Self::Incomplete => "an answer left out a partition that was asked about",
             Self::Unresolved => "the address does not resolve",
             Self::Refused => "the connection could not be set up",
@@ -335,7 +357,7 @@ impl fmt::Display for Disconnect {
     }
 }
 
-impl core::error::Error for FatalError {}
+impl core::error::Error for NoProducerId {}
 impl core::error::Error for ProduceError {}
 impl core::error::Error for TopicError {}
 impl core::error::Error for ReleaseError {}

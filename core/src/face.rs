@@ -1,6 +1,6 @@
 //! What the caller of a producer sees of it: ids, receipts, events.
 
-use crate::{Disconnect, FatalError, Outcome, wire::ErrorCode};
+use crate::{Disconnect, NoProducerId, Outcome, wire::ErrorCode};
 #[cfg(doc)]
 use crate::{ProduceError, Producer, Verdict};
 
@@ -146,8 +146,12 @@ pub enum Event {
         /// Why.
         cause: Disconnect,
     },
-    /// The producer has ended; every batch gets its outcome.
-    Fatal(FatalError),
+    /// No broker gives a producer id, for this reason. What needs one is told
+    /// [`Cause::NoProducerId`](crate::Cause), and so is what comes, until [`Event::ProducerId`]; the
+    /// producer goes on to ask.
+    NoProducerId(NoProducerId),
+    /// There is a producer id, after [`Event::NoProducerId`].
+    ProducerId,
 }
 
 /// The outcome of a batch, or of a part of it where it was split.

@@ -111,6 +111,7 @@ impl Format for DecodeError {
             Self::VarintTooLong => write!(f, "VarintTooLong"),
             Self::NotUtf8 => write!(f, "NotUtf8"),
             Self::TooLong { max } => write!(f, "TooLong {{ max: {} }}", max),
+            Self::FrameLength(len) => write!(f, "FrameLength({})", len),
             Self::LengthOverflow => write!(f, "LengthOverflow"),
             Self::WrongLength => write!(f, "WrongLength"),
             Self::Magic(magic) => write!(f, "Magic({})", magic),

@@ -41,7 +41,7 @@ pub mod wire;
 pub use config::{Acks, Checksum, ChoosePartition, Config, OnUnknown, Partitioner};
 pub use conn::Segments;
 pub use error::{
-    Cause, ConfigError, Disconnect, FatalError, Outcome, ProduceError, ReleaseError, TopicError,
+    Cause, ConfigError, Disconnect, NoProducerId, Outcome, ProduceError, ReleaseError, TopicError,
     Verdict,
 };
 pub use face::{

@@ -71,6 +71,8 @@ pub(crate) struct Partition {
     pub(crate) next_sequence: i32,
     /// Sequence of the last record that was acknowledged in this epoch; -1 before the first.
     pub(crate) last_acked: i32,
+    /// The chain needs another producer id, since somebody else has this one at a newer epoch.
+    pub(crate) fenced: bool,
     /// The topic was deleted and created again while batches were in flight.
     pub(crate) orphaned: bool,
     /// The offset of the last record that was acknowledged, in whatever epoch; -1 where none was told.
@@ -78,6 +80,9 @@ pub(crate) struct Partition {
     pub(crate) retry_at: Instant,
     /// Failed attempts in a row.
     pub(crate) failures: u8,
+    /// Since the last success one attempt was made without waiting, at another leader or under another
+    /// name. That was the only one.
+    pub(crate) hastened: bool,
     pub(crate) listed: Listed,
     /// Place in the list that `listed` names.
     pub(crate) link: Link<Self>,
@@ -109,10 +114,12 @@ impl Partition {
         epoch: 0,
         next_sequence: 0,
         last_acked: 0,
+        fenced: false,
         orphaned: false,
         last_offset: 0,
         retry_at: Instant::ZERO,
         failures: 0,
+        hastened: false,
         listed: Listed::Nowhere,
         link: Link::EMPTY,
     };
@@ -142,6 +149,7 @@ impl Partition {
         self.next_sequence = 0;
         self.last_acked = -1;
         self.proven = false;
+        self.fenced = false;
         self.phase = Phase::Normal;
     }
 }

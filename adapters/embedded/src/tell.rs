@@ -37,7 +37,8 @@ pub(crate) fn event(producer: &Producer<'_>, event: &Event) {
         Event::Disconnected { conn, cause } => {
             tell!(warn, "connection {} ended: {}", conn.index(), cause_words(cause));
         }
-        Event::Fatal(_) => tell!(error, "the producer has ended"),
+        Event::NoProducerId(_) => tell!(error, "no broker gives a producer id"),
+        Event::ProducerId => tell!(info, "there is a producer id"),
         Event::BufferAvailable | _ => {}
     }
 }
@@ -116,7 +117,7 @@ fn why(cause: &ottla_core::Cause) -> &'static str {
         Cause::Abandoned => "abandoned",
         Cause::NoAcks => "no answer is asked for",
         Cause::SequenceDesync => "the broker lost its record of this producer",
-        Cause::Fatal(_) => "the producer has ended",
+        Cause::NoProducerId(_) => "no broker gives a producer id",
         _ => "?",
     }
 }
@@ -133,6 +134,7 @@ fn cause_words(cause: &Disconnect) -> &'static str {
         Disconnect::Unexpected { .. } => "an answer came that was not asked for",
         Disconnect::Incomplete => "an answer left out a partition",
         Disconnect::UnsupportedVersion => "no version in common with the broker",
+        Disconnect::ProducerIdRefused(_) => "it gave no producer id",
         Disconnect::Idle => "idle",
         Disconnect::Replaced => "no longer needed",
         Disconnect::Closed => "closed",

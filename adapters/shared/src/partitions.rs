@@ -8,8 +8,8 @@ use ottla_core::{TopicId, TopicStatus};
 /// The number of a topic's partitions, as each shard knows it and as all of them do.
 ///
 /// Each shard hears of it by itself, at another time. Whoever sends a record goes by the least: no shard
-/// is given a record for a partition that it has not heard of, and nobody sees the number become
-/// smaller, since topics only grow.
+/// is given a record for a partition that it has not heard of. Topics only grow, but a broker may have
+/// said that one had more partitions than it has.
 #[derive(Debug)]
 pub(crate) struct Partitions {
     of_shard: Box<[AtomicU32]>,
@@ -26,10 +26,20 @@ impl Partitions {
     pub(crate) fn learn(&self, shard: usize, partitions: u32) {
         if let Some(known) = self.of_shard.get(shard) {
             // In one order for all: of two that learn at a time, one sees what the other has learned.
-            known.fetch_max(partitions, Ordering::SeqCst);
+            known.store(partitions, Ordering::SeqCst);
         }
-        let known = self.of_shard.iter().map(|known| known.load(Ordering::SeqCst));
-        self.least.fetch_max(known.min().unwrap_or(0), Ordering::SeqCst);
+        let least = || {
+            let known = self.of_shard.iter().map(|known| known.load(Ordering::SeqCst));
+            known.min().unwrap_or(0)
+        };
+        // Who wrote last what it had counted before the other learned counts again.
+        loop {
+            let counted = least();
+            self.least.store(counted, Ordering::SeqCst);
+            if least() == counted {
+                return;
+            }
+        }
     }
 
     /// How many all shards know of; `None` where one has not heard of the topic yet.
@@ -76,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_counts_and_never_falls() {
+    fn the_least_counts() {
         let partitions = Partitions::new(2);
         assert_eq!((partitions.known(), partitions.first_unknown()), (None, Some(0)));
         partitions.learn(0, 6);
@@ -85,9 +95,10 @@ mod tests {
         assert_eq!((partitions.known(), partitions.first_unknown()), (Some(4), None));
         partitions.learn(1, 12);
         assert_eq!(partitions.known(), Some(6));
-        partitions.learn(0, 3);
-        assert_eq!(partitions.known(), Some(6));
         partitions.learn(0, 12);
         assert_eq!(partitions.known(), Some(12));
+        // Somebody had said too much.
+        partitions.learn(1, 3);
+        assert_eq!(partitions.known(), Some(3));
     }
 }

@@ -327,7 +327,7 @@ impl<R: Receipt> Sending<'_, R> {
             | ProduceError::UnknownPartition { .. }
             | ProduceError::RecordTooLarge { .. }
             | ProduceError::Closing
-            | ProduceError::Fatal(_)
+            | ProduceError::NoProducerId(_)
             | _ => SendError::Refused(error),
         }
     }

@@ -420,10 +420,12 @@ impl State {
                 self.relief.get_or_insert(now.after(PATIENCE));
             }
             Event::Disconnected { conn, cause } => self.lost(now, *conn, *cause),
-            Event::Fatal(error) => {
-                tracing::error!(%error, "the producer has ended");
+            Event::NoProducerId(why) => {
+                tracing::error!(%why, "no record can be sent");
+                // Who waits for memory or for a topic would wait for nothing.
                 self.wake_all();
             }
+            Event::ProducerId => tracing::info!("there is a producer id: records can be sent"),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 mod recv;
 mod send;
 
-pub(crate) use recv::{Read, Reader, Walk};
+pub(crate) use recv::{Read, Reader, Walk, longest_answer};
 pub use send::Segments;
 pub(crate) use send::Transmission;
 
@@ -154,6 +154,11 @@ impl Conn {
             State::Free | State::Ended { .. } => false,
             State::Dialing { .. } | State::Negotiating | State::Ready => true,
         }
+    }
+
+    /// Whether it is one to be asked what any broker can be asked.
+    pub(crate) fn is_at_leisure(&self, now: Instant) -> bool {
+        self.state == State::Ready && !self.draining && self.throttled_until <= now
     }
 
     /// Whether bytes can pass.

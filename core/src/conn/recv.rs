@@ -9,6 +9,19 @@ use crate::wire::{
     produce::{ProduceResponse, ProduceResponseItem},
 };
 
+/// No answer is longer, in bytes: Kafka's own bound on a request (`socket.request.max.bytes`).
+const LONGEST: u32 = 100 << 20;
+
+/// The most bytes that an answer to a request may take. Those that list nothing that grows with a
+/// cluster are short, and the errors of a produce request are some words for each record at most.
+pub(crate) const fn longest_answer(api: ApiKey) -> u32 {
+    match api {
+        ApiKey::API_VERSIONS | ApiKey::INIT_PRODUCER_ID => 64 << 10,
+        ApiKey::PRODUCE => 16 << 20,
+        _ => LONGEST,
+    }
+}
+
 /// Where the reader is in the response that it reads.
 #[derive(Clone, Debug)]
 #[repr(u8)] // so that `Head` is 0, and an empty slot all zeros
@@ -67,6 +80,11 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) const EMPTY: Self = Self { len: 0, frame: 0, skip: 0, walk: Walk::Head };
 
+    /// Bytes of the frame that are not read.
+    pub(crate) const fn frame(&self) -> u32 {
+        self.frame
+    }
+
     /// Goes on with this walk.
     pub(crate) fn begin(&mut self, walk: Walk) {
         self.walk = walk;
@@ -87,6 +105,12 @@ impl Reader {
         loop {
             let input = window.get(*at..).unwrap_or_default();
             if matches!(self.walk, Walk::Head) {
+                // As soon as it is there: who speaks something else may say no more than that.
+                if let Some(len) = input.first_chunk().map(|len| u32::from_be_bytes(*len)) {
+                    if len > LONGEST && len <= i32::MAX as u32 {
+                        return Err(DecodeError::FrameLength(len));
+                    }
+                }
                 let head = match ResponseHead::read(input) {
                     Ok((_, head)) => head,
                     Err(nom::Err::Incomplete(_)) => return Ok(None),

@@ -8,14 +8,14 @@ use super::{
 use crate::{
     Disconnect, Instant,
     batch::{Batch, Exposure, Life},
-    conn::{Conn, Place, Read, Request, Versions, Walk},
+    conn::{Conn, Place, Read, Request, Versions, Walk, longest_answer},
     partition::Phase,
     seen::seen,
     slots::Ix,
     tell::tell,
     time::Micros,
     wire::{
-        ApiKey, ErrorCode, VersionRange,
+        ApiKey, DecodeError, ErrorCode, VersionRange,
         api_versions::{Api, ApiVersionsItem},
         negotiate,
         produce::{self, CurrentLeader, NodeEndpoint, ProduceResponseItem},
@@ -78,7 +78,8 @@ impl Producer<'_> {
                 Read::Metadata(item) => self.read_metadata(conn, item),
                 Read::InitProducerId(item) => {
                     self.throttle(conn, item.throttle_ms);
-                    self.handle_producer_id(item.error, item.producer_id, item.producer_epoch);
+                    let told = (item.error, item.producer_id, item.producer_epoch);
+                    self.handle_producer_id(conn, told)?;
                 }
                 Read::Produce(item) => self.read_produce(conn, item),
                 Read::Complete => self.complete_answer(conn)?,
@@ -97,6 +98,9 @@ impl Producer<'_> {
                 found: correlation_id,
             },
         )?;
+        if slot.rx.frame() > longest_answer(request.api) {
+            return Err(Disconnect::Malformed(DecodeError::FrameLength(slot.rx.frame())));
+        }
         slot.rx.begin(Walk::over(request.api, request.version));
         slot.place = Place::EMPTY;
         Ok(())
@@ -243,7 +247,11 @@ impl Producer<'_> {
             self.topics.at_mut(topic).disown(incarnation);
         }
         let broker = self.conns.at(conn).broker;
-        self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
+        let broker = self.brokers.at_mut(broker);
+        broker.errors += u64::from(!error.is_none());
+        if error.is_none() {
+            broker.failures = 0;
+        }
         let done = self.batches.at(index).life == Life::Done;
         let acknowledged = error == ErrorCode::DUPLICATE_SEQUENCE_NUMBER && done;
         if !error.is_none() && !acknowledged {
@@ -256,6 +264,9 @@ impl Producer<'_> {
         if !error.is_none() && batch.life == Life::Idle && passes && !is_about_sequences(error) {
             tell!(warn, "{}-{}: {}; trying again", self.topic_at(home), part.index, error);
             self.back_off(home);
+        }
+        if is_about_sequences(error) {
+            self.strike(index);
         }
         self.after_landing(index);
     }
@@ -340,18 +351,25 @@ impl Producer<'_> {
         self.reconsider(home);
     }
 
-    /// The broker wants to be left alone for a while (KIP-219).
+    /// The broker wants to be left alone for a while (KIP-219): at most for `request.timeout.ms`,
+    /// since it is only a number that somebody said.
     pub(super) fn throttle(&mut self, conn: Ix<Conn>, ms: i32) {
         let wait = Micros(u64::from(u32::try_from(ms).unwrap_or(0)) * 1_000);
+        let wait = wait.min(self.settings.request_timeout);
         if wait > Micros(0) {
             let until = self.now.later(wait);
+            // It does not read meanwhile, so that what it owes comes later. But whatever it says, what
+            // it owes now has no more than its own time again.
+            let last = self.request_deadline();
             let slot = self.conns.at_mut(conn);
             slot.throttled_until = slot.throttled_until.max(until);
-            // The broker does not read meanwhile: what it owes comes so much later.
             for request in &mut slot.requests {
-                request.deadline = request.deadline.later(wait);
+                request.deadline = request.deadline.later(wait).min(last);
             }
             self.timers.conn = self.timers.conn.min(until);
+            if self.metadata.prefer == conn {
+                self.metadata.prefer = Ix::NONE;
+            }
         }
     }
 

@@ -4,14 +4,34 @@ use super::Producer;
 use crate::{
     Disconnect, Instant,
     broker::{Broker, Origin},
-    conn::Conn,
+    conn::{Conn, State},
+    partition::Partition,
     slots::Ix,
-    topic::{Heard, Knowledge},
+    topic::{Heard, Knowledge, Topic},
     wire::{
         ErrorCode,
         metadata::{self, MetadataItem},
     },
 };
+
+/// A topic's number of partitions, while an answer is being read that tells of them.
+#[derive(Clone, Copy, Debug)]
+struct Growth {
+    topic: Ix<Topic>,
+    /// How many there were.
+    known: u32,
+    /// How many there are to be.
+    told: u32,
+    /// How many of the new ones were listed.
+    listed: u32,
+}
+
+impl Growth {
+    const NONE: Self = Self { topic: Ix::NONE, known: 0, told: 0, listed: 0 };
+}
+
+/// So many answers in a row that left something open cast doubt on who gave them.
+const DOUBTED: u8 = 2;
 
 /// When Metadata is asked for.
 #[derive(Debug)]
@@ -29,6 +49,12 @@ pub(super) struct Metadata {
     wanted: Instant,
     /// The connection that is to ask.
     pub(super) prefer: Ix<Conn>,
+    /// The broker that was asked last.
+    pub(super) last: Ix<Broker>,
+    /// A broker that was named found no slot.
+    crowded: bool,
+    /// Of the topic that is being read about.
+    growth: Growth,
     /// The topic to begin the next request with, where not all fit into one.
     pub(super) cursor: u32,
 }
@@ -42,6 +68,9 @@ impl Metadata {
         failures: 0,
         wanted: Instant::NEVER,
         prefer: Ix::NONE,
+        last: Ix::NONE,
+        crowded: false,
+        growth: Growth::NONE,
         cursor: 0,
     };
 
@@ -73,9 +102,36 @@ impl Producer<'_> {
 
     /// Finds a connection to ask on, if a request is due.
     pub(super) fn seek_metadata(&mut self) {
-        if self.metadata.is_due(self.now) {
+        if self.metadata.is_due(self.now) && !self.is_over() {
             self.rebootstrap_if_stale();
-            self.wake_any();
+            self.ask_for_metadata();
+        }
+    }
+
+    /// Has the best open connection ask, or dials a broker where there is none.
+    ///
+    /// Where answers were of no use several times, it is another broker than the last time, if there
+    /// is one: which of them tells the truth is not known.
+    fn ask_for_metadata(&mut self) {
+        let idle = |this: &Self, slot: &Conn| slot.is_at_leisure(this.now);
+        let other =
+            |this: &Self, slot: &Conn| idle(this, slot) && slot.broker != this.metadata.last;
+        let doubted = self.metadata.failures >= DOUBTED;
+        let best = if doubted { self.best_conn(other) } else { None };
+        let found = best.or_else(|| self.best_conn(idle));
+        if let Some(conn) = found {
+            self.metadata.prefer = conn;
+            self.wake_conn(conn);
+            let room = self.conns.iter().any(|(_, slot)| slot.state == State::Free);
+            if !doubted || best.is_some() || !room {
+                return;
+            }
+        }
+        let opening = |slot: &Conn| {
+            matches!(slot.state, State::Dialing { .. } | State::Negotiating) || slot.draining
+        };
+        if !self.conns.iter().any(|(_, slot)| opening(slot)) {
+            self.dial_any(|_| true);
         }
     }
 
@@ -106,6 +162,7 @@ impl Producer<'_> {
 
     /// The request under way came to nothing.
     pub(super) fn metadata_failed(&mut self) {
+        self.finish_topic(false);
         if core::mem::take(&mut self.metadata.asked) {
             self.schedule_retry();
         }
@@ -133,7 +190,10 @@ impl Producer<'_> {
             MetadataItem::Controller(_) => {}
             MetadataItem::Topic(topic) => self.learn_topic(conn, &topic),
             MetadataItem::Partition(partition) => self.learn_partition(conn, partition),
-            MetadataItem::Error(error) => self.conns.at_mut(conn).place.error = error,
+            MetadataItem::Error(error) => {
+                self.finish_topic(true);
+                self.conns.at_mut(conn).place.error = error;
+            }
         }
     }
 
@@ -159,7 +219,8 @@ impl Producer<'_> {
         let found = self.brokers.iter().find(|(_, slot)| free(slot));
         let found = found.or_else(|| self.brokers.iter().find(|(_, slot)| idle(slot)));
         let (broker, _) = found?;
-        *self.brokers.at_mut(broker) = Broker { origin: Origin::Cluster, node_id, ..Broker::EMPTY };
+        *self.brokers.at_mut(broker) =
+            Broker { origin: Origin::Cluster, node_id, seen: true, ..Broker::EMPTY };
         Some(broker)
     }
 
@@ -186,7 +247,8 @@ impl Producer<'_> {
         if let Some(conn) = conn.some() {
             self.drop_connection(conn, Disconnect::Replaced);
         }
-        *self.brokers.at_mut(broker) = Broker { origin: Origin::Cluster, node_id, ..Broker::EMPTY };
+        *self.brokers.at_mut(broker) =
+            Broker { origin: Origin::Cluster, node_id, seen: true, ..Broker::EMPTY };
         Some(broker)
     }
 
@@ -206,8 +268,10 @@ impl Producer<'_> {
         let slot = self.brokers.at_mut(broker);
         slot.host_len = host.len() as u16;
         slot.port = port;
-        slot.dial_at = self.now;
-        slot.failures = 0;
+        // Another address is no reason to be dialled faster again and again.
+        if slot.failures <= 1 {
+            slot.dial_at = self.now;
+        }
         if let Some(conn) = conn.some().filter(|_| had_address) {
             self.drop_connection(conn, Disconnect::Replaced);
         } else if !self.brokers.at(broker).ready.is_empty() {
@@ -235,10 +299,14 @@ impl Producer<'_> {
         self.brokers.at_mut(bootstrap).conn = Ix::NONE;
         self.brokers.at_mut(broker).conn = conn;
         self.conns.at_mut(conn).broker = broker;
+        if self.metadata.last == bootstrap {
+            self.metadata.last = broker;
+        }
         self.wake_conn(conn);
     }
 
     fn learn_topic(&mut self, conn: Ix<Conn>, told: &metadata::Topic<'_>) {
+        self.finish_topic(true);
         let topic = told.name.and_then(|name| self.find_topic(name)).unwrap_or(Ix::NONE);
         let place = &mut self.conns.at_mut(conn).place;
         place.topic = Ix::NONE;
@@ -257,7 +325,7 @@ impl Producer<'_> {
                 if heard == Heard::Recreated {
                     self.orphan_partitions(topic);
                 }
-                self.grow_topic(topic, told.partitions);
+                self.make_room_for(topic, told.partitions);
             }
         } else {
             // A topic that was known goes on with what is known; the error may pass.
@@ -277,7 +345,7 @@ impl Producer<'_> {
         self.topics.at_mut(topic).asked = false;
     }
 
-    fn set_knowledge(&mut self, topic: Ix<crate::topic::Topic>, knowledge: Knowledge) {
+    fn set_knowledge(&mut self, topic: Ix<Topic>, knowledge: Knowledge) {
         let slot = self.topics.at_mut(topic);
         if slot.knowledge != knowledge {
             slot.knowledge = knowledge;
@@ -289,7 +357,7 @@ impl Producer<'_> {
     }
 
     /// What was sent to the topic of the same name that was deleted cannot be resolved any more.
-    fn orphan_partitions(&mut self, topic: Ix<crate::topic::Topic>) {
+    fn orphan_partitions(&mut self, topic: Ix<Topic>) {
         let count = self.topics.at(topic).partition_count;
         for number in 0..count {
             let home = self.partition_of(topic, number);
@@ -300,25 +368,79 @@ impl Producer<'_> {
         }
     }
 
-    /// Makes room for a topic's partitions, which only grow in number.
-    fn grow_topic(&mut self, topic: Ix<crate::topic::Topic>, count: u32) {
+    /// Makes room for the partitions that a topic is said to have. They count when all of them were
+    /// listed.
+    fn make_room_for(&mut self, topic: Ix<Topic>, told: u32) {
         let known = self.topics.at(topic).partition_count;
-        if count > known {
-            if !self.take_partitions(topic, count - known) {
-                self.set_knowledge(topic, Knowledge::TooLarge(count));
-                return;
-            }
-            let slot = self.topics.at_mut(topic);
-            // To be told, as a change of the topic's status, though it was ready before.
-            slot.knowledge = Knowledge::Pending(ErrorCode::NONE);
-            if self.settings.share().count(known) == 0 {
-                let sticky = self.draw_partition(topic);
-                self.topics.at_mut(topic).sticky = sticky;
-            }
+        if told > known && !self.take_partitions(topic, told - known) {
+            // What is known goes on; there may be room another time, or another answer.
+            let ready = known > 0;
+            let knowledge = if ready { Knowledge::Ready } else { Knowledge::TooLarge(told) };
+            self.set_knowledge(topic, knowledge);
+            return;
         }
-        if self.topics.at(topic).partition_count > 0 {
-            self.set_knowledge(topic, Knowledge::Ready);
+        self.metadata.growth = Growth { topic, known, told, listed: 0 };
+        if told > known {
+            // Until then nothing is to go there.
+            self.topics.at_mut(topic).knowledge = Knowledge::Pending(ErrorCode::NONE);
         }
+    }
+
+    /// A topic is no more: what is being read of it concerns nobody.
+    pub(super) fn stop_reading_of(&mut self, topic: Ix<Topic>) {
+        if self.metadata.growth.topic == topic {
+            self.metadata.growth = Growth::NONE;
+        }
+    }
+
+    /// All that an answer says of a topic was read, or no more of it will be.
+    pub(super) fn finish_topic(&mut self, complete: bool) {
+        let growth = core::mem::replace(&mut self.metadata.growth, Growth::NONE);
+        let Growth { topic, known, told, listed } = growth;
+        if topic.is_none() {
+            return;
+        }
+        if told > known && !(complete && listed >= told - known) {
+            self.give_back_partitions(topic, known);
+            self.metadata.again = true;
+            if known > 0 {
+                self.topics.at_mut(topic).knowledge = Knowledge::Ready;
+            }
+            return;
+        }
+        if complete && told < known {
+            self.shrink_topic(topic, told);
+        }
+        if told > known && self.settings.share().count(known) == 0 {
+            let sticky = self.draw_partition(topic);
+            self.topics.at_mut(topic).sticky = sticky;
+        }
+        self.set_knowledge(topic, Knowledge::Ready);
+    }
+
+    /// A topic has fewer partitions than it was said to have. What no broker ever acknowledged a record
+    /// on may never have been, and goes as soon as nothing is open of it; the rest stays, since a broker
+    /// that lags tells of fewer than there are.
+    fn shrink_topic(&mut self, topic: Ix<Topic>, told: u32) {
+        let known = self.topics.at(topic).partition_count;
+        let invented = |number: u32| {
+            let partition = self.partitions.at(self.partition_of(topic, number));
+            partition.acked_at == Instant::ZERO
+        };
+        let keep = (told..known).rfind(|number| !invented(*number)).map_or(told, |last| last + 1);
+        if keep == known {
+            return;
+        }
+        if !self.may_give_back(topic, keep) {
+            self.metadata.again = true;
+            return;
+        }
+        self.give_back_partitions(topic, keep);
+        self.slots_came_free();
+        // To be told, as a change of the topic's status, though it was ready before.
+        self.topics.at_mut(topic).knowledge = Knowledge::Pending(ErrorCode::NONE);
+        let sticky = self.draw_partition(topic);
+        self.topics.at_mut(topic).sticky = sticky;
     }
 
     fn learn_partition(&mut self, conn: Ix<Conn>, told: metadata::Partition) {
@@ -330,26 +452,59 @@ impl Producer<'_> {
             return;
         };
         let home = self.partition_of(topic, number);
-        let partition = self.partitions.at_mut(home);
-        if told.leader_epoch >= 0 && told.leader_epoch < partition.leader_epoch {
-            // Older than what is known; the broker that answered lags behind.
-            self.metadata.again |= !partition.queue.is_empty();
+        let partition = self.partitions.at(home);
+        let is_new = partition.leader.is_none() && partition.leader_epoch < 0;
+        let growth = &mut self.metadata.growth;
+        growth.listed += u32::from(is_new && number >= growth.known);
+        let open = !self.partitions.at(home).queue.is_empty();
+        let older = told.leader_epoch < self.partitions.at(home).leader_epoch;
+        if told.leader_epoch >= 0 && older && self.is_borne_out(home) {
+            // The broker that answered lags behind.
+            self.metadata.again |= open;
             return;
         }
+        let partition = self.partitions.at_mut(home);
         if told.leader_epoch > partition.leader_epoch {
-            partition.leader_epoch = told.leader_epoch;
             partition.proven = false;
         }
-        if told.leader_id < 0 {
-            self.metadata.again |= !self.partitions.at(home).queue.is_empty();
-            self.set_leader(home, Ix::NONE);
-        } else if let Some(broker) = self.broker_of_node(told.leader_id) {
-            self.set_leader(home, broker);
+        if told.leader_epoch >= 0 {
+            partition.leader_epoch = told.leader_epoch;
         }
+        let leader =
+            if told.leader_id < 0 { None } else { self.place_leader(home, told.leader_id) };
+        if leader.is_none() {
+            self.metadata.again |= open;
+        }
+        self.set_leader(home, leader.unwrap_or(Ix::NONE));
+    }
+
+    /// Whether what is known of a partition's leader is to be held against older news: it is while
+    /// that leader does what leaders do. An epoch is only a number that somebody said, and one that
+    /// nobody will ever exceed is a lie, or comes of one.
+    fn is_borne_out(&self, home: Ix<Partition>) -> bool {
+        let partition = self.partitions.at(home);
+        partition.leader.some().is_some_and(|leader| {
+            let leader = self.brokers.at(leader);
+            partition.failures == 0 && leader.failures == 0 && leader.has_address()
+        })
+    }
+
+    /// The broker that is said to lead a partition. Where all slots are taken, the partition's old
+    /// leader may be what takes one for nothing.
+    fn place_leader(&mut self, home: Ix<Partition>, node_id: i32) -> Option<Ix<Broker>> {
+        let broker = self.broker_of_node(node_id);
+        if broker.is_some() {
+            return broker;
+        }
+        self.set_leader(home, Ix::NONE);
+        let broker = self.broker_of_node(node_id);
+        self.metadata.crowded |= broker.is_none();
+        broker
     }
 
     /// The answer is complete.
     pub(super) fn finish_metadata(&mut self, error: ErrorCode) {
+        self.finish_topic(true);
         self.metadata.asked = false;
         if error == ErrorCode::REBOOTSTRAP_REQUIRED {
             self.rebootstrap();
@@ -361,11 +516,16 @@ impl Producer<'_> {
             return;
         }
         self.forget_brokers();
+        let asked = self.metadata.last;
+        self.brokers.at_mut(asked).failures = 0;
         self.metadata.wanted = self.now;
-        let pending =
-            self.topics.iter().any(|(_, slot)| matches!(slot.knowledge, Knowledge::Pending(_)));
+        let pending = self
+            .topics
+            .iter()
+            .any(|(_, slot)| !matches!(slot.knowledge, Knowledge::Ready | Knowledge::Free));
         let homeless = self.brokers.iter().any(|(_, slot)| slot.leads > 0 && !slot.has_address());
-        if core::mem::take(&mut self.metadata.again) || pending || homeless {
+        let crowded = core::mem::take(&mut self.metadata.crowded);
+        if core::mem::take(&mut self.metadata.again) || pending || homeless || crowded {
             self.schedule_retry();
         } else {
             self.metadata.failures = 0;
@@ -378,18 +538,37 @@ impl Producer<'_> {
         }
     }
 
-    /// Forgets the brokers that the cluster no longer names and that lead nothing.
+    /// Forgets the brokers that the cluster no longer names and that lead nothing, or of which nothing
+    /// is known but that somebody said so: a leader that is not among the brokers is none.
     fn forget_brokers(&mut self) {
         for broker in self.brokers.indices() {
             let slot = self.brokers.at(broker);
-            if slot.origin != Origin::Cluster || slot.seen || slot.leads > 0 {
+            if slot.origin != Origin::Cluster || slot.seen {
                 continue;
             }
+            if slot.leads > 0 && slot.has_address() {
+                continue;
+            }
+            self.depose(broker);
+            let slot = self.brokers.at(broker);
             if let Some(conn) = slot.conn.some() {
                 self.drop_connection(conn, Disconnect::Replaced);
             }
             if self.brokers.at(broker).conn.is_none() {
                 *self.brokers.at_mut(broker) = Broker::EMPTY;
+            }
+        }
+    }
+
+    /// Takes from a broker all partitions that it leads.
+    fn depose(&mut self, broker: Ix<Broker>) {
+        if self.brokers.at(broker).leads == 0 {
+            return;
+        }
+        for home in self.partitions.indices() {
+            if self.partitions.at(home).leader == broker {
+                self.partitions.at_mut(home).leader_epoch = -1;
+                self.set_leader(home, Ix::NONE);
             }
         }
     }

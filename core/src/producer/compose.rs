@@ -1,6 +1,6 @@
 //! Makes requests: heads in the connection's own window, records lent from their pages.
 
-use super::{Producer, identity::Identity, window};
+use super::{Producer, window};
 use crate::{
     Instant,
     batch::{Batch, Life},
@@ -51,9 +51,7 @@ impl Producer<'_> {
             self.timers.conn = self.timers.conn.min(slot.throttled_until);
             return;
         }
-        if matches!(self.identity, Identity::Wanted(at) if at <= self.now)
-            && self.topics_known.count > 0
-        {
+        if self.wants_producer_id() && self.may_ask_for_producer_id(self.conns.at(conn)) {
             self.ask_producer_id(conn);
         } else if self.metadata.is_due(self.now)
             && (self.metadata.prefer == conn || self.metadata.prefer.is_none())
@@ -77,17 +75,13 @@ impl Producer<'_> {
 
     fn ask_producer_id(&mut self, conn: Ix<Conn>) {
         let version = self.conns.at(conn).versions.init_producer_id;
-        if version < 0 {
-            self.end(crate::FatalError::NoProducerId(crate::wire::ErrorCode::UNSUPPORTED_VERSION));
-            return;
-        }
         let request = InitProducerIdRequest {
             transactional_id: None,
             transaction_timeout_ms: i32::MAX,
             producer_id: -1,
             producer_epoch: -1,
         };
-        self.identity = Identity::Asked;
+        self.asked_for_producer_id();
         self.begin_request(conn, ApiKey::INIT_PRODUCER_ID, version, |writer, _| {
             request.write(writer, dialect(ApiKey::INIT_PRODUCER_ID, version));
         });
@@ -119,6 +113,7 @@ impl Producer<'_> {
             }
         }
         self.metadata.asked = true;
+        self.metadata.last = self.conns.at(conn).broker;
         for broker in self.brokers.indices() {
             self.brokers.at_mut(broker).seen = false;
         }
@@ -383,7 +378,7 @@ impl Producer<'_> {
         self.timers.conn = self.timers.conn.min(deadline);
     }
 
-    fn request_deadline(&self) -> Instant {
+    pub(super) fn request_deadline(&self) -> Instant {
         self.now.later(self.settings.request_timeout)
     }
 

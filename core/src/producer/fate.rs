@@ -3,9 +3,9 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{Event, Producer, Settled, Ticket, identity::Identity};
+use super::{Event, Producer, Settled, Ticket};
 use crate::{
-    Cause, FatalError, OnUnknown, Outcome, Verdict,
+    Cause, NoProducerId, OnUnknown, Outcome, Verdict,
     batch::{
         Batch, Exposure, Life, Told, mark_withdrawn, sequence_after, sequence_reached, was_taken,
     },
@@ -90,7 +90,7 @@ impl Producer<'_> {
         let refused = batch.life == Life::Idle && batch.exposure == Exposure::NotAppended;
         let home = batch.partition;
         let in_flight = self.partitions.at(home).in_flight > 0;
-        if refused && !in_flight && self.identity != Identity::Off {
+        if refused && !in_flight && !self.identity.is_off() {
             self.leave_gap(index);
             self.unwind(home);
             self.reconsider(home);
@@ -169,6 +169,7 @@ impl Producer<'_> {
         partition.proven |= by_leader && oldest;
         partition.acked_at = now;
         partition.failures = 0;
+        partition.hastened = false;
         if cut {
             seen!(self, LogCut);
             partition.proven = false;
@@ -327,13 +328,13 @@ impl Producer<'_> {
     fn handle_fenced(&mut self, index: Ix<Batch>, code: ErrorCode) {
         seen!(self, Fenced);
         let batch = self.batches.at(index);
-        let (home, id) = (batch.partition, batch.producer_id);
+        let home = batch.partition;
         tell!(warn, "{}: fenced, {}", self.topic_at(home), code);
         let ambiguous = batch.exposure == Exposure::Ambiguous;
         let partition = self.partitions.at_mut(home);
         partition.phase = Phase::Sealing;
-        partition.proven = false;
-        self.rotate_producer_id(id);
+        partition.fenced = true;
+        self.strike(index);
         if ambiguous {
             self.settle(index, Outcome::Unknown(Cause::Broker(code)));
         }
@@ -410,7 +411,7 @@ impl Producer<'_> {
 
     /// Has the partition begin a new epoch once all that was sent is resolved.
     fn seal(&mut self, home: Ix<Partition>) {
-        if self.identity != Identity::Off {
+        if !self.identity.is_off() {
             self.partitions.at_mut(home).phase = Phase::Sealing;
         }
     }
@@ -458,14 +459,14 @@ impl Producer<'_> {
         }
         self.metadata = super::cluster::Metadata::NEW;
         self.timers = super::timeout::Timers::NEW;
-        self.identity = Identity::Off;
+        self.identity = super::Identity::new(false);
     }
 
     /// The topic was deleted and created again: what was sent to the old one can no longer be
     /// resolved, and its chain is over.
     pub(super) fn leave_incarnation(&mut self, home: Ix<Partition>) {
         seen!(self, Recreated);
-        if self.identity == Identity::Off {
+        if self.identity.is_off() {
             return;
         }
         let partition = self.partitions.at_mut(home);
@@ -490,7 +491,7 @@ impl Producer<'_> {
     /// A bound batch is about to be given up that is certainly not in the log: a broker that knows the
     /// producer appends no later batch of its epoch.
     fn leave_gap(&mut self, index: Ix<Batch>) {
-        if self.identity == Identity::Off {
+        if self.identity.is_off() {
             return;
         }
         self.seal(self.batches.at(index).partition);
@@ -595,12 +596,10 @@ impl Producer<'_> {
         Some(Event::Settled(settled))
     }
 
-    /// Ends the producer.
-    pub(super) fn end(&mut self, error: FatalError) {
-        if self.fatal.is_none() {
-            self.fatal = Some(error);
-            self.fatal_untold = true;
-            self.give_up_everything(Cause::Fatal(error));
+    /// Ends what waits for a name that no broker gives.
+    pub(super) fn refuse_nameless(&mut self, home: Ix<Partition>, why: NoProducerId) {
+        while let Some(index) = self.partitions.at(home).unbound.some() {
+            self.settle(index, Outcome::NotDelivered(Cause::NoProducerId(why)));
         }
     }
 

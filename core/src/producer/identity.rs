@@ -5,8 +5,9 @@
 
 use super::Producer;
 use crate::{
-    FatalError, Instant,
+    Disconnect, Event, Instant, NoProducerId,
     batch::{Batch, Exposure, Life, compact, sequence_after},
+    conn::{Conn, State},
     partition::{Partition, Phase},
     seen::seen,
     slots::Ix,
@@ -18,62 +19,293 @@ use crate::{
 /// enough that the last epoch, 32767, is never needed.
 const LAST_EPOCH: i16 = 32_000;
 
-/// How far the producer has a producer id.
+/// What becomes of the question for a producer id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Identity {
+enum Ask {
     /// Idempotence is off.
-    Off,
-    /// None yet, or a new one is needed; not to be asked for before this.
-    Wanted(Instant),
-    /// Asked for.
+    Never,
+    /// Nobody needs another one.
+    Rests,
+    /// To be asked, and not before this.
+    Due(Instant),
     Asked,
-    /// These are for chains that begin.
-    Known {
-        /// Producer id.
-        id: i64,
-        /// The epoch at which a chain begins: the one that it came with, or one that no partition had
-        /// that was forgotten.
-        epoch: i16,
-    },
+}
+
+/// Whose name the producer's chains bear.
+///
+/// A chain keeps its name for as long as it goes on, whatever becomes of the question for another: so
+/// one that needs a new name keeps no other waiting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    /// For chains that begin: producer id and epoch, the one that it came with or one that no partition
+    /// had that was forgotten. None before the first.
+    known: Option<(i64, i16)>,
+    ask: Ask,
+    /// No question for another one before this.
+    not_before: Instant,
+    /// Questions in a row that came to nothing.
+    failures: u8,
+    /// The last refusal since all brokers were last to be asked.
+    heard: Option<NoProducerId>,
+    /// As it was told last: why there is none.
+    refused: Option<NoProducerId>,
+    untold: bool,
+}
+
+/// What a partition's next batch is to be bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chain {
+    /// The one that is.
+    GoesOn,
+    /// A new one, under this name.
+    Begins { id: i64, epoch: i16 },
+    /// One for which there is no name yet.
+    Nameless,
+}
+
+impl Identity {
+    pub(super) const fn new(enable_idempotence: bool) -> Self {
+        Self {
+            known: None,
+            ask: if enable_idempotence { Ask::Due(Instant::ZERO) } else { Ask::Never },
+            not_before: Instant::ZERO,
+            failures: 0,
+            heard: None,
+            refused: None,
+            untold: false,
+        }
+    }
+
+    /// Whether idempotence is off.
+    pub(super) fn is_off(&self) -> bool {
+        self.ask == Ask::Never
+    }
+
+    /// When a producer id is to be asked for.
+    pub(super) const fn deadline(&self) -> Instant {
+        if let Ask::Due(at) = self.ask { at } else { Instant::NEVER }
+    }
+
+    /// Why no record can be sent at all, as was told.
+    #[inline]
+    pub(super) const fn refusal(&self) -> Option<NoProducerId> {
+        if self.known.is_some() { None } else { self.refused }
+    }
+
+    /// Whether [`Producer::identity_event`] has something.
+    pub(super) const fn has_output(&self) -> bool {
+        self.untold
+    }
+
+    /// The producer id, if there is one.
+    #[cfg(feature = "_internal")]
+    pub(super) const fn known(&self) -> Option<(i64, i16)> {
+        self.known
+    }
+
+    #[cfg(feature = "_internal")]
+    pub(super) fn is_asked(&self) -> bool {
+        self.ask == Ask::Asked
+    }
 }
 
 impl Producer<'_> {
-    /// Takes the answer to InitProducerId.
-    pub(super) fn handle_producer_id(&mut self, error: ErrorCode, id: i64, epoch: i16) {
-        if self.identity != Identity::Asked {
+    /// Whether a producer id is to be asked for now.
+    pub(super) const fn wants_producer_id(&self) -> bool {
+        self.identity.deadline().as_micros() <= self.now.as_micros() && self.topics_known.count > 0
+    }
+
+    /// What there is to tell about producer ids.
+    pub(super) fn identity_event(&mut self) -> Option<Event> {
+        let told = core::mem::take(&mut self.identity.untold);
+        let event = self.identity.refused.map_or(Event::ProducerId, Event::NoProducerId);
+        told.then_some(event)
+    }
+
+    /// The question for a producer id is in a request.
+    pub(super) fn asked_for_producer_id(&mut self) {
+        self.identity.ask = Ask::Asked;
+    }
+
+    /// The question was taken back before a byte of it left.
+    pub(super) fn recall_producer_id(&mut self) {
+        self.identity.ask = Ask::Due(self.now);
+        // Whatever becomes of this connection, another look is due at once.
+        self.timers.dial = self.now;
+    }
+
+    /// Takes a broker's answer to InitProducerId.
+    ///
+    /// # Errors
+    ///
+    /// It is none that a broker gives which is well: another one is to be asked.
+    pub(super) fn handle_producer_id(
+        &mut self,
+        conn: Ix<Conn>,
+        (error, id, epoch): (ErrorCode, i64, i16),
+    ) -> Result<(), Disconnect> {
+        if self.identity.ask != Ask::Asked {
+            return Ok(());
+        }
+        let broker = self.conns.at(conn).broker;
+        // One that was given before serves no better than then.
+        let again = self.identity.known.is_some_and(|(known, _)| known == id);
+        if error.is_none() && id >= 0 && (0..LAST_EPOCH).contains(&epoch) && !again {
+            self.brokers.at_mut(broker).failures = 0;
+            self.name_chains(id, epoch);
+            return Ok(());
+        }
+        self.brokers.at_mut(broker).gave_no_id = true;
+        if error.is_none() {
+            self.retry_producer_id();
+            return Err(Disconnect::ProducerIdRefused(error));
+        }
+        if error.is_retriable() {
+            self.retry_producer_id();
+            return Ok(());
+        }
+        let is_right = error == ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
+        let why = if is_right { NoProducerId::NotAuthorized } else { NoProducerId::Refused(error) };
+        self.identity.heard = Some(why);
+        self.identity.ask = Ask::Due(self.now);
+        self.ask_for_producer_id();
+        if is_right { Ok(()) } else { Err(Disconnect::ProducerIdRefused(error)) }
+    }
+
+    /// There is a name for chains that begin.
+    fn name_chains(&mut self, id: i64, epoch: i16) {
+        tell!(info, "producer id {} at epoch {}", id, epoch);
+        let wait = self.settings.least_retry_backoff();
+        let identity = &mut self.identity;
+        identity.known = Some((id, epoch));
+        identity.ask = Ask::Rests;
+        identity.not_before = self.now.later(wait);
+        identity.failures = 0;
+        identity.heard = None;
+        identity.untold |= identity.refused.take().is_some();
+        self.begin_round();
+        for partition in self.partitions.indices() {
+            if !self.partitions.at(partition).queue.is_empty() {
+                self.reconsider(partition);
+            }
+        }
+    }
+
+    /// The question came to nothing: asks again, after a backoff, another broker if there is one.
+    pub(super) fn retry_producer_id(&mut self) {
+        if self.identity.ask == Ask::Asked {
+            self.postpone_producer_id();
+        }
+    }
+
+    fn postpone_producer_id(&mut self) {
+        self.identity.failures = self.identity.failures.saturating_add(1);
+        let wait = self.settings.retry_backoff(&mut self.random, self.identity.failures);
+        self.identity.ask = Ask::Due(self.now.later(wait));
+    }
+
+    /// All brokers may be asked again.
+    fn begin_round(&mut self) {
+        for broker in self.brokers.indices() {
+            self.brokers.at_mut(broker).gave_no_id = false;
+        }
+    }
+
+    /// Whether a connection is one to ask for a producer id.
+    pub(super) fn may_ask_for_producer_id(&self, conn: &Conn) -> bool {
+        conn.is_at_leisure(self.now)
+            && conn.versions.init_producer_id >= 0
+            && !self.brokers.at(conn.broker).gave_no_id
+    }
+
+    /// Finds a broker to ask for a producer id, where that is due. Where all that can be asked have
+    /// refused one, their refusal is told, and they are asked again after a backoff: a right may be
+    /// granted, and a broker be upgraded.
+    pub(super) fn ask_for_producer_id(&mut self) {
+        if !self.wants_producer_id() || self.is_over() {
             return;
         }
-        if error == ErrorCode::NONE && id >= 0 && epoch >= 0 {
-            self.identity_failures = 0;
-            self.identity = Identity::Known { id, epoch };
-            tell!(info, "producer id {} at epoch {}", id, epoch);
-            for partition in self.partitions.indices() {
-                if !self.partitions.at(partition).queue.is_empty() {
-                    self.reconsider(partition);
-                }
+        if let Some(conn) = self.best_conn(|this, slot| this.may_ask_for_producer_id(slot)) {
+            return self.wake_conn(conn);
+        }
+        for conn in self.conns.indices() {
+            let slot = self.conns.at(conn);
+            if slot.state == State::Ready && slot.versions.init_producer_id < 0 {
+                self.brokers.at_mut(slot.broker).gave_no_id = true;
+                self.identity.heard.get_or_insert(NoProducerId::NotOffered);
             }
-        } else if error == ErrorCode::CLUSTER_AUTHORIZATION_FAILED {
-            self.end(FatalError::IdempotenceNotAuthorized);
-        } else if error.is_retriable() || error == ErrorCode::NONE {
-            self.retry_producer_id();
-        } else {
-            self.end(FatalError::NoProducerId(error));
+        }
+        let being_opened = |slot: &Conn| {
+            matches!(slot.state, State::Dialing { .. } | State::Negotiating) || slot.draining
+        };
+        let comes = self.conns.iter().any(|(_, slot)| being_opened(slot));
+        if comes || self.dial_any(|slot| !slot.gave_no_id) {
+            return;
+        }
+        if self.brokers.iter().any(|(_, slot)| slot.gave_no_id) {
+            self.begin_round();
+            self.postpone_producer_id();
+            if let Some(why) = self.identity.heard.take() {
+                self.tell_no_producer_id(why);
+            }
         }
     }
 
-    /// Asks again for a producer id, after a backoff.
-    pub(super) fn retry_producer_id(&mut self) {
-        self.identity_failures = self.identity_failures.saturating_add(1);
-        let wait = self.settings.retry_backoff(&mut self.random, self.identity_failures);
-        self.identity = Identity::Wanted(self.now.later(wait));
+    /// No broker gives a producer id: what needs one is answered at once.
+    fn tell_no_producer_id(&mut self, why: NoProducerId) {
+        tell!(warn, "{}", why);
+        let identity = &mut self.identity;
+        identity.untold |= identity.refused != Some(why);
+        identity.refused = Some(why);
+        for home in self.partitions.indices() {
+            if self.partitions.at(home).unbound.is_some()
+                && self.next_chain(home) == Chain::Nameless
+            {
+                self.refuse_nameless(home, why);
+            }
+        }
     }
 
-    /// Asks for a new producer id, because `id` can serve no more.
-    pub(super) fn rotate_producer_id(&mut self, id: i64) {
-        if matches!(self.identity, Identity::Known { id: known, .. } if known == id) {
+    /// Asks for another producer id, not before `at`.
+    fn want_producer_id(&mut self, at: Instant) {
+        if self.identity.ask == Ask::Rests {
             seen!(self, Rotated);
-            self.identity = Identity::Wanted(self.now);
-            self.wake_any();
+            self.identity.ask = Ask::Due(at.max(self.identity.not_before));
+            self.ask_for_producer_id();
+        }
+    }
+
+    fn next_chain(&self, home: Ix<Partition>) -> Chain {
+        let partition = self.partitions.at(home);
+        if partition.phase == Phase::Normal && partition.producer_id >= 0 || self.identity.is_off()
+        {
+            return Chain::GoesOn;
+        }
+        match self.identity.known {
+            Some((id, epoch)) if id != partition.producer_id && epoch <= LAST_EPOCH => {
+                Chain::Begins { id, epoch }
+            }
+            Some((id, _))
+                if id == partition.producer_id
+                    && !partition.fenced
+                    && partition.epoch < LAST_EPOCH =>
+            {
+                Chain::Begins { id, epoch: partition.epoch + 1 }
+            }
+            Some(_) | None => Chain::Nameless,
+        }
+    }
+
+    /// Whether there is a name for the partition's next batch.
+    pub(super) fn has_name(&self, home: Ix<Partition>) -> bool {
+        self.next_chain(home) != Chain::Nameless
+    }
+
+    /// Sees to it that a producer id is asked for where a partition needs another one.
+    pub(super) fn seek_name(&mut self, home: Ix<Partition>) {
+        let partition = self.partitions.at(home);
+        if partition.unbound.is_some() && partition.bound == 0 && !self.has_name(home) {
+            self.want_producer_id(self.partitions.at(home).retry_at);
         }
     }
 
@@ -82,14 +314,9 @@ impl Producer<'_> {
     pub(super) fn leave_chain(&mut self, index: Ix<Partition>) {
         let partition = self.partitions.at(index);
         let used = partition.next_sequence != 0 || partition.last_acked >= 0;
-        let (old, next) = (partition.producer_id, partition.epoch.saturating_add(1));
-        let Identity::Known { id, epoch } = &mut self.identity else {
-            return;
-        };
-        if *id == old && used {
-            *epoch = next.max(*epoch);
-            if next > LAST_EPOCH {
-                self.rotate_producer_id(old);
+        if let Some((id, epoch)) = &mut self.identity.known {
+            if *id == partition.producer_id && used {
+                *epoch = partition.epoch.saturating_add(1).max(*epoch);
             }
         }
     }
@@ -97,31 +324,22 @@ impl Producer<'_> {
     /// Whether the partition's chain can take another batch; begins a new one where the old one
     /// has come to its end.
     pub(super) fn chain_is_open(&mut self, index: Ix<Partition>) -> bool {
-        let identity = self.identity;
+        let chain = self.next_chain(index);
         let partition = self.partitions.at_mut(index);
-        let (id, epoch) = match identity {
-            Identity::Off => return true,
-            Identity::Known { id, epoch } => (id, epoch),
-            Identity::Wanted(_) | Identity::Asked => return false,
-        };
-        if partition.phase == Phase::Normal && partition.producer_id == id {
-            return true;
-        }
-        // Nothing of the old epoch may be under way when the new one begins (semantics I3).
-        if partition.bound > 0 {
-            return false;
-        }
-        if partition.producer_id != id {
-            partition.begin_chain(id, epoch);
-        } else if partition.epoch >= LAST_EPOCH {
-            self.rotate_producer_id(id);
-            return false;
-        } else {
-            let next = partition.epoch + 1;
-            partition.begin_chain(id, next);
-            seen!(self, NewEpoch);
-            tell!(warn, "{}: epoch {} begins", self.topic_at(index), next);
-            self.stats.epoch_bumps += 1;
+        match chain {
+            Chain::GoesOn => return true,
+            // Nothing of the old epoch may be under way when the new one begins (semantics I3).
+            Chain::Begins { .. } if partition.bound > 0 => return false,
+            Chain::Nameless => return false,
+            Chain::Begins { id, epoch } => {
+                let bumped = partition.producer_id == id;
+                partition.begin_chain(id, epoch);
+                if bumped {
+                    seen!(self, NewEpoch);
+                    tell!(warn, "{}: epoch {} begins", self.topic_at(index), epoch);
+                    self.stats.epoch_bumps += 1;
+                }
+            }
         }
         true
     }
@@ -152,7 +370,7 @@ impl Producer<'_> {
         partition.unbound = batch.queue.next();
         partition.bound += 1;
         batch.life = Life::Idle;
-        if self.identity == Identity::Off {
+        if self.identity.is_off() {
             (batch.producer_id, batch.producer_epoch, batch.base_sequence) = (-1, -1, -1);
         } else {
             batch.producer_id = partition.producer_id;

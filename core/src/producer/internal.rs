@@ -1,6 +1,6 @@
 //! For tests alone: states that take too long to reach by way of the public face.
 
-use super::{Closing, Producer, identity::Identity};
+use super::{Closing, Producer};
 use crate::{
     Instant, Seen, TopicId,
     batch::{Batch, Exposure, Life, Told},
@@ -28,7 +28,7 @@ impl Producer<'_> {
         epoch: i16,
         sequence: i32,
     ) -> bool {
-        let Identity::Known { id, .. } = self.identity else {
+        let Some((id, _)) = self.identity.known() else {
             return false;
         };
         let Some((topic, slot)) = self.topic_slot(topic) else {
@@ -90,7 +90,7 @@ impl Producer<'_> {
         if many {
             self.seen.note(Seen::C8OneOfMany);
         }
-        if self.identity == Identity::Off {
+        if self.identity.is_off() {
             self.seen.note(Seen::C10NoIdempotence);
         }
     }
@@ -100,21 +100,17 @@ impl Producer<'_> {
     /// that is reached at another time.
     #[doc(hidden)]
     pub fn internal_words(&self, word: &mut dyn FnMut(u64)) {
-        match self.identity {
-            Identity::Off => word(0),
-            Identity::Wanted(at) => [1, self.until(at)].into_iter().for_each(&mut *word),
-            Identity::Asked => word(2),
-            Identity::Known { id, epoch } => {
-                [3, id as u64, epoch as u64].into_iter().for_each(&mut *word);
-            }
-        }
+        let known = self.identity.known().unwrap_or((-1, -1));
+        [known.0 as u64, known.1 as u64].into_iter().for_each(&mut *word);
+        word(self.until(self.identity.deadline()));
+        word(flags(&[self.identity.is_off(), self.identity.is_asked()]));
         word(self.until(self.metadata.deadline()));
         word(flags(&[
             self.metadata.asked,
             self.metadata.again,
             self.wants_slot,
             self.closing == Closing::Open,
-            self.fatal.is_some(),
+            self.identity.refusal().is_some(),
         ]));
         for (_, broker) in self.brokers.iter() {
             word(broker.node_id as u64);
@@ -162,7 +158,7 @@ impl Producer<'_> {
         word(home.leader_epoch as u64);
         word(home.phase as u64);
         word(home.listed as u64);
-        word(flags(&[home.proven, home.orphaned]));
+        word(flags(&[home.proven, home.orphaned, home.fenced]));
         for number in [home.producer_id, home.epoch.into(), home.next_sequence.into()] {
             word(number as u64);
         }

@@ -28,7 +28,7 @@ pub use payload::Payload;
 
 pub(crate) use crate::face::{BatchId, Event, Settled, Ticket};
 use crate::{
-    Address, BrokerStats, Config, ConfigError, FatalError, Instant, Memory, Stats,
+    Address, BrokerStats, Config, ConfigError, Instant, Memory, Stats,
     batch::{Age, Batch, Events, Linger, Pages},
     broker::{Broker, Origin},
     conn::{Conn, Writable},
@@ -97,12 +97,9 @@ pub struct Producer<'m> {
     /// Of the last request, on whatever connection.
     correlation_id: i32,
     identity: Identity,
-    identity_failures: u8,
     metadata: cluster::Metadata,
     timers: timeout::Timers,
     closing: Closing,
-    fatal: Option<FatalError>,
-    fatal_untold: bool,
     /// `Full` was answered, and `BufferAvailable` not told since.
     starved: bool,
     /// Something came free since then.
@@ -145,8 +142,7 @@ impl<'m> Producer<'m> {
     /// [`ConfigError`] names the property, or the part of the memory, that cannot work.
     pub fn new(config: &Config<'_>, memory: Memory<'m>, seed: u64) -> Result<Self, ConfigError> {
         let settings = Settings::new(config)?;
-        let identity =
-            if config.enable_idempotence { Identity::Wanted(Instant::ZERO) } else { Identity::Off };
+        let identity = Identity::new(config.enable_idempotence);
         // Everything that can fail comes first, and the producer is made where it is returned: it is
         // large beside the stack of a small machine.
         check_memory(&settings, &memory)?;
@@ -193,12 +189,9 @@ impl<'m> Producer<'m> {
             urgent: false,
             correlation_id: Random::new(!seed).below(1 << 31) as i32,
             identity,
-            identity_failures: 0,
             metadata: cluster::Metadata::NEW,
             timers: timeout::Timers::NEW,
             closing: Closing::Open,
-            fatal: None,
-            fatal_untold: false,
             starved: false,
             relieved: false,
             conn_outputs: 0,
@@ -249,9 +242,9 @@ impl<'m> Producer<'m> {
         })
     }
 
-    /// Whether nothing is to be done any more: closed, or ended by an error.
+    /// Whether nothing is to be done any more.
     fn is_over(&self) -> bool {
-        self.fatal.is_some() || matches!(self.closing, Closing::Closed | Closing::Told)
+        matches!(self.closing, Closing::Closed | Closing::Told)
     }
 
     /// Moves time on; a clock that steps back is ignored.

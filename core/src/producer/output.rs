@@ -29,10 +29,8 @@ impl Producer<'_> {
             self.starved = false;
             return Some(Output::Event(Event::BufferAvailable));
         }
-        if core::mem::take(&mut self.fatal_untold) {
-            if let Some(error) = self.fatal {
-                return Some(Output::Event(Event::Fatal(error)));
-            }
+        if let Some(event) = self.identity_event() {
+            return Some(Output::Event(event));
         }
         self.check_closing();
         if self.closing == Closing::Closed && self.conn_outputs == 0 && self.events.is_empty() {
@@ -69,7 +67,7 @@ impl Producer<'_> {
             || self.topic_outputs > 0
             || !self.events.is_empty()
             || self.relieved
-            || self.fatal_untold
+            || self.identity.has_output()
             || self.closing == Closing::Closed
     }
 

@@ -45,8 +45,8 @@ impl Producer<'_> {
         if self.closing != Closing::Open {
             return Err(ProduceError::Closing);
         }
-        if let Some(error) = self.fatal {
-            return Err(ProduceError::Fatal(error));
+        if let Some(why) = self.identity.refusal() {
+            return Err(ProduceError::NoProducerId(why));
         }
         let Some((topic, slot)) = self.topic_slot(topic) else {
             return Err(ProduceError::UnknownTopic);

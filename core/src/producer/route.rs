@@ -1,6 +1,6 @@
 //! Which broker has a connection: dialling, giving up, and making room.
 
-use super::{Producer, identity::Identity};
+use super::Producer;
 use crate::{
     Acks, Disconnect, Instant,
     batch::{Batch, Exposure, Life},
@@ -32,43 +32,39 @@ impl Producer<'_> {
         }
     }
 
-    /// Has the best open connection looked at: the one with the fewest requests, and of those the
-    /// one that was heard of last. Dials where there is none.
-    pub(super) fn wake_any(&mut self) {
-        let ready = |slot: &Conn| slot.state == State::Ready && !slot.draining;
-        let best = self
-            .conns
-            .iter()
-            .filter(|(_, slot)| ready(slot))
-            .min_by_key(|(_, slot)| (slot.requests.len(), core::cmp::Reverse(slot.used)));
-        if let Some((conn, _)) = best {
-            self.metadata.prefer = conn;
-            self.wake_conn(conn);
-        } else if !self.conns.iter().any(|(_, slot)| slot.is_alive()) {
-            self.dial_any();
-        }
+    /// The best of the open connections that are fit: the one with the fewest requests, and of those
+    /// the one that was heard of last.
+    pub(super) fn best_conn(&self, fit: impl Fn(&Self, &Conn) -> bool) -> Option<Ix<Conn>> {
+        let fit = self.conns.iter().filter(|(_, slot)| fit(self, slot));
+        let best = fit.min_by_key(|(_, slot)| (slot.requests.len(), core::cmp::Reverse(slot.used)));
+        best.map(|(conn, _)| conn)
     }
 
-    /// Dials some broker: one of the cluster, or else a bootstrap server (KIP-899) that is none of
-    /// them, since one that is would have to make room for itself where there is but one connection.
-    fn dial_any(&mut self) {
+    /// Dials some fit broker that has no connection: one of the cluster, or else a bootstrap server
+    /// (KIP-899) that is none of them, since one that is would have to make room for itself where there
+    /// is but one connection. False where there is none, now.
+    pub(super) fn dial_any(&mut self, fit: impl Fn(&Broker) -> bool) -> bool {
         let count = self.brokers.len();
         let start = self.random.below(count);
+        let may = |this: &Self, broker: Ix<Broker>, slot: &Broker| {
+            slot.conn.is_none() && fit(slot) && this.is_distinct(broker)
+        };
         for origin in [Origin::Cluster, Origin::Bootstrap] {
             for number in 0..count {
                 let broker = Ix::new((start + number) % count);
                 let slot = self.brokers.at(broker);
-                if slot.origin == origin && slot.dial_at <= self.now && self.is_distinct(broker) {
+                if slot.origin == origin && slot.dial_at <= self.now && may(self, broker, slot) {
                     self.dial(broker);
-                    return;
+                    return true;
                 }
             }
         }
         for (broker, slot) in self.brokers.iter() {
-            if self.is_distinct(broker) {
+            if may(self, broker, slot) {
                 self.timers.dial = self.timers.dial.min(slot.dial_at);
             }
         }
+        false
     }
 
     /// Whether a broker can be dialled, and is no bootstrap server that is known as one of the cluster.
@@ -138,11 +134,7 @@ impl Producer<'_> {
             }
         }
         self.seek_metadata();
-        if matches!(self.identity, Identity::Wanted(at) if at <= self.now)
-            && self.topics_known.count > 0
-        {
-            self.wake_any();
-        }
+        self.ask_for_producer_id();
     }
 
     /// Ends the connection that is needed least, so that another broker gets its slot. One with
@@ -185,22 +177,18 @@ impl Producer<'_> {
             return;
         }
         let untold = slot.state == State::Dialing { told: false };
-        let was_ready = slot.state == State::Ready;
         slot.state = State::Ended { cause, close: close && !untold };
         self.conn_outputs += u32::from(!untold);
         let broker = slot.broker;
         self.writable.remove(&mut self.conns, conn);
         let wished = matches!(cause, Disconnect::Idle | Disconnect::Replaced | Disconnect::Closed);
-        let failures = match (wished, was_ready) {
-            (true, _) => 0,
-            (false, true) => 1,
-            (false, false) => self.brokers.at(broker).failures.saturating_add(1),
-        };
+        let before = self.brokers.at(broker).failures;
+        let failures = if wished { before } else { before.saturating_add(1) };
         let backoff = self.settings.reconnect_backoff(&mut self.random, failures);
         let slot = self.brokers.at_mut(broker);
         slot.conn = Ix::NONE;
         slot.failures = failures;
-        slot.dial_at = if wished { self.now } else { self.now.later(backoff) };
+        slot.dial_at = if failures == 0 { self.now } else { self.now.later(backoff) };
         slot.disconnects += u64::from(!wished);
         self.stats.disconnects += u64::from(!wished);
         self.land_requests(conn);
@@ -219,6 +207,7 @@ impl Producer<'_> {
                 self.dial(broker);
             }
             self.seek_metadata();
+            self.ask_for_producer_id();
         }
     }
 
@@ -229,6 +218,8 @@ impl Producer<'_> {
             match request.api {
                 ApiKey::METADATA => self.metadata_failed(),
                 ApiKey::INIT_PRODUCER_ID => {
+                    let broker = self.conns.at(conn).broker;
+                    self.brokers.at_mut(broker).gave_no_id = true;
                     self.retry_producer_id();
                     self.timers.dial = self.now;
                 }
@@ -277,11 +268,7 @@ impl Producer<'_> {
         };
         match request.api {
             ApiKey::METADATA => self.metadata.asked = false,
-            ApiKey::INIT_PRODUCER_ID => {
-                self.identity = Identity::Wanted(self.now);
-                // Whatever becomes of this connection, another look is due at once.
-                self.timers.dial = self.now;
-            }
+            ApiKey::INIT_PRODUCER_ID => self.recall_producer_id(),
             _ => {}
         }
         if request.batches.is_some() {
@@ -347,19 +334,18 @@ impl Producer<'_> {
     pub(super) fn ready_connection(&mut self, conn: Ix<Conn>) {
         let slot = self.conns.at_mut(conn);
         slot.state = State::Ready;
-        let broker = slot.broker;
         tell!(
             info,
             "connected to {}:{}, which speaks Produce {}, Metadata {}, InitProducerId {}",
-            self.host_of(broker),
-            self.brokers.at(broker).port,
+            self.host_of(self.conns.at(conn).broker),
+            self.brokers.at(self.conns.at(conn).broker).port,
             self.conns.at(conn).versions.produce,
             self.conns.at(conn).versions.metadata,
             self.conns.at(conn).versions.init_producer_id,
         );
-        self.brokers.at_mut(broker).failures = 0;
         self.wake_conn(conn);
         self.seek_metadata();
+        self.ask_for_producer_id();
     }
 
     /// The slot of an ended connection is free: another broker may want it.

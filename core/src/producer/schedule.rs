@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Producer, identity::Identity};
+use super::Producer;
 use crate::{
     batch::{Batch, Exposure, Life},
     broker::Broker,
@@ -27,7 +27,7 @@ impl Producer<'_> {
         let recent = self.now.since(partition.acked_at) < PROOF;
         let proven = partition.proven && recent && remembered;
         let window =
-            if proven && self.identity != Identity::Off { self.settings.max_in_flight } else { 1 };
+            if proven && !self.identity.is_off() { self.settings.max_in_flight } else { 1 };
         if partition.in_flight >= window {
             return None;
         }
@@ -37,10 +37,7 @@ impl Producer<'_> {
         if partition.phase != Phase::Normal && partition.bound > 0 {
             return None;
         }
-        if matches!(self.identity, Identity::Wanted(_) | Identity::Asked) {
-            return None;
-        }
-        let next = partition.unbound.some()?;
+        let next = partition.unbound.some().filter(|_| self.has_name(home))?;
         let batch = self.batches.at(next);
         (batch.life != Life::Open || !batch.linger.is_listed()).then_some(next)
     }
@@ -93,6 +90,7 @@ impl Producer<'_> {
     /// Puts a partition where it belongs after something about it changed.
     pub(super) fn reconsider(&mut self, home: Ix<Partition>) {
         self.unwind(home);
+        self.seek_name(home);
         let partition = self.partitions.at(home);
         if self.candidate(home).is_none() {
             self.list(home, Listed::Nowhere);
@@ -150,7 +148,10 @@ impl Producer<'_> {
             self.end_probes(home);
         }
         let partition = self.partitions.at_mut(home);
-        partition.retry_at = self.now;
+        // The first after a success; two that point at each other would have no end.
+        if partition.retry_at > self.now && !core::mem::replace(&mut partition.hastened, true) {
+            partition.retry_at = self.now;
+        }
         if before.is_some() {
             let broker = self.brokers.at_mut(before);
             broker.leads = broker.leads.saturating_sub(1);
@@ -168,6 +169,26 @@ impl Producer<'_> {
         partition.failures = partition.failures.saturating_add(1);
         let wait = self.settings.retry_backoff(&mut self.random, partition.failures);
         partition.retry_at = self.now.later(wait);
+    }
+
+    /// Notes an attempt that may be made again under another name. The first after a success costs no
+    /// time; after that no name, leader or connection makes a partition be tried faster than its
+    /// backoff.
+    pub(super) fn strike(&mut self, index: Ix<Batch>) {
+        let batch = self.batches.at(index);
+        let (home, follows) = (batch.partition, batch.pipelined);
+        let partition = self.partitions.at_mut(home);
+        partition.proven = false;
+        let failures = partition.failures;
+        // What was sent behind another that failed comes to nothing with it.
+        if batch.life == Life::Done || partition.retry_at > self.now || follows && failures > 0 {
+            return;
+        }
+        partition.failures = failures.saturating_add(1);
+        if core::mem::replace(&mut partition.hastened, true) {
+            let wait = self.settings.retry_backoff(&mut self.random, failures.max(1));
+            self.partitions.at_mut(home).retry_at = self.now.later(wait);
+        }
     }
 
     /// Ends the backoffs that are over.

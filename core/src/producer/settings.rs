@@ -114,6 +114,10 @@ impl Settings {
         random.backoff(self.retry_backoff, self.retry_backoff_max, failures)
     }
 
+    pub(super) const fn least_retry_backoff(&self) -> Micros {
+        self.retry_backoff
+    }
+
     pub(super) fn reconnect_backoff(&self, random: &mut Random, failures: u8) -> Micros {
         random.backoff(self.reconnect_backoff, self.reconnect_backoff_max, failures)
     }

@@ -1,6 +1,6 @@
 //! Deadlines: what each is for, when the next one is, and what happens then.
 
-use super::{Closing, Producer, identity::Identity};
+use super::{Closing, Producer};
 use crate::{
     Cause, Disconnect, Instant, Reason,
     conn::{Conn, State},
@@ -31,12 +31,8 @@ impl Producer<'_> {
     /// nothing is waited for. The time may have come already.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        let identity = match self.identity {
-            Identity::Wanted(at) if self.topics_known.count > 0 => at,
-            Identity::Wanted(_) | Identity::Off | Identity::Asked | Identity::Known { .. } => {
-                Instant::NEVER
-            }
-        };
+        let wants = self.topics_known.count > 0;
+        let identity = if wants { self.identity.deadline() } else { Instant::NEVER };
         let close = match self.closing {
             Closing::Draining(deadline) => deadline,
             Closing::Open | Closing::Closed | Closing::Told => Instant::NEVER,
@@ -80,11 +76,7 @@ impl Producer<'_> {
         if self.timers.dial <= self.now {
             self.dial_due();
         }
-        if matches!(self.identity, Identity::Wanted(at) if at <= self.now)
-            && self.topics_known.count > 0
-        {
-            self.wake_any();
-        }
+        self.ask_for_producer_id();
         self.seek_metadata();
         self.check_closing();
     }

@@ -103,6 +103,7 @@ impl Producer<'_> {
                 place.topic = Ix::NONE;
             }
         }
+        self.stop_reading_of(index);
         self.topic_outputs -= u32::from(changed);
         self.topics_known.count -= 1;
         let slot = self.topics.at_mut(index);

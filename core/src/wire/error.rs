@@ -21,6 +21,9 @@ pub enum DecodeError {
         /// The most bytes that are read as a whole.
         max: usize,
     },
+    /// A frame is announced that no answer is as long as. The bytes of the length are often the first
+    /// ones of another protocol.
+    FrameLength(u32),
     /// A length does not fit the address space.
     LengthOverflow,
     /// A tagged field or a record's parts are longer or shorter than the length before them says.
@@ -45,6 +48,11 @@ impl fmt::Display for DecodeError {
             Self::VarintTooLong => f.write_str("a varint is longer than its type allows"),
             Self::NotUtf8 => f.write_str("expected UTF-8 in a string"),
             Self::TooLong { max } => write!(f, "a value is longer than {max} bytes"),
+            // A record of type 21, an alert, of TLS 1.x, which calls itself SSL 3.
+            Self::FrameLength(len) if len >> 16 == 0x1503 => {
+                f.write_str("the bytes are those of a TLS alert: is that a listener with TLS?")
+            }
+            Self::FrameLength(len) => write!(f, "no answer is {len} bytes long"),
             Self::LengthOverflow => f.write_str("a length does not fit the address space"),
             Self::WrongLength => f.write_str("a value differs in length from what is announced"),
             Self::Magic(magic) => write!(f, "expected magic byte 2, found {magic}"),

@@ -6,7 +6,7 @@ use core::{
 };
 
 use ottla_core::{
-    Cause, ConfigError, Disconnect, FatalError, ProduceError, TopicError,
+    Cause, ConfigError, Disconnect, NoProducerId, ProduceError, TopicError,
     wire::{ApiKey, BufferTooSmall, DecodeError, ErrorCode},
 };
 
@@ -32,7 +32,7 @@ pub(crate) fn drive(input: &mut Input<'_>) {
     see(&(code.is_retriable(), code.refreshes_metadata(), code.is_none(), code.evidence()));
     show(&code);
     show(black_box(&Cause::Broker(code)));
-    show(black_box(&FatalError::NoProducerId(code)));
+    show(black_box(&NoProducerId::Refused(code)));
     show(black_box(&ProduceError::Topic(code)));
     show(black_box(&TopicError::NameTooLong { max: 7 }));
     show(black_box(&ConfigError::NoBootstrapServers));

@@ -246,7 +246,7 @@ fn invent(dice: &mut Random, api: ApiKey, nodes: i32) -> Option<Lie> {
         let at = usize::try_from(dice.next()).unwrap_or(0).checked_rem(of.len()).unwrap_or(0);
         of.get(at).copied().unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR)
     };
-    let epoch = |dice: &mut Random| if dice.next() % 2 == 0 { i32::MAX } else { 1_000 };
+    let epoch = |dice: &mut Random| if dice.next().is_multiple_of(2) { i32::MAX } else { 1_000 };
     if roll(dice, 4) == 0 {
         return Some(match roll(dice, 8) {
             0 => Lie::Silence,

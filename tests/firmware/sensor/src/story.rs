@@ -24,7 +24,7 @@ pub(crate) fn why(cause: Cause) -> &'static str {
         Cause::ResolveTimeout => "resolve timeout",
         Cause::Closed => "closed",
         Cause::Broker(code) => code.name().unwrap_or("an error of the broker"),
-        Cause::Abandoned | Cause::NoAcks | Cause::SequenceDesync | Cause::Fatal(_) | _ => {
+        Cause::Abandoned | Cause::NoAcks | Cause::SequenceDesync | Cause::NoProducerId(_) | _ => {
             "another cause"
         }
     }

@@ -1,4 +1,5 @@
 //! Answers of hostile nodes.
+#![allow(clippy::wildcard_enum_match_arm, reason = "each place is about a few of the lies")]
 
 use core::time::Duration;
 

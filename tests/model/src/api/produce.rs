@@ -360,6 +360,7 @@ impl Told {
     }
 
     /// What a hostile node says of a partition that it leads, or does not.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "this is about a few of the lies")]
     fn lie(lie: &Lie, index: i32, leads: bool) -> Self {
         let denied = ErrorCode::NOT_LEADER_OR_FOLLOWER;
         let refused = |error| Self::of(index, Err(Refusal::new(error)));
