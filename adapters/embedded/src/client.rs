@@ -118,10 +118,12 @@ impl<'m, A> Client<'m, A> {
         f(&mut state.0, &mut state.1)
     }
 
-    /// The same where `f` does something to the producer only if it returns `Some`.
+    /// The same where `f` does something to the producer only if it returns `Some`, or leaves something
+    /// to tell.
     pub(crate) fn attempt<R>(&self, f: impl FnOnce(&mut Producer<'m>) -> Option<R>) -> Option<R> {
-        let done = f(&mut self.state.borrow_mut().0);
-        if done.is_some() {
+        let producer = &mut self.state.borrow_mut().0;
+        let done = f(producer);
+        if done.is_some() || producer.has_output() {
             self.moved.set(true);
             self.stale.set(true);
         }

@@ -89,7 +89,9 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
             for slot in &mut self.slots {
                 moved |= slot.serve(&mut self.producer, now);
             }
-            if !moved {
+            // To make a request may have consequences that are told.
+            if !moved && !self.producer.has_output() {
+                self.producer.debug_assert_at_rest();
                 return Turn::Idle(self.due());
             }
         }

@@ -208,7 +208,8 @@ impl<N: Network> Driver<N> {
         let idle = self.actions.is_empty()
             && wires.writes.is_empty()
             && wires.again.is_empty()
-            && self.news.is_empty();
+            && self.news.is_empty()
+            && !state.core.has_output();
         if !idle {
             return None;
         }

@@ -315,6 +315,7 @@ impl State {
     /// The driver goes to sleep, or naps, until `at_last` at the latest. Returns until when; the caller has
     /// collected everything.
     pub(crate) fn rest(&mut self, waker: &Waker, nap: bool, at_last: Instant) -> Instant {
+        self.core.debug_assert_at_rest();
         let waker = waker.clone();
         self.driver = if nap { Driving::Napping(waker) } else { Driving::Asleep(waker) };
         (self.begun, self.writing) = (0, false);

@@ -236,9 +236,7 @@ impl Producer<'_> {
         selection: &mut Selection,
     ) {
         if !self.batches.at(index).is_bound() {
-            if !self.prepare(index) {
-                return;
-            }
+            self.prepare(index);
             self.bind(index);
         }
         let home = self.batches.at(index).partition;

@@ -344,22 +344,17 @@ impl Producer<'_> {
         true
     }
 
-    /// Closes ranks in an open or sealed batch, so that it can be bound. False where nothing of it
-    /// is left: then it is gone.
-    pub(super) fn prepare(&mut self, index: Ix<Batch>) -> bool {
+    /// Closes ranks in an open or sealed batch, so that it can be bound.
+    pub(super) fn prepare(&mut self, index: Ix<Batch>) {
         self.linger.remove(&mut self.batches, index);
         let batch = self.batches.at_mut(index);
         batch.life = Life::Sealed;
-        if batch.withdrawn == batch.records {
-            self.forget(index);
-            return false;
-        }
+        debug_assert!(batch.withdrawn < batch.records, "with its last record a batch is over");
         let before = batch.len;
         compact(&mut self.pages, batch, self.settings.checksum);
         let shrunk = before - batch.len;
         let partition = batch.partition;
         self.partitions.at_mut(partition).queued -= shrunk;
-        true
     }
 
     /// Binds a prepared batch to the next sequences of its partition's chain, which is open.

@@ -18,6 +18,13 @@ impl Producer<'_> {
         self.seen.count(case)
     }
 
+    /// What a caller would sleep over that went to sleep now; `None` at rest.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn internal_overlooked(&self) -> Option<&'static str> {
+        self.overlooked()
+    }
+
     /// Has an idle partition's chain go on at this epoch and sequence, as if it had come there.
     /// False where there is no such partition, no producer id yet, or something in the queue.
     #[doc(hidden)]

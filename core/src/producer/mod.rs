@@ -11,6 +11,7 @@ mod internal;
 mod output;
 mod payload;
 mod produce;
+mod rest;
 mod route;
 mod runs;
 mod schedule;
@@ -55,8 +56,15 @@ use crate::{
 ///   [`transmit`](Self::transmit), [`rx_buffer`](Self::rx_buffer), [`stats`](Self::stats).
 ///
 /// *Drain before you wait:* after any number of calls, take [`poll_output`](Self::poll_output) until
-/// it is `None`, write to the connections that [`poll_write`](Self::poll_write) names, and only then
-/// wait for a socket, for [`poll_timeout`](Self::poll_timeout) or for the application.
+/// it is `None`, write to the connections that [`poll_write`](Self::poll_write) names until it is
+/// `None`, and both again while [`needs_service`](Self::needs_service), since each of them, and each
+/// byte that was written, may leave something to do for the other. Only then wait: for a socket, for
+/// [`poll_timeout`](Self::poll_timeout), or for the application.
+///
+/// That is enough. With `needs_service` false the producer is at rest: `poll_output` has nothing, and
+/// nothing will become due but what a socket brings, a call of the application's, or the time of
+/// `poll_timeout`. A run loop may hold it to that with
+/// [`debug_assert_at_rest`](Self::debug_assert_at_rest), before it waits.
 pub struct Producer<'m> {
     settings: Settings,
     now: Instant,

@@ -8,10 +8,13 @@ use crate::{
 };
 
 impl Producer<'_> {
-    /// The next thing to do or to know; drain until `None` before waiting.
+    /// The next thing to do or to know; drain until `None` before waiting. `None` only where
+    /// [`has_output`](Self::has_output) is false: to take one output may make another.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.free_shown();
+        // First of all, since it makes outputs.
+        self.check_closing();
         if self.conn_outputs > 0 {
             if let Some(output) = self.connection_output() {
                 return Some(output);
@@ -32,17 +35,17 @@ impl Producer<'_> {
         if let Some(event) = self.identity_event() {
             return Some(Output::Event(event));
         }
-        self.check_closing();
-        if self.closing == Closing::Closed && self.conn_outputs == 0 && self.events.is_empty() {
+        if self.closing == Closing::Closed {
             self.closing = Closing::Told;
             return Some(Output::Closed);
         }
+        debug_assert!(!self.has_output(), "what there is was told");
         None
     }
 
-    /// Whether [`poll_output`](Self::poll_output) or [`poll_write`](Self::poll_write) may have
-    /// something. Costs next to nothing, so that a caller that has just produced can tell whether
-    /// to wake the one that does the I/O.
+    /// Whether [`poll_output`](Self::poll_output) has something, or [`poll_write`](Self::poll_write) may
+    /// have. Costs next to nothing, so that a caller that has just produced can tell whether to wake the
+    /// one that does the I/O, and the one that does it whether it may sleep.
     #[must_use]
     pub fn needs_service(&self) -> bool {
         !self.writable.is_empty() || self.has_output()
@@ -60,7 +63,7 @@ impl Producer<'_> {
         self.urgent && !self.writable.is_empty()
     }
 
-    /// Whether [`poll_output`](Self::poll_output) may have something.
+    /// Whether [`poll_output`](Self::poll_output) has something.
     #[must_use]
     pub fn has_output(&self) -> bool {
         self.conn_outputs > 0
@@ -69,6 +72,7 @@ impl Producer<'_> {
             || self.relieved
             || self.identity.has_output()
             || self.closing == Closing::Closed
+            || self.closing_is_due()
     }
 
     fn connection_output(&mut self) -> Option<Output> {
@@ -99,6 +103,9 @@ impl Producer<'_> {
 
     /// The next connection that has something to write; drain until `None`. One whose socket does
     /// not accept all of it is not named again: the caller waits for the socket.
+    ///
+    /// To make a request may have consequences that are told: afterwards
+    /// [`has_output`](Self::has_output) may be true.
     #[must_use]
     pub fn poll_write(&mut self, now: Instant) -> Option<ConnId> {
         self.advance(now);

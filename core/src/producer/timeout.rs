@@ -37,9 +37,13 @@ impl Producer<'_> {
             Closing::Draining(deadline) => deadline,
             Closing::Open | Closing::Closed | Closing::Told => Instant::NEVER,
         };
-        // A producer id or metadata that is due and has no connection waits for one, not for time.
-        let asks = [(identity, Reason::ProducerId), (self.metadata.deadline(), Reason::Metadata)];
-        let asks = asks.into_iter().filter(|(at, _)| *at > self.now);
+        let asks = [
+            (identity, Ix::NONE, Reason::ProducerId),
+            (self.metadata.deadline(), self.metadata.prefer, Reason::Metadata),
+        ];
+        let asks =
+            asks.into_iter().filter(|(at, on, _)| *at > self.now || !self.is_looked_for(*on));
+        let asks = asks.map(|(at, _, reason)| (at, reason));
         let lingers = self.first_of(self.linger.head(), self.settings.linger);
         let expires = self.first_of(self.age.head(), self.settings.delivery_timeout);
         let resolves = self.first_of(self.resolving.head(), self.settings.resolve_timeout);
@@ -55,6 +59,26 @@ impl Producer<'_> {
         .chain(asks)
         .min_by_key(|(at, _)| *at)
         .filter(|(at, _)| *at < Instant::NEVER)
+    }
+
+    /// Whether a question that is due, on this connection or on any, waits for the connection or for the
+    /// next dial, and not for time.
+    fn is_looked_for(&self, on: Ix<Conn>) -> bool {
+        if let Some(conn) = on.some() {
+            return self.stirs(self.conns.at(conn));
+        }
+        let mut alive = self.conns.iter().filter(|(_, slot)| slot.is_alive()).peekable();
+        if alive.peek().is_none() {
+            return self.timers.dial < Instant::NEVER;
+        }
+        alive.any(|(_, slot)| self.stirs(slot))
+    }
+
+    /// Whether something is bound to happen to a connection: a look at it, an answer, or the end of a
+    /// throttle.
+    pub(super) fn stirs(&self, slot: &Conn) -> bool {
+        let idle = slot.state == State::Ready && slot.is_quiet() && !slot.draining;
+        slot.is_alive() && (!idle || slot.write.is_listed() || slot.throttled_until > self.now)
     }
 
     /// When the first batch of a list, in which all wait equally long, has waited.
@@ -128,7 +152,7 @@ impl Producer<'_> {
         }
     }
 
-    fn connection_deadline(&self, conn: Ix<Conn>) -> (Instant, Disconnect) {
+    pub(super) fn connection_deadline(&self, conn: Ix<Conn>) -> (Instant, Disconnect) {
         let slot = self.conns.at(conn);
         let oldest = slot.requests.front();
         match (slot.state, oldest) {
@@ -165,15 +189,20 @@ impl Producer<'_> {
         self.check_closing();
     }
 
-    pub(super) fn check_closing(&mut self) {
-        let Closing::Draining(deadline) = self.closing else {
-            return;
-        };
-        if self.unsettled > 0 && deadline > self.now {
-            return;
+    /// Whether `close` has nothing left to wait for.
+    pub(super) fn closing_is_due(&self) -> bool {
+        match self.closing {
+            Closing::Draining(deadline) => self.unsettled == 0 || deadline <= self.now,
+            Closing::Open | Closing::Closed | Closing::Told => false,
         }
-        // First, so that nobody is dialled for what goes back to be sent again as its connection ends.
-        self.closing = Closing::Closed;
-        self.give_up_everything(Cause::Closed);
+    }
+
+    /// Ends `close` where it is due.
+    pub(super) fn check_closing(&mut self) {
+        if self.closing_is_due() {
+            // First, so that nobody is dialled for what goes back to be sent again as its connection ends.
+            self.closing = Closing::Closed;
+            self.give_up_everything(Cause::Closed);
+        }
     }
 }

@@ -252,7 +252,9 @@ impl<'s> World<'s> {
                 moved = true;
             }
             moved |= self.shake_hands();
+            moved |= self.core.has_output();
             if !moved {
+                self.core.debug_assert_at_rest();
                 return;
             }
         }

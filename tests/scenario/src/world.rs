@@ -477,7 +477,10 @@ impl<'m> World<'m> {
             moved |= self.write();
             moved |= self.move_links();
             moved |= self.read();
+            moved |= self.producer.has_output();
             if !moved {
+                let left = self.producer.internal_overlooked();
+                assert!(left.is_none(), "about to sleep over {}", left.unwrap_or_default());
                 return;
             }
         }
@@ -534,6 +537,7 @@ impl<'m> World<'m> {
                 other => panic!("output {other:?}"),
             }
         }
+        assert!(!self.producer.has_output(), "no output was told, and there is one");
         moved
     }
 
@@ -556,10 +560,13 @@ impl<'m> World<'m> {
 
     fn write(&mut self) -> bool {
         let mut moved = false;
+        // Those that the core names, and those that did not take all of what they were given.
+        let mut ids: Vec<ConnId> = self.sockets.keys().copied().collect();
+        ids.retain(|id| self.producer.transmit(*id).next().is_some());
         while let Some(id) = self.producer.poll_write(self.now) {
-            let _ = id;
+            ids.push(id);
         }
-        let ids: Vec<ConnId> = self.sockets.keys().copied().collect();
+        ids.sort_unstable();
         for id in ids {
             while self.producer.wants_write(self.now, id) {
                 let Some(len) = self.write_some(id) else { break };

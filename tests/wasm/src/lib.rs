@@ -30,21 +30,24 @@ pub extern "C" fn ottla_drive(seed: u64, answer: u8) -> u32 {
     };
     let mut wanted = 0;
     for _ in 0..64 {
-        while let Some(output) = producer.poll_output() {
-            if let Output::Connect(conn) = output {
-                producer.handle_connected(now, conn);
+        while producer.needs_service() {
+            while let Some(output) = producer.poll_output() {
+                if let Output::Connect(conn) = output {
+                    producer.handle_connected(now, conn);
+                }
+            }
+            while let Some(conn) = producer.poll_write(now) {
+                let len = producer.transmit(conn).map(<[u8]>::len).sum();
+                producer.handle_transmitted(now, conn, len);
+                wanted += len as u32;
+                let window = producer.rx_buffer(conn);
+                let read = window.len().min(64);
+                window.iter_mut().take(read).for_each(|byte| *byte = answer);
+                producer.handle_received(now, conn, read);
+                producer.handle_disconnected(now, conn, Disconnect::Eof);
             }
         }
-        while let Some(conn) = producer.poll_write(now) {
-            let len = producer.transmit(conn).map(<[u8]>::len).sum();
-            producer.handle_transmitted(now, conn, len);
-            wanted += len as u32;
-            let window = producer.rx_buffer(conn);
-            let read = window.len().min(64);
-            window.iter_mut().take(read).for_each(|byte| *byte = answer);
-            producer.handle_received(now, conn, read);
-            producer.handle_disconnected(now, conn, Disconnect::Eof);
-        }
+        producer.debug_assert_at_rest();
         let record = Record { value: Some(b"hello"), ..Record::default() };
         if let Ok(ticket) = producer.produce(now, topic, &record) {
             let _verdict = producer.cancel(now, ticket);

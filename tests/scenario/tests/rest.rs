@@ -1,0 +1,58 @@
+//! Whoever has drained the core may sleep: nothing is left that only another call would bring.
+
+use core::time::Duration;
+
+use ottla_core::{
+    Config, Reason,
+    wire::{ApiKey, ErrorCode},
+};
+use ottla_model::{Action, ClusterConfig, Fault, Versions};
+use ottla_scenario::{Said, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn no_output_is_told_only_where_there_is_none() {
+    let mut world = World::new(&Config::default(), ClusterConfig::with_nodes(1), 3);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    let topic = world.topic("t");
+    world.produce(topic, None, 20).expect("room");
+    world.run_for(SECOND / 2);
+    world.produce(topic, None, 20).expect("room");
+    // A batch is in flight when the producer is closed, and its answer is the last one.
+    world.producer.close(world.now, world.now.after(5 * SECOND));
+    let before = world.now;
+    assert!(world.run_until(6 * SECOND, |world| world.closed));
+    let took = world.now.since(before);
+    assert!(took < SECOND / 10, "closed after {took:?}, with the last answer");
+    world.ledger.check(&world.cluster, true);
+}
+
+/// What making a request ends is there to be collected before anybody sleeps.
+#[test]
+fn what_is_ended_while_a_request_is_made_is_told_at_once() {
+    let mut cluster = ClusterConfig::with_nodes(1);
+    cluster.nodes[0].versions = Versions::kafka_4().without(ApiKey::INIT_PRODUCER_ID);
+    let mut world = World::new(&Config::default(), cluster, 3);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    let _ = world.producer.topic(world.now, "t").expect("a name");
+    world.run_for(SECOND);
+}
+
+/// Time may reach the core by any call: a question that became due by it is asked all the same.
+#[test]
+fn a_question_that_became_due_during_another_call_is_asked() {
+    let mut world = World::new(&Config::default(), ClusterConfig::with_nodes(1), 3);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    let not_now = Action::Reject(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);
+    world.cluster.inject(Fault::new(ApiKey::INIT_PRODUCER_ID, not_now));
+    let topic = world.topic("t");
+    let refused = |world: &World<'_>| world.cluster.pending_faults() == 0;
+    assert!(world.run_until(SECOND, refused));
+    world.run_for(SECOND / 100);
+    assert!(matches!(world.producer.poll_timeout(), Some((_, Reason::ProducerId))));
+    world.now = world.now.after(SECOND);
+    let id = world.produce(topic, None, 20).expect("room");
+    world.run_for(SECOND);
+    assert_eq!(world.ledger.entry(id).last, Some(Said::Delivered(Some(0))));
+}
