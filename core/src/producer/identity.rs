@@ -81,6 +81,11 @@ impl Identity {
         self.ask == Ask::Never
     }
 
+    /// Whether there will be a new one.
+    pub(super) const fn comes(&self) -> bool {
+        matches!(self.ask, Ask::Due(_) | Ask::Asked)
+    }
+
     /// When a producer id is to be asked for.
     pub(super) const fn deadline(&self) -> Instant {
         if let Ask::Due(at) = self.ask { at } else { Instant::NEVER }

@@ -1,7 +1,7 @@
 //! What a producer must not have left undone when its caller goes to sleep: the law in
 //! [`Producer`]'s documentation, as a check.
 
-use super::{Producer, identity::Identity};
+use super::Producer;
 use crate::{
     Instant,
     batch::Batch,
@@ -75,7 +75,7 @@ impl Producer<'_> {
     fn overlooked_at(&self, home: Ix<Partition>) -> Option<&'static str> {
         let partition = self.partitions.at(home);
         let quiet = partition.in_flight == 0 && partition.listed == Listed::Nowhere;
-        let unnamed = matches!(self.identity, Identity::Wanted(_) | Identity::Asked);
+        let unnamed = self.identity.comes();
         if partition.listed == Listed::Backoff {
             (self.timers.retry > partition.retry_at).then_some("the end of a backoff")
         } else if !quiet || partition.queue.is_empty() {
