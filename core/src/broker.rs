@@ -31,6 +31,8 @@ pub(crate) struct Broker {
     pub(crate) conn: Ix<Conn>,
     /// Partitions that it leads and that have something to send.
     pub(crate) ready: List<Partition, Waiting>,
+    /// Partitions that it leads and about which it is to be asked before they send again.
+    pub(crate) doubtful: List<Partition, Waiting>,
     /// No dial before this.
     pub(crate) dial_at: Instant,
     /// Connections in a row that came to nothing: no answer on them was of use, that to ApiVersions
@@ -60,6 +62,7 @@ impl Broker {
         port: 0,
         conn: Ix::NONE,
         ready: List::EMPTY,
+        doubtful: List::EMPTY,
         dial_at: Instant::ZERO,
         failures: 0,
         gave_no_id: false,
@@ -70,6 +73,11 @@ impl Broker {
         errors: 0,
         disconnects: 0,
     };
+
+    /// Whether a partition that it leads has something to send, or to ask.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.ready.is_empty() || !self.doubtful.is_empty()
+    }
 
     /// Whether it can be dialled at all.
     pub(crate) const fn has_address(&self) -> bool {

@@ -83,6 +83,20 @@ pub enum OnUnknown {
     Abandon,
 }
 
+/// What becomes of a batch that may be in the log, when the brokers may have forgotten this producer and
+/// would not recognise it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum OnForgotten {
+    /// It is not sent again, and its outcome is [`Outcome::Unknown`](crate::Outcome) for good.
+    #[default]
+    Unknown,
+    /// It is sent again: at least once, and perhaps twice. Where it is delivered then,
+    /// [`Settled::unique`](crate::Settled) is false.
+    Resend,
+}
+
 /// What a producer is made from. Every field bears the name of Kafka's property.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs)] // built by literal, as `Config { .., ..Config::default() }`
@@ -114,6 +128,13 @@ pub struct Config<'a> {
     /// `Unknown` at `delivery.timeout.ms`; that one record is cancelled stops no batch, since others
     /// may wait for it.
     pub on_unknown: OnUnknown,
+    /// `on.forgotten`: ottla's own; `unknown` or `resend`.
+    pub on_forgotten: OnForgotten,
+    /// `producer.id.expiration.ms`: what the brokers are assumed to have of that name. A broker forgets a
+    /// producer when the largest *timestamp* of its last batch is older than this, however short a
+    /// time ago it was written; and then recognises nothing that is sent again. Where a broker can
+    /// be asked (DescribeProducers, from Kafka 2.8, with the right to READ), this is not relied on.
+    pub producer_id_expiration: Duration,
     /// `retry.backoff.ms`. Less than a millisecond, here and in the other backoffs, counts as one: what
     /// is tried again after no time at all is tried again and again at one instant.
     pub retry_backoff: Duration,
@@ -165,6 +186,8 @@ impl Default for Config<'_> {
             request_timeout: Duration::from_secs(30),
             resolve_timeout: Duration::from_secs(300),
             on_unknown: OnUnknown::Resolve,
+            on_forgotten: OnForgotten::Unknown,
+            producer_id_expiration: Duration::from_secs(86_400),
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
             reconnect_backoff: Duration::from_millis(50),

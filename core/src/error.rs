@@ -70,6 +70,10 @@ pub enum Cause {
     SequenceDesync,
     /// No broker gives a producer id, and without one nothing can be sent.
     NoProducerId(NoProducerId),
+    /// The leader has forgotten this producer, or may have: it recognises nothing that is sent again, and
+    /// would write it once more. Brokers forget by the timestamps of the records
+    /// ([`Config::producer_id_expiration`](crate::Config)).
+    Forgotten,
 }
 
 /// Why [`Producer::produce`](crate::Producer::produce) did not take a record. Nothing was queued.
@@ -241,6 +245,7 @@ impl fmt::Display for Cause {
             Self::NoAcks => f.write_str("acks=0: no broker answers"),
             Self::SequenceDesync => f.write_str("the broker lost its record of this producer"),
             Self::NoProducerId(why) => write!(f, "{why}"),
+            Self::Forgotten => f.write_str("the broker may have forgotten this producer by now"),
         }
     }
 }

@@ -174,6 +174,9 @@ pub struct Settled {
     pub outcome: Outcome,
     /// An `Unknown` was told before, so this is the late verdict.
     pub late: bool,
+    /// With `Delivered`: they are in the log exactly once. False only with
+    /// [`OnForgotten::Resend`](crate::OnForgotten), where they may be there twice.
+    pub unique: bool,
     /// Nothing more will be told of these records. False only with `Unknown`: a late verdict follows.
     pub last: bool,
 }

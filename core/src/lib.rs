@@ -38,7 +38,7 @@ mod time;
 mod topic;
 pub mod wire;
 
-pub use config::{Acks, Checksum, ChoosePartition, Config, OnUnknown, Partitioner};
+pub use config::{Acks, Checksum, ChoosePartition, Config, OnForgotten, OnUnknown, Partitioner};
 pub use conn::Segments;
 pub use error::{
     Cause, ConfigError, Disconnect, NoProducerId, Outcome, ProduceError, ReleaseError, TopicError,

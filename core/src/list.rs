@@ -4,28 +4,30 @@ use core::marker::PhantomData;
 
 use crate::slots::{Ix, Table};
 
-/// A slot's neighbours in a list.
+/// A slot's neighbours in a list. All zeros where it is in none.
 #[derive(Debug)]
 pub(crate) struct Link<T> {
-    prev: Ix<T>,
+    /// The slot before it, or `FIRST`; none where it is in no list.
+    before: Ix<T>,
     next: Ix<T>,
-    listed: bool,
 }
 
 impl<T> Link<T> {
-    pub(crate) const EMPTY: Self = Self { prev: Ix::NONE, next: Ix::NONE, listed: false };
+    pub(crate) const EMPTY: Self = Self { before: Ix::NONE, next: Ix::NONE };
+    /// What stands before the first slot of a list: no table is so long.
+    const FIRST: Ix<T> = Ix::new(u32::MAX - 1);
 
     /// Whether the slot is in a list of this kind.
     pub(crate) const fn is_listed(&self) -> bool {
-        self.listed
+        self.before.is_some()
     }
 
     pub(crate) const fn next(&self) -> Ix<T> {
         self.next
     }
 
-    pub(crate) const fn prev(&self) -> Ix<T> {
-        self.prev
+    pub(crate) fn prev(&self) -> Ix<T> {
+        if self.before == Self::FIRST { Ix::NONE } else { self.before }
     }
 }
 
@@ -60,10 +62,10 @@ impl<T, C: Chain<T>> List<T, C> {
     /// Appends a slot; one that is listed already stays where it is.
     pub(crate) fn push(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
         let link = C::link_mut(table.at_mut(index));
-        if link.listed {
+        if link.is_listed() {
             return;
         }
-        *link = Link { prev: self.tail, next: Ix::NONE, listed: true };
+        *link = Link { before: self.tail.some().unwrap_or(Link::FIRST), next: Ix::NONE };
         match self.tail.some() {
             Some(tail) => C::link_mut(table.at_mut(tail)).next = index,
             None => self.head = index,
@@ -74,9 +76,9 @@ impl<T, C: Chain<T>> List<T, C> {
     /// Puts a slot behind another one that is listed.
     pub(crate) fn insert_after(&mut self, table: &mut Table<'_, T>, place: Ix<T>, index: Ix<T>) {
         let next = core::mem::replace(&mut C::link_mut(table.at_mut(place)).next, index);
-        *C::link_mut(table.at_mut(index)) = Link { prev: place, next, listed: true };
+        *C::link_mut(table.at_mut(index)) = Link { before: place, next };
         match next.some() {
-            Some(next) => C::link_mut(table.at_mut(next)).prev = index,
+            Some(next) => C::link_mut(table.at_mut(next)).before = index,
             None => self.tail = index,
         }
     }
@@ -84,17 +86,17 @@ impl<T, C: Chain<T>> List<T, C> {
     /// Takes a slot out; one that is not listed stays out.
     pub(crate) fn remove(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
         let link = C::link_mut(table.at_mut(index));
-        if !link.listed {
+        if !link.is_listed() {
             return;
         }
-        let (prev, next) = (link.prev, link.next);
+        let (before, prev, next) = (link.before, link.prev(), link.next);
         *link = Link::EMPTY;
         match prev.some() {
             Some(prev) => C::link_mut(table.at_mut(prev)).next = next,
             None => self.head = next,
         }
         match next.some() {
-            Some(next) => C::link_mut(table.at_mut(next)).prev = prev,
+            Some(next) => C::link_mut(table.at_mut(next)).before = before,
             None => self.tail = prev,
         }
     }

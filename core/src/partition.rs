@@ -24,6 +24,17 @@ pub(crate) enum Phase {
     Probing,
 }
 
+/// How far it is known whether the leader would recognise what may be in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// It is to be asked before anything of that is sent again.
+    Open,
+    /// It was asked, on the partition's connection.
+    Asked,
+    /// It would: one batch may be sent again.
+    Answered,
+}
+
 /// What a partition waits for, apart from its batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listed {
@@ -31,6 +42,8 @@ pub(crate) enum Listed {
     Nowhere,
     /// In its leader's list of partitions with something to send.
     Ready,
+    /// In its leader's list of partitions about which it is to be asked first.
+    Doubtful,
     /// In the list of partitions whose retry backoff runs.
     Backoff,
 }
@@ -63,8 +76,15 @@ pub(crate) struct Partition {
     /// A batch was acknowledged in this epoch, by this leader, since the last error: so more than
     /// one may be in flight (semantics I5).
     pub(crate) proven: bool,
-    /// When the last batch was acknowledged.
-    pub(crate) acked_at: Instant,
+    /// Until when the last acknowledgement proves that the leader knows this producer id; zero before the
+    /// first.
+    pub(crate) proven_until: Instant,
+    /// Until when a leader that has what was acknowledged last is sure to remember this producer id; zero
+    /// where nothing was acknowledged under it.
+    pub(crate) remembered_until: Instant,
+    /// The broker's clock stamps the records (`message.timestamp.type=LogAppendTime`).
+    pub(crate) by_broker: bool,
+    pub(crate) question: Question,
     /// The producer id that the chain belongs to.
     pub(crate) producer_id: i64,
     pub(crate) epoch: i16,
@@ -109,7 +129,10 @@ impl Partition {
         conn: Ix::NONE,
         phase: Phase::Normal,
         proven: false,
-        acked_at: Instant::ZERO,
+        proven_until: Instant::ZERO,
+        remembered_until: Instant::ZERO,
+        by_broker: false,
+        question: Question::Open,
         producer_id: 0,
         epoch: 0,
         next_sequence: 0,
@@ -142,8 +165,21 @@ impl Partition {
         self.topic == topic && self.number as u32 == number
     }
 
+    /// Whether a question about it is under way on a connection.
+    pub(crate) fn was_asked(&self, conn: Ix<Conn>) -> bool {
+        self.question == Question::Asked && self.conn == conn
+    }
+
+    /// Whether a batch of its producer id was ever acknowledged.
+    pub(crate) fn was_acked(&self) -> bool {
+        self.remembered_until > Instant::ZERO
+    }
+
     /// Begins a chain: nothing of an older one is left to be resolved.
     pub(crate) fn begin_chain(&mut self, producer_id: i64, epoch: i16) {
+        if self.producer_id != producer_id {
+            self.remembered_until = Instant::ZERO;
+        }
         self.producer_id = producer_id;
         self.epoch = epoch;
         self.next_sequence = 0;

@@ -5,7 +5,7 @@ use core::{
     time::Duration,
 };
 
-use crate::{Acks, Config, OnUnknown, Partitioner};
+use crate::{Acks, Config, OnForgotten, OnUnknown, Partitioner};
 
 /// A property that [`Config::set`] knows.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +103,7 @@ enum Kind {
     Total(u64, Field<u64>),
     Acks,
     OnUnknown,
+    OnForgotten,
     IgnoreKeys,
     /// Nothing to set: these values ask for what is done anyway, all others for what is not.
     Only(&'static [&'static str], &'static str),
@@ -158,6 +159,8 @@ static TABLE: &[Property] = &[
     alias("socket.timeout.ms", "request.timeout.ms", MILLIS, Kind::Millis(|c| &mut c.request_timeout)),
     row("resolve.timeout.ms", MILLIS, Kind::Millis(|c| &mut c.resolve_timeout)),
     row("on.unknown", "resolve or abandon", Kind::OnUnknown),
+    row("on.forgotten", "unknown or resend", Kind::OnForgotten),
+    row("producer.id.expiration.ms", MILLIS, Kind::Millis(|c| &mut c.producer_id_expiration)),
     row("retry.backoff.ms", MILLIS, Kind::Millis(|c| &mut c.retry_backoff)),
     row("retry.backoff.max.ms", MILLIS, Kind::Millis(|c| &mut c.retry_backoff_max)),
     row("reconnect.backoff.ms", MILLIS, Kind::Millis(|c| &mut c.reconnect_backoff)),
@@ -257,6 +260,13 @@ impl<'a> Config<'a> {
                 self.on_unknown = match value {
                     "resolve" => OnUnknown::Resolve,
                     "abandon" => OnUnknown::Abandon,
+                    _ => return Err(refused),
+                }
+            }
+            Kind::OnForgotten => {
+                self.on_forgotten = match value {
+                    "unknown" => OnForgotten::Unknown,
+                    "resend" => OnForgotten::Resend,
                     _ => return Err(refused),
                 }
             }

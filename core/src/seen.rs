@@ -51,6 +51,16 @@ cases! {
     ProbeFound,
     /// Rule 3e: no probe found anything.
     ProbeFailed,
+    /// A leader was asked what it knows of this producer.
+    Asked,
+    /// It knows the producer.
+    FoundPresent,
+    /// It does not.
+    FoundAbsent,
+    /// It could not be asked, and is sure to remember.
+    WentByTime,
+    /// It has forgotten, or may have.
+    Forgotten,
     /// Rule 4: the epoch is not the newest.
     Fenced,
     /// Rule 5: refused, and never ambiguous.

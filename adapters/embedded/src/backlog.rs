@@ -278,6 +278,7 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
                 Outcome::Delivered { base_offset, .. } => RecordOutcome::Delivered {
                     partition: settled.partition,
                     offset: base_offset.map(|base| base + i64::from(number - settled.first)),
+                    unique: settled.unique,
                 },
                 Outcome::NotDelivered(cause) => RecordOutcome::NotDelivered(cause),
                 Outcome::Unknown(cause) => RecordOutcome::Unknown(cause),

@@ -12,6 +12,8 @@ pub enum RecordOutcome {
         partition: i32,
         /// Its offset; `None` where the broker proved that it has it without saying where.
         offset: Option<i64>,
+        /// That is, once. False only with `on.forgotten=resend`: it may be in the log twice.
+        unique: bool,
     },
     /// The record is not in the log and never will be.
     NotDelivered(Cause),

@@ -52,7 +52,7 @@ pub(crate) fn connected(conn: ConnId, host: &str, port: u16) {
 pub(crate) fn record(outcome: &RecordOutcome, late: bool) {
     let late = if late { "late: " } else { "" };
     match outcome {
-        RecordOutcome::Delivered { partition, offset } => {
+        RecordOutcome::Delivered { partition, offset, .. } => {
             let offset = offset.unwrap_or(-1);
             tell!(debug, "{}record delivered: partition {}, offset {}", late, partition, offset);
         }
@@ -118,6 +118,7 @@ fn why(cause: &ottla_core::Cause) -> &'static str {
         Cause::NoAcks => "no answer is asked for",
         Cause::SequenceDesync => "the broker lost its record of this producer",
         Cause::NoProducerId(_) => "no broker gives a producer id",
+        Cause::Forgotten => "the broker may have forgotten this producer by now",
         _ => "?",
     }
 }

@@ -45,6 +45,7 @@ struct Part {
     /// The number of the first, those taken out before not counted.
     first: u32,
     outcome: Outcome,
+    unique: bool,
     last: bool,
 }
 
@@ -56,6 +57,8 @@ pub(crate) struct Word {
     /// is the whole batch.
     pub(crate) part: Option<(u32, u32)>,
     pub(crate) outcome: Outcome,
+    /// As [`Settled::unique`](ottla_core::Settled).
+    pub(crate) unique: bool,
     pub(crate) last: bool,
 }
 
@@ -175,7 +178,7 @@ impl CellState {
         let before = self.marks.partition_point(|mark| mark.index() < index);
         let taken = self.marks.iter().take(before).filter(|mark| mark.taken()).count() as i64;
         let number = i64::from(index) - taken - i64::from(part.first);
-        RecordOutcome::of(part.outcome, self.partition, number)
+        RecordOutcome::of(part.outcome, self.partition, number, part.unique)
     }
 
     fn mark(&self, index: u32) -> Option<&Mark> {
@@ -258,10 +261,13 @@ impl CellState {
         let known = self.parts.get_mut(at).filter(|part| part.indexes == indexes);
         let fresh = known.is_none();
         match known {
-            Some(part) => (part.outcome, part.last) = (word.outcome, word.last),
+            Some(part) => {
+                (part.outcome, part.unique, part.last) = (word.outcome, word.unique, word.last);
+            }
             None => {
-                let (outcome, last) = (word.outcome, word.last);
-                self.parts.insert(at, Part { indexes: indexes.clone(), first, outcome, last });
+                let (outcome, unique, last) = (word.outcome, word.unique, word.last);
+                let indexes = indexes.clone();
+                self.parts.insert(at, Part { indexes, first, outcome, unique, last });
             }
         }
         take(&mut self.first_waiters, &indexes, wakes);
@@ -355,11 +361,11 @@ mod tests {
     const DELIVERED: Outcome = delivered(100);
 
     const fn whole(outcome: Outcome, last: bool) -> Word {
-        Word { partition: 3, part: None, outcome, last }
+        Word { partition: 3, part: None, outcome, unique: true, last }
     }
 
     const fn part(first: u32, records: u32, outcome: Outcome) -> Word {
-        Word { partition: 3, part: Some((first, records)), outcome, last: true }
+        Word { partition: 3, part: Some((first, records)), outcome, unique: true, last: true }
     }
 
     const fn delivered(base: i64) -> Outcome {
@@ -368,7 +374,9 @@ mod tests {
 
     fn offset(outcome: Option<RecordOutcome>) -> Option<i64> {
         match outcome {
-            Some(RecordOutcome::Delivered { offset, partition: 3, timestamp: Some(7) }) => offset,
+            Some(RecordOutcome::Delivered { offset, partition: 3, timestamp: Some(7), .. }) => {
+                offset
+            }
             _ => None,
         }
     }

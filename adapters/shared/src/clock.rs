@@ -12,6 +12,10 @@ use ottla_core::Instant;
 /// clock is set.
 const ANCHOR_AGE: Duration = Duration::from_secs(1);
 
+/// A wall clock that shows an earlier time was not set: this is older than the software. In milliseconds
+/// since the Unix epoch, the begin of 2026.
+const NEVER_SET_BEFORE: i64 = 1_767_225_600_000;
+
 /// Monotonic time since the producer's start, and what the wall clock shows meanwhile.
 #[derive(Debug)]
 pub struct Clock {
@@ -56,15 +60,23 @@ impl Clock {
         self.epoch.load(Ordering::Relaxed).saturating_add(elapsed) / 1000
     }
 
-    /// Asks the wall clock again if it was long ago. The driver calls this now and then.
-    pub fn anchor(&self, now: Instant) {
+    /// The same, if the wall clock was ever set, as far as one can tell.
+    pub(crate) fn trusted_wall_ms(&self, at: Instant) -> Option<i64> {
+        Some(self.wall_ms(at)).filter(|wall| *wall >= NEVER_SET_BEFORE)
+    }
+
+    /// Asks the wall clock again if it was long ago, and tells whether it did. The driver calls this now
+    /// and then.
+    pub fn anchor(&self, now: Instant) -> bool {
         let anchored = Instant::from_micros(self.anchored.load(Ordering::Relaxed));
-        if now.since(anchored) >= ANCHOR_AGE {
+        let due = now.since(anchored) >= ANCHOR_AGE;
+        if due {
             let elapsed = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
             let epoch = wall_micros().saturating_sub(elapsed);
             self.epoch.store(epoch, Ordering::Relaxed);
             self.anchored.store(now.as_micros(), Ordering::Relaxed);
         }
+        due
     }
 
     /// `at` as the standard library's instant; `None` where it is out of its range.

@@ -194,8 +194,12 @@ impl<N: Network> Driver<N> {
     /// Takes from the engine what there is to do; `Some` if there is nothing.
     fn gather(&mut self, wires: &mut Wires<N::Link>, waker: &Waker) -> Option<Turn> {
         let now = self.engine.clock().now();
-        self.engine.clock().anchor(now);
+        let clock = self.engine.clock();
+        let wall = clock.anchor(now).then(|| clock.trusted_wall_ms(now));
         let mut state = self.engine.lock_busy();
+        if let Some(wall) = wall {
+            state.core.set_wall_clock(now, wall);
+        }
         state.tick(now);
         state.collect(now);
         let calm = self.pace.lets_nap(now, &self.engine, &state);

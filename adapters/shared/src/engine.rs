@@ -94,7 +94,8 @@ impl Engine {
         owner: u32,
     ) -> Result<Arc<Self>, ConfigError> {
         let config = Config { checksum: checksum(), ..*config };
-        let core = Producer::new(&config, Memory::heap(limits), seed(owner))?;
+        let mut core = Producer::new(&config, Memory::heap(limits), seed(owner))?;
+        core.set_wall_clock(clock.now(), clock.trusted_wall_ms(clock.now()));
         let bytes = GATHER.min(config.buffer_memory / 8);
         let count = |each: u32| u32::try_from(bytes / u64::from(each.max(1))).unwrap_or(u32::MAX);
         let gather = Gather {

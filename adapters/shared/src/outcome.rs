@@ -19,6 +19,8 @@ pub enum RecordOutcome {
         /// The time that the broker gave it, in milliseconds since the Unix epoch; `None` where
         /// the topic keeps the record's own create time.
         timestamp: Option<i64>,
+        /// That is, once. False only with `on.forgotten=resend`: it may be in the log twice.
+        unique: bool,
     },
     /// The record is not in the log and never will be: it is safe to produce it again.
     NotDelivered(Cause),
@@ -29,12 +31,13 @@ pub enum RecordOutcome {
 
 impl RecordOutcome {
     /// The outcome of the record with this number in its batch, or in a part of it.
-    pub(crate) fn of(outcome: Outcome, partition: i32, number: i64) -> Self {
+    pub(crate) fn of(outcome: Outcome, partition: i32, number: i64, unique: bool) -> Self {
         match outcome {
             Outcome::Delivered { base_offset, log_append_time } => Self::Delivered {
                 partition,
                 offset: base_offset.map(|base| base + number),
                 timestamp: log_append_time,
+                unique,
             },
             Outcome::NotDelivered(cause) => Self::NotDelivered(cause),
             Outcome::Unknown(cause) => Self::Unknown(cause),
@@ -53,10 +56,13 @@ impl RecordOutcome {
 impl fmt::Display for RecordOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Delivered { partition, offset: Some(offset), .. } => {
-                write!(f, "delivered to partition {partition} at offset {offset}")
+            Self::Delivered { partition, offset, unique, .. } => {
+                write!(f, "delivered to partition {partition}")?;
+                if let Some(offset) = offset {
+                    write!(f, " at offset {offset}")?;
+                }
+                f.write_str(if *unique { "" } else { ", perhaps twice" })
             }
-            Self::Delivered { partition, .. } => write!(f, "delivered to partition {partition}"),
             Self::NotDelivered(cause) => write!(f, "not delivered: {cause}"),
             Self::Unknown(cause) => write!(f, "not known whether delivered: {cause}"),
         }

@@ -125,13 +125,19 @@ pub(crate) struct Batch {
     pub(crate) refusals: u8,
     /// Sent as a probe, and refused.
     pub(crate) probed: bool,
+    /// Attempts of which each may have added a copy of it to the log.
+    pub(crate) copies: u8,
+    /// Its leader said that it has it: to send it again adds no copy.
+    pub(crate) recognised: bool,
+    /// Sent again though its leader had forgotten the producer, so that it may be in the log twice.
+    pub(crate) repeated: bool,
     /// Its records changed place, so that tickets no longer find them.
     pub(crate) moved: bool,
     /// Behind its records are the numbers of those that were left out.
     pub(crate) taken: bool,
     /// The request that it is in, or was in last.
     pub(crate) correlation_id: i32,
-    pub(crate) attempts: u16,
+    pub(crate) attempts: u8,
     /// Where in the request's head this batch's records are to be put in.
     pub(crate) cut: u32,
 }
@@ -182,6 +188,9 @@ impl Batch {
         pipelined: false,
         refusals: 0,
         probed: false,
+        copies: 0,
+        recognised: false,
+        repeated: false,
         moved: false,
         taken: false,
         correlation_id: 0,

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The most requests that a connection may have in flight: five that produce, and room for one of
-/// each other kind.
+/// each other kind. (ApiVersions is asked before any other.)
 pub(crate) const MAX_REQUESTS: usize = 8;
 
 /// Where a connection is in its life.
@@ -69,6 +69,8 @@ pub(crate) struct Versions {
     pub(crate) metadata: i16,
     /// -1 where the broker has no producer ids.
     pub(crate) init_producer_id: i16,
+    /// -1 where the broker cannot be asked what it knows of producers.
+    pub(crate) describe_producers: i16,
 }
 
 /// Where the answer that is being read has come to.
@@ -80,10 +82,13 @@ pub(crate) struct Place {
     pub(crate) incarnation: Option<u8>,
     /// The partition of the last part.
     pub(crate) partition: Ix<Partition>,
-    /// The versions of Produce, Metadata and InitProducerId in common, as far as they were told.
-    pub(crate) offered: [Option<i16>; 3],
-    /// The error of the whole answer.
+    /// The versions of Produce, Metadata, InitProducerId and DescribeProducers in common, as far as they
+    /// were told.
+    pub(crate) offered: [Option<i16>; 4],
+    /// The error of the whole answer, or of the partition that is being told of.
     pub(crate) error: ErrorCode,
+    /// What the leader of that partition has last of this producer; -1 where it is of another epoch.
+    pub(crate) last_sequence: Option<i32>,
 }
 
 impl Place {
@@ -91,8 +96,9 @@ impl Place {
         topic: Ix::NONE,
         incarnation: None,
         partition: Ix::NONE,
-        offered: [None; 3],
+        offered: [None; 4],
         error: ErrorCode::NONE,
+        last_sequence: None,
     };
 }
 
@@ -140,7 +146,7 @@ impl Conn {
         rx: Reader::EMPTY,
         place: Place::EMPTY,
         api_versions: 0,
-        versions: Versions { produce: 0, metadata: 0, init_producer_id: 0 },
+        versions: Versions { produce: 0, metadata: 0, init_producer_id: 0, describe_producers: 0 },
         used: Instant::ZERO,
         throttled_until: Instant::ZERO,
         served: false,

@@ -3,6 +3,7 @@
 use crate::wire::{
     ApiKey, DecodeError, Step,
     api_versions::{ApiVersionsItem, ApiVersionsResponse},
+    describe_producers::{DescribeProducersItem, DescribeProducersResponse},
     frame::ResponseHead,
     init_producer_id::{InitProducerIdItem, InitProducerIdResponse},
     metadata::{MetadataItem, MetadataResponse},
@@ -32,6 +33,7 @@ pub(crate) enum Walk {
     Metadata(MetadataResponse),
     InitProducerId(InitProducerIdResponse),
     Produce(ProduceResponse),
+    DescribeProducers(DescribeProducersResponse),
     /// Past the last element: what is left of the frame is of no interest.
     Rest,
 }
@@ -44,6 +46,9 @@ impl Walk {
             ApiKey::METADATA => Self::Metadata(MetadataResponse::new(version)),
             ApiKey::INIT_PRODUCER_ID => Self::InitProducerId(InitProducerIdResponse::new(version)),
             ApiKey::PRODUCE => Self::Produce(ProduceResponse::new(version)),
+            ApiKey::DESCRIBE_PRODUCERS => {
+                Self::DescribeProducers(DescribeProducersResponse::new(version))
+            }
             _ => Self::Rest,
         }
     }
@@ -61,6 +66,7 @@ pub(crate) enum Read<'a> {
     Metadata(MetadataItem<'a>),
     InitProducerId(InitProducerIdItem),
     Produce(ProduceResponseItem<'a>),
+    DescribeProducers(DescribeProducersItem<'a>),
     /// The response is complete.
     Complete,
 }
@@ -144,6 +150,7 @@ impl Reader {
                 Walk::Metadata(walk) => walk.step(input)?.map(Read::Metadata),
                 Walk::InitProducerId(walk) => walk.step(input)?.map(Read::InitProducerId),
                 Walk::Produce(walk) => walk.step(input)?.map(Read::Produce),
+                Walk::DescribeProducers(walk) => walk.step(input)?.map(Read::DescribeProducers),
             };
             match step {
                 Step::Element { used, element } => {

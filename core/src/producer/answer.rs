@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// The APIs beside ApiVersions, in the order of `Place::offered`.
-const NEEDED: [ApiKey; 3] = [ApiKey::PRODUCE, ApiKey::METADATA, ApiKey::INIT_PRODUCER_ID];
+const NEEDED: [ApiKey; 4] =
+    [ApiKey::PRODUCE, ApiKey::METADATA, ApiKey::INIT_PRODUCER_ID, ApiKey::DESCRIBE_PRODUCERS];
 
 impl Producer<'_> {
     /// `len` bytes were read into [`rx_buffer`](Self::rx_buffer).
@@ -82,6 +83,7 @@ impl Producer<'_> {
                     self.handle_producer_id(conn, told)?;
                 }
                 Read::Produce(item) => self.read_produce(conn, item),
+                Read::DescribeProducers(item) => self.read_producers(conn, item),
                 Read::Complete => self.complete_answer(conn)?,
             }
         }
@@ -114,6 +116,7 @@ impl Producer<'_> {
         match request.api {
             ApiKey::API_VERSIONS => self.finish_versions(conn, place, request.version)?,
             ApiKey::METADATA => self.finish_metadata(place.error),
+            ApiKey::DESCRIBE_PRODUCERS => self.finish_producers(conn)?,
             ApiKey::PRODUCE => {
                 self.conns.at_mut(conn).served = true;
                 self.finish_produce(request)?;
@@ -176,10 +179,15 @@ impl Producer<'_> {
             }
             return Ok(());
         }
-        let [Some(produce), Some(metadata), init] = place.offered else {
+        let [Some(produce), Some(metadata), init, describe] = place.offered else {
             return Err(Disconnect::UnsupportedVersion);
         };
-        slot.versions = Versions { produce, metadata, init_producer_id: init.unwrap_or(-1) };
+        slot.versions = Versions {
+            produce,
+            metadata,
+            init_producer_id: init.unwrap_or(-1),
+            describe_producers: describe.unwrap_or(-1),
+        };
         self.ready_connection(conn);
         Ok(())
     }

@@ -274,7 +274,7 @@ impl Producer<'_> {
         }
         if let Some(conn) = conn.some().filter(|_| had_address) {
             self.drop_connection(conn, Disconnect::Replaced);
-        } else if !self.brokers.at(broker).ready.is_empty() {
+        } else if self.brokers.at(broker).has_work() {
             self.wake_broker(broker);
         }
     }
@@ -302,6 +302,7 @@ impl Producer<'_> {
         if self.metadata.last == bootstrap {
             self.metadata.last = broker;
         }
+        self.end_doubts_of_mute(broker);
         self.wake_conn(conn);
     }
 
@@ -425,7 +426,7 @@ impl Producer<'_> {
         let known = self.topics.at(topic).partition_count;
         let invented = |number: u32| {
             let partition = self.partitions.at(self.partition_of(topic, number));
-            partition.acked_at == Instant::ZERO
+            partition.proven_until == Instant::ZERO
         };
         let keep = (told..known).rfind(|number| !invented(*number)).map_or(told, |last| last + 1);
         if keep == known {

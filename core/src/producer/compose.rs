@@ -5,7 +5,7 @@ use crate::{
     Instant,
     batch::{Batch, Life},
     conn::{Conn, Request, State},
-    partition::{Listed, Partition},
+    partition::{Listed, Partition, Question},
     slots::Ix,
     topic::{Knowledge, Topic},
     wire::{
@@ -57,7 +57,7 @@ impl Producer<'_> {
             && (self.metadata.prefer == conn || self.metadata.prefer.is_none())
         {
             self.ask_metadata(conn);
-        } else {
+        } else if self.brokers.at(slot.broker).doubtful.is_empty() || !self.ask_producers(conn) {
             self.send_batches(conn);
         }
     }
@@ -130,12 +130,12 @@ impl Producer<'_> {
     }
 
     /// Makes a request that has no records.
-    fn begin_request(
+    pub(super) fn begin_request(
         &mut self,
         conn: Ix<Conn>,
         api: ApiKey,
         version: i16,
-        write: impl FnOnce(&mut Writer<'_>, &Self),
+        write: impl FnOnce(&mut Writer<'_>, &mut Self),
     ) {
         let correlation_id = self.next_correlation();
         self.with_head(conn, |this, head| {
@@ -245,6 +245,8 @@ impl Producer<'_> {
         let pipelined = partition.in_flight > 0;
         partition.in_flight += 1;
         partition.conn = conn;
+        // An answer is good for one attempt.
+        partition.question = Question::Open;
         let slot = self.topics.at(topic);
         let incarnation = slot.incarnation;
         selection.has_ids &= slot.id() != Uuid::ZERO;

@@ -142,6 +142,8 @@ impl Producer<'_> {
     pub(super) fn note_attempt(&mut self, index: Ix<Batch>, proof: Exposure) {
         let batch = self.batches.at_mut(index);
         batch.exposure = batch.exposure.max(proof);
+        let adds = proof == Exposure::Ambiguous && !batch.recognised;
+        batch.copies = batch.copies.saturating_add(u8::from(adds));
     }
 
     fn acknowledge(&mut self, index: Ix<Batch>, answer: &Answer) {
@@ -158,7 +160,6 @@ impl Producer<'_> {
         // One that was on its way when an older one failed says nothing of what the broker would
         // take now.
         let oldest = !self.has_predecessor(index);
-        let now = self.now;
         let partition = self.partitions.at(home);
         let by_leader = self.conns.at(partition.conn).broker == partition.leader;
         let partition = self.partitions.at_mut(home);
@@ -167,12 +168,12 @@ impl Producer<'_> {
         }
         partition.last_offset = base.and(end).unwrap_or(-1);
         partition.proven |= by_leader && oldest;
-        partition.acked_at = now;
         partition.failures = 0;
         partition.hastened = false;
+        self.note_remembered(index, answer.log_append_time);
         if cut {
             seen!(self, LogCut);
-            partition.proven = false;
+            self.partitions.at_mut(home).proven = false;
             self.stats.desyncs += 1;
             tell!(warn, "{}: the log was cut below what was acknowledged", self.topic_at(home));
         }
@@ -222,7 +223,10 @@ impl Producer<'_> {
         let anchor = self.partitions.at(home).last_offset;
         let between = self.records_since_acked(index).map(i64::from);
         let distance = anchor.checked_add(1).and_then(|next| base.checked_sub(next));
-        if anchor < log_start_offset.max(0) || between != distance {
+        let batch = self.batches.at(index);
+        // It must not be a second copy of itself that lies there.
+        let first_copy = batch.copies == 0 || batch.recognised;
+        if anchor < log_start_offset.max(0) || between != distance || !first_copy {
             return;
         }
         let (mut sent, mut next) = (0, first);
@@ -232,8 +236,8 @@ impl Producer<'_> {
             if self.records_since_acked(before).is_none() {
                 continue;
             }
-            if batch.exposure != Exposure::Ambiguous {
-                // What was refused each time lies nowhere: the offsets are somebody else's.
+            if batch.exposure != Exposure::Ambiguous || batch.copies != 1 {
+                // What was refused each time lies nowhere, and what may lie there twice takes more room.
                 return;
             }
             sent += i64::from(batch.records);
@@ -310,6 +314,13 @@ impl Producer<'_> {
         seen!(self, ProbeFailed);
         self.partitions.at_mut(home).phase = Phase::Sealing;
         self.settle_ambiguous(home, Cause::SequenceDesync);
+    }
+
+    /// Ends what may be in the log, since its leader may have forgotten this producer and would take it
+    /// once more. What follows goes out in a new epoch.
+    pub(super) fn settle_forgotten(&mut self, home: Ix<Partition>) {
+        self.seal(home);
+        self.settle_ambiguous(home, Cause::Forgotten);
     }
 
     /// Ends what may be in the log and cannot be found out any more; nothing is in flight.
@@ -584,6 +595,7 @@ impl Producer<'_> {
             outcome: batch.outcome,
             late: false,
             last: true,
+            unique: !batch.repeated,
         };
         if batch.life == Life::Done {
             settled.late = batch.told == Told::Unknown;

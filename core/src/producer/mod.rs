@@ -3,6 +3,7 @@
 mod answer;
 mod cluster;
 mod compose;
+mod doubt;
 mod fate;
 mod identity;
 mod input;
@@ -105,6 +106,8 @@ pub struct Producer<'m> {
     /// Of the last request, on whatever connection.
     correlation_id: i32,
     identity: Identity,
+    /// What the wall clock showed at [`Instant::ZERO`], in milliseconds since 1970, if there is one.
+    wall_at_zero: Option<i64>,
     metadata: cluster::Metadata,
     timers: timeout::Timers,
     closing: Closing,
@@ -197,6 +200,7 @@ impl<'m> Producer<'m> {
             urgent: false,
             correlation_id: Random::new(!seed).below(1 << 31) as i32,
             identity,
+            wall_at_zero: None,
             metadata: cluster::Metadata::NEW,
             timers: timeout::Timers::NEW,
             closing: Closing::Open,
@@ -240,7 +244,7 @@ impl<'m> Producer<'m> {
                     .then(|| Address { host: self.host_of(index), port: slot.port }),
                 connected: conn.is_some_and(Conn::is_open),
                 leads: slot.leads,
-                waiting: !slot.ready.is_empty(),
+                waiting: slot.has_work(),
                 in_flight: conn.map_or(0, |conn| conn.requests.len() as u32),
                 requests: slot.requests,
                 bytes: slot.bytes,

@@ -7,7 +7,7 @@ use crate::{
     batch::Batch,
     broker::Broker,
     conn::{Conn, State},
-    partition::{Listed, Partition},
+    partition::{Listed, Partition, Question},
     slots::Ix,
 };
 
@@ -78,7 +78,7 @@ impl Producer<'_> {
         let unnamed = self.identity.comes();
         if partition.listed == Listed::Backoff {
             (self.timers.retry > partition.retry_at).then_some("the end of a backoff")
-        } else if !quiet || partition.queue.is_empty() {
+        } else if !quiet || partition.queue.is_empty() || partition.question == Question::Asked {
             None
         } else if self.candidate(home).is_some() {
             let comes = partition.leader.is_none() && self.metadata_comes();

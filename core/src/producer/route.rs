@@ -129,7 +129,7 @@ impl Producer<'_> {
         for number in 0..count {
             let broker = Ix::new((self.dial_first + number) % count);
             let slot = self.brokers.at(broker);
-            if !slot.ready.is_empty() && slot.conn.is_none() {
+            if slot.has_work() && slot.conn.is_none() {
                 self.dial(broker);
             }
         }
@@ -145,7 +145,7 @@ impl Producer<'_> {
         if self.conns.iter().any(|(_, slot)| leaving(slot)) {
             return;
         }
-        let waits = |slot: &Conn| !self.brokers.at(slot.broker).ready.is_empty();
+        let waits = |slot: &Conn| self.brokers.at(slot.broker).has_work();
         let useless = |slot: &Conn| slot.state == State::Ready && slot.is_quiet() && !waits(slot);
         let served = |slot: &Conn| slot.state == State::Ready && slot.served;
         let idlest = self.conns.iter().filter(|(_, slot)| useless(slot));
@@ -203,7 +203,7 @@ impl Producer<'_> {
                 tell!(warn, "disconnected from {}: {}", self.host_of(broker), cause);
                 self.want_metadata();
             }
-            if !self.brokers.at(broker).ready.is_empty() {
+            if self.brokers.at(broker).has_work() {
                 self.dial(broker);
             }
             self.seek_metadata();
@@ -217,6 +217,9 @@ impl Producer<'_> {
         while let Some(request) = self.conns.at_mut(conn).requests.pop_back() {
             match request.api {
                 ApiKey::METADATA => self.metadata_failed(),
+                ApiKey::DESCRIBE_PRODUCERS => {
+                    self.drop_questions(conn, true);
+                }
                 ApiKey::INIT_PRODUCER_ID => {
                     let broker = self.conns.at(conn).broker;
                     self.brokers.at_mut(broker).gave_no_id = true;
@@ -268,6 +271,9 @@ impl Producer<'_> {
         };
         match request.api {
             ApiKey::METADATA => self.metadata.asked = false,
+            ApiKey::DESCRIBE_PRODUCERS => {
+                self.drop_questions(conn, false);
+            }
             ApiKey::INIT_PRODUCER_ID => self.recall_producer_id(),
             _ => {}
         }
@@ -343,6 +349,7 @@ impl Producer<'_> {
             self.conns.at(conn).versions.metadata,
             self.conns.at(conn).versions.init_producer_id,
         );
+        self.end_doubts_of_mute(self.conns.at(conn).broker);
         self.wake_conn(conn);
         self.seek_metadata();
         self.ask_for_producer_id();

@@ -1,21 +1,20 @@
 //! Which partition may send what, and where it waits until it may.
 
-use core::time::Duration;
-
 use super::Producer;
 use crate::{
     batch::{Batch, Exposure, Life},
     broker::Broker,
-    partition::{Listed, Partition, Phase},
+    partition::{Listed, Partition, Phase, Question},
     slots::Ix,
+    time::Micros,
 };
 
 /// A broker remembers so many batches of a producer (semantics I4).
 const REMEMBERED: u8 = 5;
-/// An acknowledgement proves for this long that the leader knows the producer. One that has
-/// forgotten it (`producer.id.expiration.ms`, a day by default) takes any sequence, so that of
-/// two batches the second could be appended and the first refused.
-const PROOF: Duration = Duration::from_secs(60);
+/// An acknowledgement proves for this long that the leader knows the producer, and no longer than the
+/// leader is sure to remember it. One that has forgotten it takes any sequence, so that of two batches
+/// the second could be appended and the first refused.
+pub(super) const PROOF: Micros = Micros(60_000_000);
 
 impl Producer<'_> {
     /// The batch that a partition may send next, if any; a pure question.
@@ -24,15 +23,17 @@ impl Producer<'_> {
         // The setting is at most five, and no batch is bound while another waits to be sent again: only
         // splits make more than five of them.
         let remembered = partition.bound <= REMEMBERED;
-        let recent = self.now.since(partition.acked_at) < PROOF;
-        let proven = partition.proven && recent && remembered;
+        let proven = partition.proven && self.now < partition.proven_until && remembered;
         let window =
             if proven && !self.identity.is_off() { self.settings.max_in_flight } else { 1 };
         if partition.in_flight >= window {
             return None;
         }
         if partition.bound > partition.in_flight {
-            return self.next_to_resend(home);
+            let next = self.next_to_resend(home)?;
+            // What is in doubt goes alone, and is asked about first.
+            let waits = partition.in_flight > 0 || partition.question == Question::Asked;
+            return (!waits || !self.is_doubtful(next)).then_some(next);
         }
         if partition.phase != Phase::Normal && partition.bound > 0 {
             return None;
@@ -44,7 +45,7 @@ impl Producer<'_> {
 
     /// The first batch that waits to be sent again. In a partition that is being sealed, only what
     /// may have been appended is worth sending: its answer is what the new epoch waits for.
-    fn next_to_resend(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
+    pub(super) fn next_to_resend(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
         let partition = self.partitions.at(home);
         if partition.phase == Phase::Probing {
             return self.next_probe(home);
@@ -92,9 +93,11 @@ impl Producer<'_> {
         self.unwind(home);
         self.seek_name(home);
         let partition = self.partitions.at(home);
-        if self.candidate(home).is_none() {
+        let Some(next) = self.candidate(home) else {
             self.list(home, Listed::Nowhere);
-        } else if partition.retry_at > self.now {
+            return;
+        };
+        if partition.retry_at > self.now {
             self.timers.retry = self.timers.retry.min(partition.retry_at);
             self.list(home, Listed::Backoff);
         } else if let Some(leader) = partition.leader.some() {
@@ -102,7 +105,13 @@ impl Producer<'_> {
             if partition.in_flight > 0 && partition.conn != self.brokers.at(leader).conn {
                 self.list(home, Listed::Nowhere);
             } else {
-                self.list(home, Listed::Ready);
+                let unasked = partition.question != Question::Answered && self.is_doubtful(next);
+                if unasked && self.is_mute(leader) {
+                    self.list(home, Listed::Nowhere);
+                    self.go_by_time(home);
+                    return;
+                }
+                self.list(home, if unasked { Listed::Doubtful } else { Listed::Ready });
                 self.wake_broker(leader);
             }
         } else {
@@ -123,11 +132,17 @@ impl Producer<'_> {
             Listed::Ready => {
                 self.brokers.at_mut(leader).ready.remove(&mut self.partitions, home);
             }
+            Listed::Doubtful => {
+                self.brokers.at_mut(leader).doubtful.remove(&mut self.partitions, home);
+            }
             Listed::Backoff => self.backoff.remove(&mut self.partitions, home),
         }
         match listed {
             Listed::Nowhere => {}
             Listed::Ready => self.brokers.at_mut(leader).ready.push(&mut self.partitions, home),
+            Listed::Doubtful => {
+                self.brokers.at_mut(leader).doubtful.push(&mut self.partitions, home);
+            }
             Listed::Backoff => self.backoff.push(&mut self.partitions, home),
         }
     }
@@ -143,6 +158,7 @@ impl Producer<'_> {
         let partition = self.partitions.at_mut(home);
         partition.leader = leader;
         partition.proven = false;
+        partition.question = Question::Open;
         if partition.phase == Phase::Probing {
             // Another leader may hold other state: in order again.
             self.end_probes(home);

@@ -5,8 +5,8 @@ use core::time::Duration;
 use heapless::String;
 
 use crate::{
-    Acks, Checksum, Config, ConfigError, OnUnknown, Partitioner, Share, random::Random,
-    slots::Slots, time::Micros, wire::put,
+    Acks, Checksum, Config, ConfigError, OnForgotten, OnUnknown, Partitioner, Share,
+    random::Random, slots::Slots, time::Micros, wire::put,
 };
 
 /// Every property that is looked at after the start.
@@ -25,6 +25,9 @@ pub(super) struct Settings {
     pub(super) broker_timeout_ms: i32,
     pub(super) resolve_timeout: Micros,
     pub(super) on_unknown: OnUnknown,
+    pub(super) on_forgotten: OnForgotten,
+    /// How long a broker is sure to remember a producer after the timestamp of its last batch.
+    pub(super) remembered: Micros,
     retry_backoff: Micros,
     retry_backoff_max: Micros,
     reconnect_backoff: Micros,
@@ -80,6 +83,8 @@ impl Settings {
             broker_timeout_ms: two_thirds_in_millis(config.request_timeout),
             resolve_timeout: Micros::of(config.resolve_timeout),
             on_unknown: config.on_unknown,
+            on_forgotten: config.on_forgotten,
+            remembered: super::doubt::sure_part(Micros::of(config.producer_id_expiration)),
             retry_backoff: not_at_once(config.retry_backoff),
             retry_backoff_max: not_at_once(config.retry_backoff_max),
             reconnect_backoff: not_at_once(config.reconnect_backoff),

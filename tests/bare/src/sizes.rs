@@ -24,15 +24,15 @@ const PAGE: usize = (Of::<2, 2, 2, 2, 2, 4>::SIZE - BASE) / 2 - 512;
 
 #[cfg(target_pointer_width = "32")]
 const _: () = {
-    assert!(CONNECTION == 376 && BROKER == 72 && TOPIC == 60);
-    assert!(PARTITION == 112 && BATCH == 200 && PAGE == 4);
-    assert!(size_of::<Producer<'_>>() <= 1_536);
+    assert!(CONNECTION == 384 && BROKER == 80 && TOPIC == 80);
+    assert!(PARTITION == 120 && BATCH == 192 && PAGE == 4);
+    assert!(size_of::<Producer<'_>>() <= 1_600);
 };
 
 #[cfg(target_pointer_width = "64")]
 const _: () = {
-    assert!(CONNECTION <= 416 && BROKER == 72 && TOPIC == 60);
-    assert!(PARTITION == 112 && BATCH == 200 && PAGE == 4);
+    assert!(CONNECTION <= 424 && BROKER == 80 && TOPIC == 80);
+    assert!(PARTITION == 120 && BATCH == 192 && PAGE == 4);
 };
 
 /// A small machine's all in one: memory and producer.

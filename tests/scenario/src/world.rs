@@ -172,9 +172,11 @@ impl<'m> World<'m> {
             config.bootstrap_servers = BOOTSTRAP;
         }
         let producer = Producer::new(&config, memory, seed);
+        let mut producer = producer.unwrap_or_else(|error| panic!("{error}"));
+        producer.set_wall_clock(Instant::ZERO, Some(START_MS));
         Self {
             now: Instant::from_micros(1_000),
-            producer: producer.unwrap_or_else(|error| panic!("{error}")),
+            producer,
             cluster: Cluster::new(cluster),
             weather: Weather::FAIR,
             ledger: Ledger::default(),

@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Config, TopicId,
+    Cause, Config, TopicId,
     wire::{ApiKey, ErrorCode},
 };
 use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, TimestampType, TopicConfig, Versions};
@@ -90,7 +90,6 @@ fn a_probe_that_hits_proves_nothing_of_what_was_never_taken() {
 }
 
 #[test]
-#[ignore = "until the core knows its own copies from what is missing"]
 fn a_probe_that_is_taken_a_second_time_proves_nothing_of_what_was_never_taken() {
     // As before, and the leader forgets once more before B is asked about: then B lies in the log twice,
     // which cannot be helped here, and its first place is not A's.
@@ -165,7 +164,10 @@ fn warm_a_b(cluster: ClusterConfig, dated: Dated, by: TimestampType) -> (Said, V
     world.run_for(10 * MS);
     let b = world.send(topic, 0);
     let said = world.conclude(a);
-    assert_eq!(world.conclude(b), Said::Delivered(Some(world.cluster.end_offset("t", 0) - 1)));
+    // It may have left together with A, so that its answer is lost as well.
+    let b = world.conclude(b);
+    let end = world.cluster.end_offset("t", 0) - 1;
+    assert!(b == Said::Delivered(Some(end)) || b == Said::Unknown(Cause::Forgotten), "{b:?}");
     let ids = world.rows(0).into_iter().flat_map(|(.., ids)| ids).collect();
     world.finish();
     (said, ids)
@@ -186,7 +188,6 @@ fn old_records_in_a_topic_of_append_times_are_recognised_when_they_are_sent_agai
 }
 
 #[test]
-#[ignore = "until the core asks before it sends again"]
 fn old_records_that_the_brokers_have_forgotten_are_not_written_again() {
     // Issue 12, C2: the log was `warm A A B`, and A was told as delivered at offset 2.
     for dated in [Dated::Ago(3_600 * S), Dated::SinceStart] {
@@ -202,7 +203,6 @@ fn by_default() -> ClusterConfig {
 }
 
 #[test]
-#[ignore = "until the core heeds the age of records"]
 fn records_of_yesterday_are_not_written_again_where_brokers_cannot_be_asked() {
     let mut cluster = by_default();
     for node in &mut cluster.nodes {
@@ -216,7 +216,6 @@ fn records_of_yesterday_are_not_written_again_where_brokers_cannot_be_asked() {
 }
 
 #[test]
-#[ignore = "until the core heeds the age of records"]
 fn records_of_yesterday_are_not_written_again_where_brokers_do_not_say() {
     let cluster = ClusterConfig { may_read: false, ..by_default() };
     for dated in [Dated::Ago(25 * 3_600 * S), Dated::SinceStart] {

@@ -126,8 +126,8 @@ fn a_profile_takes_the_records_that_it_says() {
         }
     }
     let config = profile::Small::config(BOOTSTRAP);
-    assert_eq!((config.batch_size, config.max_request_size), (573, 4_544));
-    assert_eq!(largest(profile::Small::new().lend(), &config), 3_971);
+    assert_eq!((config.batch_size, config.max_request_size), (573, 4_536));
+    assert_eq!(largest(profile::Small::new().lend(), &config), 3_963);
     let config = profile::Medium::config(BOOTSTRAP);
     assert_eq!((config.batch_size, config.max_request_size), (573, 8_704));
     assert_eq!(largest(profile::Medium::new().lend(), &config), 8_131);

@@ -212,7 +212,8 @@ pub fn check_delivered(lab: &Lab, told: &Told, count: u32) {
     let last: Vec<_> = reports.iter().filter(|report| report.last).collect();
     assert_eq!(last.len() as u32, count, "{reports:?}");
     for (number, report) in (0..).zip(last) {
-        let RecordOutcome::Delivered { partition, offset: Some(offset) } = report.outcome else {
+        let RecordOutcome::Delivered { partition, offset: Some(offset), .. } = report.outcome
+        else {
             panic!("{report:?}");
         };
         assert_eq!(report.token, number);

@@ -266,12 +266,14 @@ impl Table {
             partition: settled.partition,
             part: (!whole).then_some((settled.first, settled.records)),
             outcome: settled.outcome,
+            unique: settled.unique,
             last: settled.last,
         };
         let cell = Arc::clone(&book.cell);
         let mut state = cell.lock();
         let (indexes, first) = state.tell(&word, &mut news.wakes);
-        let finished = whole && first && settled.last && !state.has_marks();
+        let plain = settled.last && settled.unique;
+        let finished = whole && first && plain && !state.has_marks();
         if !finished {
             report(book, &state, now, &indexes, settled.last, news);
         }

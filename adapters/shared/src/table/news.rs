@@ -26,7 +26,7 @@ enum Reports {
     Batch(Finished),
 }
 
-/// A batch all records of which have the same, first and last word: their reports are made one by one
+/// A batch all records of which have the same, first and last word, and are in the log once if at all: their reports are made one by one
 /// when they are told, by who tells them.
 #[derive(Debug)]
 pub(super) struct Finished {
@@ -88,7 +88,12 @@ impl Finished {
                 tell(&Report {
                     token: token.token,
                     topic: self.book.topic,
-                    outcome: RecordOutcome::of(self.outcome, self.partition, token.index.into()),
+                    outcome: RecordOutcome::of(
+                        self.outcome,
+                        self.partition,
+                        token.index.into(),
+                        true,
+                    ),
                     late: false,
                     elapsed,
                 });
