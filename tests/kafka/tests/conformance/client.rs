@@ -4,10 +4,13 @@ use core::time::Duration;
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
+    time::Instant,
 };
 
 use ottla_core::wire::{
-    ApiKey, ErrorCode, Step, Uuid, Wire as _, Writer, crc32c, dialect,
+    ApiKey, ErrorCode, Step, Uuid, Wire as _, Writer, crc32c,
+    describe_producers::{self, DescribeProducersItem, DescribeProducersResponse, ProducerState},
+    dialect,
     frame::{self, RequestHeader},
     init_producer_id::{InitProducerIdItem, InitProducerIdRequest},
     produce::{self, Partition, ProduceResponse, ProduceResponseItem},
@@ -73,12 +76,13 @@ impl Peer for Kafka {
 /// The model.
 pub(crate) struct Model {
     pub(crate) cluster: Cluster,
+    began: Instant,
     connections: Vec<Option<Connection>>,
 }
 
 impl Model {
     pub(crate) fn new(cluster: Cluster) -> Self {
-        Self { cluster, connections: Vec::new() }
+        Self { cluster, began: Instant::now(), connections: Vec::new() }
     }
 }
 
@@ -89,7 +93,7 @@ impl Peer for Model {
         }
         let slot = &mut self.connections[connection];
         let open = slot.get_or_insert_with(|| Connection::new(&self.cluster, 1));
-        open.receive(&mut self.cluster, Duration::ZERO, frame);
+        open.receive(&mut self.cluster, self.began.elapsed(), frame);
         let bytes = open.take_transmit();
         if open.is_closed() {
             *slot = None;
@@ -145,6 +149,10 @@ pub(crate) struct Append {
     pub(crate) acks: i16,
     pub(crate) batches: Vec<(i32, Batch)>,
 }
+
+/// What is known of the producers of a partition: its number, an error, and each of them by its place
+/// among the client's.
+pub(crate) type Described = (i32, ErrorCode, Vec<(Option<usize>, ProducerState)>);
 
 /// What all answers to one request say of its partitions; `None` where there is no answer.
 pub(crate) type Said = Option<Vec<Partition>>;
@@ -211,6 +219,60 @@ impl<P: Peer> Client<P> {
                 _ => std::thread::sleep(Duration::from_millis(50)),
             }
         }
+    }
+
+    /// From now on batches have this timestamp.
+    pub(crate) const fn date(&mut self, timestamp: i64) {
+        self.timestamp = timestamp;
+    }
+
+    /// Asks what is known of the producers of partitions.
+    pub(crate) fn describe(&mut self, topic: &str, partitions: &[i32]) -> Vec<Described> {
+        let d = dialect(ApiKey::DESCRIBE_PRODUCERS, 0);
+        let answer = self.request(0, ApiKey::DESCRIBE_PRODUCERS, 0, |w| {
+            describe_producers::write_request(w, d, 1);
+            let partitions_len = partitions.len() as u32;
+            let head = describe_producers::Topic { name: topic, partitions: partitions_len };
+            describe_producers::write_request_topic(w, d, &head);
+            for index in partitions {
+                w.int32(*index);
+            }
+            describe_producers::write_request_topic_end(w, d);
+            describe_producers::write_request_end(w, d);
+        });
+        let answer = answer.expect("an answer");
+        let (mut rest, mut said) = (&answer[..], Vec::<Described>::new());
+        let mut walk = DescribeProducersResponse::new(0);
+        loop {
+            let used = match walk.step(rest).expect("an answer") {
+                Step::Element { used, element } => {
+                    match element {
+                        DescribeProducersItem::Partition(partition) => {
+                            said.push((partition.index, partition.error, Vec::new()));
+                        }
+                        DescribeProducersItem::Producer(producer) => {
+                            let mut ids = self.producers.iter();
+                            let place = ids.position(|id| *id == producer.producer_id);
+                            let (.., known) = said.last_mut().expect("of a partition");
+                            known.push((place, ProducerState { producer_id: 0, ..producer }));
+                        }
+                        DescribeProducersItem::Throttle(_)
+                        | DescribeProducersItem::Topic(_)
+                        | DescribeProducersItem::PartitionEnd => {}
+                    }
+                    used
+                }
+                Step::Skip { used, skip } => used + skip,
+                Step::Wait => panic!("half an answer"),
+                Step::Done { .. } => break,
+            };
+            rest = &rest[used..];
+        }
+        said.sort_by_key(|(index, ..)| *index);
+        for (.., known) in &mut said {
+            known.sort_by_key(|(place, _)| *place);
+        }
+        said
     }
 
     /// Sends batches, and returns what is said of them.

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
 mod client;
+mod forgotten;
 mod random;
 mod table;
 
@@ -14,7 +15,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use client::{Append, Batch, Client, Flaw, Kafka, Model, Said, TOPIC};
+use client::{Append, Batch, Client, Described, Flaw, Kafka, Model, Said, TOPIC};
 use ottla_core::wire::ErrorCode;
 use ottla_kafka::{Cluster, Config, NEWEST};
 use ottla_model::{ClusterConfig, TopicConfig};
@@ -85,6 +86,22 @@ impl Both {
         if by_kafka != by_model {
             self.differences.push(format!(
                 "{what}: {append:?}\n  Kafka says {by_kafka:?}\n  the model {by_model:?}"
+            ));
+        }
+        by_kafka
+    }
+
+    /// Asks both who is known of partitions, and compares what they say. Returns what Kafka says.
+    fn describe(&mut self, what: &str, topic: &str, partitions: &[i32]) -> Vec<Described> {
+        let by_kafka = self.kafka.describe(topic, partitions);
+        let by_model = self.model.describe(topic, partitions);
+        for (_, error, known) in &by_kafka {
+            let what = format!("described, {} known, {error}", known.len());
+            *self.seen.entry(what).or_default() += 1;
+        }
+        if by_kafka != by_model {
+            self.differences.push(format!(
+                "{what}: {topic}-{partitions:?}\n  Kafka says {by_kafka:?}\n  the model {by_model:?}"
             ));
         }
         by_kafka

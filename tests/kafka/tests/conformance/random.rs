@@ -7,7 +7,7 @@ use ottla_core::wire::ErrorCode;
 
 use crate::{
     Both, LARGEST,
-    client::{Append, Batch, Flaw},
+    client::{Append, Batch, Flaw, TOPIC},
 };
 
 /// The batches that a partition took from a producer: epoch, first sequence, records.
@@ -48,6 +48,10 @@ pub(crate) fn run(both: &mut Both, seed: i32, first_partition: i32) {
                     known.push(batch);
                 }
             }
+        }
+        if step % 5 == 0 {
+            let all: Vec<i32> = (first_partition..first_partition + partitions).collect();
+            both.describe(&format!("sequence {seed}, after {step}"), TOPIC, &all);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What semantics.md says was seen on Apache Kafka, row by row.
 
-use ottla_core::wire::ErrorCode;
+use ottla_core::wire::{ErrorCode, describe_producers::ProducerState};
 
 use crate::{
     Both,
-    client::{Append, Batch, Flaw},
+    client::{Append, Batch, Flaw, TOPIC},
 };
 
 /// How many partitions the table takes.
@@ -52,7 +52,26 @@ pub(crate) fn run(both: &mut Both) {
         };
         assert_eq!(answer, expected, "{what}");
     }
+    described(both);
     cut(both);
+}
+
+/// What is told of the producers of partitions, and of what is not there.
+fn described(both: &mut Both) {
+    let said = both.describe("all partitions", TOPIC, &[0, 1, 2]);
+    let last: Vec<Vec<_>> = said
+        .iter()
+        .map(|(.., known)| {
+            let state = |state: &ProducerState| (state.producer_epoch, state.last_sequence);
+            known.iter().map(|(place, known)| (*place, state(known))).collect()
+        })
+        .collect();
+    let one = |epoch, sequence| vec![(Some(0), (epoch, sequence))];
+    assert_eq!(last, [one(4, 0), one(2, 0), one(0, 5)]);
+    both.describe("no partition", TOPIC, &[]);
+    both.describe("partitions that are not there", TOPIC, &[1, 1_000_000, -1]);
+    both.describe("a topic that is not there", "nowhere", &[0]);
+    both.describe("a topic that cannot be", "no name", &[0]);
 }
 
 /// Batches that end within their header, alone and beside a good one.
