@@ -41,6 +41,8 @@ enum Case {
     Knows,
     /// The same, and nothing of the partition was acknowledged before: warm is in another.
     KnowsAtFirst,
+    /// Records of an hour ago, and a producer that is to send again what brokers have forgotten.
+    Resends,
     /// Records of an hour ago in a topic where brokers set the times: they remember.
     LogAppendTime,
 }
@@ -55,12 +57,13 @@ enum Lost {
 }
 
 impl Case {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Fresh,
         Self::Asks,
         Self::AsksForTwo,
         Self::Knows,
         Self::KnowsAtFirst,
+        Self::Resends,
         Self::LogAppendTime,
     ];
 
@@ -160,6 +163,9 @@ impl Stage {
         if case.knows() {
             properties.push(("producer.id.expiration.ms", EXPIRATION));
         }
+        if case == Case::Resends {
+            properties.push(("on.forgotten", "resend"));
+        }
         let client = Client::new(adapter, &properties).unwrap();
         let stage = Self { adapter, case, lost, topic, client };
         let warm = stage.send("warm", i32::from(!case.is_warm())).first(LIMIT);
@@ -215,8 +221,9 @@ impl Row {
         let warm = self.case.is_warm().then_some("warm");
         let with = |texts: &[&'static str]| warm.into_iter().chain(texts.iter().copied()).collect();
         let may: Vec<Vec<&str>> = match (self.lost, self.case) {
-            // What is told of B where both are in doubt is as true as what is told of A.
+            (Lost::Answer, Case::Resends) => vec![with(&["A", "A", "B"])],
             (Lost::Answer, _) => vec![with(&["A", "B"])],
+            (Lost::Request, Case::Resends) => vec![with(&["A", "B"])],
             (Lost::Request, case) if case.is_remembered() => vec![with(&["A", "B"])],
             (Lost::Request, Case::AsksForTwo) => vec![with(&[]), with(&["B"]), with(&["A", "B"])],
             (Lost::Request, _) => vec![with(&["B"]), with(&["A", "B"])],
@@ -232,6 +239,14 @@ impl Row {
         let in_doubt = |outcome| matches!(outcome, Some(RecordOutcome::Unknown(_)));
         if self.case.is_remembered() && in_doubt(self.last) {
             return Some("it could be known".to_owned());
+        }
+        // That it may be there twice is told of nothing else.
+        if self.case == Case::Resends
+            && !self
+                .last
+                .is_some_and(|last| matches!(last, RecordOutcome::Delivered { unique: false, .. }))
+        {
+            return Some("it was sent again, and is not told so".to_owned());
         }
         if in_doubt(self.next) && self.case != Case::AsksForTwo {
             return Some("B was never in doubt".to_owned());
@@ -261,12 +276,14 @@ fn texts(cluster: &Cluster, topic: &str) -> Vec<String> {
 
 /// Whether that is so.
 fn is_true(log: &[String], text: &str, outcome: Option<RecordOutcome>) -> bool {
-    let at = log.iter().position(|other| other == text).map(|at| at as i64);
+    let offsets: Vec<i64> =
+        (0..).zip(log).filter(|(_, other)| *other == text).map(|(offset, _)| offset).collect();
     match outcome {
-        Some(RecordOutcome::Delivered { offset, .. }) => {
-            at.is_some() && offset.is_none_or(|offset| Some(offset) == at)
+        Some(RecordOutcome::Delivered { offset, unique, .. }) => {
+            let is_there = offset.map_or(!offsets.is_empty(), |offset| offsets.contains(&offset));
+            is_there && (!unique || offsets.len() == 1)
         }
-        Some(RecordOutcome::NotDelivered(_)) => at.is_none(),
+        Some(RecordOutcome::NotDelivered(_)) => offsets.is_empty(),
         Some(RecordOutcome::Unknown(_)) => true,
         _ => false,
     }
