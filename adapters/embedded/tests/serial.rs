@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use embedded_io::{Error as _, Write as _};
 use lab::{
-    Lab, SECOND, Small, config,
+    Lab, START_MS, SECOND, Small, config,
     face::{check_delivered, polled, send},
     producer,
     uart::Uart,
@@ -148,7 +148,8 @@ fn after_a_reset_the_line_is_hung_up_first() {
         };
         let port = Serial::new(line, QUIET).hang_up_first(longest);
         let mut memory = Small::new();
-        let core = Producer::new(&patient(), memory.lend(), 8).unwrap();
+        let mut core = Producer::new(&patient(), memory.lend(), 8).unwrap();
+        core.set_wall_clock(Instant::ZERO, Some(START_MS));
         let mut second: Line<'_> = Driver::new(core, [port]);
         let began = lab.now();
         let mut application = send(6, 40);

@@ -26,7 +26,6 @@ fn every_law_holds_in_every_storm() {
 }
 
 #[test]
-#[ignore = "until the core asks before it sends again"]
 fn every_law_holds_though_brokers_lose_what_nobody_is_told_of() {
     storms(Plan::losing, &["C10NoIdempotence"]);
 }

@@ -13,7 +13,7 @@ use ottla_embedded::{
     Backlog, Buffers, Client, Connect, Driver, DropPolicy, Port, RecordOutcome, Report, Turn, run,
 };
 
-use super::{Lab, Small, Weather, ours, port::Socket, producer, stream::Network};
+use super::{Lab, START_MS, Small, Weather, ours, port::Socket, producer, stream::Network};
 
 pub type Readings = Backlog<u32, 64>;
 
@@ -58,7 +58,8 @@ pub fn produce(
 ) -> Result<(), ottla_core::ProduceError> {
     let mut value = number.to_be_bytes().to_vec();
     value.resize(len.max(4), b'.');
-    let record = Record { value: Some(&value), ..Record::default() };
+    let timestamp = START_MS + (now.as_micros() / 1_000) as i64;
+    let record = Record { value: Some(&value), timestamp, ..Record::default() };
     ours(|| log.produce(core, now, topic, &record, number, within))
 }
 

@@ -33,8 +33,13 @@ pub fn config() -> Config<'static> {
     }
 }
 
+/// What wall clocks show at the beginning, in milliseconds since 1970.
+pub const START_MS: i64 = 1_700_000_000_000;
+
 pub fn producer<'m>(config: &Config<'_>, memory: &'m mut Small) -> Producer<'m> {
-    Producer::new(config, memory.lend(), 7).expect("a sound configuration")
+    let mut core = Producer::new(config, memory.lend(), 7).expect("a sound configuration");
+    core.set_wall_clock(Instant::ZERO, Some(START_MS));
+    core
 }
 
 thread_local! {
