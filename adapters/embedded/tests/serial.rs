@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use embedded_io::{Error as _, Write as _};
 use lab::{
-    Lab, START_MS, SECOND, Small, config,
+    Lab, SECOND, START_MS, Small, config,
     face::{check_delivered, polled, send},
     producer,
     uart::Uart,

@@ -357,7 +357,9 @@ impl Producer<'_> {
 
     /// The slot of an ended connection is free: another broker may want it.
     pub(super) fn free_connection(&mut self, conn: Ix<Conn>) {
-        self.conns.at_mut(conn).state = State::Free;
+        let slot = self.conns.at_mut(conn);
+        // What was said of the connection is not to be taken for something about the slot.
+        *slot = Conn { generation: slot.generation, ..Conn::EMPTY };
         if core::mem::take(&mut self.wants_slot) {
             self.dial_due();
         }
