@@ -162,6 +162,13 @@ impl Conn {
         }
     }
 
+    /// Whether it will be ready, or give its slot to another one: for that a question can wait.
+    ///
+    /// A slot that is free, or about to be, may remember that it was draining.
+    pub(crate) fn is_in_transit(&self) -> bool {
+        self.is_alive() && (self.state != State::Ready || self.draining)
+    }
+
     /// Whether it is one to be asked what any broker can be asked.
     pub(crate) fn is_at_leisure(&self, now: Instant) -> bool {
         self.state == State::Ready && !self.draining && self.throttled_until <= now

@@ -127,10 +127,7 @@ impl Producer<'_> {
                 return;
             }
         }
-        let opening = |slot: &Conn| {
-            matches!(slot.state, State::Dialing { .. } | State::Negotiating) || slot.draining
-        };
-        if !self.conns.iter().any(|(_, slot)| opening(slot)) {
+        if !self.conns.iter().any(|(_, slot)| slot.is_in_transit()) {
             self.dial_any(|_| true);
         }
     }

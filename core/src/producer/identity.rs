@@ -240,10 +240,7 @@ impl Producer<'_> {
                 self.identity.heard.get_or_insert(NoProducerId::NotOffered);
             }
         }
-        let being_opened = |slot: &Conn| {
-            matches!(slot.state, State::Dialing { .. } | State::Negotiating) || slot.draining
-        };
-        let comes = self.conns.iter().any(|(_, slot)| being_opened(slot));
+        let comes = self.conns.iter().any(|(_, slot)| slot.is_in_transit());
         if comes || self.dial_any(|slot| !slot.gave_no_id) {
             return;
         }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Config, Reason,
+    Config, Limits, Memory, Reason,
     wire::{ApiKey, ErrorCode},
 };
 use ottla_model::{Action, ClusterConfig, Fault, Versions};
@@ -55,4 +55,27 @@ fn a_question_that_became_due_during_another_call_is_asked() {
     let id = world.produce(topic, None, 20).expect("room");
     world.run_for(SECOND);
     assert_eq!(world.ledger.entry(id).last, Some(Said::Delivered(Some(0))));
+}
+
+/// With its only slot free again, which gave way to another broker, the producer asks.
+#[test]
+fn a_slot_that_gave_way_keeps_no_question_waiting() {
+    let config = Config { linger: SECOND / 1_000, ..Config::default() };
+    let limits = Limits { connections: 1, ..Limits::for_config(&config) };
+    let cluster = ClusterConfig::with_nodes(3);
+    let mut world = World::with_memory(&config, cluster, Memory::heap(limits), 63);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    world.cluster.move_leader("t", 0, 3).expect("a leader");
+    let topic = world.topic("t");
+    world.produce(topic, Some(0), 8).expect("room");
+    world.run_for(SECOND);
+    // The leader moves, its answers come late, and it wants to be left alone.
+    world.cluster.set_throttle(3, SECOND / 20).expect("a node");
+    world.cluster.move_leader("t", 0, 2).expect("a leader");
+    let ids: Vec<u64> =
+        (0..3).map(|_| world.produce(topic, Some(0), 16_000).expect("room")).collect();
+    world.run_for(5 * SECOND);
+    for id in ids {
+        assert!(matches!(world.ledger.entry(id).last, Some(Said::Delivered(_))), "record {id}");
+    }
 }
