@@ -33,8 +33,8 @@ pub(crate) enum Heard {
 }
 
 /// Ids are never used twice, so that an older one is that of a broker that lags. Unless the newer one was a
-/// mistake: then leaders do not know it, in so many attempts, each after its backoff, while no broker names
-/// it.
+/// mistake, or a lie: then leaders do not know it, or brokers name the older one, so many times in all, each
+/// after a backoff, while no broker names it.
 const DISOWNED: u8 = 5;
 
 /// A slot for a topic.
@@ -114,6 +114,7 @@ impl Topic {
             return Heard::Known;
         }
         if id == self.id_of(self.incarnation ^ 1) && self.disowned < DISOWNED {
+            self.disowned += 1;
             return Heard::Outdated;
         }
         self.disowned = 0;

@@ -255,10 +255,9 @@ impl Producer<'_> {
             self.topics.at_mut(topic).disown(incarnation);
         }
         let broker = self.conns.at(conn).broker;
-        let broker = self.brokers.at_mut(broker);
-        broker.errors += u64::from(!error.is_none());
+        self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
         if error.is_none() {
-            broker.failures = 0;
+            self.note_use(broker);
         }
         let done = self.batches.at(index).life == Life::Done;
         let acknowledged = error == ErrorCode::DUPLICATE_SEQUENCE_NUMBER && done;

@@ -51,6 +51,10 @@ pub(super) struct Metadata {
     pub(super) prefer: Ix<Conn>,
     /// The broker that was asked last.
     pub(super) last: Ix<Broker>,
+    /// Connections in a row, to whatever broker, that came to nothing.
+    pub(super) lost: u8,
+    /// No broker is dialled before this only to be asked something.
+    pub(super) seek_at: Instant,
     /// A broker that was named found no slot.
     crowded: bool,
     /// Of the topic that is being read about.
@@ -69,6 +73,8 @@ impl Metadata {
         wanted: Instant::NEVER,
         prefer: Ix::NONE,
         last: Ix::NONE,
+        lost: 0,
+        seek_at: Instant::ZERO,
         crowded: false,
         growth: Growth::NONE,
         cursor: 0,
@@ -514,8 +520,7 @@ impl Producer<'_> {
             return;
         }
         self.forget_brokers();
-        let asked = self.metadata.last;
-        self.brokers.at_mut(asked).failures = 0;
+        self.note_use(self.metadata.last);
         self.metadata.wanted = self.now;
         let pending = self
             .topics

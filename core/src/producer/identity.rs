@@ -156,7 +156,7 @@ impl Producer<'_> {
         // One that was given before serves no better than then.
         let again = self.identity.known.is_some_and(|(known, _)| known == id);
         if error.is_none() && id >= 0 && (0..LAST_EPOCH).contains(&epoch) && !again {
-            self.brokers.at_mut(broker).failures = 0;
+            self.note_use(broker);
             self.name_chains(id, epoch);
             return Ok(());
         }

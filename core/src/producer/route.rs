@@ -40,31 +40,50 @@ impl Producer<'_> {
         best.map(|(conn, _)| conn)
     }
 
-    /// Dials some fit broker that has no connection: one of the cluster, or else a bootstrap server
-    /// (KIP-899) that is none of them, since one that is would have to make room for itself where there
-    /// is but one connection. False where there is none, now.
+    /// Dials some fit broker that has no connection; false where there is none, now.
+    ///
+    /// It is one of the cluster, or else a bootstrap server (KIP-899) that is none of them, since one that
+    /// is would have to make room for itself where there is but one connection. After a connection that
+    /// came to nothing it is the other way round: who is in the cluster, and where, may be invented, and
+    /// no number of those keeps the bootstrap servers from their turn.
     pub(super) fn dial_any(&mut self, fit: impl Fn(&Broker) -> bool) -> bool {
         let count = self.brokers.len();
         let start = self.random.below(count);
-        let may = |this: &Self, broker: Ix<Broker>, slot: &Broker| {
-            slot.conn.is_none() && fit(slot) && this.is_distinct(broker)
-        };
-        for origin in [Origin::Cluster, Origin::Bootstrap] {
-            for number in 0..count {
-                let broker = Ix::new((start + number) % count);
-                let slot = self.brokers.at(broker);
-                if slot.origin == origin && slot.dial_at <= self.now && may(self, broker, slot) {
-                    self.dial(broker);
-                    return true;
-                }
-            }
-        }
+        let turn =
+            |broker: Ix<Broker>| (broker.number() + count - start).checked_rem(count).unwrap_or(0);
+        let cluster_first = self.metadata.lost & 1 == 0;
+        let mut best = None;
+        let mut next = Instant::NEVER;
         for (broker, slot) in self.brokers.iter() {
-            if may(self, broker, slot) {
-                self.timers.dial = self.timers.dial.min(slot.dial_at);
+            if slot.conn.is_some() || !fit(slot) || !self.is_distinct(broker) {
+                continue;
+            }
+            if slot.dial_at > self.now {
+                next = next.min(slot.dial_at);
+                continue;
+            }
+            let is_last = (slot.origin == Origin::Cluster) != cluster_first;
+            let rank = (is_last, slot.failures, turn(broker));
+            if best.is_none_or(|(other, _)| rank < other) {
+                best = Some((rank, broker));
             }
         }
+        if let Some((_, broker)) = best {
+            if self.metadata.seek_at <= self.now {
+                self.dial(broker);
+                return true;
+            }
+            next = next.min(self.metadata.seek_at);
+        }
+        self.timers.dial = self.timers.dial.min(next);
         false
+    }
+
+    /// An answer of a broker was of use.
+    pub(super) fn note_use(&mut self, broker: Ix<Broker>) {
+        self.brokers.at_mut(broker).failures = 0;
+        self.metadata.lost = 0;
+        self.metadata.seek_at = self.now;
     }
 
     /// Whether a broker can be dialled, and is no bootstrap server that is known as one of the cluster.
@@ -185,6 +204,15 @@ impl Producer<'_> {
         let before = self.brokers.at(broker).failures;
         let failures = if wished { before } else { before.saturating_add(1) };
         let backoff = self.settings.reconnect_backoff(&mut self.random, failures);
+        if !wished {
+            // The first after one that was of use costs no time.
+            let lost = self.metadata.lost;
+            self.metadata.lost = lost.saturating_add(1);
+            if lost > 0 {
+                let wait = self.settings.reconnect_backoff(&mut self.random, lost);
+                self.metadata.seek_at = self.now.later(wait);
+            }
+        }
         let slot = self.brokers.at_mut(broker);
         slot.conn = Ix::NONE;
         slot.failures = failures;

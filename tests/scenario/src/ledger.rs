@@ -63,6 +63,8 @@ pub struct Entry {
 pub struct Ledger {
     entries: Vec<Entry>,
     batches: BTreeMap<BatchId, Vec<usize>>,
+    /// Partitions of which nobody can judge what is said, since a hostile broker leads them.
+    pub exempt: BTreeSet<i32>,
     /// Records that were taken out before they were sent.
     withdrawn: BTreeSet<usize>,
 }
@@ -268,7 +270,9 @@ impl Ledger {
         );
         entry.first.get_or_insert((said, now));
         entry.last = Some(said);
-        if let Said::Delivered(Some(offset)) = said {
+        if let Said::Delivered(Some(offset)) = said
+            && !self.exempt.contains(&partition)
+        {
             let batch = cluster.batch_at(&entry.topic, partition, offset);
             let mut here = batch.into_iter().flat_map(|batch| batch.records());
             let found = here.find(|record| record.offset == offset);
@@ -319,7 +323,8 @@ impl Ledger {
         let shaken = shaken(&found);
         // The newest place of each partition, and the record that lies there.
         let mut last: BTreeMap<(&str, usize, i32), (i64, u64)> = BTreeMap::new();
-        for entry in &self.entries {
+        let exempt = |entry: &&Entry| entry.partition.is_some_and(|at| self.exempt.contains(&at));
+        for entry in self.entries.iter().filter(|entry| !exempt(entry)) {
             let id = entry.id;
             let found = found[entry.topic.as_str()].get(&id).map_or(&[][..], Vec::as_slice);
             let kept: Vec<&Found> = found.iter().filter(|found| !found.lost).collect();

@@ -116,6 +116,8 @@ pub struct World<'m> {
     pub reads_first: bool,
     /// Which timestamps records are given.
     pub dated: Dated,
+    /// When the core dialled.
+    pub dials: Vec<Instant>,
     /// What the world does by chance.
     pub dice: Dice,
     /// Events other than verdicts, as they came.
@@ -182,6 +184,7 @@ impl<'m> World<'m> {
             ledger: Ledger::default(),
             tap: Tap::default(),
             reads_first: false,
+            dials: Vec::new(),
             dated: Dated::Now,
             dice: Dice::new(seed),
             events: Vec::new(),
@@ -544,6 +547,7 @@ impl<'m> World<'m> {
     }
 
     fn dial(&mut self, id: ConnId) {
+        self.dials.push(self.now);
         let address = self.producer.address(id).expect("a connection to be opened has an address");
         assert!(!address.host.is_empty() && address.port > 0, "a dial to nowhere: {address:?}");
         let to = (address.host.to_owned(), address.port);

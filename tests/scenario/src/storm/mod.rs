@@ -4,6 +4,7 @@
 //! be made smaller, step by step, for as long as it fails in the same way ([`shrink`]).
 
 mod faults;
+mod hostile;
 mod losses;
 mod plan;
 mod replay;

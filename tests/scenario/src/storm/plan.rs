@@ -46,6 +46,8 @@ pub struct Plan {
     pub losing: bool,
     /// Which timestamps records have at first.
     pub dated: Dated,
+    /// The broker that is hostile.
+    pub hostile: Option<i32>,
 }
 
 /// Something that happens, and for how long there is peace after it.
@@ -182,6 +184,7 @@ impl Plan {
             laws,
             losing: false,
             dated: Dated::Now,
+            hostile: None,
         }
     }
 }

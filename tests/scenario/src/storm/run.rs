@@ -8,6 +8,7 @@ use ottla_model::{ClusterConfig, TimestampType};
 
 use super::{
     faults::name_of,
+    hostile,
     plan::{End, NODES, Plan, TOPIC, What},
     shrink::{Broken, quietly},
     tally::Tally,
@@ -40,6 +41,10 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
         world.count(scene(plan));
     }
     world.dated = plan.dated;
+    if let Some(node) = plan.hostile {
+        world.cluster.make_hostile(node, plan.seed).expect("a node");
+        world.ledger.exempt = hostile::own(plan);
+    }
     for fault in &plan.first {
         world.count(name_of(fault));
         world.cluster.inject(fault.clone());
@@ -53,23 +58,27 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
     match plan.end {
         End::Closed(within) => {
             world.close(within);
-            heal(&mut world);
+            heal(&mut world, plan);
             world.run_for(Duration::from_secs(20));
             world.ledger.hold_but(&world.cluster, plan.laws, &world.excuses());
         }
         End::Healed => {
-            heal(&mut world);
+            heal(&mut world, plan);
             let timeouts = plan.config.delivery_timeout + plan.config.resolve_timeout;
             let patience = timeouts + Duration::from_secs(60);
             let settled = world.run_until(patience, |world| world.producer.stats().batches == 0);
             assert!(settled, "not settled: {:?}", world.producer);
             check_prompt(&world, &plan.config);
+            if plan.hostile.is_some() {
+                hostile::check_recovery(&mut world, plan);
+                hostile::check_busy(&world);
+            }
             world.close(Duration::from_secs(5));
             world.ledger.hold_but(&world.cluster, plan.laws, &world.excuses());
             assert_eq!(world.producer.stats().pages_used, 0, "pages are lost");
         }
     }
-    Tally::of(&world, plan.losing)
+    Tally::of(&world, plan)
 }
 
 /// Runs a storm, and tells which law it breaks, if it does.
@@ -91,6 +100,8 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
             for (partition, len) in records {
                 match world.produce(topic, *partition, *len) {
                     Ok(_) | Err(ProduceError::Full | ProduceError::TopicPending) => {}
+                    // Somebody said so, and that is passed on.
+                    Err(_) if plan.hostile.is_some() => {}
                     Err(error) => panic!("produce: {error}"),
                 }
             }
@@ -110,7 +121,7 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
         What::Deafen => world.deafen(),
         What::Freeze(node) => world.cluster.freeze(*node).expect("a node"),
         What::Thaw(node) => world.cluster.thaw(*node).expect("a node"),
-        What::Stop(node) => stop(world, *node),
+        What::Stop(node) => stop(world, plan, *node),
         What::Start(node) => world.cluster.start(*node).expect("a node"),
         What::Lead(partition, node) => lead(world, *partition, *node),
         What::Lag(partition, node) => {
@@ -255,11 +266,12 @@ fn lead(world: &mut World<'_>, partition: i32, node: i32) {
 }
 
 /// Stops a node; its partitions go to others that are up, in sync if there is one.
-fn stop(world: &mut World<'_>, node: i32) {
+fn stop(world: &mut World<'_>, plan: &Plan, node: i32) {
     world.cluster.stop(node).expect("a node");
     for partition in 0..world.cluster.partitions(TOPIC) as i32 {
         let led = world.cluster.leader(TOPIC, partition).is_some_and(|(leader, _)| leader == node);
-        let up = (1..=i32::from(NODES)).filter(|other| world.cluster.is_up(*other));
+        let honest = (1..=i32::from(NODES)).filter(|other| Some(*other) != plan.hostile);
+        let up = honest.filter(|other| world.cluster.is_up(*other));
         let heir = up.min_by_key(|other| world.cluster.lags(TOPIC, partition, *other));
         if let Some(heir) = heir.filter(|_| led) {
             lead(world, partition, heir);
@@ -290,7 +302,7 @@ fn clear_faults(world: &mut World<'_>) {
 }
 
 /// All is well again.
-fn heal(world: &mut World<'_>) {
+fn heal(world: &mut World<'_>, plan: &Plan) {
     clear_faults(world);
     world.tell(Lane::Network, Tone::Plain, || "all is well again".to_owned());
     world.weather = Weather::FAIR;
@@ -303,8 +315,12 @@ fn heal(world: &mut World<'_>) {
     for partition in 0..world.cluster.partitions(TOPIC) as i32 {
         world.cluster.catch_up(TOPIC, partition).expect("a partition");
         if world.cluster.leader(TOPIC, partition).is_none() {
-            world.cluster.move_leader(TOPIC, partition, 1).expect("a leader");
+            let honest = if plan.hostile == Some(1) { 2 } else { 1 };
+            world.cluster.move_leader(TOPIC, partition, honest).expect("a leader");
         }
+    }
+    if let Some(node) = plan.hostile {
+        world.cluster.stop(node).expect("a node");
     }
 }
 

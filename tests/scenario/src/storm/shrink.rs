@@ -52,7 +52,7 @@ impl Broken {
 }
 
 /// What a law's words stand for.
-const MEANINGS: [(&str, &str); 16] = [
+const MEANINGS: [(&str, &str); 18] = [
     ("is in the log at", "Law 2, true: a record is in the log once at most."),
     (
         "was delivered",
@@ -64,6 +64,11 @@ const MEANINGS: [(&str, &str); 16] = [
     ("late: ", "Law 1, prompt: every record is answered by its deadline."),
     ("no answer at", "Law 1, prompt: every record is answered by its deadline."),
     ("not settled", "The producer comes to an end with everything once all is well again."),
+    (
+        "do not recover",
+        "Once a hostile broker is silent, records come through again within a bounded time.",
+    ),
+    ("too busy", "Nothing is tried faster than its backoff, whoever lies."),
     ("pages are lost", "Law 5, bounded: memory comes back when its batch is over."),
     ("I1", "I1, no rebinding: a sequence that left belongs to its record for ever."),
     ("I2", "I2, no re-identity: what may be in the log is sent again as it was."),

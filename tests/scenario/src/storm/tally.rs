@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_core::{Seen, wire::ErrorCode};
+use ottla_model::Lie;
+
+use super::plan::Plan;
 
 use crate::{ledger::Said, world::World};
 
@@ -96,7 +99,7 @@ impl Tally {
     }
 
     /// What this run saw.
-    pub(super) fn of(world: &World<'_>, losing: bool) -> Self {
+    pub(super) fn of(world: &World<'_>, plan: &Plan) -> Self {
         let stats = world.producer.stats();
         let mut tally = Self {
             retries: stats.retries,
@@ -108,7 +111,11 @@ impl Tally {
             tally.cases.insert(*case, u64::from(world.producer.internal_seen(*case)));
         }
         tally.faults = TROUBLES.map(|name| (name, 0)).into();
-        if losing {
+        if plan.hostile.is_some() {
+            tally.faults.extend(Lie::KINDS.map(|name| (name, 0)));
+            tally.faults.extend(world.cluster.lies_told());
+        }
+        if plan.losing {
             tally.faults.extend(LOSSES.map(|name| (name, 0)));
         }
         for (name, count) in &world.faults {

@@ -169,6 +169,8 @@ impl Tap {
         for name in view.cluster.topics() {
             for id in view.cluster.lives(name) {
                 self.names.entry(id.0).or_insert_with(|| name.to_owned());
+                // What a hostile node makes of it.
+                self.names.entry(id.0.map(|byte| !byte)).or_insert_with(|| name.to_owned());
             }
         }
     }
