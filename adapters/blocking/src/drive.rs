@@ -163,7 +163,13 @@ impl Shared {
         loop {
             match self.0.try_lock() {
                 Ok(drive) => return drive,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    // A caller that drove came to a bad end in the middle of it. So does the driver, which
+                    // gives everybody an answer.
+                    let mut drive = poisoned.into_inner();
+                    drive.over = true;
+                    return drive;
+                }
                 Err(TryLockError::WouldBlock) => thread::park_timeout(ATTENDED),
             }
         }

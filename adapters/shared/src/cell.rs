@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use ottla_core::{Cause, Outcome, Verdict};
 
-use crate::{engine::Engine, outcome::RecordOutcome};
+use crate::{contain::Wakes, engine::Engine, outcome::RecordOutcome};
 
 /// What is shared between the table, which learns what became of a batch, and its records'
 /// deliveries. Reused for another batch once no delivery holds it.
@@ -114,7 +114,60 @@ impl Mark {
 
 /// Wakers with the index of the record that each waits for. A place is cleared by its owner, or
 /// with all that wait for the same answer once it is there.
-type Waiters = Vec<Option<(u32, Waker)>>;
+#[derive(Debug, Default)]
+struct Waiters {
+    places: Vec<Option<(u32, Waker)>>,
+    /// Places that are free, so that who waits and leaves again and again takes no more than one.
+    free: Vec<usize>,
+}
+
+impl Waiters {
+    /// Takes a free place.
+    fn enter(&mut self, index: u32, waker: Waker) -> usize {
+        let waiter = Some((index, waker));
+        let place = self.free.pop();
+        if let Some((place, slot)) = place.and_then(|at| Some((at, self.places.get_mut(at)?))) {
+            *slot = waiter;
+            return place;
+        }
+        self.places.push(waiter);
+        self.places.len() - 1
+    }
+
+    /// The waker in a place, if it waits for this record: once told, the place is void, and another may
+    /// have it, which waits for another record, as nobody waits for an answer that is there.
+    fn held(&mut self, index: u32, place: usize) -> Option<&mut Waker> {
+        let waiter = self.places.get_mut(place)?.as_mut();
+        waiter.filter(|(of, _)| *of == index).map(|(_, waker)| waker)
+    }
+
+    fn leave(&mut self, index: u32, place: usize) -> Option<Waker> {
+        self.held(index, place)?;
+        let waiter = self.places.get_mut(place)?.take();
+        self.free.push(place);
+        self.trim();
+        waiter.map(|(_, waker)| waker)
+    }
+
+    /// Takes those that wait for one of these records.
+    fn take(&mut self, indexes: &Range<u32>, wakes: &mut Wakes) {
+        for (place, slot) in self.places.iter_mut().enumerate() {
+            if let Some((_, waker)) = slot.take_if(|(of, _)| indexes.contains(of)) {
+                wakes.extend([waker]);
+                self.free.push(place);
+            }
+        }
+        self.trim();
+    }
+
+    /// Once nobody waits, all places are free, and none is worth a note.
+    fn trim(&mut self) {
+        if self.free.len() == self.places.len() {
+            self.places.clear();
+            self.free.clear();
+        }
+    }
+}
 
 impl Cell {
     pub(crate) fn new(engine: Weak<Engine>) -> Self {
@@ -131,8 +184,8 @@ impl Cell {
         state.parts.clear();
         state.rest = None;
         state.marks.clear();
-        state.first_waiters.clear();
-        state.last_waiters.clear();
+        state.first_waiters = Waiters::default();
+        state.last_waiters = Waiters::default();
     }
 }
 
@@ -222,7 +275,7 @@ impl CellState {
     }
 
     /// Notes that a record was cancelled, and wakes those that wait for it.
-    pub(crate) fn cancel(&mut self, index: u32, taken: bool, gone: Gone, wakes: &mut Vec<Waker>) {
+    pub(crate) fn cancel(&mut self, index: u32, taken: bool, gone: Gone, wakes: &mut Wakes) {
         match self.marks.binary_search_by_key(&index, |mark| mark.index()) {
             Ok(at) => {
                 if let Some(mark) = self.marks.get_mut(at).filter(|_| taken) {
@@ -231,19 +284,16 @@ impl CellState {
             }
             Err(at) => self.marks.insert(at, Mark::new(index, taken, gone)),
         }
-        let mut wake = |waiters: &Waiters| {
-            let waiters = waiters.iter().flatten();
-            wakes.extend(waiters.filter(|(of, _)| *of == index).map(|(_, waker)| waker.clone()));
-        };
-        wake(&self.first_waiters);
+        let indexes = index..index.saturating_add(1);
+        self.first_waiters.take(&indexes, wakes);
         if taken {
-            wake(&self.last_waiters);
+            self.last_waiters.take(&indexes, wakes);
         }
     }
 
     /// Notes what became of the batch or of a part of it, and wakes those that waited for that.
     /// Returns the indexes that it is about, and whether it is the first word on them.
-    pub(crate) fn tell(&mut self, word: &Word, wakes: &mut Vec<Waker>) -> (Range<u32>, bool) {
+    pub(crate) fn tell(&mut self, word: &Word, wakes: &mut Wakes) -> (Range<u32>, bool) {
         self.partition = word.partition;
         let (first, indexes) = match word.part {
             None => (0, WHOLE),
@@ -270,47 +320,53 @@ impl CellState {
                 self.parts.insert(at, Part { indexes, first, outcome, unique, last });
             }
         }
-        take(&mut self.first_waiters, &indexes, wakes);
+        self.first_waiters.take(&indexes, wakes);
         if word.last {
-            take(&mut self.last_waiters, &indexes, wakes);
+            self.last_waiters.take(&indexes, wakes);
         }
         (indexes, fresh)
     }
 
     /// Notes that no more word will come, and wakes all.
-    pub(crate) fn give_up(&mut self, cause: Cause, wakes: &mut Vec<Waker>) {
+    pub(crate) fn give_up(&mut self, cause: Cause, wakes: &mut Wakes) {
         self.rest = Some(cause);
-        take(&mut self.first_waiters, &WHOLE, wakes);
-        take(&mut self.last_waiters, &WHOLE, wakes);
+        self.first_waiters.take(&WHOLE, wakes);
+        self.last_waiters.take(&WHOLE, wakes);
     }
 
-    /// Waits for a record's answer, which is not there. `place` is where this waiter is noted.
+    /// Whether somebody waits in a place for a record's answer who is woken by this waker.
+    pub(crate) fn waits(
+        &mut self,
+        which: Answer,
+        index: u32,
+        place: Option<usize>,
+        waker: &Waker,
+    ) -> bool {
+        let waiters = self.waiters(which);
+        let held = place.and_then(|place| waiters.held(index, place));
+        held.is_some_and(|held| held.will_wake(waker))
+    }
+
+    /// Waits for a record's answer, which is not there. `place` is where this waiter is noted. Returns a
+    /// waker that is of no use any more, to be dropped with the lock free: what that does is not ours.
     pub(crate) fn wait(
         &mut self,
         which: Answer,
         index: u32,
         place: &mut Option<usize>,
-        waker: &Waker,
-    ) {
+        waker: Waker,
+    ) -> Option<Waker> {
         let waiters = self.waiters(which);
-        let held = place.and_then(|place| waiters.get_mut(place));
-        if let Some(Some((_, held))) = held.filter(|held| is_for(held, index)) {
-            held.clone_from(waker);
-        } else {
-            *place = Some(waiters.len());
-            waiters.push(Some((index, waker.clone())));
+        if let Some(held) = place.and_then(|place| waiters.held(index, place)) {
+            return Some(core::mem::replace(held, waker));
         }
+        *place = Some(waiters.enter(index, waker));
+        None
     }
 
-    /// Waits no longer.
-    pub(crate) fn leave(&mut self, which: Answer, index: u32, place: usize) {
-        let waiters = self.waiters(which);
-        // Once told, the place is void, and another may have it: one that waits for another record,
-        // as nobody waits for an answer that is there.
-        if let Some(waiter) = waiters.get_mut(place).filter(|held| is_for(held, index)) {
-            *waiter = None;
-        }
-        trim(waiters);
+    /// Waits no longer. Returns the waker, to be dropped with the lock free.
+    pub(crate) fn leave(&mut self, which: Answer, index: u32, place: usize) -> Option<Waker> {
+        self.waiters(which).leave(index, place)
     }
 
     fn waiters(&mut self, which: Answer) -> &mut Waiters {
@@ -318,27 +374,6 @@ impl CellState {
             Answer::First => &mut self.first_waiters,
             Answer::Last => &mut self.last_waiters,
         }
-    }
-}
-
-fn is_for(waiter: &Option<(u32, Waker)>, index: u32) -> bool {
-    waiter.as_ref().is_some_and(|(of, _)| *of == index)
-}
-
-/// Takes those that wait for one of these records.
-fn take(waiters: &mut Waiters, indexes: &Range<u32>, wakes: &mut Vec<Waker>) {
-    if *indexes == WHOLE {
-        wakes.extend(waiters.drain(..).flatten().map(|(_, waker)| waker));
-        return;
-    }
-    let here = |waiter: &mut (u32, Waker)| indexes.contains(&waiter.0);
-    wakes.extend(waiters.iter_mut().filter_map(|waiter| waiter.take_if(here)).map(|w| w.1));
-    trim(waiters);
-}
-
-fn trim(waiters: &mut Waiters) {
-    while let Some(None) = waiters.last() {
-        waiters.pop();
     }
 }
 
@@ -384,7 +419,7 @@ mod tests {
     #[test]
     fn records_before_that_were_taken_out_shift_the_offset() {
         let mut state = CellState::default();
-        let mut wakes = Vec::new();
+        let mut wakes = Wakes::default();
         state.cancel(4, true, Gone::Cancelled, &mut wakes);
         state.cancel(1, true, Gone::Cancelled, &mut wakes);
         state.cancel(2, false, Gone::Cancelled, &mut wakes);
@@ -400,7 +435,7 @@ mod tests {
     #[test]
     fn unknown_is_an_answer_and_the_last_word_replaces_it() {
         let mut state = CellState::default();
-        let mut wakes = Vec::new();
+        let mut wakes = Wakes::default();
         let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
         state.tell(&whole(unknown, false), &mut wakes);
         let told = Some(RecordOutcome::Unknown(Cause::DeliveryTimeout));
@@ -413,7 +448,7 @@ mod tests {
     #[test]
     fn a_record_may_be_taken_out_after_it_was_unknown() {
         let mut state = CellState::default();
-        let mut wakes = Vec::new();
+        let mut wakes = Wakes::default();
         state.cancel(0, false, Gone::Cancelled, &mut wakes);
         assert_eq!(state.verdict(0), Some(Verdict::Unknown));
         assert_eq!((state.marked_unknown(&WHOLE), state.last(0)), (1, None));
@@ -428,17 +463,17 @@ mod tests {
         let counts: [Arc<Count>; 3] = core::array::from_fn(|_| Arc::default());
         let [mine, other, late] = &counts;
         let mut state = CellState::default();
-        let mut wakes = Vec::new();
+        let mut wakes = Wakes::default();
         let mut places = [None; 4];
-        state.wait(Answer::First, 0, &mut places[0], &Arc::clone(mine).into());
-        state.wait(Answer::First, 1, &mut places[1], &Arc::clone(other).into());
-        state.wait(Answer::Last, 0, &mut places[2], &Arc::clone(late).into());
+        state.wait(Answer::First, 0, &mut places[0], Arc::clone(mine).into());
+        state.wait(Answer::First, 1, &mut places[1], Arc::clone(other).into());
+        state.wait(Answer::Last, 0, &mut places[2], Arc::clone(late).into());
         // Another handle to the same record, which is dropped, and one that asks twice.
-        state.wait(Answer::First, 0, &mut places[3], &Arc::clone(mine).into());
+        state.wait(Answer::First, 0, &mut places[3], Arc::clone(mine).into());
         state.leave(Answer::First, 0, places[3].unwrap());
-        state.wait(Answer::First, 0, &mut places[0], &Arc::clone(mine).into());
-        let told = |wakes: &mut Vec<Waker>| {
-            wakes.drain(..).for_each(Waker::wake);
+        state.wait(Answer::First, 0, &mut places[0], Arc::clone(mine).into());
+        let told = |wakes: &mut Wakes| {
+            wakes.wake();
             counts.each_ref().map(|count| count.0.swap(0, Ordering::Relaxed))
         };
         state.cancel(0, false, Gone::Cancelled, &mut wakes);
@@ -453,9 +488,25 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_and_leaves_again_and_again_takes_no_more_room() {
+        let mut state = CellState::default();
+        let noop = || Waker::noop().clone();
+        let mut places = [None; 2];
+        state.wait(Answer::First, 0, &mut places[0], noop());
+        for turn in 0..1_000 {
+            // There is always somebody who waits.
+            let (mine, other) = (turn % 2, (turn + 1) % 2);
+            state.wait(Answer::First, 0, &mut places[other], noop());
+            assert!(state.leave(Answer::First, 0, places[mine].take().unwrap()).is_some());
+        }
+        assert!(state.first_waiters.places.len() <= 2);
+        assert!(state.first_waiters.free.len() <= 2);
+    }
+
+    #[test]
     fn parts_are_told_one_by_one_in_any_order() {
         let mut state = CellState::default();
-        let mut wakes = Vec::new();
+        let mut wakes = Wakes::default();
         // Eight records; 0, 3 and 6 were taken out before the other five, in two parts, left.
         for index in [6, 0, 3] {
             state.cancel(index, true, Gone::Deadline, &mut wakes);
@@ -478,7 +529,7 @@ mod tests {
     #[test]
     fn one_part_may_be_unknown_for_long_and_others_not() {
         let mut state = CellState::default();
-        let mut wakes = Vec::new();
+        let mut wakes = Wakes::default();
         let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
         let first = Word { last: false, ..part(0, 2, unknown) };
         state.cancel(1, false, Gone::Cancelled, &mut wakes);
@@ -495,7 +546,7 @@ mod tests {
     #[test]
     fn where_no_more_word_comes_the_rest_is_unknown() {
         let mut state = CellState::default();
-        let mut wakes = Vec::new();
+        let mut wakes = Wakes::default();
         state.tell(&part(0, 2, delivered(10)), &mut wakes);
         state.cancel(3, false, Gone::Cancelled, &mut wakes);
         state.give_up(Cause::Closed, &mut wakes);
@@ -508,21 +559,21 @@ mod tests {
     fn a_part_wakes_its_own_waiters_and_a_void_place_is_left_alone() {
         let counts: [Arc<Count>; 3] = core::array::from_fn(|_| Arc::default());
         let mut state = CellState::default();
-        let mut wakes = Vec::new();
+        let mut wakes = Wakes::default();
         let mut places = [None; 3];
         for (index, (place, count)) in (0..).zip(places.iter_mut().zip(&counts)) {
-            state.wait(Answer::First, index, place, &Arc::clone(count).into());
+            state.wait(Answer::First, index, place, Arc::clone(count).into());
         }
         state.tell(&part(1, 2, delivered(11)), &mut wakes);
-        wakes.drain(..).for_each(Waker::wake);
+        wakes.wake();
         // The places of 1 and 2 are void; another waits where 1 did.
         let mut place = None;
-        state.wait(Answer::First, 0, &mut place, &Arc::clone(&counts[0]).into());
-        assert_eq!(place, places[1]);
+        state.wait(Answer::First, 0, &mut place, Arc::clone(&counts[0]).into());
+        assert_eq!(place, places[2]);
         state.leave(Answer::First, 1, places[1].unwrap());
         state.leave(Answer::First, 2, places[2].unwrap());
         state.tell(&part(0, 1, delivered(10)), &mut wakes);
-        wakes.drain(..).for_each(Waker::wake);
+        wakes.wake();
         assert_eq!(counts.each_ref().map(|count| count.0.load(Ordering::Relaxed)), [2, 1, 1]);
     }
 }

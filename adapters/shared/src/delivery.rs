@@ -125,24 +125,38 @@ impl Delivery {
 
     fn poll(&mut self, which: Answer, cx: &mut Context<'_>) -> Poll<RecordOutcome> {
         let index = self.ticket.index();
-        let mut state = self.cell.lock();
-        let Some(outcome) = state.answer(which, index) else {
+        // Cloned with the lock free, as it is dropped: a waker is not ours.
+        let mut waker = None;
+        loop {
+            let mut state = self.cell.lock();
+            if let Some(outcome) = state.answer(which, index) {
+                drop(state);
+                self.detach(which);
+                return Poll::Ready(outcome);
+            }
+            if state.waits(which, index, self.place, cx.waker()) {
+                return Poll::Pending;
+            }
+            let Some(waker) = waker.take() else {
+                drop(state);
+                waker = Some(cx.waker().clone());
+                continue;
+            };
             let begins = self.place.is_none();
-            state.wait(which, index, &mut self.place, cx.waker());
+            let before = state.wait(which, index, &mut self.place, waker);
             drop(state);
+            drop(before);
             if begins && let Some(engine) = self.engine() {
                 engine.begin_waiting();
             }
             return Poll::Pending;
-        };
-        drop(state);
-        self.detach(which);
-        Poll::Ready(outcome)
+        }
     }
 
     fn detach(&mut self, which: Answer) {
         if let Some(place) = self.place.take() {
-            self.cell.lock().leave(which, self.ticket.index(), place);
+            let waker = self.cell.lock().leave(which, self.ticket.index(), place);
+            drop(waker);
             if let Some(engine) = self.engine() {
                 engine.end_waiting();
             }

@@ -252,7 +252,8 @@ impl<N: Network> Driver<N> {
             true => format!("[{host}]:{port}").into(),
             false => format!("{host}:{port}").into(),
         };
-        tracing::debug!(broker = %name, "connecting");
+        let broker = Arc::clone(&name);
+        state.news.note(move || tracing::debug!(%broker, "connecting"));
         if state.peers.len() <= index {
             state.peers.resize_with(index + 1, Peer::default);
         }
@@ -272,12 +273,6 @@ impl<N: Network> Driver<N> {
 
 impl<N: Network> Drop for Driver<N> {
     fn drop(&mut self) {
-        let now = self.engine.clock().now();
-        let mut news = News::default();
-        let mut state = self.engine.lock_busy();
-        state.end(now);
-        state.take_news(&mut news);
-        drop(state);
-        self.engine.tell(&mut news);
+        self.engine.end(&mut self.news);
     }
 }

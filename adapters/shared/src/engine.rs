@@ -3,13 +3,11 @@
 use core::{
     fmt,
     hash::BuildHasher,
-    panic::AssertUnwindSafe,
     sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     time::Duration,
 };
 use std::{
     hash::RandomState,
-    panic::catch_unwind,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak},
 };
 
@@ -23,6 +21,7 @@ use crate::{
     cell::Gone,
     checksum::checksum,
     clock::Clock,
+    contain::contain,
     delivery::Receipt,
     latency::Histogram,
     outcome::Report,
@@ -350,16 +349,30 @@ impl Engine {
         if let Some(on_report) = &self.on_report {
             news.tell(|report| {
                 // The application's fault must not end the driver, on which others depend.
-                if catch_unwind(AssertUnwindSafe(|| on_report(report))).is_err() {
-                    tracing::error!(token = report.token, "`on_report` panicked");
+                if !contain(|| on_report(report)) {
+                    let token = report.token;
+                    contain(|| tracing::error!(token, "`on_report` panicked"));
                 }
             });
         }
+        news.log();
         if news.has_reports() {
             self.lock_busy().heard(news);
         }
-        for waker in news.wakes.drain(..) {
-            waker.wake();
-        }
+        news.wakes.wake();
+    }
+
+    /// The driver's end, for whatever reason: whoever waits for anything is told that no more will come.
+    pub(crate) fn end(&self, news: &mut News) {
+        // What the driver was about to tell.
+        self.tell(news);
+        let now = self.clock.now();
+        let mut state = self.lock_busy();
+        state.end(now);
+        state.take_news(news);
+        drop(state);
+        self.tell(news);
+        self.lock_busy().nobody_tells_more(news);
+        self.tell(news);
     }
 }

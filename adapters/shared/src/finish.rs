@@ -96,12 +96,15 @@ impl Future for Flushing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tally> {
         let this = &mut *self;
+        let waker = cx.waker().clone();
         let mut state = this.engine.lock();
         let answered = state.closed || state.table.answered_before(this.number);
         if answered && state.has_told(*this.reports.get_or_insert(state.reports())) {
             return Poll::Ready(state.table.first.since(&this.before));
         }
-        state.flushes.wait(&mut this.key, this.number, cx.waker());
+        let before = state.flushes.wait(&mut this.key, this.number, waker);
+        drop(state);
+        drop(before);
         Poll::Pending
     }
 }
@@ -111,12 +114,15 @@ impl Future for Closing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReport> {
         let this = &mut *self;
+        let waker = cx.waker().clone();
         let mut state = this.engine.lock();
         if state.closed && state.has_told(*this.reports.get_or_insert(state.reports())) {
             let report = this.report(&mut state);
             return Poll::Ready(report);
         }
-        state.closes.wait(&mut this.key, (), cx.waker());
+        let before = state.closes.wait(&mut this.key, (), waker);
+        drop(state);
+        drop(before);
         Poll::Pending
     }
 }
@@ -124,7 +130,8 @@ impl Future for Closing {
 impl Drop for Flushing {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.engine.lock().flushes.leave(key);
+            let left = self.engine.lock().flushes.leave(key);
+            drop(left);
         }
     }
 }
@@ -132,7 +139,8 @@ impl Drop for Flushing {
 impl Drop for Closing {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.engine.lock().closes.leave(key);
+            let left = self.engine.lock().closes.leave(key);
+            drop(left);
         }
     }
 }

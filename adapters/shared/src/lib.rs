@@ -11,6 +11,7 @@ mod attend;
 mod cell;
 mod checksum;
 mod clock;
+mod contain;
 mod delivery;
 mod dial;
 mod driver;

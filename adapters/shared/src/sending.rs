@@ -12,11 +12,13 @@ use std::sync::Arc;
 use ottla_core::{Instant, ProduceError, Record, TopicId, TopicStatus};
 
 use crate::{
+    contain::Wakes,
     delivery::{Delivery, Receipt},
     engine::Engine,
     error::SendError,
     shards::{Shards, Topic, meet},
     state::{Nudge, State},
+    waiting::Left,
 };
 
 /// What goes with a record and is not sent.
@@ -74,6 +76,15 @@ enum Place {
     None,
     Full(Option<u64>),
     Topic(Option<u64>),
+}
+
+/// What is to be done with wakers once the lock is free: to drop it does it.
+#[derive(Debug, Default)]
+struct Parting {
+    /// Whom to wake.
+    next: Wakes,
+    left: Option<Left>,
+    waker: Option<Waker>,
 }
 
 impl Shards {
@@ -243,6 +254,8 @@ impl<R: Receipt> Sending<'_, R> {
 
     /// `None` where the engine turns out to know the topic: so it need not be waited for.
     fn attempt_there(&mut self, waker: Option<&Waker>) -> Option<Result<R, ProduceError>> {
+        // With the lock free, as it is dropped: a waker is not ours.
+        let waker = waker.cloned();
         let mut state = self.engine.lock_busy();
         // The core would take it, and choose a partition by what it knows alone.
         if !self.routed && state.tells_of(self.topic.id()) {
@@ -257,12 +270,12 @@ impl<R: Receipt> Sending<'_, R> {
         self.started.get_or_insert(now);
         let result: Result<R, _> =
             self.engine.produce(&mut state, now, self.topic.id(), &self.record, self.token);
-        let next = match (&result, waker) {
+        let parting = match (&result, waker) {
             (Err(ProduceError::Full), Some(waker)) => self.wait_for_memory(&mut state, waker),
             (Err(ProduceError::TopicPending), Some(waker)) => {
                 self.wait_for_topic(&mut state, waker)
             }
-            _ => self.leave(&mut state),
+            (_, waker) => Parting { waker, ..self.leave(&mut state) },
         };
         let nudge = match &result {
             Ok(receipt) => {
@@ -275,35 +288,33 @@ impl<R: Receipt> Sending<'_, R> {
             Err(_) => state.nudge_for_refusal().map_or(Nudge::Nothing, Nudge::Wake),
         };
         drop(state);
+        drop(parting);
         self.engine.follow(nudge);
-        if let Some(waker) = next {
-            waker.wake();
-        }
         Some(result)
     }
 
-    fn wait_for_memory(&mut self, state: &mut State, waker: &Waker) -> Option<Waker> {
-        let mut next = None;
+    fn wait_for_memory(&mut self, state: &mut State, waker: Waker) -> Parting {
+        let mut parting = Parting::default();
         if !matches!(self.place, Place::Full(_)) {
-            next = self.leave(state);
+            parting = self.leave(state);
             self.place = Place::Full(None);
         }
         if let Place::Full(key) = &mut self.place {
-            state.full.wait(key, (), waker);
+            parting.waker = state.full.wait(key, (), waker);
         }
-        next
+        parting
     }
 
-    fn wait_for_topic(&mut self, state: &mut State, waker: &Waker) -> Option<Waker> {
-        let mut next = None;
+    fn wait_for_topic(&mut self, state: &mut State, waker: Waker) -> Parting {
+        let mut parting = Parting::default();
         if !matches!(self.place, Place::Topic(_)) {
-            next = self.leave(state);
+            parting = self.leave(state);
             self.place = Place::Topic(None);
         }
         if let Place::Topic(key) = &mut self.place {
-            state.topics.wait(key, (), waker);
+            parting.waker = state.topics.wait(key, (), waker);
         }
-        next
+        parting
     }
 
     fn explain(&self, error: ProduceError) -> SendError {
@@ -354,26 +365,24 @@ impl<R> Sending<'_, R> {
             return;
         }
         let engine = self.engine;
-        let next = self.leave(&mut engine.lock());
-        if let Some(waker) = next {
-            waker.wake();
-        }
+        let parting = self.leave(&mut engine.lock());
+        drop(parting);
     }
 
-    /// Waits no longer. There may be memory for another: returns whom to wake.
-    fn leave(&mut self, state: &mut State) -> Option<Waker> {
+    /// Waits no longer. There may be memory for another, who is then woken.
+    fn leave(&mut self, state: &mut State) -> Parting {
+        let mut parting = Parting::default();
         match core::mem::replace(&mut self.place, Place::None) {
-            Place::Full(Some(key)) if state.full.leave(key) => {
-                let mut wakes = Vec::new();
-                state.full.wake(1, &mut wakes);
-                wakes.pop()
+            Place::Full(Some(key)) => {
+                parting.left = state.full.leave(key);
+                if matches!(parting.left, Some(Left::Woken)) {
+                    state.full.wake(1, &mut parting.next);
+                }
             }
-            Place::Topic(Some(key)) => {
-                state.topics.leave(key);
-                None
-            }
-            Place::None | Place::Full(_) | Place::Topic(None) => None,
+            Place::Topic(Some(key)) => parting.left = state.topics.leave(key),
+            Place::None | Place::Full(None) | Place::Topic(None) => {}
         }
+        parting
     }
 }
 

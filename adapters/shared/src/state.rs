@@ -7,13 +7,14 @@ use std::{
 };
 
 use ottla_core::{
-    Cause, ConnId, Disconnect, Event, Instant, Outcome, Output, Producer, Ticket, TopicId,
+    Cause, ConnId, Disconnect, Event, Instant, Outcome, Output, Producer, Settled, Ticket, TopicId,
     TopicStatus, Verdict,
 };
 
 use crate::{
     cell::Gone,
     clock::{Clock, Recent, Tick},
+    contain::contain,
     engine::Engine,
     error::Failure,
     lost::Losses,
@@ -348,19 +349,31 @@ impl State {
     /// The end of the driver: nothing will happen any more, and whoever waits is told.
     pub(crate) fn end(&mut self, now: Instant) {
         if !self.closed {
-            // The core still knows which batches never left.
-            self.core.close(now, now);
-            self.core.handle_timeout(now);
-            self.collect(now);
+            // The core still knows which batches never left. Where the driver ended in the middle of it, it
+            // may not be fit to say so: then nothing is known.
+            contain(|| {
+                self.core.close(now, now);
+                self.core.handle_timeout(now);
+                self.collect(now);
+            });
         }
         for (batch, topic) in self.table.leftovers() {
-            let topic = self.core.topic_name(topic);
-            tracing::error!(topic, "a batch was left without an outcome");
-            self.table.give_up(now, batch, Cause::Closed, &mut self.news);
+            let topic = self.core.topic_name(topic).map(str::to_owned);
+            self.news.note(move || {
+                tracing::error!(topic, "a batch was left without an outcome");
+            });
+            contain(|| self.table.give_up(now, batch, Cause::Closed, &mut self.news));
         }
         self.actions.clear();
         self.closed = true;
         self.wake_all();
+    }
+
+    /// Nobody is left who would tell what was not told: those that flush or close need not wait for it.
+    pub(crate) fn nobody_tells_more(&mut self, news: &mut News) {
+        self.told = self.taken;
+        self.flushes.wake_where(&mut news.wakes, |_| true);
+        self.closes.wake_where(&mut news.wakes, |()| true);
     }
 
     /// Everybody that waits is to look again.
@@ -389,14 +402,11 @@ impl State {
         match event {
             Event::Settled(settled) => {
                 if settled.late {
-                    let topic = self.core.topic_name(settled.topic);
-                    tracing::info!(
-                        topic,
-                        partition = settled.partition,
-                        records = settled.records,
-                        outcome = ?settled.outcome,
-                        "late verdict"
-                    );
+                    let topic = self.core.topic_name(settled.topic).map(str::to_owned);
+                    let Settled { partition, records, outcome, .. } = *settled;
+                    self.news.note(move || {
+                        tracing::info!(topic, partition, records, ?outcome, "late verdict");
+                    });
                 }
                 if matches!(settled.outcome, Outcome::Delivered { .. }) {
                     self.failure = None;
@@ -422,20 +432,27 @@ impl State {
             }
             Event::Disconnected { conn, cause } => self.lost(now, *conn, *cause),
             Event::NoProducerId(why) => {
-                tracing::error!(%why, "no record can be sent");
+                let why = *why;
+                self.news.note(move || tracing::error!(%why, "no record can be sent"));
                 // Who waits for memory or for a topic would wait for nothing.
                 self.wake_all();
             }
-            Event::ProducerId => tracing::info!("there is a producer id: records can be sent"),
+            Event::ProducerId => {
+                self.news.note(|| tracing::info!("there is a producer id: records can be sent"));
+            }
             _ => {}
         }
     }
 
-    fn log_topic(&self, topic: TopicId) {
-        let name = self.core.topic_name(topic);
-        match self.core.topic_status(topic) {
+    fn log_topic(&mut self, topic: TopicId) {
+        let name = self.core.topic_name(topic).map(str::to_owned);
+        let status = self.core.topic_status(topic);
+        self.news.note(move || match status {
             Some(TopicStatus::Refused(error)) => {
                 tracing::warn!(topic = name, %error, "the topic cannot be written to");
+            }
+            Some(TopicStatus::TooManyPartitions { partitions }) => {
+                tracing::warn!(topic = name, partitions, "no room for all partitions of the topic");
             }
             Some(TopicStatus::Pending(Some(error))) => {
                 tracing::debug!(topic = name, %error, "the topic is not known yet");
@@ -444,7 +461,7 @@ impl State {
                 tracing::debug!(topic = name, partitions, "the topic is known");
             }
             _ => {}
-        }
+        });
     }
 
     fn lost(&mut self, now: Instant, conn: ConnId, cause: Disconnect) {
@@ -452,19 +469,23 @@ impl State {
             return;
         };
         if matches!(cause, Disconnect::Idle | Disconnect::Replaced | Disconnect::Closed) {
-            tracing::debug!(broker = %peer.name, %cause, "connection closed");
+            let broker = Arc::clone(&peer.name);
+            self.news.note(move || tracing::debug!(%broker, %cause, "connection closed"));
             return;
         }
         let error = peer.error.take();
         let failure = Failure { broker: Arc::clone(&peer.name), cause, error };
-        let Failure { broker, cause, error } = &failure;
-        let error = error.as_deref();
         // The same again and again would hide what else there is to see.
-        if self.losses.note(&failure, peer.opened.map(|opened| now.since(opened))) {
-            tracing::warn!(%broker, %cause, error, "connection lost");
-        } else {
-            tracing::debug!(%broker, %cause, error, "connection lost again");
-        }
+        let fresh = self.losses.note(&failure, peer.opened.map(|opened| now.since(opened)));
+        let Failure { broker, cause, error } = failure.clone();
+        self.news.note(move || {
+            let error = error.as_deref();
+            if fresh {
+                tracing::warn!(%broker, %cause, error, "connection lost");
+            } else {
+                tracing::debug!(%broker, %cause, error, "connection lost again");
+            }
+        });
         self.failure = Some(failure);
     }
 

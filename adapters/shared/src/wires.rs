@@ -1,7 +1,7 @@
 //! The links of a driver, which callers may use while it sleeps.
 
-use core::{mem, task::Waker};
-use std::sync::{Mutex, PoisonError, TryLockError};
+use core::mem;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use ottla_core::{ConnId, Instant};
 
@@ -61,14 +61,14 @@ impl<L: Link + Send> WriteNow for Mutex<Wires<L>> {
             stuck |= wires.write(&mut state, now, conn);
         }
         // Whoever waits for a record began to after the nap.
-        let wakes = mem::take(&mut state.news.wakes);
+        let mut wakes = mem::take(&mut state.news.wakes);
         drop(state);
         for ready in mem::take(&mut wires.again) {
             wires.serve(engine, ready);
         }
         let again = !wires.again.is_empty() || (naps && stuck);
         drop(wires);
-        wakes.into_iter().for_each(Waker::wake);
+        wakes.wake();
         again
     }
 }
@@ -124,8 +124,9 @@ impl<L: Link> Wires<L> {
                     let mut state = engine.lock_busy();
                     let now = engine.clock().now();
                     if let Some(peer) = state.peers.get_mut(ready.index) {
-                        tracing::debug!(broker = %peer.name, "connected");
                         peer.opened = Some(now);
+                        let broker = Arc::clone(&peer.name);
+                        state.news.note(move || tracing::debug!(%broker, "connected"));
                     }
                     state.core.handle_connected(now, conn);
                 }

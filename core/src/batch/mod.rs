@@ -135,6 +135,9 @@ pub(crate) struct Batch {
     pub(crate) moved: bool,
     /// Behind its records are the numbers of those that were left out.
     pub(crate) taken: bool,
+    /// Back from a request, and what that proves was not noted yet. Should whoever drives the producer
+    /// come to its end just then, it may be in the log.
+    pub(crate) unjudged: bool,
     /// The request that it is in, or was in last.
     pub(crate) correlation_id: i32,
     pub(crate) attempts: u8,
@@ -193,6 +196,7 @@ impl Batch {
         repeated: false,
         moved: false,
         taken: false,
+        unjudged: false,
         correlation_id: 0,
         attempts: 0,
         cut: 0,

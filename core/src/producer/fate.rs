@@ -144,6 +144,7 @@ impl Producer<'_> {
         batch.exposure = batch.exposure.max(proof);
         let adds = proof == Exposure::Ambiguous && !batch.recognised;
         batch.copies = batch.copies.saturating_add(u8::from(adds));
+        batch.unjudged = false;
     }
 
     fn acknowledge(&mut self, index: Ix<Batch>, answer: &Answer) {
@@ -459,9 +460,15 @@ impl Producer<'_> {
             self.drop_connection(conn, crate::Disconnect::Closed);
         }
         for index in self.batches.indices() {
-            let batch = self.batches.at(index);
+            let batch = self.batches.at_mut(index);
+            // No connection is left that it could be on: whoever took it off one was interrupted.
+            let lost = batch.life == Life::InFlight;
+            if lost {
+                batch.life = Life::Idle;
+            }
             let outcome = match (batch.life, batch.exposure) {
                 (Life::Free | Life::Done, _) => continue,
+                _ if lost || batch.unjudged => Outcome::Unknown(cause),
                 (_, Exposure::Ambiguous) => Outcome::Unknown(cause),
                 (_, Exposure::Never | Exposure::NotAppended) => Outcome::NotDelivered(cause),
             };

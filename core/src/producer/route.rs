@@ -282,6 +282,7 @@ impl Producer<'_> {
         let batch = self.batches.at_mut(index);
         debug_assert!(batch.life == Life::InFlight, "only what is in a request can land");
         batch.life = Life::Idle;
+        batch.unjudged = true;
         batch.next_in_request = Ix::NONE;
         let partition = self.partitions.at_mut(batch.partition);
         partition.in_flight -= 1;
@@ -314,6 +315,7 @@ impl Producer<'_> {
             self.land(index);
             let batch = self.batches.at_mut(index);
             batch.attempts = batch.attempts.saturating_sub(1);
+            batch.unjudged = false;
             let home = batch.partition;
             if batch.attempts == 0 {
                 self.unbind(index);

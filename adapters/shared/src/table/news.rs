@@ -1,22 +1,34 @@
 //! What the table found out for others to hear, once the lock is free.
 
-use core::task::Waker;
+use core::fmt;
 
 use ottla_core::{Instant, Outcome};
 
 use super::book::Book;
 use crate::{
     cell::WHOLE,
+    contain::{Wakes, contain},
     outcome::{RecordOutcome, Report},
 };
 
 /// To be told without the lock, in this order.
 #[derive(Debug, Default)]
 pub(crate) struct News {
-    pub(crate) wakes: Vec<Waker>,
+    pub(crate) wakes: Wakes,
+    /// What is to be logged: whoever listens to that may use the producer.
+    notes: Vec<Note>,
     reports: Vec<Reports>,
     /// How many records they are about.
     records: usize,
+}
+
+/// Something to be logged.
+struct Note(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Note")
+    }
 }
 
 /// Reports of one record, or of all records of a batch.
@@ -38,7 +50,20 @@ pub(super) struct Finished {
 
 impl News {
     pub(crate) fn is_empty(&self) -> bool {
-        self.wakes.is_empty() && self.reports.is_empty()
+        self.wakes.is_empty() && self.reports.is_empty() && self.notes.is_empty()
+    }
+
+    /// Has something logged once the lock is free.
+    pub(crate) fn note(&mut self, log: impl FnOnce() + Send + 'static) {
+        self.notes.push(Note(Box::new(log)));
+    }
+
+    /// Logs what is to be logged.
+    pub(crate) fn log(&mut self) {
+        for Note(log) in self.notes.drain(..) {
+            // Where even that panics, there is nobody to be told.
+            contain(log);
+        }
     }
 
     pub(crate) fn has_reports(&self) -> bool {

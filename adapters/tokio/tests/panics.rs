@@ -1,0 +1,76 @@
+//! The application's own code panics where the producer calls it.
+#![allow(clippy::disallowed_methods)] // tests look at the time
+
+use core::{
+    future::Future,
+    net::SocketAddr,
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
+use std::{panic::panic_any, sync::Arc, task::Wake, time::Instant};
+
+use ottla_model::{ClusterConfig, serve::Server};
+use ottla_tokio::{Producer, Record};
+
+/// What is panicked with when it is dropped is one of these again.
+struct Nasty;
+
+impl Drop for Nasty {
+    fn drop(&mut self) {
+        panic_any(Nasty);
+    }
+}
+
+fn server() -> Server {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = Server::start(&[any], ClusterConfig::with_nodes(1)).unwrap();
+    server.with_cluster(|cluster| cluster.create_topic("t", 1)).unwrap();
+    server
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_whose_panic_panics_once_more_when_it_is_dropped_ends_nothing() {
+    let server = server();
+    let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
+    let producer = builder.on_report(|_| panic_any(Nasty)).build().unwrap();
+    let topic = producer.topic("t").unwrap();
+    let record = Record { value: Some(b"v"), ..Record::default() };
+    let start = Instant::now();
+    for token in 0..3 {
+        producer.send_with_token(&topic, &record, token).await.unwrap();
+        let tally = producer.flush().await;
+        assert_eq!(tally.delivered, 1, "record {token}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(producer.close(Duration::from_secs(5)).await.complete);
+}
+
+struct Bad;
+
+impl Wake for Bad {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker that panics");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waker_that_panics_harms_nobody_else() {
+    let server = server();
+    let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
+    let producer = builder.property("linger.ms", "50").build().unwrap();
+    let topic = producer.topic("t").unwrap();
+    let record = Record { value: Some(b"v"), ..Record::default() };
+    let mut bad = producer.send(&topic, &record).await.unwrap();
+    let other = producer.send(&topic, &record).await.unwrap();
+    let waker = Waker::from(Arc::new(Bad));
+    assert!(pin!(&mut bad).poll(&mut Context::from_waker(&waker)).is_pending());
+    let waits = tokio::spawn(other);
+    let limit = Duration::from_secs(5);
+    let tally = tokio::time::timeout(limit, producer.flush()).await.expect("flush hangs");
+    assert_eq!(tally.delivered, 2);
+    let outcome = tokio::time::timeout(limit, waits).await.expect("the other one hangs").unwrap();
+    assert!(outcome.is_delivered());
+    assert!(bad.await.is_delivered());
+    assert!(producer.close(limit).await.complete);
+}
