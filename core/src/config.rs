@@ -165,6 +165,13 @@ pub struct Config<'a> {
     pub buffer_memory: u64,
     /// `max.block.ms`; read by the adapters: how long `send` may wait for memory or a topic.
     pub max_block: Duration,
+    /// `limits.topics`: ottla's own; how many topics may be registered at a time, 1 to 65,535; read by
+    /// [`Limits::for_config`](crate::Limits::for_config). Memory is taken for those that are.
+    #[cfg(feature = "alloc")]
+    pub limits_topics: u32,
+    /// `limits.partitions`: ottla's own; how many partitions they may have together.
+    #[cfg(feature = "alloc")]
+    pub limits_partitions: u32,
     /// Which of a topic's partitions are this producer's, where several have them together. Only
     /// with `alloc`: small machines do with one producer.
     #[cfg(feature = "alloc")]
@@ -202,6 +209,10 @@ impl Default for Config<'_> {
             checksum: crate::wire::crc32c,
             buffer_memory: 33_554_432,
             max_block: Duration::from_secs(60),
+            #[cfg(feature = "alloc")]
+            limits_topics: 4_096,
+            #[cfg(feature = "alloc")]
+            limits_partitions: 131_072,
             #[cfg(feature = "alloc")]
             share: Share::ALL,
         }

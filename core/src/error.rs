@@ -172,6 +172,11 @@ pub enum ConfigError {
         /// How many there must be.
         need: u32,
     },
+    /// The heap has not as many bytes as `buffer.memory`, or some other limit, asks for.
+    OutOfMemory {
+        /// How many were asked for at a time.
+        bytes: u64,
+    },
 }
 
 /// Why a connection ended.
@@ -183,6 +188,9 @@ pub enum Disconnect {
     Unresolved,
     /// Nobody listened, or the connection could not be set up.
     Refused,
+    /// The machine had no descriptor, no memory or no port left for another connection. Where there is
+    /// an idle one to some other broker, it gives way.
+    Exhausted,
     /// The connection was not set up in time.
     SetupTimeout,
     /// The peer closed the connection.
@@ -320,6 +328,12 @@ impl fmt::Display for ConfigError {
             Self::Memory { what, have, need } => {
                 write!(f, "the lent memory has {have} {what}, and needs {need}")
             }
+            Self::OutOfMemory { bytes } => {
+                write!(
+                    f,
+                    "there is no memory of {bytes} bytes: buffer.memory or a limit is too large"
+                )
+            }
         }
     }
 }
@@ -350,6 +364,7 @@ impl fmt::Display for Disconnect {
             Self::Incomplete => "an answer left out a partition that was asked about",
             Self::Unresolved => "the address does not resolve",
             Self::Refused => "the connection could not be set up",
+            Self::Exhausted => "the machine has nothing left for another connection",
             Self::SetupTimeout => "the connection was not set up in time",
             Self::Eof => "the peer closed the connection",
             Self::Io => "reading or writing failed",

@@ -13,6 +13,8 @@ use crate::{
     slots::Slots,
     topic::Topic,
 };
+#[cfg(feature = "alloc")]
+use crate::{ConfigError, slots::NoMemory};
 
 /// How many of each thing a producer has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +25,9 @@ pub struct Limits {
     pub connections: u32,
     /// Brokers known, the bootstrap servers among them. At most 65,535.
     pub brokers: u32,
-    /// Topics registered. At most 65,535.
+    /// Topics registered at a time. At most 65,535. Memory from the heap takes what is used.
     pub topics: u32,
-    /// Partitions of all topics together.
+    /// Partitions of all topics together. Memory from the heap takes what is used.
     pub partitions: u32,
     /// Batches that hold records or wait for their event to be taken.
     pub batches: u32,
@@ -48,22 +50,32 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Limits that keep `config`'s `buffer.memory`, with tables for a gateway: 64 connections,
-    /// 256 topics, 16,384 partitions.
+    /// Limits that keep `config`'s `buffer.memory`, `limits.topics` and `limits.partitions`, with tables
+    /// for a gateway: 64 connections, 128 brokers. Without the feature `alloc`, 256 topics of 16,384
+    /// partitions.
     ///
-    /// A page is as large as a batch, between 1 KiB and 16 KiB; there are two batch slots a page,
-    /// since a batch that waits for its event to be taken holds none.
+    /// A page is as large as a batch, between 1 KiB and 16 KiB, and larger where there would be more than
+    /// four million; there are two batch slots a page, since a batch that waits for its event to be taken
+    /// holds none.
     #[must_use]
     pub fn for_config(config: &Config<'_>) -> Self {
-        let page_size = config.batch_size.clamp(1_024, 16_384);
+        let mut page_size = config.batch_size.clamp(1_024, 16_384);
+        while page_size < 1 << 30 && config.buffer_memory / u64::from(page_size) > MOST_PAGES.into()
+        {
+            page_size *= 2;
+        }
+        #[cfg(feature = "alloc")]
+        let (topics, partitions) = (config.limits_topics, config.limits_partitions);
+        #[cfg(not(feature = "alloc"))]
+        let (topics, partitions) = (256, 16_384);
         let least = config.max_request_size.div_ceil(page_size).max(1);
         let pages = u32::try_from(config.buffer_memory / u64::from(page_size)).unwrap_or(u32::MAX);
-        let pages = pages.clamp(least, 1 << 22);
+        let pages = pages.clamp(least, MOST_PAGES.max(least));
         Self {
             connections: 64,
             brokers: 128,
-            topics: 256,
-            partitions: 16_384,
+            topics,
+            partitions,
             batches: pages.saturating_mul(2).max(64),
             page_size,
             pages,
@@ -73,6 +85,9 @@ impl Limits {
         }
     }
 }
+
+/// So many pages are few beside what an index of 32 bits can tell apart.
+const MOST_PAGES: u32 = 1 << 22;
 
 /// The least receive window of a connection, in bytes: an element of an answer must fit.
 pub(crate) const LEAST_RX: usize = crate::wire::MAX_ATOM;
@@ -91,26 +106,75 @@ pub struct Memory<'m> {
     pub(crate) tx: Slots<'m, u8>,
     pub(crate) topic_names: Slots<'m, u8>,
     pub(crate) broker_names: Slots<'m, u8>,
+    #[cfg(feature = "alloc")]
+    pub(crate) most: Most,
+}
+
+/// Up to how many slots tables may grow.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    pub(crate) topics: u32,
+    pub(crate) partitions: u32,
 }
 
 #[cfg(feature = "alloc")]
 impl Memory<'static> {
-    /// Memory from the heap, taken once and never more.
+    /// Memory from the heap. Tables of topics and partitions begin small and grow up to the limits;
+    /// everything else is taken once and never more.
+    ///
+    /// Where the heap has not as much, the program ends, as with any other allocation that fails:
+    /// [`Memory::try_heap`] tells.
     #[must_use]
     pub fn heap(limits: Limits) -> Self {
-        let bytes = |count: u32, size: u32| Slots::bytes(count as usize * size as usize);
-        Self {
-            conns: Slots::owned(limits.connections as usize, || Conn::EMPTY),
-            brokers: Slots::owned(limits.brokers as usize, || Broker::EMPTY),
-            topics: Slots::owned(limits.topics as usize, || Topic::EMPTY),
-            partitions: Slots::owned(limits.partitions as usize, || Partition::EMPTY),
-            batches: Slots::owned(limits.batches as usize, || Batch::EMPTY),
-            links: Slots::owned(limits.pages as usize, || PageLink::EMPTY),
-            pages: bytes(limits.pages, limits.page_size),
-            rx: bytes(limits.connections, limits.rx_window),
-            tx: bytes(limits.connections, limits.tx_window),
-            topic_names: bytes(limits.topics, limits.name),
-            broker_names: bytes(limits.brokers, limits.name),
-        }
+        Self::try_heap(limits).unwrap_or_else(|_| {
+            alloc::alloc::handle_alloc_error(core::alloc::Layout::new::<[u8; 1 << 16]>())
+        })
+    }
+
+    /// As [`Memory::heap`], where limits may be beyond what the machine has.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OutOfMemory`] where the heap has not as much. A system that gives memory which it
+    /// does not have (overcommit) does not say so before it is used.
+    pub fn try_heap(limits: Limits) -> Result<Self, ConfigError> {
+        Self::from_heap(limits).map_err(|NoMemory(bytes)| ConfigError::OutOfMemory { bytes })
+    }
+
+    fn from_heap(limits: Limits) -> Result<Self, NoMemory> {
+        let bytes = |count: u32, size: u32| Slots::bytes(u64::from(count) * u64::from(size));
+        let (topics, partitions) = (limits.topics.min(65_535), limits.partitions);
+        let (few_topics, few_partitions) = (topics.min(FEW_TOPICS), partitions.min(FEW_PARTITIONS));
+        let (conns, brokers) = (limits.connections as usize, limits.brokers as usize);
+        let (batches, pages) = (limits.batches as usize, limits.pages as usize);
+        let name = limits.name as usize;
+        let few = few_topics as usize;
+        // First what is most likely to be refused, and costs nothing before it is used.
+        let (pages_of_bytes, rx, tx) = (
+            bytes(limits.pages, limits.page_size)?,
+            bytes(limits.connections, limits.rx_window)?,
+            bytes(limits.connections, limits.tx_window)?,
+        );
+        Ok(Self {
+            pages: pages_of_bytes,
+            rx,
+            tx,
+            conns: Slots::owned(conns, || Conn::EMPTY)?,
+            brokers: Slots::owned(brokers, || Broker::EMPTY)?,
+            topics: Slots::owned(few, || Topic::EMPTY)?,
+            partitions: Slots::owned(few_partitions as usize, || Partition::EMPTY)?,
+            batches: Slots::owned(batches, || Batch::EMPTY)?,
+            links: Slots::owned(pages, || PageLink::EMPTY)?,
+            topic_names: Slots::owned(few * name, || 0)?,
+            broker_names: bytes(limits.brokers, limits.name)?,
+            most: Most { topics, partitions },
+        })
     }
 }
+
+/// Slots of topics, and of partitions, that memory from the heap begins with.
+#[cfg(feature = "alloc")]
+const FEW_TOPICS: u32 = 16;
+#[cfg(feature = "alloc")]
+const FEW_PARTITIONS: u32 = 64;

@@ -176,6 +176,10 @@ static TABLE: &[Property] = &[
     row("buffer.memory", BYTES, Kind::Total(1, |c| &mut c.buffer_memory)),
     alias("queue.buffering.max.kbytes", "buffer.memory", "a number of KiB", Kind::Total(1024, |c| &mut c.buffer_memory)),
     row("max.block.ms", MILLIS, Kind::Millis(|c| &mut c.max_block)),
+    #[cfg(feature = "alloc")]
+    row("limits.topics", "1 to 65535", Kind::Bytes(|c| &mut c.limits_topics)),
+    #[cfg(feature = "alloc")]
+    row("limits.partitions", "a number, from 1", Kind::Bytes(|c| &mut c.limits_partitions)),
 
     only("compression.type", &["none"], "none", "there is no compression in this version"),
     only("compression.codec", &["none"], "none", "there is no compression in this version"),

@@ -73,6 +73,12 @@ impl<'m, T> Table<'m, T> {
         self.slots.all().len() as u32
     }
 
+    /// As [`Slots::grow`].
+    #[cfg(feature = "alloc")]
+    pub(crate) fn grow(&mut self, len: u32, empty: impl Fn() -> T) -> bool {
+        self.slots.grow(len as usize, empty)
+    }
+
     // Each use is a bounds check and a multiplication: inlined, they are a fifth of all code.
     #[cfg_attr(target_pointer_width = "64", inline)]
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
@@ -126,8 +132,13 @@ pub(crate) struct Slots<'m, T>(Source<'m, T>);
 enum Source<'m, T> {
     Lent(&'m mut [T]),
     #[cfg(feature = "alloc")]
-    Owned(alloc::boxed::Box<[T]>),
+    Owned(alloc::vec::Vec<T>),
 }
+
+/// The heap has not as many bytes.
+#[cfg(feature = "alloc")]
+#[derive(Debug)]
+pub(crate) struct NoMemory(pub(crate) u64);
 
 impl<T> Default for Slots<'_, T> {
     /// None at all.
@@ -139,8 +150,17 @@ impl<T> Default for Slots<'_, T> {
 #[cfg(feature = "alloc")]
 impl Slots<'_, u8> {
     /// Zeros, which the system can give without touching them: what is never used stays free.
-    pub(crate) fn bytes(len: usize) -> Self {
-        Self(Source::Owned(alloc::vec![0; len].into_boxed_slice()))
+    pub(crate) fn bytes(len: u64) -> Result<Self, NoMemory> {
+        let refused = NoMemory(len);
+        let Ok(len) = usize::try_from(len) else {
+            return Err(refused);
+        };
+        // There is no way to ask for zeros that may be refused. Where as many bytes were to be had just
+        // now, zeros are.
+        let mut probe = alloc::vec::Vec::<u8>::new();
+        probe.try_reserve_exact(len).map_err(|_| refused)?;
+        drop(probe);
+        Ok(Self(Source::Owned(alloc::vec![0; len])))
     }
 }
 
@@ -150,10 +170,25 @@ impl<'m, T> Slots<'m, T> {
     }
 
     #[cfg(feature = "alloc")]
-    pub(crate) fn owned(len: usize, empty: impl Fn() -> T) -> Self {
-        let mut slots = alloc::vec::Vec::new();
-        slots.resize_with(len, empty);
-        Self(Source::Owned(slots.into_boxed_slice()))
+    pub(crate) fn owned(len: usize, empty: impl Fn() -> T) -> Result<Self, NoMemory> {
+        let mut slots = Self(Source::Owned(alloc::vec::Vec::new()));
+        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+        if slots.grow(len, empty) { Ok(slots) } else { Err(NoMemory(bytes)) }
+    }
+
+    /// Has as many slots as that, if they are from the heap and that has the memory.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn grow(&mut self, len: usize, empty: impl Fn() -> T) -> bool {
+        match &mut self.0 {
+            Source::Owned(slots) => {
+                let fits = slots.try_reserve_exact(len.saturating_sub(slots.len())).is_ok();
+                if fits {
+                    slots.resize_with(len, empty);
+                }
+                fits
+            }
+            Source::Lent(_) => false,
+        }
     }
 
     pub(crate) fn all(&self) -> &[T] {

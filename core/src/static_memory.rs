@@ -188,6 +188,8 @@ impl<
             tx: Slots::lent(self.tx.as_flattened_mut()),
             topic_names: Slots::lent(self.topic_names.as_flattened_mut()),
             broker_names: Slots::lent(self.broker_names.as_flattened_mut()),
+            #[cfg(feature = "alloc")]
+            most: crate::memory::Most { topics: TOPICS as u32, partitions: PARTITIONS as u32 },
         }
     }
 }

@@ -77,7 +77,8 @@ impl Network for Tcp {
             }
             None => {
                 let lookup = self.resolver.look_up(index, host, port);
-                let lookup = lookup.map_err(|error| Lost::new(Disconnect::Unresolved, error))?;
+                let lookup =
+                    lookup.map_err(|error| Lost::undialled(Disconnect::Unresolved, error))?;
                 Stage::LookingUp { lookup, attempt: self.rotation.attempt(host, port) }
             }
         };
@@ -120,9 +121,10 @@ impl TcpLink {
                 Err(other) => *error = Some(other),
             }
         }
-        let mut lost = Lost::from(Disconnect::Refused);
-        lost.error = error.take();
-        Err(lost)
+        Err(match error.take() {
+            Some(error) => Lost::undialled(Disconnect::Refused, error),
+            None => Disconnect::Refused.into(),
+        })
     }
 }
 
@@ -132,7 +134,8 @@ impl Link for TcpLink {
             let Some(found) = lookup.take() else {
                 return Ok(false);
             };
-            let mut addresses = found.map_err(|error| Lost::new(Disconnect::Unresolved, error))?;
+            let mut addresses =
+                found.map_err(|error| Lost::undialled(Disconnect::Unresolved, error))?;
             if addresses.is_empty() {
                 return Err(Disconnect::Unresolved.into());
             }

@@ -7,7 +7,7 @@ use std::{
     thread::{self, ThreadId},
 };
 
-use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
+use ottla_core::{Config, Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
 use ottla_shared::{
     BuildError, CloseReport, Options, Receipt, SendError, Shards, Stats, Tally, Topic, block_on,
 };
@@ -86,6 +86,17 @@ impl Producer {
     /// Where it is no name for a topic, or there is no room for another.
     pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
         self.shards().topic(name)
+    }
+
+    /// Forgets a topic of which nothing is open, so that its room serves others (`limits.topics` and
+    /// `limits.partitions`). Handles to it are refused from then on; registered again, it has new ones.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseError::Busy`] where records of it have no last word yet: try again later. Where it was
+    /// released before, or is another producer's: [`ReleaseError::UnknownTopic`].
+    pub fn release_topic(&self, topic: &Topic) -> Result<(), ReleaseError> {
+        self.shards().release_topic(topic)
     }
 
     /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms`.

@@ -12,7 +12,7 @@ struct Nasty;
 
 impl Drop for Nasty {
     fn drop(&mut self) {
-        panic_any(Nasty);
+        panic_any(Self);
     }
 }
 

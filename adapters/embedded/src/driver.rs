@@ -104,7 +104,7 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
             match output {
                 Output::Connect(conn) => match self.slots.get_mut(conn.index()) {
                     Some(slot) => slot.dial(conn),
-                    None => self.producer.handle_disconnected(now, conn, Disconnect::Refused),
+                    None => self.producer.handle_disconnected(now, conn, Disconnect::Exhausted),
                 },
                 Output::Disconnect(conn) => {
                     if let Some(slot) = self.slots.get_mut(conn.index()) {

@@ -148,7 +148,7 @@ fn turn<A: Application>(client: &Client<'_, A>, now: Instant, lines: &[Line]) ->
             match output {
                 Output::Connect(conn) => match lines.get(conn.index()) {
                     Some(line) => line.set(Some(conn)),
-                    None => producer.handle_disconnected(now, conn, Disconnect::Refused),
+                    None => producer.handle_disconnected(now, conn, Disconnect::Exhausted),
                 },
                 Output::Disconnect(conn) => {
                     if let Some(line) = lines.get(conn.index()).filter(|l| l.get() == Some(conn)) {

@@ -31,6 +31,9 @@ pub(crate) fn event(producer: &Producer<'_>, event: &Event) {
                     let words = error.name().unwrap_or("?");
                     tell!(warn, "topic {} cannot be written to: {} ({})", name, words, error.0);
                 }
+                Some(TopicStatus::TooManyPartitions { partitions }) => {
+                    tell!(warn, "topic {} has {} partitions: no room for all", name, partitions);
+                }
                 _ => {}
             }
         }
@@ -127,6 +130,7 @@ fn cause_words(cause: &Disconnect) -> &'static str {
     match cause {
         Disconnect::Unresolved => "the address does not resolve",
         Disconnect::Refused => "it could not be set up",
+        Disconnect::Exhausted => "the machine has nothing left for it",
         Disconnect::SetupTimeout => "it was not set up in time",
         Disconnect::Eof => "the broker closed it",
         Disconnect::Io => "reading or writing failed",

@@ -21,7 +21,7 @@ impl Delivery {
             return outcome;
         }
         let attendant = self.engine()?.attendant()?;
-        attendant.attend(until, &mut || self.try_outcome().is_some());
-        self.try_outcome()
+        attendant.attend(until, &mut || self.known().is_some());
+        self.known()
     }
 }

@@ -1,7 +1,7 @@
 //! Code of others, called where a panic of it must go no further.
 
-use core::{mem, panic::AssertUnwindSafe, task::Waker};
-use std::{any::Any, panic::catch_unwind};
+use core::{any::Any, mem, panic::AssertUnwindSafe, task::Waker};
+use std::panic::catch_unwind;
 
 /// Calls what is not ours; false where it panicked. That includes what it panicked with: to drop that
 /// may panic once more.
@@ -70,7 +70,7 @@ mod tests {
 
     impl Drop for Nasty {
         fn drop(&mut self) {
-            panic_any(Nasty);
+            panic_any(Self);
         }
     }
 

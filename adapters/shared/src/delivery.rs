@@ -78,6 +78,13 @@ impl Delivery {
     /// What is known of the record now: the last word, or the first answer, or nothing yet.
     #[must_use]
     pub fn try_outcome(&self) -> Option<RecordOutcome> {
+        self.known().or_else(|| {
+            self.engine()?.answer_due();
+            self.known()
+        })
+    }
+
+    pub(crate) fn known(&self) -> Option<RecordOutcome> {
         self.cell.lock().first(self.ticket.index())
     }
 
@@ -127,12 +134,20 @@ impl Delivery {
         let index = self.ticket.index();
         // Cloned with the lock free, as it is dropped: a waker is not ours.
         let mut waker = None;
+        let mut looked = false;
         loop {
             let mut state = self.cell.lock();
             if let Some(outcome) = state.answer(which, index) {
                 drop(state);
                 self.detach(which);
                 return Poll::Ready(outcome);
+            }
+            if !core::mem::replace(&mut looked, true) {
+                drop(state);
+                if let Some(engine) = self.engine() {
+                    engine.answer_due();
+                }
+                continue;
             }
             if state.waits(which, index, self.place, cx.waker()) {
                 return Poll::Pending;

@@ -3,7 +3,7 @@
 use core::{
     fmt,
     hash::BuildHasher,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 use std::{
@@ -66,6 +66,8 @@ pub struct Engine {
     waiting: AtomicUsize,
     /// How often somebody began to wait; it wraps.
     waits: AtomicU32,
+    /// When the first record's deadline is over, in microseconds: the table's.
+    due: Arc<AtomicU64>,
     /// Where to write; the driver sets it.
     wires: OnceLock<Weak<dyn WriteNow>>,
     /// Who lets callers drive.
@@ -84,7 +86,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Where the configuration is refused.
+    /// Where the configuration is refused, or there is not as much memory.
     pub fn new(
         config: &Config<'_>,
         limits: Limits,
@@ -93,7 +95,7 @@ impl Engine {
         owner: u32,
     ) -> Result<Arc<Self>, ConfigError> {
         let config = Config { checksum: checksum(), ..*config };
-        let mut core = Producer::new(&config, Memory::heap(limits), seed(owner))?;
+        let mut core = Producer::new(&config, Memory::try_heap(limits)?, seed(owner))?;
         core.set_wall_clock(clock.now(), clock.trusted_wall_ms(clock.now()));
         let bytes = GATHER.min(config.buffer_memory / 8);
         let count = |each: u32| u32::try_from(bytes / u64::from(each.max(1))).unwrap_or(u32::MAX);
@@ -102,16 +104,18 @@ impl Engine {
             batches: count(config.batch_size).max(1),
             pages: count(limits.page_size),
         };
+        let due = Arc::new(AtomicU64::new(u64::MAX));
         Ok(Arc::new_cyclic(|engine| Self {
             owner,
             clock,
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             on_report,
-            state: Mutex::new(State::new(core, Weak::clone(engine), gather)),
+            state: Mutex::new(State::new(core, Weak::clone(engine), Arc::clone(&due), gather)),
             naps: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             waits: AtomicU32::new(0),
+            due,
             wires: OnceLock::new(),
             attendant: OnceLock::new(),
         }))
@@ -159,6 +163,24 @@ impl Engine {
         let set = state.table.set_deadline(ticket, at);
         self.leave(state);
         set
+    }
+
+    /// Answers the records whose deadline is over, if the driver has not come to it: it may run on a
+    /// thread that is busy with something else, or not at all. Whoever asks for an answer is awake.
+    pub(crate) fn answer_due(&self) {
+        let due = self.due.load(Ordering::Relaxed);
+        if due == u64::MAX {
+            return;
+        }
+        let now = self.clock.now();
+        if now.as_micros() < due {
+            return;
+        }
+        let mut state = self.lock();
+        state.answer_due(now);
+        let wakes = core::mem::take(&mut state.news.wakes);
+        self.leave(state);
+        drop(wakes);
     }
 
     /// Counters and gauges, but for the latencies, which are added to others'.

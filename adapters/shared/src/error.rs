@@ -17,6 +17,8 @@ pub enum BuildError {
     Io(io::Error),
     /// There is no runtime to run the driver on.
     NoRuntime,
+    /// The runtime was built without this driver of its own, `io` or `time`.
+    RuntimeWithout(&'static str),
 }
 
 impl fmt::Display for BuildError {
@@ -25,6 +27,9 @@ impl fmt::Display for BuildError {
             Self::Property(text) => f.write_str(text),
             Self::Config(error) => write!(f, "{error}"),
             Self::Io(error) => write!(f, "the driver could not be started: {error}"),
+            Self::RuntimeWithout(what) => {
+                write!(f, "the runtime has no {what} driver: build it with `enable_all`")
+            }
             Self::NoRuntime => f.write_str("no runtime: build the producer within one"),
         }
     }

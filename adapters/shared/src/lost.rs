@@ -15,6 +15,16 @@ const BROKERS: usize = 1024;
 /// A connection that was open for so long was one: its end is news again.
 const USEFUL: Duration = Duration::from_secs(10);
 
+/// What the operating system says that has no descriptor left: EMFILE and ENFILE, which have the same
+/// numbers on all of these systems.
+#[cfg(unix)]
+const EXHAUSTED: [i32; 2] = [24, 23];
+/// WSAEMFILE and WSAENOBUFS.
+#[cfg(windows)]
+const EXHAUSTED: [i32; 2] = [10_024, 10_055];
+#[cfg(not(any(unix, windows)))]
+const EXHAUSTED: [i32; 0] = [];
+
 /// Why a link ended, or could not be had.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -39,6 +49,15 @@ impl Lost {
             [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::ConnectionAborted];
         let closed = closed.contains(&error.kind());
         Self::new(if closed { Disconnect::Eof } else { Disconnect::Io }, error)
+    }
+
+    /// A connection could not be begun, or its host not be looked up: for the cause that is given, or
+    /// for want of something of this machine's own.
+    #[must_use]
+    pub fn undialled(cause: Disconnect, error: io::Error) -> Self {
+        let own = error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
+            || error.kind() == ErrorKind::OutOfMemory;
+        Self::new(if own { Disconnect::Exhausted } else { cause }, error)
     }
 
     /// What the operating system said, in few words.

@@ -59,21 +59,26 @@ impl Partitions {
 pub(crate) struct Told {
     shard: usize,
     /// By the topics' numbers. None at all where there is only one shard.
-    topics: Vec<Arc<Partitions>>,
+    topics: Vec<(TopicId, Arc<Partitions>)>,
 }
 
 impl Told {
-    /// Begins to tell of a topic, the next one or one that was told of before.
+    /// Begins to tell of a topic, the next one, one that has the number of another that was released, or
+    /// one that was told of before.
     pub(crate) fn add(&mut self, shard: usize, topic: TopicId, partitions: &Arc<Partitions>) {
         self.shard = shard;
-        if topic.index() == self.topics.len() {
-            self.topics.push(Arc::clone(partitions));
+        let entry = (topic, Arc::clone(partitions));
+        match self.topics.get_mut(topic.index()) {
+            Some((known, _)) if *known == topic => {}
+            Some(place) => *place = entry,
+            None => self.topics.push(entry),
         }
     }
 
     /// Tells what the core knows of a topic now.
     pub(crate) fn tell(&self, topic: TopicId, status: Option<TopicStatus>) {
-        if let Some(partitions) = self.topics.get(topic.index())
+        if let Some((known, partitions)) = self.topics.get(topic.index())
+            && *known == topic
             && let Some(TopicStatus::Ready { partitions: count }) = status
         {
             partitions.learn(self.shard, count);

@@ -12,8 +12,8 @@ use std::{
 };
 
 use ottla_core::{
-    Config, ConfigError, Instant, Limits, Partitioner, Record, Share, Ticket, TopicError, TopicId,
-    Verdict,
+    Config, ConfigError, Instant, Limits, Partitioner, Record, ReleaseError, Share, Ticket,
+    TopicError, TopicId, Verdict,
 };
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     finish_all::{ClosingAll, FlushingAll},
     latency::Histogram,
     partitions::Partitions,
+    state::State,
     stats::Stats,
 };
 
@@ -47,8 +48,9 @@ struct Many {
     /// As many as a power of two.
     engines: Box<[Arc<Engine>]>,
     partitioner: Partitioner,
-    /// By their numbers. Locked while a topic is registered, so that it gets the same number everywhere.
-    topics: Mutex<Vec<Arc<Partitions>>>,
+    /// By their numbers. Locked while a topic is registered or released, so that it has the same number
+    /// everywhere.
+    topics: Mutex<Vec<(TopicId, Arc<Partitions>)>>,
 }
 
 /// A registered topic of one producer. Cheap to clone.
@@ -155,17 +157,50 @@ impl Shards {
             let id = register(engine, shard, name, Some(partitions))?;
             debug_assert!(known.as_ref().is_none_or(|(known, _)| *known == id), "one number");
             if known.is_none() {
-                if id.index() == topics.len() {
-                    topics.push(Arc::clone(&next));
-                }
-                let partitions = topics.get(id.index()).unwrap_or(&next);
+                // One that had its number before was another topic, or the same one in another life.
+                let place = topics.get(id.index()).filter(|(known, _)| *known == id);
+                let partitions = place.map_or(&next, |(_, partitions)| partitions);
                 known = Some((id, Arc::clone(partitions)));
             }
         }
         let Some((id, partitions)) = known else {
             return Err(TopicError::TooManyTopics { max: 0 });
         };
+        let entry = (id, Arc::clone(&partitions));
+        match topics.get_mut(id.index()) {
+            Some(place) => *place = entry,
+            None => topics.push(entry),
+        }
         Ok(Topic { id, name: Arc::from(name), owner, partitions: Some(partitions) })
+    }
+
+    /// Forgets a topic of which nothing is open, and gives its room to others. Handles to it are of no
+    /// use from then on.
+    ///
+    /// # Errors
+    ///
+    /// Where records of it are not settled yet, or it was released before, or is another producer's.
+    pub fn release_topic(&self, topic: &Topic) -> Result<(), ReleaseError> {
+        if !self.owns(topic) {
+            return Err(ReleaseError::UnknownTopic);
+        }
+        let order = self.many.as_ref().map(|many| &many.topics);
+        let order = order.map(|topics| topics.lock().unwrap_or_else(PoisonError::into_inner));
+        // All at a time, or none. Nobody else takes the locks of two engines.
+        let mut states: Vec<_> = self.engines().iter().map(|engine| engine.lock()).collect();
+        states.iter().try_for_each(|state| state.core.may_release(topic.id()))?;
+        let now = self.clock().now();
+        for state in &mut states {
+            state.core.release_topic(now, topic.id())?;
+            // Whoever waits for it to be known waits in vain.
+            let State { topics, news, .. } = &mut **state;
+            topics.wake_where(&mut news.wakes, |()| true);
+        }
+        for (engine, state) in self.engines().iter().zip(states) {
+            engine.leave(state);
+        }
+        drop(order);
+        Ok(())
     }
 
     /// Whether a topic is this producer's.

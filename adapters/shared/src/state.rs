@@ -1,6 +1,6 @@
 //! What the engine's lock guards: the core, and all who wait for it.
 
-use core::{mem, task::Waker, time::Duration};
+use core::{mem, sync::atomic::AtomicU64, task::Waker, time::Duration};
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
@@ -144,10 +144,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(core: Producer<'static>, engine: Weak<Engine>, gather: Gather) -> Self {
+    pub(crate) fn new(
+        core: Producer<'static>,
+        engine: Weak<Engine>,
+        due: Arc<AtomicU64>,
+        gather: Gather,
+    ) -> Self {
         Self {
             core,
-            table: Table::new(engine),
+            table: Table::new(engine, due),
             news: News::default(),
             full: WaitList::new(),
             topics: WaitList::new(),
@@ -187,6 +192,11 @@ impl State {
         if self.core.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.core.handle_timeout(now);
         }
+        self.answer_due(now);
+    }
+
+    /// Cancels the records whose deadline is over.
+    pub(crate) fn answer_due(&mut self, now: Instant) {
         while let Some(ticket) = self.table.pop_due(now) {
             self.cancel(now, &ticket, Gone::Deadline);
         }

@@ -4,7 +4,7 @@ use ottla_core::{Config, Limits};
 use ottla_shared::{BuildError, Report, Settings};
 use tokio::runtime::Handle;
 
-use crate::Producer;
+use crate::{Producer, runtime};
 
 /// A producer to be.
 #[derive(Debug, Default)]
@@ -67,7 +67,8 @@ impl Builder {
         self
     }
 
-    /// Sets the runtime to run on; by default it is the one that `build` is called in.
+    /// Sets the runtime to run on; by default it is the one that `build` is called in. It needs `io` and
+    /// `time`. The producer may be used from other threads and executors; see [`Producer`].
     #[must_use]
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
@@ -78,7 +79,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Where a property or the configuration is refused, or there is no runtime.
+    /// Where a property or the configuration is refused, there is not as much memory, or there is no
+    /// runtime, or one that has no `io` or no `time`.
     pub fn build(self) -> Result<Producer, BuildError> {
         self.build_on(&Config::default())
     }
@@ -93,6 +95,7 @@ impl Builder {
             Some(runtime) => runtime,
             None => Handle::try_current().map_err(|_| BuildError::NoRuntime)?,
         };
-        Ok(Producer::start(self.settings.build(config)?, &runtime))
+        runtime::check(&runtime)?;
+        Ok(Producer::start(self.settings.build(config)?, runtime))
     }
 }

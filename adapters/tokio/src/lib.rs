@@ -35,11 +35,15 @@ mod drive;
 mod link;
 mod producer;
 mod ready;
+mod runtime;
 mod send;
 mod turn;
 
 pub use builder::Builder;
-pub use ottla_core::{Acks, Cause, Config, Header, Limits, Partitioner, Record, Ticket, Verdict};
+pub use ottla_core::{
+    Acks, Cause, Config, Header, Limits, Partitioner, Record, ReleaseError, Ticket, TopicError,
+    Verdict,
+};
 pub use ottla_shared::{
     Broker, BuildError, CloseReport, Delivery, Failure, Late, Latency, Options, RecordOutcome,
     Report, Returned, SendError, Stats, Tally, Topic,

@@ -60,7 +60,7 @@ async fn dial(host: String, port: u16, attempt: usize) -> Result<TcpStream, Lost
         Some(address) => vec![address],
         None => {
             let found = lookup_host((host.as_str(), port)).await;
-            found.map_err(|error| Lost::new(Disconnect::Unresolved, error))?.collect()
+            found.map_err(|error| Lost::undialled(Disconnect::Unresolved, error))?.collect()
         }
     };
     if addresses.is_empty() {
@@ -74,7 +74,7 @@ async fn dial(host: String, port: u16, attempt: usize) -> Result<TcpStream, Lost
                 // Batches are written whole; waiting for more would only delay them.
                 return stream.set_nodelay(true).map(|()| stream).map_err(Lost::broken);
             }
-            Err(error) => lost.error = Some(error),
+            Err(error) => lost = Lost::undialled(Disconnect::Refused, error),
         }
     }
     Err(lost)

@@ -3,18 +3,24 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use ottla_core::{Config, Instant, Record, Ticket, TopicError, Verdict};
+use ottla_core::{Config, Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
 use ottla_shared::{
     BuildError, CloseReport, Delivery, Options, Receipt, SendError, Shards, Stats, Tally, Topic,
 };
-use tokio::{runtime::Handle, time::timeout_at};
+use tokio::runtime::Handle;
 
-use crate::{Builder, drive::Drive, send::Send};
+use crate::{Builder, drive::Drive, runtime::until, send::Send};
 
 /// A handle to a producer. Clones are handles to the same one, and cheap.
 ///
 /// When the last handle is dropped, the producer goes on in the background until what was sent is
 /// settled, for at most `delivery.timeout.ms`; [`Producer::close`] waits for that and tells.
+///
+/// It lives on the runtime that it was built on, and can be used from anywhere else. While that runtime
+/// does not run, be it that its only thread is blocked, nothing is sent, and no time passes for those
+/// that wait: `send`, `flush` and `close` return only when it runs again. A record's own deadline is
+/// answered all the same to who asks: [`Delivery::try_outcome`], [`Delivery::cancel`], or a delivery
+/// that is polled.
 #[derive(Clone, Debug)]
 pub struct Producer {
     last: Arc<LastHandle>,
@@ -23,6 +29,7 @@ pub struct Producer {
 #[derive(Debug)]
 struct LastHandle {
     shards: Shards,
+    runtime: Handle,
 }
 
 impl Drop for LastHandle {
@@ -58,11 +65,11 @@ impl Producer {
         Self::builder().build_on(config)
     }
 
-    pub(crate) fn start(shards: Shards, runtime: &Handle) -> Self {
+    pub(crate) fn start(shards: Shards, runtime: Handle) -> Self {
         for engine in shards.engines() {
             drop(runtime.spawn(Drive::new(Arc::clone(engine))));
         }
-        Self { last: Arc::new(LastHandle { shards }) }
+        Self { last: Arc::new(LastHandle { shards, runtime }) }
     }
 
     fn shards(&self) -> &Shards {
@@ -76,6 +83,17 @@ impl Producer {
     /// Where it is no name for a topic, or there is no room for another.
     pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
         self.shards().topic(name)
+    }
+
+    /// Forgets a topic of which nothing is open, so that its room serves others (`limits.topics` and
+    /// `limits.partitions`). Handles to it are refused from then on; registered again, it has new ones.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseError::Busy`] where records of it have no last word yet: try again later. Where it was
+    /// released before, or is another producer's: [`ReleaseError::UnknownTopic`].
+    pub fn release_topic(&self, topic: &Topic) -> Result<(), ReleaseError> {
+        self.shards().release_topic(topic)
     }
 
     /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms`.
@@ -181,7 +199,7 @@ impl Producer {
         record: &'a Record<'a>,
         options: Options,
     ) -> Send<'a, R> {
-        Send::new(self.shards(), topic, record, options)
+        Send::new(self.shards(), &self.last.runtime, topic, record, options)
     }
 
     /// Gives up on a record; see [`Delivery::cancel`]. A ticket of another producer is not believed:
@@ -214,9 +232,9 @@ impl Producer {
         let Some(guard) = guard else {
             return closing.await;
         };
-        match timeout_at(guard.into(), &mut closing).await {
-            Ok(report) => report,
-            Err(_) => closing.give_up(),
+        match until(&self.last.runtime, guard, &mut closing).await {
+            Some(report) => report,
+            None => closing.give_up(),
         }
     }
 

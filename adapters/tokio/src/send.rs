@@ -8,9 +8,9 @@ use core::{
 
 use ottla_core::Record;
 use ottla_shared::{Options, Receipt, SendError, Shards, Topic};
-use tokio::{task::coop::consume_budget, time::timeout_at};
+use tokio::{runtime::Handle, task::coop::consume_budget};
 
-use crate::turn;
+use crate::{runtime::until, turn};
 
 type Patient<'a, R> = Pin<Box<dyn Future<Output = Result<R, SendError>> + core::marker::Send + 'a>>;
 
@@ -19,6 +19,7 @@ type Patient<'a, R> = Pin<Box<dyn Future<Output = Result<R, SendError>> + core::
 #[must_use = "a future does nothing until it is polled"]
 pub(crate) struct Send<'a, R> {
     shards: &'a Shards,
+    runtime: &'a Handle,
     topic: &'a Topic,
     record: &'a Record<'a>,
     options: Options,
@@ -28,11 +29,12 @@ pub(crate) struct Send<'a, R> {
 impl<'a, R> Send<'a, R> {
     pub(crate) const fn new(
         shards: &'a Shards,
+        runtime: &'a Handle,
         topic: &'a Topic,
         record: &'a Record<'a>,
         options: Options,
     ) -> Self {
-        Self { shards, topic, record, options, patient: None }
+        Self { shards, runtime, topic, record, options, patient: None }
     }
 }
 
@@ -59,8 +61,9 @@ impl<'a, R: Receipt + 'a> Future for Send<'a, R> {
 impl<'a, R: Receipt + 'a> Send<'a, R> {
     #[cold]
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, SendError>> {
-        let Self { shards, topic, record, options, patient } = self;
-        let begin = || -> Patient<'a, R> { Box::pin(send(shards, topic, record, *options)) };
+        let Self { shards, runtime, topic, record, options, patient } = self;
+        let begin =
+            || -> Patient<'a, R> { Box::pin(send(shards, runtime, topic, record, *options)) };
         patient.get_or_insert_with(begin).as_mut().poll(cx)
     }
 }
@@ -68,16 +71,17 @@ impl<'a, R: Receipt + 'a> Send<'a, R> {
 /// Waits for memory or for the topic to be known.
 async fn send<R: Receipt>(
     shards: &Shards,
+    runtime: &Handle,
     topic: &Topic,
     record: &Record<'_>,
     options: Options,
 ) -> Result<R, SendError> {
     let mut sending = shards.sending(topic, record, options);
-    let Some(until) = shards.clock().std(sending.wait_until()) else {
+    let Some(at) = shards.clock().std(sending.wait_until()) else {
         return sending.await;
     };
-    match timeout_at(until.into(), &mut sending).await {
-        Ok(result) => result,
-        Err(_) => sending.give_up(),
+    match until(runtime, at, &mut sending).await {
+        Some(result) => result,
+        None => sending.give_up(),
     }
 }

@@ -31,7 +31,8 @@ pub(crate) struct Pages<'m> {
 impl<'m> Pages<'m> {
     pub(crate) fn new(bytes: Slots<'m, u8>, links: Slots<'m, PageLink>) -> Self {
         let links = Table::new(links, || PageLink::EMPTY);
-        let size = (bytes.all().len() as u32).checked_div(links.len()).unwrap_or(0);
+        // Of all the memory there may be more than 32 bits can tell, but not of a page.
+        let size = bytes.all().len().checked_div(links.len() as usize).unwrap_or(0) as u32;
         Self { bytes, size, free: Ix::NONE, free_count: links.len(), untouched: 0, links }
     }
 

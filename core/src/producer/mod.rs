@@ -5,6 +5,8 @@ mod cluster;
 mod compose;
 mod doubt;
 mod fate;
+#[cfg(feature = "alloc")]
+mod grow;
 mod identity;
 mod input;
 #[cfg(feature = "_internal")]
@@ -81,6 +83,8 @@ pub struct Producer<'m> {
     topic_names: Names<'m>,
     broker_names: Names<'m>,
     owner: u32,
+    #[cfg(feature = "alloc")]
+    most: crate::memory::Most,
     topics_known: topics::Registry,
     free_partitions: runs::FreePartitions,
     /// The most bytes that a record may take in its batch.
@@ -184,6 +188,8 @@ impl<'m> Producer<'m> {
             rx: memory.rx,
             tx: memory.tx,
             owner: (seed ^ (seed >> 32)) as u32,
+            #[cfg(feature = "alloc")]
+            most: memory.most,
             topics_known,
             free_partitions,
             largest_record,
@@ -292,7 +298,7 @@ impl fmt::Debug for Producer<'_> {
 
 /// The share of each connection in a region, in bytes.
 fn window(region: &Slots<'_, u8>, connections: u32) -> u32 {
-    (region.all().len() as u32).checked_div(connections).unwrap_or(0)
+    region.all().len().checked_div(connections as usize).unwrap_or(0) as u32
 }
 
 fn check_memory(settings: &Settings, memory: &Memory<'_>) -> Result<(), ConfigError> {

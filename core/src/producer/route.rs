@@ -161,9 +161,20 @@ impl Producer<'_> {
     pub(super) fn make_room(&mut self) {
         let leaving =
             |slot: &Conn| slot.draining || matches!(slot.state, State::Ended { .. } | State::Free);
-        if self.conns.iter().any(|(_, slot)| leaving(slot)) {
-            return;
+        if !self.conns.iter().any(|(_, slot)| leaving(slot)) {
+            self.give_way();
         }
+    }
+
+    /// The same where no slot is missing but the machine's means for another connection.
+    fn make_room_instead_of(&mut self, failed: Ix<Conn>) {
+        let leaving = |slot: &Conn| slot.draining || matches!(slot.state, State::Ended { .. });
+        if !self.conns.iter().any(|(conn, slot)| conn != failed && leaving(slot)) {
+            self.give_way();
+        }
+    }
+
+    fn give_way(&mut self) {
         let waits = |slot: &Conn| self.brokers.at(slot.broker).has_work();
         let useless = |slot: &Conn| slot.state == State::Ready && slot.is_quiet() && !waits(slot);
         let served = |slot: &Conn| slot.state == State::Ready && slot.served;
@@ -230,6 +241,9 @@ impl Producer<'_> {
             if !wished {
                 tell!(warn, "disconnected from {}: {}", self.host_of(broker), cause);
                 self.want_metadata();
+            }
+            if cause == Disconnect::Exhausted {
+                self.make_room_instead_of(conn);
             }
             if self.brokers.at(broker).has_work() {
                 self.dial(broker);

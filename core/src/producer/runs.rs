@@ -29,7 +29,12 @@ impl Producer<'_> {
     ///
     /// They are side by side, and behind those that the topic has, wherever there is room for that.
     pub(super) fn take_partitions(&mut self, topic: Ix<Topic>, more: u32) -> bool {
-        if more > self.free_partitions.count {
+        let lacking = more.saturating_sub(self.free_partitions.count);
+        #[cfg(feature = "alloc")]
+        let fits = lacking == 0 || self.grow_partitions(lacking);
+        #[cfg(not(feature = "alloc"))]
+        let fits = lacking == 0;
+        if !fits {
             return false;
         }
         let mut known = self.topics.at(topic).partition_count;
@@ -132,7 +137,7 @@ impl Producer<'_> {
     }
 
     /// Puts a run of slots among the free ones, and joins it with those that it touches.
-    fn free_run(&mut self, first: Ix<Partition>, count: u32) {
+    pub(super) fn free_run(&mut self, first: Ix<Partition>, count: u32) {
         for number in 0..count {
             *self.partitions.at_mut(Ix::new(first.number() + number)) = Partition::EMPTY;
         }

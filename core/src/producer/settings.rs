@@ -65,6 +65,10 @@ impl Settings {
             ("batch.size", "at most 1073741824", config.batch_size <= 1 << 30),
             ("request.timeout.ms", "at least 1", !config.request_timeout.is_zero()),
             ("client.id", "at most 64 bytes", config.client_id.len() <= 64),
+            #[cfg(feature = "alloc")]
+            ("limits.topics", "1 to 65535", (1..=65_535).contains(&config.limits_topics)),
+            #[cfg(feature = "alloc")]
+            ("limits.partitions", "at least 1", config.limits_partitions > 0),
         ];
         for (property, expected, holds) in bounds {
             if !holds {
@@ -154,6 +158,13 @@ impl<'m> Names<'m> {
         let start = slot as usize * self.longest;
         let bytes = self.bytes.all().get(start..start + usize::from(len)).unwrap_or_default();
         core::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// Makes room for as many names as that; false where there may not be as many.
+    #[cfg(feature = "alloc")]
+    pub(super) fn grow(&mut self, slots: u32) -> bool {
+        let len = (slots as usize).saturating_mul(self.longest);
+        len <= self.bytes.all().len() || self.bytes.grow(len, || 0)
     }
 
     /// False, and nothing kept, where the name is too long.

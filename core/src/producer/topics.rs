@@ -26,11 +26,7 @@ pub(super) struct Registry {
 impl Registry {
     /// All slots of a table in which none is used.
     pub(super) fn new(topics: &mut Table<'_, Topic>, seed: u64) -> Self {
-        let mut free = Ix::NONE;
-        for number in (0..topics.len()).rev() {
-            let index = Ix::new(number);
-            topics.at_mut(index).next = core::mem::replace(&mut free, index);
-        }
+        let free = link_free(topics, 0);
         let seed = Random::new(seed.rotate_left(32)).below(u32::MAX);
         Self { count: 0, free, seed, turn: 0 }
     }
@@ -58,6 +54,11 @@ impl Producer<'_> {
         if let Some(known) = self.find_topic(name) {
             return Ok(self.topic_id(known));
         }
+        #[cfg(feature = "alloc")]
+        if self.topics_known.free.is_none() {
+            self.grow_topics();
+        }
+        // Where there may be more, the heap has no memory for them.
         let Some(index) = self.topics_known.free.some() else {
             return Err(TopicError::TooManyTopics { max: self.topics.len() });
         };
@@ -79,6 +80,16 @@ impl Producer<'_> {
         Ok(self.topic_id(index))
     }
 
+    /// Whether nothing of a topic is open, so that [`release_topic`](Self::release_topic) would forget it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseError`] where it would not.
+    pub fn may_release(&self, topic: TopicId) -> Result<(), ReleaseError> {
+        let (index, _) = self.topic_slot(topic).ok_or(ReleaseError::UnknownTopic)?;
+        if self.may_give_back(index, 0) { Ok(()) } else { Err(ReleaseError::Busy) }
+    }
+
     /// Forgets a topic of which nothing is open, and gives its partitions' slots back.
     ///
     /// Its id is dead from then on, and so are the receipts for its records, all of which are settled.
@@ -89,11 +100,9 @@ impl Producer<'_> {
     /// [`ReleaseError`]; then nothing was done.
     pub fn release_topic(&mut self, now: Instant, topic: TopicId) -> Result<(), ReleaseError> {
         self.advance(now);
+        self.may_release(topic)?;
         let (index, slot) = self.topic_slot(topic).ok_or(ReleaseError::UnknownTopic)?;
         let changed = slot.changed;
-        if !self.may_give_back(index, 0) {
-            return Err(ReleaseError::Busy);
-        }
         self.give_back_partitions(index, 0);
         self.leave_bucket(index);
         // An answer that is being read may be at this topic.
@@ -180,7 +189,13 @@ impl Producer<'_> {
         Ix::new(((u64::from(hash) * u64::from(self.topics.len())) >> 32) as u32)
     }
 
-    fn enter_topic(&mut self, index: Ix<Topic>) {
+    /// Frees the slots from this one on, which are new, where no other is free.
+    #[cfg(feature = "alloc")]
+    pub(super) fn free_topic_slots(&mut self, first: u32) {
+        self.topics_known.free = link_free(&mut self.topics, first);
+    }
+
+    pub(super) fn enter_topic(&mut self, index: Ix<Topic>) {
         let bucket = self.bucket_of(self.topics.at(index).hash);
         let next = core::mem::replace(&mut self.topics.at_mut(bucket).bucket, index);
         self.topics.at_mut(index).next = next;
@@ -223,6 +238,16 @@ impl Producer<'_> {
         self.topic_outputs -= 1;
         Some(self.topic_id(index))
     }
+}
+
+/// Chains all slots from one on up as free; returns the first.
+fn link_free(topics: &mut Table<'_, Topic>, first: u32) -> Ix<Topic> {
+    let mut free = Ix::NONE;
+    for number in (first..topics.len()).rev() {
+        let index = Ix::new(number);
+        topics.at_mut(index).next = core::mem::replace(&mut free, index);
+    }
+    free
 }
 
 /// Why a topic takes no records, if it is not `Ready`.

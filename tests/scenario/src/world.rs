@@ -124,6 +124,8 @@ pub struct World<'m> {
     pub events: Vec<(Instant, Event)>,
     /// Nodes that no connection reaches: dials hang.
     pub unreachable: Vec<NodeId>,
+    /// So many sockets fit the machine.
+    pub descriptors: usize,
     /// `Output::Closed` came.
     pub closed: bool,
     /// Verdicts are of records that the ledger does not know.
@@ -189,6 +191,7 @@ impl<'m> World<'m> {
             dice: Dice::new(seed),
             events: Vec::new(),
             unreachable: Vec::new(),
+            descriptors: usize::MAX,
             closed: false,
             ignore_verdicts: false,
             last_append_time: None,
@@ -551,6 +554,10 @@ impl<'m> World<'m> {
         let address = self.producer.address(id).expect("a connection to be opened has an address");
         assert!(!address.host.is_empty() && address.port > 0, "a dial to nowhere: {address:?}");
         let to = (address.host.to_owned(), address.port);
+        if self.sockets.len() >= self.descriptors {
+            self.producer.handle_disconnected(self.now, id, Disconnect::Exhausted);
+            return;
+        }
         let mut nodes = self.cluster.nodes();
         let node = nodes.find(|node| self.cluster.address(*node) == Some((&to.0, to.1)));
         drop(nodes);

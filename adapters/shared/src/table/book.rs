@@ -22,8 +22,7 @@ pub(super) struct Book {
     /// For how many cancelled records the cell has room.
     pub(super) room: usize,
     pub(super) tokens: Vec<Token>,
-    /// In the order of time.
-    pub(super) deadlines: VecDeque<(Instant, Ticket)>,
+    pub(super) deadlines: Deadlines,
     /// How many records the batch has, without those taken out.
     pub(super) live: u64,
     /// How many of them have an answer, be it that they were cancelled.
@@ -57,6 +56,65 @@ impl Book {
         self.tokens.clear();
         self.deadlines.clear();
         (self.live, self.answered, self.done) = (0, 0, 0);
+    }
+}
+
+/// The earliest deadline of each record that has one.
+#[derive(Debug)]
+pub(super) struct Deadlines<T = Ticket> {
+    /// In the order of time, and of the records' indexes where that is the same.
+    due: VecDeque<(Instant, u32, T)>,
+    /// In the order of the records.
+    of_record: Vec<(u32, Instant)>,
+}
+
+impl<T> Default for Deadlines<T> {
+    fn default() -> Self {
+        Self { due: VecDeque::new(), of_record: Vec::new() }
+    }
+}
+
+impl<T> Deadlines<T> {
+    /// Sets a record's deadline, unless it has an earlier one.
+    pub(super) fn set(&mut self, index: u32, ticket: T, at: Instant) {
+        match self.of_record.binary_search_by_key(&index, |(index, _)| *index) {
+            Err(place) => self.of_record.insert(place, (index, at)),
+            Ok(place) => {
+                let Some((_, known)) = self.of_record.get_mut(place).filter(|(_, k)| at < *k)
+                else {
+                    return;
+                };
+                let before = core::mem::replace(known, at);
+                if let Ok(place) = self.place(before, index) {
+                    self.due.remove(place);
+                }
+            }
+        }
+        let (Ok(place) | Err(place)) = self.place(at, index);
+        self.due.insert(place, (at, index, ticket));
+    }
+
+    fn place(&self, at: Instant, index: u32) -> Result<usize, usize> {
+        self.due.binary_search_by_key(&(at, index), |(at, index, _)| (*at, *index))
+    }
+
+    /// The earliest of all.
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.due.front().map(|(at, ..)| *at)
+    }
+
+    pub(super) fn pop(&mut self) -> Option<T> {
+        self.due.pop_front().map(|(.., ticket)| ticket)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.due.clear();
+        self.of_record.clear();
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.due.len().max(self.of_record.len())
     }
 }
 
@@ -153,6 +211,21 @@ mod tests {
         assert_eq!(runs(&times, 0..9), []);
         times.push(0, at(90));
         assert_eq!(runs(&times, 0..9), [(0..1, 10)]);
+    }
+
+    #[test]
+    fn many_deadlines_of_one_record_are_one() {
+        let (one, other) = ((7, "one"), (3, "other"));
+        let mut deadlines = Deadlines::default();
+        deadlines.set(other.0, other.1, at(2_000_000));
+        for micros in (1..1_000_000).rev() {
+            deadlines.set(one.0, one.1, at(micros));
+            deadlines.set(one.0, one.1, at(3_000_000 + micros));
+        }
+        assert_eq!(deadlines.len(), 2);
+        assert_eq!((deadlines.first(), deadlines.pop()), (Some(at(1)), Some("one")));
+        assert_eq!((deadlines.first(), deadlines.pop()), (Some(at(2_000_000)), Some("other")));
+        assert_eq!(deadlines.first(), None);
     }
 
     #[test]

@@ -3,13 +3,16 @@
 mod book;
 mod news;
 
-use core::ops::Range;
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Weak},
 };
 
-use book::{Book, Times, Token, find};
+use book::{Book, Deadlines, Times, Token, find};
 use news::Finished;
 pub(crate) use news::News;
 use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, TopicId, Verdict};
@@ -41,6 +44,8 @@ pub(crate) struct Table {
     unanswered: BTreeSet<u64>,
     /// The earliest deadline of each book that has one, with the slot.
     deadlines: BTreeSet<(Instant, usize)>,
+    /// The first of them, in microseconds; `u64::MAX` where there is none. For who has not the lock.
+    due: Arc<AtomicU64>,
     pending: u64,
     pub(crate) first: Tally,
     pub(crate) last: Tally,
@@ -48,7 +53,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(engine: Weak<Engine>) -> Self {
+    pub(crate) fn new(engine: Weak<Engine>, due: Arc<AtomicU64>) -> Self {
         Self {
             engine,
             books: Vec::new(),
@@ -57,6 +62,7 @@ impl Table {
             next_number: 0,
             unanswered: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            due,
             pending: 0,
             first: Tally::default(),
             last: Tally::default(),
@@ -117,7 +123,7 @@ impl Table {
                 times: Times::new(),
                 room: 0,
                 tokens: Vec::new(),
-                deadlines: VecDeque::new(),
+                deadlines: Deadlines::default(),
                 live: 0,
                 answered: 0,
                 done: 0,
@@ -151,7 +157,7 @@ impl Table {
         Arc::new(Cell::new(Weak::clone(&self.engine)))
     }
 
-    /// Sets a time at which [`Table::pop_due`] gives the ticket. False where it has an answer, or is
+    /// Sets a time at which [`Table::pop_due`] gives the ticket, unless there is an earlier one. False where it has an answer, or is
     /// not known.
     pub(crate) fn set_deadline(&mut self, ticket: &Ticket, at: Instant) -> bool {
         let slot = ticket.batch().index();
@@ -159,16 +165,21 @@ impl Table {
         else {
             return false;
         };
-        let before = book.deadlines.front().map(|(at, _)| *at);
-        let place = book.deadlines.partition_point(|(other, _)| *other <= at);
-        book.deadlines.insert(place, (at, *ticket));
+        let before = book.deadlines.first();
+        book.deadlines.set(ticket.index(), *ticket, at);
         if before.is_none_or(|before| at < before) {
             if let Some(before) = before {
                 self.deadlines.remove(&(before, slot));
             }
             self.deadlines.insert((at, slot));
+            self.note_due();
         }
         true
+    }
+
+    fn note_due(&self) {
+        let due = self.next_deadline().map_or(u64::MAX, Instant::as_micros);
+        self.due.store(due, Ordering::Relaxed);
     }
 
     /// The earliest deadline of a record.
@@ -181,10 +192,11 @@ impl Table {
         let &(at, slot) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
         self.deadlines.remove(&(at, slot));
         let book = self.books.get_mut(slot)?.as_deref_mut()?;
-        let (_, ticket) = book.deadlines.pop_front()?;
-        if let Some((next, _)) = book.deadlines.front() {
-            self.deadlines.insert((*next, slot));
+        let ticket = book.deadlines.pop()?;
+        if let Some(next) = book.deadlines.first() {
+            self.deadlines.insert((next, slot));
         }
+        self.note_due();
         Some(ticket)
     }
 
@@ -313,10 +325,11 @@ impl Table {
     fn answered(&mut self, slot: usize) {
         if let Some(Some(book)) = self.books.get_mut(slot) {
             self.unanswered.remove(&book.number);
-            if let Some((at, _)) = book.deadlines.front() {
-                self.deadlines.remove(&(*at, slot));
+            if let Some(at) = book.deadlines.first() {
+                self.deadlines.remove(&(at, slot));
+                book.deadlines.clear();
+                self.note_due();
             }
-            book.deadlines.clear();
         }
     }
 
