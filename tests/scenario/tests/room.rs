@@ -64,6 +64,7 @@ fn record_memory_of_more_than_four_gigabytes_has_the_pages_that_were_asked_for()
     world.cluster.create_topic("t", 1).expect("a topic");
     let topic = world.topic("t");
     let id = world.produce(topic, Some(0), 10_000).expect("room");
+    assert_eq!(world.producer.stats().pages_used, 1, "a page of 16 KiB");
     assert_eq!(world.conclude(id), Said::Delivered(Some(0)));
 }
 
