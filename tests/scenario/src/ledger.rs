@@ -54,6 +54,8 @@ pub struct Entry {
     pub produced: Instant,
     /// Nothing more will be said of it.
     pub closed: bool,
+    /// It was said to be in the log once, if it is delivered.
+    pub unique: bool,
     /// `None` where another client than the core makes the claims.
     ticket: Option<Ticket>,
 }
@@ -84,13 +86,16 @@ pub struct Laws {
     pub inferred: bool,
     /// What was not delivered is not in the log.
     pub denied: bool,
+    /// What was delivered and told to be there once is there once.
+    pub unique: bool,
 }
 
 impl Laws {
     /// All of them: for an idempotent producer and brokers that check sequences.
-    pub const ALL: Self = Self { once: true, order: true, inferred: true, denied: true };
+    pub const ALL: Self =
+        Self { once: true, order: true, inferred: true, denied: true, unique: true };
     /// Without idempotence a retry may write a record twice, or behind later ones.
-    pub const NOT_IDEMPOTENT: Self = Self { once: false, order: false, ..Self::ALL };
+    pub const NOT_IDEMPOTENT: Self = Self { once: false, order: false, unique: false, ..Self::ALL };
 
     /// Which laws hold with this producer and these brokers.
     ///
@@ -109,7 +114,7 @@ impl Laws {
         match (idempotent, duplicates) {
             (false, _) => Self::NOT_IDEMPOTENT,
             (true, Duplicates::AppendedAgain) => {
-                Self { once: false, order: false, inferred: false, denied: false }
+                Self { once: false, order: false, inferred: false, denied: false, unique: false }
             }
             (
                 true,
@@ -166,6 +171,7 @@ impl Ledger {
             last: None,
             produced: now,
             closed: false,
+            unique: true,
             ticket,
         });
         id
@@ -251,6 +257,7 @@ impl Ledger {
                 entry.id
             );
             entry.closed = settled.last;
+            entry.unique = settled.unique;
             self.claim(now, id, settled.partition, said, cluster);
         }
     }
@@ -333,6 +340,12 @@ impl Ledger {
             assert!(
                 !laws.once || kept.len() <= copies,
                 "record {id} is in the log at {:?}",
+                places()
+            );
+            let delivered = matches!(entry.last, Some(Said::Delivered(_)));
+            assert!(
+                !(laws.unique && delivered && entry.unique) || kept.len() <= copies,
+                "record {id} was delivered once, and is at {:?}",
                 places()
             );
             match entry.last {

@@ -212,6 +212,13 @@ impl<'m> World<'m> {
         self.trace = Some(trace);
     }
 
+    /// Sets the client's wall clock: by how many milliseconds it is ahead of the brokers'; `None` is a
+    /// client without one.
+    pub fn set_wall_clock(&mut self, ahead: Option<i64>) {
+        let now = Dated::Now.at(self.now);
+        self.producer.set_wall_clock(self.now, ahead.map(|ahead| now + ahead));
+    }
+
     /// Takes note from now on of what brokers forget and are asked, for [`excuses`](Self::excuses).
     pub fn remember(&mut self) {
         self.cluster.watch();

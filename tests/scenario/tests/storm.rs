@@ -9,10 +9,7 @@ use std::{
     path::Path,
 };
 
-use ottla_scenario::{
-    Laws,
-    storm::{self, Broken, Plan, Tally},
-};
+use ottla_scenario::storm::{self, Broken, Plan, Tally};
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
@@ -37,16 +34,6 @@ fn every_law_holds_though_one_broker_is_hostile() {
 #[test]
 fn every_law_holds_though_brokers_lose_what_nobody_is_told_of() {
     storms(Plan::losing, &["C10NoIdempotence"]);
-}
-
-#[test]
-fn nothing_false_is_told_though_brokers_lose_what_nobody_is_told_of() {
-    // What they have forgotten may be written twice until the core asks before it sends again.
-    let blind = |seed| {
-        let plan = Plan::losing(seed);
-        Plan { laws: Laws { once: false, ..plan.laws }, ..plan }
-    };
-    storms(blind, &["C10NoIdempotence", "question disturbed", "question refused"]);
 }
 
 /// Runs storms, or looks at one of them closely. All there is comes about, but for what cannot.

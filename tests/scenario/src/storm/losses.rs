@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Acks,
+    Acks, OnForgotten,
     wire::{ApiKey, ErrorCode},
 };
 use ottla_model::{Action, Describers, Duplicates, Fault, TimestampType};
@@ -82,9 +82,17 @@ impl Plan {
         if sweeps {
             plan.sweep(dice, askable);
         }
+        if dice.once_in(8) {
+            // Who prefers twice to not at all is told where it may be twice.
+            plan.config.on_forgotten = OnForgotten::Resend;
+            plan.laws.unique &= plan.laws.once;
+            plan.laws.once = false;
+        }
+        plan.laws.unique &= !forgets || askable;
         let partitions = plan.leaders.len() as i32;
         for _ in 0..dice.roll(2, 10) {
-            let what = ways.loss(dice, partitions, askable);
+            let long = plan.cluster.producer_id_expiration == DAY;
+            let what = ways.loss(dice, partitions, askable, long);
             let at = dice.roll(0, plan.steps.len() as u64) as usize;
             let pause = Duration::from_micros(dice.roll(0, 20_000));
             plan.steps.insert(at, Step { what, pause });
@@ -96,9 +104,20 @@ impl Plan {
     fn sweep(&mut self, dice: &mut Dice, askable: bool) {
         let ms = |dice: &mut Dice, low, high| Duration::from_millis(dice.roll(low, high));
         self.cluster.producer_id_expiration_check = ms(dice, 10, 1_000);
-        // Who cannot be asked is taken to remember for a day, as by default.
-        let long = !askable || dice.once_in(3);
+        // A day by default; who cannot be asked must say so, where it is less.
+        let long = dice.once_in(3);
         self.cluster.producer_id_expiration = if long { DAY } else { ms(dice, 100, 4_000) };
+        if !long && (!askable || dice.once_in(2)) {
+            self.config.producer_id_expiration = self.cluster.producer_id_expiration;
+        }
+        // A clock that is wrong by less than what the producer leaves for that.
+        let told = self.config.producer_id_expiration.as_millis() as u64;
+        let margin = (told / 4).min(60 * 60 * 1_000) * 9 / 10;
+        self.wall = match dice.roll(0, 3) {
+            0 => None,
+            1 => Some(dice.roll(0, 2 * margin) as i64 - margin as i64),
+            _ => Some(0),
+        };
         if dice.once_in(4) {
             self.topic.timestamp_type = TimestampType::LogAppendTime;
         }
@@ -124,14 +143,14 @@ fn dated(dice: &mut Dice, long: bool) -> Dated {
 
 impl Ways {
     /// Something that is lost, or what makes a difference to that.
-    fn loss(self, dice: &mut Dice, partitions: i32, askable: bool) -> What {
+    fn loss(self, dice: &mut Dice, partitions: i32, askable: bool, long: bool) -> What {
         let partition = dice.roll(0, partitions as u64 - 1) as i32;
         let records = if dice.once_in(4) { 10_000 } else { dice.roll(1, 12) as u32 };
         match dice.roll(0, 9) {
             0..=2 if self.cuts => What::Lose(partition, records),
             3 if self.cuts => What::Crash(dice.roll(1, u64::from(NODES)) as i32, records),
             0..=4 if self.forgets => What::Forget(partition),
-            0..=3 if self.sweeps => What::Date(dated(dice, !askable)),
+            0..=3 if self.sweeps => What::Date(dated(dice, long)),
             4 | 5 => {
                 // The next ones that come for it, or any.
                 let fault = if dice.once_in(4) && askable {

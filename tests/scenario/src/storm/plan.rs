@@ -48,6 +48,8 @@ pub struct Plan {
     pub dated: Dated,
     /// The broker that is hostile.
     pub hostile: Option<i32>,
+    /// By how many milliseconds the client's wall clock is ahead of the brokers'; `None` is no clock.
+    pub wall: Option<i64>,
 }
 
 /// Something that happens, and for how long there is peace after it.
@@ -185,6 +187,7 @@ impl Plan {
             losing: false,
             dated: Dated::Now,
             hostile: None,
+            wall: Some(0),
         }
     }
 }

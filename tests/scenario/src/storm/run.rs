@@ -45,6 +45,7 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
         world.cluster.make_hostile(node, plan.seed).expect("a node");
         world.ledger.exempt = hostile::own(plan);
     }
+    world.set_wall_clock(plan.wall);
     for fault in &plan.first {
         world.count(name_of(fault));
         world.cluster.inject(fault.clone());
