@@ -104,7 +104,14 @@ impl<T, C: Chain<T>> List<T, C> {
     /// Takes the first slot out.
     pub(crate) fn pop(&mut self, table: &mut Table<'_, T>) -> Option<Ix<T>> {
         let head = self.head.some()?;
-        self.remove(table, head);
+        let link = C::link_mut(table.at_mut(head));
+        let next = link.next;
+        *link = Link::EMPTY;
+        self.head = next;
+        match next.some() {
+            Some(next) => C::link_mut(table.at_mut(next)).before = Link::FIRST,
+            None => self.tail = Ix::NONE,
+        }
         Some(head)
     }
 }

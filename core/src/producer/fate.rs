@@ -588,11 +588,11 @@ impl Producer<'_> {
     /// Takes the next thing that a batch has to tell.
     pub(super) fn next_settled(&mut self) -> Option<Event> {
         let index = self.events.pop(&mut self.batches)?;
-        let origin = self.batches.at(index).origin;
-        let id = self.batch_id(origin);
-        let topic = self.topic_id(self.partitions.at(self.batches.at(index).partition).topic);
-        let batch = self.batches.at_mut(index);
+        let batch = self.batches.at(index);
         let partition = self.partitions.at(batch.partition);
+        let id = self.batch_id(batch.origin);
+        let topic = self.topic_id(partition.topic);
+        let batch = self.batches.at_mut(index);
         let mut settled = Settled {
             batch: id,
             topic,

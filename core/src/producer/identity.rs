@@ -123,8 +123,7 @@ impl Producer<'_> {
     /// What there is to tell about producer ids.
     pub(super) fn identity_event(&mut self) -> Option<Event> {
         let told = core::mem::take(&mut self.identity.untold);
-        let event = self.identity.refused.map_or(Event::ProducerId, Event::NoProducerId);
-        told.then_some(event)
+        told.then(|| self.identity.refused.map_or(Event::ProducerId, Event::NoProducerId))
     }
 
     /// The question for a producer id is in a request.

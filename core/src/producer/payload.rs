@@ -57,8 +57,16 @@ impl Producer<'_> {
         let Some(index) = core::mem::replace(&mut self.shown, Ix::NONE).some() else {
             return;
         };
+        self.relieved |= self.starved;
+        let batch = self.batches.at_mut(index);
+        let origin = batch.origin;
+        // Most batches were never split.
+        if origin == index && batch.parts == 1 {
+            batch.parts = 0;
+            self.free_slot(index);
+            return;
+        }
         self.free_records(index);
-        let origin = self.batches.at(index).origin;
         if origin != index {
             self.free_slot(index);
         }
@@ -67,7 +75,6 @@ impl Producer<'_> {
         if batch.parts == 0 {
             self.free_slot(origin);
         }
-        self.relieved |= self.starved;
     }
 
     /// Frees the pages of a settled batch. While other parts of it are under way, the numbers of the records
@@ -76,14 +83,16 @@ impl Producer<'_> {
         let batch = self.batches.at_mut(index);
         if batch.taken && batch.parts > 1 {
             keep_taken(&mut self.pages, batch);
-        } else {
+        } else if batch.first_page.is_some() {
             self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
         }
     }
 
     fn free_slot(&mut self, index: Ix<Batch>) {
         let batch = self.batches.at_mut(index);
-        self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
+        if batch.first_page.is_some() {
+            self.pages.release(core::mem::replace(&mut batch.first_page, Ix::NONE));
+        }
         batch.life = Life::Free;
         batch.queue = Link::EMPTY;
         // After its last life a slot rests, so that no id ever comes a second time.

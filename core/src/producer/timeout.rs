@@ -37,13 +37,6 @@ impl Producer<'_> {
             Closing::Draining(deadline) => deadline,
             Closing::Open | Closing::Closed | Closing::Told => Instant::NEVER,
         };
-        let asks = [
-            (identity, Ix::NONE, Reason::ProducerId),
-            (self.metadata.deadline(), self.metadata.prefer, Reason::Metadata),
-        ];
-        let asks =
-            asks.into_iter().filter(|(at, on, _)| *at > self.now || !self.is_looked_for(*on));
-        let asks = asks.map(|(at, _, reason)| (at, reason));
         let lingers = self.first_of(self.linger.head(), self.settings.linger);
         let expires = self.first_of(self.age.head(), self.settings.delivery_timeout);
         let resolves = self.first_of(self.resolving.head(), self.settings.resolve_timeout);
@@ -54,11 +47,21 @@ impl Producer<'_> {
             (self.timers.dial, Reason::ReconnectBackoff),
             (self.timers.conn, Reason::Request),
             (close, Reason::Close),
+            (self.unless_looked_for(identity, Ix::NONE), Reason::ProducerId),
+            (
+                self.unless_looked_for(self.metadata.deadline(), self.metadata.prefer),
+                Reason::Metadata,
+            ),
         ]
         .into_iter()
-        .chain(asks)
         .min_by_key(|(at, _)| *at)
         .filter(|(at, _)| *at < Instant::NEVER)
+    }
+
+    /// When a question is due, unless it is and waits for something else than time.
+    #[inline]
+    fn unless_looked_for(&self, at: Instant, on: Ix<Conn>) -> Instant {
+        if at <= self.now && self.is_looked_for(on) { Instant::NEVER } else { at }
     }
 
     /// Whether a question that is due, on this connection or on any, waits for the connection or for the
@@ -198,8 +201,9 @@ impl Producer<'_> {
     }
 
     /// Ends `close` where it is due.
+    #[inline]
     pub(super) fn check_closing(&mut self) {
-        if self.closing_is_due() {
+        if self.closing != Closing::Open && self.closing_is_due() {
             // First, so that nobody is dialled for what goes back to be sent again as its connection ends.
             self.closing = Closing::Closed;
             self.give_up_everything(Cause::Closed);
