@@ -51,7 +51,8 @@ impl Producer<'_> {
         let Some((topic, slot)) = self.topic_slot(topic) else {
             return Err(ProduceError::UnknownTopic);
         };
-        if slot.knowledge != Knowledge::Ready {
+        // Not by `!=`, which would look at what the others hold as well.
+        if !matches!(slot.knowledge, Knowledge::Ready) {
             return Err(why_not(slot.knowledge));
         }
         let run = slot.partitions;

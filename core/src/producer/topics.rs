@@ -167,7 +167,7 @@ impl Producer<'_> {
     pub(super) fn topic_slot(&self, topic: TopicId) -> Option<(Ix<Topic>, &Topic)> {
         let (index, slot) = self.topics.find(u32::from(topic.index))?;
         let same = slot.generation == topic.generation && self.family() == topic.owner;
-        (same && slot.knowledge != Knowledge::Free).then_some((index, slot))
+        (same && !matches!(slot.knowledge, Knowledge::Free)).then_some((index, slot))
     }
 
     /// The topic of a name, if it is registered.
