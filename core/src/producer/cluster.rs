@@ -476,6 +476,10 @@ impl Producer<'_> {
         }
         let leader =
             if told.leader_id < 0 { None } else { self.place_leader(home, told.leader_id) };
+        if number >= self.topics.at(topic).partition_count {
+            // To make room for the leader was to end this answer, and with it went the partition.
+            return;
+        }
         if leader.is_none() {
             self.metadata.again |= open;
         }
