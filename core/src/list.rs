@@ -34,6 +34,9 @@ impl<T> Link<T> {
 /// A kind of list: which of a slot's links it goes through.
 pub(crate) trait Chain<T> {
     fn link_mut(slot: &mut T) -> &mut Link<T>;
+
+    #[cfg(feature = "_internal")]
+    fn link(slot: &T) -> &Link<T>;
 }
 
 /// A list through the slots of a table, in order of insertion.
@@ -124,6 +127,8 @@ macro_rules! chains {
         pub(crate) enum $name {}
         impl $crate::list::Chain<$slot> for $name {
             fn link_mut(slot: &mut $slot) -> &mut $crate::list::Link<$slot> { &mut slot.$field }
+            #[cfg(feature = "_internal")]
+            fn link(slot: &$slot) -> &$crate::list::Link<$slot> { &slot.$field }
         }
     )+ };
 }

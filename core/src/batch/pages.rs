@@ -56,6 +56,17 @@ impl<'m> Pages<'m> {
         self.free_count
     }
 
+    /// For tests alone: how many pages are free, if the list of them says what the count does.
+    #[cfg(feature = "_internal")]
+    pub(crate) fn count_free(&self) -> Option<u32> {
+        let untouched = self.links.len() - self.untouched;
+        let (mut listed, mut page) = (0, self.free);
+        while page.is_some() && listed <= self.links.len() {
+            (listed, page) = (listed + 1, self.next(page));
+        }
+        (listed + untouched == self.free_count).then_some(self.free_count)
+    }
+
     /// How many pages `len` bytes take.
     pub(crate) fn needed(&self, len: u32) -> u32 {
         len.div_ceil(self.size.max(1))

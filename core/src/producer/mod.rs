@@ -1,6 +1,8 @@
 //! The producer: one state machine over all connections, topics and batches.
 
 mod answer;
+#[cfg(feature = "_internal")]
+mod check;
 mod cluster;
 mod compose;
 mod doubt;

@@ -140,6 +140,8 @@ pub struct World<'m> {
     pub sent: u64,
     /// The largest response that was on its way to the core, in bytes.
     pub largest_response: usize,
+    /// How often the core came to rest.
+    rests: u64,
     trace: Option<Recorder>,
     hindsight: Option<Hindsight>,
     sockets: BTreeMap<ConnId, Socket>,
@@ -199,6 +201,7 @@ impl<'m> World<'m> {
             faults: BTreeMap::new(),
             sent: 0,
             largest_response: 0,
+            rests: 0,
             trace: None,
             hindsight: None,
             sockets: BTreeMap::new(),
@@ -494,10 +497,22 @@ impl<'m> World<'m> {
             moved |= self.read();
             moved |= self.producer.has_output();
             if !moved {
-                let left = self.producer.internal_overlooked();
-                assert!(left.is_none(), "about to sleep over {}", left.unwrap_or_default());
-                return;
+                break;
             }
+        }
+        let left = self.producer.internal_overlooked();
+        assert!(left.is_none(), "about to sleep over {}", left.unwrap_or_default());
+        self.look_inside();
+    }
+
+    /// Holds the core's slots against each other: at first each time, and then now and then, since it takes
+    /// as long as there are slots.
+    fn look_inside(&mut self) {
+        self.rests += 1;
+        if (self.rests < 10 || self.rests.is_multiple_of(16))
+            && let Err((rule, slot)) = self.producer.internal_check()
+        {
+            panic!("within the core: {rule}, at slot {slot}: {:?}", self.producer);
         }
     }
 

@@ -155,7 +155,7 @@ fn a_broker_that_makes_room_for_another_is_not_dialled_under_its_number() {
     // only one, so that somebody is to be dialled.
     world.weather = Weather { socket_buffer: 0, ..Weather::FAIR };
     world.cluster.update_metadata();
-    assert!(world.run_until(SECOND, |world| disconnects(world).len() == 2));
+    assert!(world.run_until(SECOND, |world| disconnects(world).len() == 2), "{:?}", world.events);
     world.run_for(Duration::ZERO);
     world.weather = Weather::FAIR;
     assert!(world.run_until(10 * SECOND, |world| is_delivered(world, id)), "{:?}", world.last(id));
