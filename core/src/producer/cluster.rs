@@ -243,7 +243,9 @@ impl Producer<'_> {
             return Some(broker);
         }
         let spare = |slot: &Broker| slot.origin == Origin::Cluster && slot.leads == 0;
-        let (broker, slot) = self.brokers.iter().find(|(_, slot)| spare(slot))?;
+        // One without a connection comes first: the answer that names the leader may be on one.
+        let spares = self.brokers.iter().filter(|(_, slot)| spare(slot));
+        let (broker, slot) = spares.min_by_key(|(_, slot)| slot.conn.is_some())?;
         let conn = slot.conn;
         // Nobody dials what has no address, as it might be for what is to be asked of any broker.
         self.brokers.at_mut(broker).host_len = 0;
