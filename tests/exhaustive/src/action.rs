@@ -33,6 +33,8 @@ pub enum Action {
     MoveLeader,
     /// The other node leads now, and lacks what was not acknowledged.
     LoseLeader,
+    /// The leader forgets every producer, though their records stay; nobody is told.
+    Forget,
     /// The nodes start anew: their connections end, and of every producer they know the last batch.
     Restart,
 }
@@ -66,6 +68,7 @@ impl Action {
             | Self::Serve(..)
             | Self::MoveLeader
             | Self::LoseLeader
+            | Self::Forget
             | Self::Restart => Cost::Trouble,
         }
     }
@@ -91,6 +94,7 @@ impl fmt::Display for Action {
             }
             Self::MoveLeader => f.write_str("the leader moves"),
             Self::LoseLeader => f.write_str("the leader moves and loses what it had not confirmed"),
+            Self::Forget => f.write_str("the leader forgets every producer"),
             Self::Restart => f.write_str("the broker restarts with a window of one batch"),
         }
     }

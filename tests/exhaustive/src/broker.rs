@@ -202,6 +202,16 @@ impl Broker {
         self.committed < self.log.len()
     }
 
+    /// Whether there is anything to forget.
+    pub fn can_forget(&self) -> bool {
+        !self.states.is_empty()
+    }
+
+    /// The leader forgets every producer.
+    pub fn forget(&mut self) {
+        self.states.clear();
+    }
+
     /// The nodes start anew, from a snapshot: it has the last batch of every producer and no more.
     pub fn restart(&mut self) {
         for state in &mut self.states {

@@ -86,6 +86,9 @@ impl World<'_> {
         if self.broker.can_lose() {
             all.push(Action::LoseLeader);
         }
+        if self.scope.forgetful && self.broker.can_forget() {
+            all.push(Action::Forget);
+        }
         all.push(Action::Restart);
     }
 

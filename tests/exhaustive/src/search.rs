@@ -22,6 +22,9 @@ pub struct Scope {
     pub zero_first: bool,
     /// The leader confirms what the other node may lack: an unclean election can then lose it.
     pub unclean: bool,
+    /// The leader may forget every producer, between any two events. What is sent again may then be
+    /// written again, and overtake: that is not held against the core.
+    pub forgetful: bool,
     /// The sequences begin just before they wrap.
     pub near_wrap: bool,
     /// The longest way.
@@ -40,6 +43,7 @@ impl Default for Scope {
             shared_batches: false,
             zero_first: false,
             unclean: false,
+            forgetful: false,
             near_wrap: false,
             depth: usize::MAX,
             states: usize::MAX,

@@ -49,6 +49,9 @@ pub struct World<'s> {
     pub(crate) impatience: u8,
 }
 
+/// What the wall clock shows, and the timestamp of all records: the broker is sure to remember them.
+const WALL_MS: i64 = 1_700_000_000_000;
+
 /// No deadline of a connection or of metadata ever comes: a cut stands for all of them.
 const NEVER: Duration = Duration::from_secs(1 << 40);
 
@@ -101,6 +104,7 @@ impl<'s> World<'s> {
         let core = Producer::new(&config(scope), Memory::heap(LIMITS), 7);
         let mut core = core.unwrap_or_else(|error| panic!("{error}"));
         let now = Instant::from_micros(1);
+        core.set_wall_clock(now, Some(WALL_MS));
         let topic = core.topic(now, TOPIC).unwrap_or_else(|error| panic!("{error}"));
         let mut world = Self {
             scope,
@@ -175,6 +179,7 @@ impl<'s> World<'s> {
             Action::Straggle(ghost) => self.straggle(ghost.into()),
             Action::MoveLeader => self.broker.move_leader(false),
             Action::LoseLeader => self.broker.move_leader(true),
+            Action::Forget => self.broker.forget(),
             Action::Restart => {
                 self.broker.restart();
                 self.ghosts.clear();
@@ -186,7 +191,7 @@ impl<'s> World<'s> {
             }
         }
         self.settle();
-        self.ledger.check(&self.broker);
+        self.ledger.check(&self.broker, self.scope.forgetful);
     }
 
     fn produce(&mut self) {
@@ -194,7 +199,7 @@ impl<'s> World<'s> {
         self.now = self.now.after(Duration::from_micros(1));
         let number = self.ledger.entries.len() as u8;
         let value = [number];
-        let record = Record { value: Some(&value), timestamp: 0, ..Record::default() };
+        let record = Record { value: Some(&value), timestamp: WALL_MS, ..Record::default() };
         let ticket = self.core.produce(self.now, self.topic, &record);
         self.ledger.produced(ticket.unwrap_or_else(|error| panic!("{error}")));
     }

@@ -24,9 +24,10 @@ fn run(name: &str, scope: Scope) {
     }
     assert!(report.complete, "{name}: {report}");
     if impatience == 0 && troubles < 4 && !scope.abandon {
-        // Time alone makes the core give up a search for the truth; that, or an attempt that is
-        // lost and three that are refused for good.
-        assert_eq!(report.last_words[2], 0, "{name}: {report}");
+        // This broker cannot be asked what it knows, so that one that restarts, and remembers its last batch
+        // alone, leaves what came before it unknown (decision 43): that is rare.
+        let [delivered, _, unknown] = report.last_words;
+        assert!(unknown * 20 <= delivered, "{name}: {report}");
     }
 }
 
@@ -62,6 +63,12 @@ fn the_application_loses_patience_twice() {
 #[test]
 fn a_new_log_begins_at_zero() {
     run("zero first", Scope { zero_first: true, ..Scope::default() });
+}
+
+/// Between any two events. What is sent again may be written again: nobody can know.
+#[test]
+fn nothing_false_is_told_though_the_leader_forgets() {
+    run("forgetful", Scope { forgetful: true, impatience: 0, ..Scope::default() });
 }
 
 #[test]
