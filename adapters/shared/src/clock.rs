@@ -16,6 +16,10 @@ const ANCHOR_AGE: Duration = Duration::from_secs(1);
 /// since the Unix epoch, the begin of 2026.
 const NEVER_SET_BEFORE: i64 = 1_767_225_600_000;
 
+/// When simulations begin: as the model's brokers do, in microseconds.
+#[cfg(feature = "_internal")]
+const SIMULATED_EPOCH: i64 = 1_700_000_000_000_000;
+
 /// Monotonic time since the producer's start, and what the wall clock shows meanwhile.
 #[derive(Debug)]
 pub struct Clock {
@@ -24,6 +28,9 @@ pub struct Clock {
     epoch: AtomicI64,
     /// When it was last asked, in microseconds since `start`.
     anchored: AtomicU64,
+    /// The time that a simulator says it is, in microseconds.
+    #[cfg(feature = "_internal")]
+    simulated: Option<std::sync::Arc<AtomicU64>>,
 }
 
 impl Clock {
@@ -35,6 +42,8 @@ impl Clock {
             start: StdInstant::now(),
             epoch: AtomicI64::new(wall_micros()),
             anchored: AtomicU64::new(0),
+            #[cfg(feature = "_internal")]
+            simulated: None,
         }
     }
 
@@ -44,13 +53,54 @@ impl Clock {
     pub fn twin(&self) -> Self {
         let load = Ordering::Relaxed;
         let (epoch, anchored) = (self.epoch.load(load), self.anchored.load(load));
-        Self { start: self.start, epoch: epoch.into(), anchored: anchored.into() }
+        Self {
+            start: self.start,
+            epoch: epoch.into(),
+            anchored: anchored.into(),
+            #[cfg(feature = "_internal")]
+            simulated: self.simulated.clone(),
+        }
     }
 
     /// The time since the start.
     #[must_use]
     pub fn now(&self) -> Instant {
+        #[cfg(feature = "_internal")]
+        if let Some(now) = &self.simulated {
+            return Instant::from_micros(now.load(Ordering::Relaxed));
+        }
         Instant::from_micros(micros(self.start.elapsed()))
+    }
+
+    /// A clock that shows what a simulator says, and a wall clock that goes with it.
+    #[cfg(feature = "_internal")]
+    pub(crate) fn simulated(now: std::sync::Arc<AtomicU64>) -> Self {
+        Self { epoch: SIMULATED_EPOCH.into(), simulated: Some(now), ..Self::start() }
+    }
+
+    fn wall_micros(&self) -> i64 {
+        #[cfg(feature = "_internal")]
+        if self.simulated.is_some() {
+            return SIMULATED_EPOCH.saturating_add_unsigned(self.now().as_micros());
+        }
+        wall_micros()
+    }
+
+    /// The seed of a simulated run.
+    pub(crate) fn seed(&self) -> Option<u64> {
+        #[cfg(feature = "_internal")]
+        return self.simulated.as_ref().map(|now| now.load(Ordering::Relaxed));
+        #[cfg(not(feature = "_internal"))]
+        None
+    }
+
+    /// What moves on every few milliseconds, if there is anything that is cheap to ask.
+    pub(crate) fn tick(&self) -> Option<Tick> {
+        #[cfg(feature = "_internal")]
+        if self.simulated.is_some() {
+            return None;
+        }
+        Tick::coarse()
     }
 
     /// The wall clock at `at`, in milliseconds since the Unix epoch, without asking it.
@@ -72,7 +122,7 @@ impl Clock {
         let due = now.since(anchored) >= ANCHOR_AGE;
         if due {
             let elapsed = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-            let epoch = wall_micros().saturating_sub(elapsed);
+            let epoch = self.wall_micros().saturating_sub(elapsed);
             self.epoch.store(epoch, Ordering::Relaxed);
             self.anchored.store(now.as_micros(), Ordering::Relaxed);
         }

@@ -39,8 +39,11 @@ const GATHER: u64 = 256 * 1024;
 const SPINS: u32 = 500;
 
 /// A seed from the operating system that makes a core with this mark.
-fn seed(owner: u32) -> u64 {
-    let random = RandomState::new().hash_one("ottla");
+fn seed(owner: u32, clock: &Clock) -> u64 {
+    let random = match clock.seed() {
+        Some(seed) => seed,
+        None => RandomState::new().hash_one("ottla"),
+    };
     // The mark is one half exclusive-or the other one.
     random & !u64::from(u32::MAX) | ((random >> 32) ^ u64::from(owner))
 }
@@ -95,7 +98,7 @@ impl Engine {
         owner: u32,
     ) -> Result<Arc<Self>, ConfigError> {
         let config = Config { checksum: checksum(), ..*config };
-        let mut core = Producer::new(&config, Memory::try_heap(limits)?, seed(owner))?;
+        let mut core = Producer::new(&config, Memory::try_heap(limits)?, seed(owner, &clock))?;
         core.set_wall_clock(clock.now(), clock.trusted_wall_ms(clock.now()));
         let bytes = GATHER.min(config.buffer_memory / 8);
         let count = |each: u32| u32::try_from(bytes / u64::from(each.max(1))).unwrap_or(u32::MAX);
@@ -310,6 +313,11 @@ impl Engine {
     /// Whether nobody waits for the answer to a single record.
     pub(crate) fn nobody_waits(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) == 0
+    }
+
+    #[cfg(feature = "_internal")]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_naps(&self, naps: bool) {

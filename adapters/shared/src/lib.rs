@@ -19,6 +19,8 @@ mod engine;
 mod error;
 mod finish;
 mod finish_all;
+#[cfg(feature = "_internal")]
+pub mod internal;
 mod latency;
 mod lost;
 mod outcome;

@@ -95,6 +95,17 @@ impl Shards {
         on_report: Option<OnReport>,
         shards: usize,
     ) -> Result<Self, ConfigError> {
+        Self::on(Clock::start(), next_owner, config, limits, on_report, shards)
+    }
+
+    pub(crate) fn on(
+        clock: Clock,
+        owner: impl FnOnce(u32) -> u32,
+        config: &Config<'_>,
+        limits: Option<Limits>,
+        on_report: Option<OnReport>,
+        shards: usize,
+    ) -> Result<Self, ConfigError> {
         let of = u16::try_from(shards).ok().filter(|of| of.is_power_of_two() && shards <= MOST);
         let expected = "a power of two, at most 256";
         let of = of.ok_or(ConfigError::OutOfRange { property: "shards", expected })?;
@@ -108,8 +119,7 @@ impl Shards {
                 ..all
             },
         );
-        let clock = Clock::start();
-        let owner = next_owner(parts);
+        let owner = owner(parts);
         let engine = |index| {
             let config = Config { share: Share { index, of }, ..config };
             let owner = owner.wrapping_add(u32::from(index));
@@ -351,6 +361,12 @@ thread_local! {
 /// at a time do not wait for each other where there are as many shards.
 fn this_thread() -> usize {
     NUMBER.get()
+}
+
+/// Has this thread pass for another one.
+#[cfg(feature = "_internal")]
+pub(crate) fn pass_for(number: usize) {
+    NUMBER.set(number);
 }
 
 /// So often a thread finds others in its shard, in so many microseconds, before it takes the next one: a

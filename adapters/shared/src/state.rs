@@ -183,7 +183,7 @@ impl State {
     #[inline]
     pub(crate) fn now(&mut self, clock: &Clock) -> Instant {
         // The driver wakes from a nap each millisecond, and so keeps time.
-        let tick = if self.naps() { Some(Tick::Turn(self.turns)) } else { Tick::coarse() };
+        let tick = if self.naps() { Some(Tick::Turn(self.turns)) } else { clock.tick() };
         self.recent.now(clock, tick)
     }
 
@@ -334,7 +334,7 @@ impl State {
         self.armed
     }
 
-    fn wake_time(&mut self) -> Instant {
+    pub(crate) fn wake_time(&mut self) -> Instant {
         let core = self.core.poll_timeout().map(|(at, _)| at);
         let deadline = self.table.next_deadline();
         let times = core.into_iter().chain(deadline).chain(self.relief);

@@ -367,6 +367,12 @@ impl Table {
         self.unanswered.first().is_none_or(|first| *first >= number)
     }
 
+    /// Books, books with a deadline, and books with records that have no answer.
+    #[cfg(feature = "_internal")]
+    pub(crate) fn held(&self) -> (usize, usize, usize) {
+        (self.books.iter().flatten().count(), self.deadlines.len(), self.unanswered.len())
+    }
+
     /// Records without an answer.
     pub(crate) const fn pending(&self) -> u64 {
         self.pending

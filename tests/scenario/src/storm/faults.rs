@@ -153,7 +153,8 @@ fn other_action(dice: &mut Dice, codes: &[ErrorCode]) -> Action {
 }
 
 /// A fault's name in the tally.
-pub(super) fn name_of(fault: &Fault) -> &'static str {
+#[must_use]
+pub fn name_of(fault: &Fault) -> &'static str {
     match (fault.api, &fault.action) {
         (ApiKey::METADATA, Action::Reject(_)) => "metadata refused",
         (ApiKey::METADATA, _) => "metadata disturbed",

@@ -12,9 +12,9 @@ mod run;
 mod shrink;
 mod tally;
 
-pub use faults::{row_of, rows};
+pub use faults::{name_of, row_of, rows};
 pub use plan::{End, Plan, Step, What};
 pub use replay::{Replay, replay};
-pub use run::{attempt, run};
+pub use run::{attempt, counted, run};
 pub use shrink::{Broken, Shrunk, law_of, shrink};
 pub use tally::Tally;

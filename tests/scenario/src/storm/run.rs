@@ -164,7 +164,8 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
 }
 
 /// The name of a kind of trouble in the tally.
-const fn counted(what: &What) -> &'static str {
+#[must_use]
+pub const fn counted(what: &What) -> &'static str {
     match what {
         What::Cancel(_) => "cancel",
         What::Cut(_) => "cut",
