@@ -104,9 +104,26 @@ impl Producer<'_> {
         true
     }
 
-    /// Whether a batch that is to be sent may be in the log already.
-    pub(super) fn is_doubtful(&self, index: Ix<Batch>) -> bool {
+    /// Whether a batch that is to be sent again may be in the log already.
+    fn is_doubtful(&self, index: Ix<Batch>) -> bool {
         self.batches.at(index).exposure == Exposure::Ambiguous && !self.identity.is_off()
+    }
+
+    /// Whether something of a partition is to be sent again that may be in the log already. Then nothing is
+    /// sent to it unasked: what is taken makes a leader that has forgotten know the producer again.
+    pub(super) fn is_in_doubt(&self, home: Ix<Partition>) -> bool {
+        let partition = self.partitions.at(home);
+        if partition.bound <= partition.in_flight {
+            return false;
+        }
+        let mut next = partition.queue.head();
+        while let Some(index) = next.some().filter(|index| self.batches.at(*index).is_bound()) {
+            if self.is_doubtful(index) {
+                return true;
+            }
+            next = self.batches.at(index).queue.next();
+        }
+        false
     }
 
     /// Asks a broker what it knows of this producer on the partitions that are in doubt. False where
@@ -197,10 +214,15 @@ impl Producer<'_> {
             DescribeProducersItem::Producer(told) => {
                 let place = self.conns.at(conn).place;
                 let chain = place.partition.some().map(|home| self.partitions.at(home));
-                if let Some(chain) = chain.filter(|chain| chain.producer_id == told.producer_id) {
-                    let same = i32::from(chain.epoch) == told.producer_epoch;
-                    let last = if same { told.last_sequence } else { -1 };
-                    self.conns.at_mut(conn).place.last_sequence = Some(last);
+                let own = |chain: &&Partition| chain.producer_id == told.producer_id;
+                if let Some(chain) = chain.filter(own) {
+                    // An older epoch is none that it had before it forgot: a straggler made it.
+                    let epoch = i32::from(chain.epoch);
+                    if told.producer_epoch >= epoch {
+                        let same = told.producer_epoch == epoch;
+                        let last = if same { told.last_sequence } else { -1 };
+                        self.conns.at_mut(conn).place.last_sequence = Some(last);
+                    }
                 }
             }
             DescribeProducersItem::PartitionEnd => {

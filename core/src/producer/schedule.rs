@@ -33,7 +33,7 @@ impl Producer<'_> {
             let next = self.next_to_resend(home)?;
             // What is in doubt goes alone, and is asked about first.
             let waits = partition.in_flight > 0 || partition.question == Question::Asked;
-            return (!waits || !self.is_doubtful(next)).then_some(next);
+            return (!waits || !self.is_in_doubt(home)).then_some(next);
         }
         if partition.phase != Phase::Normal && partition.bound > 0 {
             return None;
@@ -93,11 +93,9 @@ impl Producer<'_> {
         self.unwind(home);
         self.seek_name(home);
         let partition = self.partitions.at(home);
-        let Some(next) = self.candidate(home) else {
+        if self.candidate(home).is_none() {
             self.list(home, Listed::Nowhere);
-            return;
-        };
-        if partition.retry_at > self.now {
+        } else if partition.retry_at > self.now {
             self.timers.retry = self.timers.retry.min(partition.retry_at);
             self.list(home, Listed::Backoff);
         } else if let Some(leader) = partition.leader.some() {
@@ -105,7 +103,7 @@ impl Producer<'_> {
             if partition.in_flight > 0 && partition.conn != self.brokers.at(leader).conn {
                 self.list(home, Listed::Nowhere);
             } else {
-                let unasked = partition.question != Question::Answered && self.is_doubtful(next);
+                let unasked = partition.question != Question::Answered && self.is_in_doubt(home);
                 if unasked && self.is_mute(leader) {
                     self.list(home, Listed::Nowhere);
                     self.go_by_time(home);
