@@ -234,7 +234,7 @@ impl Tap {
                 Heard::Nothing => return,
                 Heard::Partition { topic, id, partition, error } => {
                     let Some(request) = requests.front() else { return };
-                    let name = topic.or_else(|| names.get(&id).cloned()).unwrap_or_default();
+                    let name = topic.or_else(|| known(names, &id)).unwrap_or_default();
                     let about = request.batches.iter().find(|index| {
                         let batch = &sent[**index];
                         batch.topic == name && batch.partition == partition && !batch.over
@@ -282,12 +282,19 @@ impl Tap {
     }
 }
 
+/// The name of a topic. An id that nobody knows was made up by a hostile node, and stands for the only
+/// topic that there is.
+fn known(names: &BTreeMap<[u8; 16], String>, id: &[u8; 16]) -> Option<String> {
+    let first = || names.values().next().filter(|first| names.values().all(|name| name == *first));
+    names.get(id).or_else(first).cloned()
+}
+
 /// The name of a batch's topic.
 fn name_of(names: &BTreeMap<[u8; 16], String>, part: &Part<'_>) -> String {
     match part.topic.name {
         Some(name) => name.to_owned(),
         None => {
-            let name = names.get(&part.topic.id.0).cloned();
+            let name = known(names, &part.topic.id.0);
             name.unwrap_or_else(|| format!("{:?}", part.topic.id))
         }
     }
