@@ -94,6 +94,7 @@ impl Topic {
     }
 
     /// The id of this or of the last incarnation.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn id_of(&self, incarnation: u8) -> Uuid {
         let [even, odd] = self.ids;
         if incarnation & 1 == 0 { even } else { odd }

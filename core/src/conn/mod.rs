@@ -170,6 +170,7 @@ impl Conn {
     }
 
     /// Whether it is one to be asked what any broker can be asked.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn is_at_leisure(&self, now: Instant) -> bool {
         self.state == State::Ready && !self.draining && self.throttled_until <= now
     }

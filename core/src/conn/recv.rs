@@ -102,6 +102,7 @@ impl Reader {
     /// # Errors
     ///
     /// The bytes are no Kafka, or an element does not fit the window.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn read<'a>(
         &mut self,
         window: &'a [u8],

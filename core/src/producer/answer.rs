@@ -108,6 +108,7 @@ impl Producer<'_> {
         Ok(())
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn complete_answer(&mut self, conn: Ix<Conn>) -> Result<(), Disconnect> {
         let place = self.conns.at(conn).place;
         let Some(request) = self.conns.at_mut(conn).requests.pop_front() else {
@@ -192,6 +193,7 @@ impl Producer<'_> {
         Ok(())
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn read_produce(&mut self, conn: Ix<Conn>, item: ProduceResponseItem<'_>) {
         match item {
             ProduceResponseItem::Topic(topic) => self.read_topic(conn, &topic),

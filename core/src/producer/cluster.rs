@@ -123,8 +123,8 @@ impl Producer<'_> {
         let other =
             |this: &Self, slot: &Conn| idle(this, slot) && slot.broker != this.metadata.last;
         let doubted = self.metadata.failures >= DOUBTED;
-        let best = if doubted { self.best_conn(other) } else { None };
-        let found = best.or_else(|| self.best_conn(idle));
+        let best = if doubted { self.best_conn(&other) } else { None };
+        let found = best.or_else(|| self.best_conn(&idle));
         if let Some(conn) = found {
             self.metadata.prefer = conn;
             self.wake_conn(conn);
@@ -134,7 +134,7 @@ impl Producer<'_> {
             }
         }
         if !self.conns.iter().any(|(_, slot)| slot.is_in_transit()) {
-            self.dial_any(|_| true);
+            self.dial_any(&|_| true);
         }
     }
 
@@ -186,6 +186,7 @@ impl Producer<'_> {
         }
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn read_metadata(&mut self, conn: Ix<Conn>, item: MetadataItem<'_>) {
         match item {
             MetadataItem::Throttle(ms) => self.throttle(conn, ms),
@@ -244,8 +245,9 @@ impl Producer<'_> {
         }
         let spare = |slot: &Broker| slot.origin == Origin::Cluster && slot.leads == 0;
         // One without a connection comes first: the answer that names the leader may be on one.
-        let spares = self.brokers.iter().filter(|(_, slot)| spare(slot));
-        let (broker, slot) = spares.min_by_key(|(_, slot)| slot.conn.is_some())?;
+        let idle = |slot: &Broker| spare(slot) && slot.conn.is_none();
+        let found = self.brokers.iter().find(|(_, slot)| idle(slot));
+        let (broker, slot) = found.or_else(|| self.brokers.iter().find(|(_, slot)| spare(slot)))?;
         let conn = slot.conn;
         // Nobody dials what has no address, as it might be for what is to be asked of any broker.
         self.brokers.at_mut(broker).host_len = 0;

@@ -68,7 +68,7 @@ impl Producer<'_> {
             client_software_name: SOFTWARE_NAME,
             client_software_version: SOFTWARE_VERSION,
         };
-        self.begin_request(conn, ApiKey::API_VERSIONS, version, |writer, _| {
+        self.begin_request(conn, ApiKey::API_VERSIONS, version, &|writer, _| {
             request.write(writer, dialect(ApiKey::API_VERSIONS, version));
         });
     }
@@ -82,7 +82,7 @@ impl Producer<'_> {
             producer_epoch: -1,
         };
         self.asked_for_producer_id();
-        self.begin_request(conn, ApiKey::INIT_PRODUCER_ID, version, |writer, _| {
+        self.begin_request(conn, ApiKey::INIT_PRODUCER_ID, version, &|writer, _| {
             request.write(writer, dialect(ApiKey::INIT_PRODUCER_ID, version));
         });
     }
@@ -117,7 +117,7 @@ impl Producer<'_> {
         for broker in self.brokers.indices() {
             self.brokers.at_mut(broker).seen = false;
         }
-        self.begin_request(conn, ApiKey::METADATA, version, |writer, this| {
+        self.begin_request(conn, ApiKey::METADATA, version, &|writer, this| {
             let dialect = dialect(ApiKey::METADATA, version);
             metadata::write_request(writer, dialect, Some(count));
             for (topic, slot) in this.topics.iter().filter(|(_, slot)| slot.asked) {
@@ -135,7 +135,7 @@ impl Producer<'_> {
         conn: Ix<Conn>,
         api: ApiKey,
         version: i16,
-        write: impl FnOnce(&mut Writer<'_>, &mut Self),
+        write: &dyn Fn(&mut Writer<'_>, &mut Self),
     ) {
         let correlation_id = self.next_correlation();
         self.with_head(conn, |this, head| {

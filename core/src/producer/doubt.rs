@@ -46,6 +46,7 @@ impl Producer<'_> {
 
     /// Until when a broker is sure to remember a producer whose last batch has this largest timestamp;
     /// long ago, where it may have forgotten by now.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn remembered_until(&self, max_timestamp: i64) -> Instant {
         let Some(zero) = self.wall_at_zero.filter(|_| max_timestamp >= 0) else {
             return Instant::ZERO;
@@ -151,7 +152,7 @@ impl Producer<'_> {
             return false;
         }
         seen!(self, Asked);
-        self.begin_request(conn, ApiKey::DESCRIBE_PRODUCERS, VERSION, |writer, this| {
+        self.begin_request(conn, ApiKey::DESCRIBE_PRODUCERS, VERSION, &|writer, this| {
             this.write_questions(writer, conn, count);
         });
         true
@@ -195,6 +196,7 @@ impl Producer<'_> {
         describe_producers::write_request_end(writer, dialect);
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn read_producers(&mut self, conn: Ix<Conn>, item: DescribeProducersItem<'_>) {
         match item {
             DescribeProducersItem::Throttle(ms) => self.throttle(conn, ms),

@@ -98,6 +98,7 @@ impl Producer<'_> {
     }
 
     /// Takes a broker's answer about a batch that is in no request any more.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn handle_answer(&mut self, index: Ix<Batch>, answer: Answer) {
         let code = answer.error;
         if code == ErrorCode::NONE {

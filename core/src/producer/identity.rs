@@ -229,7 +229,7 @@ impl Producer<'_> {
         if !self.wants_producer_id() || self.is_over() {
             return;
         }
-        if let Some(conn) = self.best_conn(|this, slot| this.may_ask_for_producer_id(slot)) {
+        if let Some(conn) = self.best_conn(&|this, slot| this.may_ask_for_producer_id(slot)) {
             return self.wake_conn(conn);
         }
         for conn in self.conns.indices() {
@@ -240,7 +240,7 @@ impl Producer<'_> {
             }
         }
         let comes = self.conns.iter().any(|(_, slot)| slot.is_in_transit());
-        if comes || self.dial_any(|slot| !slot.gave_no_id) {
+        if comes || self.dial_any(&|slot| !slot.gave_no_id) {
             return;
         }
         if self.brokers.iter().any(|(_, slot)| slot.gave_no_id) {

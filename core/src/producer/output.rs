@@ -78,7 +78,7 @@ impl Producer<'_> {
     fn connection_output(&mut self) -> Option<Output> {
         let told = |slot: &Conn| {
             matches!(slot.state, State::Ended { .. })
-                || slot.state == State::Dialing { told: false }
+                || matches!(slot.state, State::Dialing { told: false })
         };
         let (index, slot) = self.conns.iter().find(|(_, slot)| told(slot))?;
         let conn = ConnId { index: index.number() as u16, generation: slot.generation };

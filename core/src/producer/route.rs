@@ -34,7 +34,8 @@ impl Producer<'_> {
 
     /// The best of the open connections that are fit: the one with the fewest requests, and of those
     /// the one that was heard of last.
-    pub(super) fn best_conn(&self, fit: impl Fn(&Self, &Conn) -> bool) -> Option<Ix<Conn>> {
+    // Not generic, nor is `dial_any`: a copy for each of those that ask was a kilobyte of flash.
+    pub(super) fn best_conn(&self, fit: &dyn Fn(&Self, &Conn) -> bool) -> Option<Ix<Conn>> {
         let fit = self.conns.iter().filter(|(_, slot)| fit(self, slot));
         let best = fit.min_by_key(|(_, slot)| (slot.requests.len(), core::cmp::Reverse(slot.used)));
         best.map(|(conn, _)| conn)
@@ -46,7 +47,7 @@ impl Producer<'_> {
     /// is would have to make room for itself where there is but one connection. After a connection that
     /// came to nothing it is the other way round: who is in the cluster, and where, may be invented, and
     /// no number of those keeps the bootstrap servers from their turn.
-    pub(super) fn dial_any(&mut self, fit: impl Fn(&Broker) -> bool) -> bool {
+    pub(super) fn dial_any(&mut self, fit: &dyn Fn(&Broker) -> bool) -> bool {
         let count = self.brokers.len();
         let start = self.random.below(count);
         let turn =
@@ -177,16 +178,21 @@ impl Producer<'_> {
     fn give_way(&mut self) {
         let waits = |slot: &Conn| self.brokers.at(slot.broker).has_work();
         let useless = |slot: &Conn| slot.state == State::Ready && slot.is_quiet() && !waits(slot);
-        let served = |slot: &Conn| slot.state == State::Ready && slot.served;
-        let idlest = self.conns.iter().filter(|(_, slot)| useless(slot));
-        let idlest = idlest.min_by_key(|(_, slot)| slot.used);
-        let oldest = || {
-            let served = self.conns.iter().filter(|(_, slot)| served(slot));
-            served.min_by_key(|(_, slot)| slot.used)
-        };
-        let Some((conn, slot)) = idlest.or_else(oldest) else {
+        // The one that is idle for longest, or else the one that was served and is oldest.
+        let mut best: Option<(bool, Instant, Ix<Conn>)> = None;
+        for (conn, slot) in self.conns.iter() {
+            let needed = !useless(slot);
+            if needed && !(slot.state == State::Ready && slot.served) {
+                continue;
+            }
+            if best.is_none_or(|(other, used, _)| (needed, slot.used) < (other, used)) {
+                best = Some((needed, slot.used, conn));
+            }
+        }
+        let Some((.., conn)) = best else {
             return;
         };
+        let slot = self.conns.at(conn);
         self.dial_first = (slot.broker.number() + 1).checked_rem(self.brokers.len()).unwrap_or(0);
         if slot.is_quiet() {
             self.drop_connection(conn, Disconnect::Replaced);
@@ -206,7 +212,7 @@ impl Producer<'_> {
         if !slot.is_alive() {
             return;
         }
-        let untold = slot.state == State::Dialing { told: false };
+        let untold = matches!(slot.state, State::Dialing { told: false });
         slot.state = State::Ended { cause, close: close && !untold };
         self.conn_outputs += u32::from(!untold);
         let broker = slot.broker;
@@ -237,12 +243,12 @@ impl Producer<'_> {
         if self.metadata.prefer == conn {
             self.metadata.prefer = Ix::NONE;
         }
-        if cause != Disconnect::Closed {
+        if !matches!(cause, Disconnect::Closed) {
             if !wished {
                 tell!(warn, "disconnected from {}: {}", self.host_of(broker), cause);
                 self.want_metadata();
             }
-            if cause == Disconnect::Exhausted {
+            if matches!(cause, Disconnect::Exhausted) {
                 self.make_room_instead_of(conn);
             }
             if self.brokers.at(broker).has_work() {
@@ -369,7 +375,7 @@ impl Producer<'_> {
         if !matches!(slot.state, State::Dialing { .. }) {
             return;
         }
-        if slot.state == (State::Dialing { told: false }) {
+        if matches!(slot.state, State::Dialing { told: false }) {
             self.conn_outputs -= 1;
         }
         slot.state = State::Negotiating;

@@ -185,6 +185,7 @@ impl<'m> Names<'m> {
 
 /// What is waited for takes a millisecond at least. What is tried again after no time at all, or given up
 /// as it begins, is tried again and again at one instant.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn not_at_once(duration: Duration) -> Micros {
     Micros::of(duration).max(Micros(1_000))
 }

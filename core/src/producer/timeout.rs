@@ -59,7 +59,8 @@ impl Producer<'_> {
     }
 
     /// When a question is due, unless it is and waits for something else than time.
-    #[inline]
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn unless_looked_for(&self, at: Instant, on: Ix<Conn>) -> Instant {
         if at <= self.now && self.is_looked_for(on) { Instant::NEVER } else { at }
     }

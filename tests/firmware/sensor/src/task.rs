@@ -72,7 +72,7 @@ impl<'a> Task<'a> {
         let mut task = Self::default();
         for word in words {
             let (name, value) = word.split_once('=').ok_or(word)?;
-            let number = || value.parse::<u32>().map_err(|_| word);
+            let number = || number(value).ok_or(word);
             match name {
                 "bootstrap" => task.bootstrap = value,
                 "topic" => task.topic = value,
@@ -93,6 +93,12 @@ impl<'a> Task<'a> {
         }
         Ok(task)
     }
+}
+
+/// A number; by itself, as it is asked for in four places.
+#[inline(never)]
+fn number(value: &str) -> Option<u32> {
+    value.parse().ok()
 }
 
 /// The same as `Duration::from_millis`, without a division of 64 bits, which a Cortex-M has not.
