@@ -193,6 +193,10 @@ impl Tap {
         if request.api == ApiKey::PRODUCE {
             for part in wire::batches(body, header.api_version) {
                 let topic = name_of(names, &part);
+                if part.topic.name.is_none() {
+                    // Its answer bears the same id.
+                    names.entry(part.topic.id.0).or_insert_with(|| topic.clone());
+                }
                 let twice = request.batches.iter().any(|index: &usize| {
                     sent[*index].topic == topic && sent[*index].partition == part.partition
                 });
@@ -234,7 +238,7 @@ impl Tap {
                 Heard::Nothing => return,
                 Heard::Partition { topic, id, partition, error } => {
                     let Some(request) = requests.front() else { return };
-                    let name = topic.or_else(|| known(names, &id)).unwrap_or_default();
+                    let name = topic.or_else(|| names.get(&id).cloned()).unwrap_or_default();
                     let about = request.batches.iter().find(|index| {
                         let batch = &sent[**index];
                         batch.topic == name && batch.partition == partition && !batch.over
@@ -282,8 +286,8 @@ impl Tap {
     }
 }
 
-/// The name of a topic. An id that nobody knows was made up by a hostile node, and stands for the only
-/// topic that there is.
+/// The name of a topic that is written to. An id that nobody knows was made up by a hostile node, and
+/// stands for the only topic that there is.
 fn known(names: &BTreeMap<[u8; 16], String>, id: &[u8; 16]) -> Option<String> {
     let first = || names.values().next().filter(|first| names.values().all(|name| name == *first));
     names.get(id).or_else(first).cloned()
