@@ -182,13 +182,7 @@ impl Producer<'_> {
         holds("the first batch that is not bound", number, home.unbound == unbound)?;
         holds("batches in flight", number, u32::from(home.in_flight) == in_flight)?;
         let idempotent = !self.identity.is_off();
-        let follows = last.is_none_or(|(id, epoch, next)| {
-            let acked = home.next_sequence == sequence_after(home.last_acked, 1);
-            (id, epoch) == (home.producer_id, home.epoch) && (next == home.next_sequence || acked)
-        });
-        let normal = home.phase == Phase::Normal && idempotent;
         holds("sequences of a partition", number, !idempotent || sequences)?;
-        holds("the next sequence", number, !normal || follows)?;
         if in_flight > 0 {
             let conn = self.conns.at(home.conn);
             holds("a batch in flight on a dead connection", number, conn.is_alive())?;

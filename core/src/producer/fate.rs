@@ -157,7 +157,7 @@ impl Producer<'_> {
         let base = end.filter(|_| answer.base_offset >= 0).map(|_| answer.base_offset);
         let cut = self.is_cut(index, base);
         if let Some(base) = base.filter(|_| !cut && self.has_predecessor(index)) {
-            self.settle_before(index, base, answer.log_start_offset);
+            self.settle_before(index, base, answer);
         }
         // One that was on its way when an older one failed says nothing of what the broker would
         // take now.
@@ -219,16 +219,18 @@ impl Producer<'_> {
     /// has just as many offsets between them as records were sent: then these are the records
     /// (decision 43). That the later one was taken proves nothing by itself: a broker that has
     /// forgotten a producer takes any sequence.
-    fn settle_before(&mut self, index: Ix<Batch>, base: i64, log_start_offset: i64) {
+    fn settle_before(&mut self, index: Ix<Batch>, base: i64, answer: &Answer) {
         let home = self.batches.at(index).partition;
         let first = self.partitions.at(home).queue.head();
         let anchor = self.partitions.at(home).last_offset;
         let between = self.records_since_acked(index).map(i64::from);
         let distance = anchor.checked_add(1).and_then(|next| base.checked_sub(next));
         let batch = self.batches.at(index);
-        // It must not be a second copy of itself that lies there.
-        let first_copy = batch.copies == 0 || batch.recognised;
-        if anchor < log_start_offset.max(0) || between != distance || !first_copy {
+        // It must not be a second copy of itself that lies there. A duplicate is answered with a time, where
+        // something new has one by the broker's clock only.
+        let recognised = batch.recognised && answer.log_append_time >= 0;
+        let first_copy = batch.copies == 0 || recognised;
+        if anchor < answer.log_start_offset.max(0) || between != distance || !first_copy {
             return;
         }
         let (mut sent, mut next) = (0, first);
