@@ -128,10 +128,7 @@ impl Producer<'_> {
         if slot.draining && slot.is_quiet() {
             self.drop_connection(conn, Disconnect::Replaced);
         } else {
-            if slot.requests.is_empty() {
-                let idle = self.now.later(self.settings.connections_max_idle);
-                self.timers.conn = self.timers.conn.min(idle);
-            }
+            self.watch_idleness(conn);
             self.wake_conn(conn);
             self.seek_metadata();
         }

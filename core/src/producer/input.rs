@@ -74,6 +74,7 @@ impl Producer<'_> {
             self.settle_unanswered(index);
             self.reconsider(home);
         }
+        self.watch_idleness(conn);
     }
 
     /// The slot of an id that is alive.

@@ -343,6 +343,7 @@ impl Producer<'_> {
             self.leave_incarnation_if_landed(home);
             self.reconsider(home);
         }
+        self.watch_idleness(conn);
         self.wake_conn(conn);
     }
 

@@ -156,6 +156,15 @@ impl Producer<'_> {
         }
     }
 
+    /// A request of a connection is over. With none left, what the connection waits for comes sooner than
+    /// an answer, where it may be idle for less time than a request may take.
+    pub(super) fn watch_idleness(&mut self, conn: Ix<Conn>) {
+        if self.conns.at(conn).requests.is_empty() {
+            let (deadline, _) = self.connection_deadline(conn);
+            self.timers.conn = self.timers.conn.min(deadline);
+        }
+    }
+
     pub(super) fn connection_deadline(&self, conn: Ix<Conn>) -> (Instant, Disconnect) {
         let slot = self.conns.at(conn);
         let oldest = slot.requests.front();

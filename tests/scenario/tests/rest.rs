@@ -3,11 +3,11 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Config, Limits, Memory, Reason,
+    Acks, Config, Limits, Memory, Reason,
     wire::{ApiKey, ErrorCode},
 };
 use ottla_model::{Action, ClusterConfig, Fault, Versions};
-use ottla_scenario::{Said, World};
+use ottla_scenario::{Said, Weather, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -78,4 +78,30 @@ fn a_slot_that_gave_way_keeps_no_question_waiting() {
     for id in ids {
         assert!(matches!(world.ledger.entry(id).last, Some(Said::Delivered(_))), "record {id}");
     }
+}
+
+/// Found by the driver's storm 8477: with `acks=0` no answer ends a request, and a connection that may be
+/// idle for less time than a request may take was closed when that would have been over.
+#[test]
+fn a_connection_is_idle_from_its_last_byte_on_though_no_answer_comes() {
+    let config = Config {
+        enable_idempotence: false,
+        acks: Acks::None,
+        connections_max_idle: SECOND / 10,
+        request_timeout: SECOND,
+        linger: Duration::ZERO,
+        ..Config::default()
+    };
+    let mut world = World::new(&config, ClusterConfig::with_nodes(1), 3);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    let topic = world.topic("t");
+    // The request takes longer to be written than a connection may be idle.
+    let latency = (60_000, 60_000);
+    world.weather = Weather { latency, socket_buffer: 200, ..Weather::FAIR };
+    world.produce(topic, None, 600).expect("room");
+    let written = |world: &World<'_>| world.producer.stats().batches == 0;
+    assert!(world.run_until(SECOND, written));
+    assert_eq!(world.connections(), 1);
+    world.run_for(SECOND / 5);
+    assert_eq!(world.connections(), 0);
 }
