@@ -182,7 +182,14 @@ impl Producer<'_> {
         holds("the first batch that is not bound", number, home.unbound == unbound)?;
         holds("batches in flight", number, u32::from(home.in_flight) == in_flight)?;
         let idempotent = !self.identity.is_off();
+        // As above: where a broker looks at no sequence, one behind the last may be in the log already.
+        let follows = last.is_none_or(|(id, epoch, next)| {
+            (id, epoch) == (home.producer_id, home.epoch)
+                && sequence_reached(next, home.next_sequence)
+        });
+        let normal = home.phase == Phase::Normal && idempotent;
         holds("sequences of a partition", number, !idempotent || sequences)?;
+        holds("the next sequence", number, !normal || follows)?;
         if in_flight > 0 {
             let conn = self.conns.at(home.conn);
             holds("a batch in flight on a dead connection", number, conn.is_alive())?;
