@@ -212,6 +212,11 @@ impl Batch {
         matches!(self.life, Life::InFlight | Life::Idle)
     }
 
+    /// Whether some attempt may have been appended, and no answer has said so.
+    pub(crate) fn may_be_in_log(&self) -> bool {
+        self.exposure == Exposure::Ambiguous
+    }
+
     /// Sequence of its last record.
     pub(crate) fn last_sequence(&self) -> i32 {
         sequence_after(self.base_sequence, self.records.saturating_sub(1))

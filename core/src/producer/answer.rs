@@ -266,7 +266,7 @@ impl Producer<'_> {
         }
         // What is settled or split by the answer costs those that follow no time.
         let batch = self.batches.at(index);
-        let passes = error.is_retriable() || batch.exposure == Exposure::Ambiguous;
+        let passes = error.is_retriable() || batch.may_be_in_log();
         if !error.is_none() && batch.life == Life::Idle && passes && !is_about_sequences(error) {
             tell!(warn, "{}-{}: {}; trying again", self.topic_at(home), part.index, error);
             self.back_off(home);

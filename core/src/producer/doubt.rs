@@ -8,7 +8,7 @@
 use super::{Producer, schedule::PROOF, window};
 use crate::{
     Disconnect, Instant, OnForgotten,
-    batch::{Batch, Exposure, Life, sequence_reached},
+    batch::{Batch, Life, sequence_reached},
     broker::Broker,
     conn::{Conn, State},
     partition::{Listed, Partition, Phase, Question},
@@ -86,45 +86,21 @@ impl Producer<'_> {
     /// Whether the leader is sure to know this producer, if it has taken any of what may be in the log.
     fn is_remembered(&self, home: Ix<Partition>) -> bool {
         let partition = self.partitions.at(home);
-        if partition.was_acked() && (partition.by_broker || partition.remembered_until <= self.now)
-        {
-            return self.now < partition.remembered_until;
+        let young = |until: Instant| self.now < until;
+        if partition.was_acked() && (partition.by_broker || !young(partition.remembered_until)) {
+            return young(partition.remembered_until);
         }
-        let mut next = partition.queue.head();
-        while let Some(index) = next.some() {
-            let batch = self.batches.at(index);
-            if !batch.is_bound() {
-                break;
-            }
-            let open = batch.exposure == Exposure::Ambiguous;
-            if open && self.remembered_until(batch.max_timestamp) <= self.now {
-                return false;
-            }
-            next = batch.queue.next();
-        }
-        true
-    }
-
-    /// Whether a batch that is to be sent again may be in the log already.
-    fn is_doubtful(&self, index: Ix<Batch>) -> bool {
-        self.batches.at(index).exposure == Exposure::Ambiguous && !self.identity.is_off()
+        let mut open = self.bound_batches(home).filter(|batch| batch.may_be_in_log());
+        open.all(|batch| young(self.remembered_until(batch.max_timestamp)))
     }
 
     /// Whether something of a partition is to be sent again that may be in the log already. Then nothing is
     /// sent to it unasked: what is taken makes a leader that has forgotten know the producer again.
     pub(super) fn is_in_doubt(&self, home: Ix<Partition>) -> bool {
         let partition = self.partitions.at(home);
-        if partition.bound <= partition.in_flight {
-            return false;
-        }
-        let mut next = partition.queue.head();
-        while let Some(index) = next.some().filter(|index| self.batches.at(*index).is_bound()) {
-            if self.is_doubtful(index) {
-                return true;
-            }
-            next = self.batches.at(index).queue.next();
-        }
-        false
+        partition.bound > partition.in_flight
+            && !self.identity.is_off()
+            && self.bound_batches(home).any(Batch::may_be_in_log)
     }
 
     /// Asks a broker what it knows of this producer on the partitions that are in doubt. False where
@@ -269,9 +245,9 @@ impl Producer<'_> {
             seen!(self, FoundPresent);
             self.partitions.at_mut(home).question = Question::Answered;
             self.mark_recognised(home, last);
-            let oldest = self.next_to_resend(home).filter(|index| self.is_doubtful(*index));
-            if let Some(oldest) = oldest.filter(|_| last >= 0) {
-                let own = self.batches.at(oldest).last_sequence();
+            let oldest = self.next_to_resend(home).map(|index| self.batches.at(index));
+            if let Some(oldest) = oldest.filter(|batch| last >= 0 && batch.may_be_in_log()) {
+                let own = oldest.last_sequence();
                 if own != last && sequence_reached(own, last) {
                     // It went on behind that one, and may recognise its last batch only.
                     self.partitions.at_mut(home).phase = Phase::Probing;
@@ -321,8 +297,7 @@ impl Producer<'_> {
                 while let Some(index) = next.some() {
                     let batch = self.batches.at_mut(index);
                     next = batch.queue.next();
-                    batch.repeated |=
-                        batch.life == Life::Idle && batch.exposure == Exposure::Ambiguous;
+                    batch.repeated |= batch.life == Life::Idle && batch.may_be_in_log();
                 }
                 self.partitions.at_mut(home).question = Question::Answered;
             }

@@ -103,7 +103,9 @@ impl Producer<'_> {
         let code = answer.error;
         if code == ErrorCode::NONE {
             self.acknowledge(index, &answer);
-        } else if code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER && self.may_be_in_log(index) {
+        } else if code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER
+            && self.batches.at(index).may_be_in_log()
+        {
             self.acknowledge(index, &Answer { base_offset: -1, log_append_time: -1, ..answer });
         } else if is_about_sequences(code) || code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
             // A duplicate that was never sent before is one of somebody else's sequences.
@@ -133,10 +135,6 @@ impl Producer<'_> {
                 self.want_metadata();
             }
         }
-    }
-
-    fn may_be_in_log(&self, index: Ix<Batch>) -> bool {
-        self.batches.at(index).exposure == Exposure::Ambiguous
     }
 
     /// Takes note of what one attempt proves; what earlier ones left open stays open.
@@ -240,7 +238,7 @@ impl Producer<'_> {
             if self.records_since_acked(before).is_none() {
                 continue;
             }
-            if batch.exposure != Exposure::Ambiguous || batch.copies != 1 {
+            if !batch.may_be_in_log() || batch.copies != 1 {
                 // What was refused each time lies nowhere, and what may lie there twice takes more room.
                 return;
             }
@@ -291,7 +289,7 @@ impl Producer<'_> {
             // Says nothing but that this attempt came before its predecessor. What is not pipelined
             // has no predecessor that is open: the oldest of those is sent first.
             seen!(self, OutOfOrderBehind);
-        } else if batch.exposure != Exposure::Ambiguous {
+        } else if !batch.may_be_in_log() {
             seen!(self, OutOfOrderNotAppended);
             // Where all that was acknowledged has left the log since, so has its memory of us.
             let expired = log_start_offset > partition.last_offset && partition.last_offset >= 0;
@@ -333,7 +331,7 @@ impl Producer<'_> {
         while let Some(index) = next.some() {
             let batch = self.batches.at(index);
             next = batch.queue.next();
-            if batch.is_bound() && batch.exposure == Exposure::Ambiguous {
+            if batch.is_bound() && batch.may_be_in_log() {
                 self.settle(index, Outcome::Unknown(cause));
             }
         }
@@ -345,7 +343,7 @@ impl Producer<'_> {
         let batch = self.batches.at(index);
         let home = batch.partition;
         tell!(warn, "{}: fenced, {}", self.topic_at(home), code);
-        let ambiguous = batch.exposure == Exposure::Ambiguous;
+        let ambiguous = batch.may_be_in_log();
         let partition = self.partitions.at_mut(home);
         partition.phase = Phase::Sealing;
         partition.fenced = true;
@@ -357,7 +355,7 @@ impl Producer<'_> {
 
     /// The broker refused a batch for good.
     fn refuse(&mut self, index: Ix<Batch>, code: ErrorCode) {
-        if self.batches.at(index).exposure == Exposure::Ambiguous {
+        if self.batches.at(index).may_be_in_log() {
             // An earlier attempt may be in the log: this refusal says nothing of it.
             seen!(self, RefusedAmbiguous);
             self.tell_unknown(index, Cause::Broker(code));
@@ -401,7 +399,7 @@ impl Producer<'_> {
         if self.batches.at(index).life == Life::Done {
             return;
         }
-        if self.batches.at(index).exposure == Exposure::Ambiguous {
+        if self.batches.at(index).may_be_in_log() {
             self.seal(home);
             self.settle(index, Outcome::Unknown(cause));
         } else {

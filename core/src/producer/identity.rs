@@ -6,7 +6,7 @@
 use super::Producer;
 use crate::{
     Disconnect, Event, Instant, NoProducerId,
-    batch::{Batch, Exposure, Life, compact, sequence_after},
+    batch::{Batch, Life, compact, sequence_after},
     conn::{Conn, State},
     partition::{Partition, Phase},
     seen::seen,
@@ -388,10 +388,7 @@ impl Producer<'_> {
             partition.next_sequence = batch.base_sequence;
         }
         batch.life = Life::Sealed;
-        debug_assert!(
-            batch.exposure != Exposure::Ambiguous,
-            "what may be in the log keeps its name"
-        );
+        debug_assert!(!batch.may_be_in_log(), "what may be in the log keeps its name");
         batch.base_sequence = 0;
         batch.after_gap = false;
         batch.pipelined = false;
@@ -409,7 +406,7 @@ impl Producer<'_> {
             }
             let last = self.last_bound(index);
             let batch = self.batches.at(last);
-            if batch.exposure == Exposure::Ambiguous {
+            if batch.may_be_in_log() {
                 return;
             }
             self.unbind(last);

@@ -2,7 +2,7 @@
 
 use super::Producer;
 use crate::{
-    batch::{Batch, Exposure, Life},
+    batch::{Batch, Life},
     broker::Broker,
     partition::{Listed, Partition, Phase, Question},
     slots::Ix,
@@ -57,7 +57,7 @@ impl Producer<'_> {
             if !batch.is_bound() {
                 return None;
             }
-            if batch.life == Life::Idle && (!sealing || batch.exposure == Exposure::Ambiguous) {
+            if batch.life == Life::Idle && (!sealing || batch.may_be_in_log()) {
                 return Some(index);
             }
             next = batch.queue.next();
@@ -70,13 +70,23 @@ impl Producer<'_> {
         let mut next = self.last_bound(home);
         while let Some(index) = next.some() {
             let batch = self.batches.at(index);
-            let open = batch.exposure == Exposure::Ambiguous && !batch.probed;
+            let open = batch.may_be_in_log() && !batch.probed;
             if batch.life == Life::Idle && open {
                 return Some(index);
             }
             next = batch.queue.prev();
         }
         None
+    }
+
+    /// The batches of a partition that are bound to a sequence, oldest first.
+    pub(super) fn bound_batches(&self, home: Ix<Partition>) -> impl Iterator<Item = &Batch> {
+        let bound = |index: Ix<Batch>| {
+            let batch = index.some().map(|index| self.batches.at(index));
+            batch.filter(|batch| batch.is_bound())
+        };
+        let first = bound(self.partitions.at(home).queue.head());
+        core::iter::successors(first, move |batch| bound(batch.queue.next()))
     }
 
     /// The newest batch that is bound to a sequence; none where there is none.

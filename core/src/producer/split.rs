@@ -2,7 +2,7 @@
 
 use super::Producer;
 use crate::{
-    batch::{Batch, Exposure, Life, second_half_len, sequence_after, split_off},
+    batch::{Batch, Life, second_half_len, sequence_after, split_off},
     seen::seen,
     slots::Ix,
 };
@@ -12,7 +12,7 @@ impl Producer<'_> {
     /// keep its sequences. False, and nothing done, where there is no memory for that.
     pub(super) fn split(&mut self, index: Ix<Batch>) -> bool {
         let batch = self.batches.at(index);
-        debug_assert!(batch.exposure != Exposure::Ambiguous, "semantics I2");
+        debug_assert!(!batch.may_be_in_log(), "semantics I2");
         let half = batch.records.div_ceil(2);
         let needed = self.pages.needed(second_half_len(&self.pages, batch, half));
         let Some(other) = self.free_batches.some().filter(|_| needed <= self.pages.free()) else {
