@@ -19,6 +19,20 @@ fn reject(error: ErrorCode) -> Fault {
     Fault::produce(Action::Reject(error))
 }
 
+/// A, which is refused, and B behind it, which a leader takes that has forgotten the producer, and whose
+/// answer is of no use.
+fn refused_and_taken(refused: ErrorCode) -> (World<'static>, [u64; 2]) {
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
+    world.cluster.inject(reject(refused));
+    world.cluster.inject(Fault::produce(Action::AppendThenError {
+        error: ErrorCode::REQUEST_TIMED_OUT,
+        base_offset: BaseOffset::Unknown,
+    }));
+    world.cluster.forget_producers("t", 0).expect("a partition");
+    let ids = [0; 2].map(|_| world.send(topic, 0));
+    (world, ids)
+}
+
 /// A partition that is led by node 1, and of whose log node 2 has nothing at all; `count` records were
 /// acknowledged.
 fn beside_an_empty_replica(count: i64) -> (World<'static>, TopicId) {
@@ -75,14 +89,7 @@ fn a_base_offset_at_or_below_the_last_acknowledged_one_shows_that_the_log_was_cu
 fn a_probe_that_hits_proves_nothing_of_what_was_never_taken() {
     // A may be in the log as far as its answer goes, and is not. The leader forgets, and takes B in its
     // place; then A is out of order, and B is a duplicate.
-    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
-    world.cluster.inject(reject(ErrorCode::REQUEST_TIMED_OUT));
-    world.cluster.inject(Fault::produce(Action::AppendThenError {
-        error: ErrorCode::REQUEST_TIMED_OUT,
-        base_offset: BaseOffset::Unknown,
-    }));
-    world.cluster.forget_producers("t", 0).expect("a partition");
-    let [a, b] = [0; 2].map(|_| world.send(topic, 0));
+    let (mut world, [a, b]) = refused_and_taken(ErrorCode::REQUEST_TIMED_OUT);
     let _ = world.conclude(a);
     let _ = world.conclude(b);
     assert_eq!(world.rows(0)[1].2, [b]);
@@ -93,14 +100,7 @@ fn a_probe_that_hits_proves_nothing_of_what_was_never_taken() {
 fn a_probe_that_is_taken_a_second_time_proves_nothing_of_what_was_never_taken() {
     // As before, and the leader forgets once more before B is asked about: then B lies in the log twice,
     // which cannot be helped here, and its first place is not A's.
-    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
-    world.cluster.inject(reject(ErrorCode::REQUEST_TIMED_OUT));
-    world.cluster.inject(Fault::produce(Action::AppendThenError {
-        error: ErrorCode::REQUEST_TIMED_OUT,
-        base_offset: BaseOffset::Unknown,
-    }));
-    world.cluster.forget_producers("t", 0).expect("a partition");
-    let [a, b] = [0; 2].map(|_| world.send(topic, 0));
+    let (mut world, [a, b]) = refused_and_taken(ErrorCode::REQUEST_TIMED_OUT);
     let refused = |world: &World<'_>| {
         let out_of_order = Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
         world.tap.attempts(a).any(|sent| sent.answer.map(|(_, error)| error) == out_of_order)
@@ -115,14 +115,7 @@ fn a_probe_that_is_taken_a_second_time_proves_nothing_of_what_was_never_taken() 
 fn what_a_forgetful_leader_took_behind_a_gap_is_not_written_again() {
     // A is refused for good and leaves a gap, behind which a broker that knew the chain took nothing.
     // This one forgets, and takes B; its answer is lost.
-    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
-    world.cluster.inject(reject(ErrorCode::INVALID_RECORD));
-    world.cluster.inject(Fault::produce(Action::AppendThenError {
-        error: ErrorCode::REQUEST_TIMED_OUT,
-        base_offset: BaseOffset::Unknown,
-    }));
-    world.cluster.forget_producers("t", 0).expect("a partition");
-    let [a, b] = [0; 2].map(|_| world.send(topic, 0));
+    let (mut world, [a, b]) = refused_and_taken(ErrorCode::INVALID_RECORD);
     assert!(matches!(world.conclude(a), Said::NotDelivered(_)));
     let _ = world.conclude(b);
     assert_eq!(world.rows(0)[1].2, [b]);
