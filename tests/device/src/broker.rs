@@ -4,9 +4,10 @@ use core::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use ottla_kafka::{Cluster, Config, FaultProxy, Links, NEWEST};
-use ottla_model::{ClusterConfig, NodeId, serve::Server};
+use ottla_model::{ClusterConfig, NodeId, TimestampType, TopicConfig, serve::Server};
 
-/// The topic that readings go to.
+/// The topic that readings go to. Its broker says when they came: the device has no clock, and brokers
+/// forget a producer by the times of its records.
 pub const TOPIC: &str = "readings";
 /// How many partitions it has.
 pub const PARTITIONS: i32 = 4;
@@ -28,7 +29,8 @@ impl Broker {
     pub fn kafka() -> Result<Self> {
         let version = std::env::var("OTTLA_KAFKA_VERSION").unwrap_or_else(|_| NEWEST.to_owned());
         let cluster = Cluster::start(&Config::new(&version, 1)?)?;
-        cluster.create_topic(TOPIC, PARTITIONS, 1, &[])?;
+        let by_broker = [("message.timestamp.type", "LogAppendTime")];
+        cluster.create_topic(TOPIC, PARTITIONS, 1, &by_broker)?;
         Ok(Self::Kafka(Box::new(cluster)))
     }
 
@@ -38,7 +40,10 @@ impl Broker {
     /// What the operating system says.
     pub fn model() -> Result<Self> {
         let server = Server::start(&["127.0.0.1:0".parse()?], ClusterConfig::to_serve())?;
-        server.with_cluster(|cluster| cluster.create_topic(TOPIC, PARTITIONS as u32))?;
+        let by_broker =
+            TopicConfig { timestamp_type: TimestampType::LogAppendTime, ..TopicConfig::default() };
+        let partitions = PARTITIONS as u32;
+        server.with_cluster(|cluster| cluster.create_topic_with(TOPIC, partitions, by_broker))?;
         let proxy = FaultProxy::to(server.addresses())?;
         Ok(Self::Model(server, proxy))
     }
