@@ -91,6 +91,10 @@ pub(crate) struct Partition {
     pub(crate) next_sequence: i32,
     /// Sequence of the last record that was acknowledged in this epoch; -1 before the first.
     pub(crate) last_acked: i32,
+    /// The last epoch of this producer id before this one in which something was acknowledged, and its last
+    /// sequence; -1 where there is none.
+    pub(crate) former_epoch: i16,
+    pub(crate) former_acked: i32,
     /// The chain needs another producer id, since somebody else has this one at a newer epoch.
     pub(crate) fenced: bool,
     /// The topic was deleted and created again while batches were in flight.
@@ -137,6 +141,8 @@ impl Partition {
         epoch: 0,
         next_sequence: 0,
         last_acked: 0,
+        former_epoch: 0,
+        former_acked: 0,
         fenced: false,
         orphaned: false,
         last_offset: 0,
@@ -155,6 +161,7 @@ impl Partition {
             leader_epoch: -1,
             producer_id: -1,
             last_acked: -1,
+            former_acked: -1,
             last_offset: -1,
             ..Self::EMPTY
         }
@@ -170,6 +177,18 @@ impl Partition {
         self.question == Question::Asked && self.conn == conn
     }
 
+    /// What a leader that knows so much of its producer id has of the chain: its last sequence, -1 where
+    /// that is before the chain. None where it had forgotten: an older epoch than was acknowledged last, or
+    /// another sequence of that one, is what a straggler left.
+    pub(crate) fn known_by(&self, epoch: i32, sequence: i32) -> Option<i32> {
+        if epoch == i32::from(self.epoch) {
+            return Some(sequence);
+        }
+        let former = self.last_acked < 0
+            && (epoch, sequence) == (i32::from(self.former_epoch), self.former_acked);
+        (former || epoch > i32::from(self.epoch)).then_some(-1)
+    }
+
     /// Whether a batch of its producer id was ever acknowledged.
     pub(crate) fn was_acked(&self) -> bool {
         self.remembered_until > Instant::ZERO
@@ -179,6 +198,9 @@ impl Partition {
     pub(crate) fn begin_chain(&mut self, producer_id: i64, epoch: i16) {
         if self.producer_id != producer_id {
             self.remembered_until = Instant::ZERO;
+            self.former_acked = -1;
+        } else if self.last_acked >= 0 {
+            (self.former_epoch, self.former_acked) = (self.epoch, self.last_acked);
         }
         self.producer_id = producer_id;
         self.epoch = epoch;
@@ -187,5 +209,28 @@ impl Partition {
         self.proven = false;
         self.fenced = false;
         self.phase = Phase::Normal;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_that_a_straggler_told_of_this_producer_has_forgotten_it() {
+        let mut chain = Partition::new(Ix::NONE, 0);
+        chain.begin_chain(7, 0);
+        chain.last_acked = 4;
+        assert_eq!(chain.known_by(0, 6), Some(6));
+        chain.begin_chain(7, 1);
+        // It has what was acknowledged last, and nothing of the new epoch.
+        assert_eq!(chain.known_by(0, 4), Some(-1));
+        // What was never acknowledged came after it had forgotten.
+        assert_eq!(chain.known_by(0, 6), None);
+        assert_eq!(chain.known_by(2, 0), Some(-1), "somebody else has gone on with it");
+        chain.last_acked = 0;
+        assert_eq!(chain.known_by(0, 4), None);
+        chain.begin_chain(8, 0);
+        assert_eq!(chain.known_by(-1, -1), None);
     }
 }

@@ -192,15 +192,9 @@ impl Producer<'_> {
             DescribeProducersItem::Producer(told) => {
                 let place = self.conns.at(conn).place;
                 let chain = place.partition.some().map(|home| self.partitions.at(home));
-                let own = |chain: &&Partition| chain.producer_id == told.producer_id;
-                if let Some(chain) = chain.filter(own) {
-                    // An older epoch is none that it had before it forgot: a straggler made it.
-                    let epoch = i32::from(chain.epoch);
-                    if told.producer_epoch >= epoch {
-                        let same = told.producer_epoch == epoch;
-                        let last = if same { told.last_sequence } else { -1 };
-                        self.conns.at_mut(conn).place.last_sequence = Some(last);
-                    }
+                if let Some(chain) = chain.filter(|chain| chain.producer_id == told.producer_id) {
+                    let last = chain.known_by(told.producer_epoch, told.last_sequence);
+                    self.conns.at_mut(conn).place.last_sequence = last;
                 }
             }
             DescribeProducersItem::PartitionEnd => {
