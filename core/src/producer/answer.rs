@@ -9,7 +9,6 @@ use crate::{
     Disconnect, Instant,
     batch::{Batch, Exposure, Life},
     conn::{Conn, Place, Read, Request, Versions, Walk, longest_answer},
-    partition::Phase,
     seen::seen,
     slots::Ix,
     tell::tell,
@@ -349,10 +348,6 @@ impl Producer<'_> {
     pub(super) fn after_landing(&mut self, index: Ix<Batch>) {
         let home = self.batches.at(index).partition;
         self.abandon_told(index);
-        let probing = self.partitions.at(home).phase == Phase::Probing;
-        if probing {
-            self.end_probing(home);
-        }
         self.leave_incarnation_if_landed(home);
         self.reconsider(home);
     }

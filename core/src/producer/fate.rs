@@ -284,7 +284,6 @@ impl Producer<'_> {
         let partition = self.partitions.at(home);
         if partition.phase == Phase::Probing {
             self.batches.at_mut(index).probed = true;
-            self.end_probing(home);
         } else if batch.pipelined {
             // Says nothing but that this attempt came before its predecessor. What is not pipelined
             // has no predecessor that is open: the oldest of those is sent first.
@@ -303,7 +302,6 @@ impl Producer<'_> {
             tell!(warn, "{}: the broker lost its record of this producer", self.topic_at(home));
             self.batches.at_mut(index).probed = true;
             self.partitions.at_mut(home).phase = Phase::Probing;
-            self.end_probing(home);
         }
     }
 

@@ -100,6 +100,10 @@ impl Producer<'_> {
 
     /// Puts a partition where it belongs after something about it changed.
     pub(super) fn reconsider(&mut self, home: Ix<Partition>) {
+        // Whatever became of the last batch that was to be probed.
+        if self.partitions.at(home).phase == Phase::Probing {
+            self.end_probing(home);
+        }
         self.unwind(home);
         self.seek_name(home);
         let partition = self.partitions.at(home);

@@ -131,6 +131,32 @@ fn a_probe_that_hits_ends_what_came_before_it_without_another_attempt() {
 }
 
 #[test]
+fn probing_is_over_where_the_last_that_was_not_probed_is_given_up() {
+    // C and B are refused as probes, and A waits for its turn when its time is over; then the leader says
+    // once more that it has more than B.
+    let config = Config {
+        delivery_timeout: 50 * MS,
+        request_timeout: 100 * MS,
+        resolve_timeout: 150 * MS,
+        ..quick()
+    };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+    world.cluster.inject(Fault::produce(Action::Swallow));
+    let a = world.send(topic, 0);
+    world.run_for(80 * MS);
+    let [b, c] = [0; 2].map(|_| world.send(topic, 0));
+    world.run_for(MS);
+    assert_eq!(world.cluster.end_offset("t", 0), 4);
+    let never = Action::Reject(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    world.cluster.inject(Fault::produce(never).times(2));
+    assert_eq!(world.conclude(a), Said::Unknown(Cause::ResolveTimeout));
+    let end = Said::Unknown(Cause::SequenceDesync);
+    assert_eq!([b, c].map(|id| world.conclude(id)), [end; 2]);
+    assert_eq!([a, b, c].map(|id| world.tap.attempts(id).count()), [1, 2, 2]);
+    world.finish();
+}
+
+#[test]
 fn a_new_leader_is_probed_from_the_newest_again() {
     let (mut world, topic, [a, b, c]) = three_to_be_probed();
     // The old leader refuses the oldest and the first probe, and then leads no more.
