@@ -68,6 +68,8 @@ impl Limits {
         let (topics, partitions) = (config.limits_topics, config.limits_partitions);
         #[cfg(not(feature = "alloc"))]
         let (topics, partitions) = (256, 16_384);
+        // As it is in any case, said so that the compiler sees it, too: a division by zero is a panic.
+        let page_size = page_size.max(1_024);
         let least = config.max_request_size.div_ceil(page_size).max(1);
         let pages = u32::try_from(config.buffer_memory / u64::from(page_size)).unwrap_or(u32::MAX);
         let pages = pages.clamp(least, MOST_PAGES.max(least));
