@@ -3,7 +3,7 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{Event, Producer, Settled, Ticket};
+use super::{Producer, Settled, Ticket};
 use crate::{
     Cause, NoProducerId, OnUnknown, Outcome, Verdict,
     batch::{
@@ -585,33 +585,35 @@ impl Producer<'_> {
     }
 
     /// Takes the next thing that a batch has to tell.
-    pub(super) fn next_settled(&mut self) -> Option<Event> {
+    #[inline]
+    pub(super) fn next_settled(&mut self) -> Option<Settled> {
         let index = self.events.pop(&mut self.batches)?;
-        let batch = self.batches.at(index);
-        let partition = self.partitions.at(batch.partition);
-        let id = self.batch_id(batch.origin);
-        let topic = self.topic_id(partition.topic);
         let batch = self.batches.at_mut(index);
-        let mut settled = Settled {
-            batch: id,
-            topic,
-            partition: partition.number,
-            first: batch.first,
-            records: batch.records,
-            outcome: batch.outcome,
-            late: false,
-            last: true,
-            unique: !batch.repeated,
+        let (outcome, late, last) = match batch.told {
+            told if batch.life == Life::Done => {
+                self.shown = index;
+                (batch.outcome, told == Told::Unknown, true)
+            }
+            Told::Pending(cause) => {
+                batch.told = Told::Unknown;
+                (Outcome::Unknown(cause), false, false)
+            }
+            Told::Nothing | Told::Unknown => (batch.outcome, false, true),
         };
-        if batch.life == Life::Done {
-            settled.late = batch.told == Told::Unknown;
-            self.shown = index;
-        } else if let Told::Pending(cause) = batch.told {
-            batch.told = Told::Unknown;
-            settled.outcome = Outcome::Unknown(cause);
-            settled.last = false;
-        }
-        Some(Event::Settled(settled))
+        let (first, records, unique) = (batch.first, batch.records, !batch.repeated);
+        let (origin, home) = (batch.origin, batch.partition);
+        let partition = self.partitions.at(home);
+        Some(Settled {
+            batch: self.batch_id(origin),
+            topic: self.topic_id(partition.topic),
+            partition: partition.number,
+            first,
+            records,
+            outcome,
+            late,
+            last,
+            unique,
+        })
     }
 
     /// Ends what waits for a name that no broker gives.

@@ -94,7 +94,10 @@ impl Identity {
     /// Why no record can be sent at all, as was told.
     #[inline]
     pub(super) const fn refusal(&self) -> Option<NoProducerId> {
-        if self.known.is_some() { None } else { self.refused }
+        match self.refused {
+            Some(why) if self.known.is_none() => Some(why),
+            _ => None,
+        }
     }
 
     /// Whether [`Producer::identity_event`] has something.

@@ -20,8 +20,8 @@ impl Producer<'_> {
                 return Some(output);
             }
         }
-        if let Some(event) = self.next_settled() {
-            return Some(Output::Event(event));
+        if let Some(settled) = self.next_settled() {
+            return Some(Output::Event(Event::Settled(settled)));
         }
         if self.topic_outputs > 0 {
             if let Some(topic) = self.next_changed_topic() {

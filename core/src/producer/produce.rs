@@ -48,7 +48,7 @@ impl Producer<'_> {
         if let Some(why) = self.identity.refusal() {
             return Err(ProduceError::NoProducerId(why));
         }
-        let Some((topic, slot)) = self.topic_slot(topic) else {
+        let Some((topic, slot)) = self.slot_given_out(topic) else {
             return Err(ProduceError::UnknownTopic);
         };
         // Not by `!=`, which would look at what the others hold as well.

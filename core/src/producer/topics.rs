@@ -163,11 +163,18 @@ impl Producer<'_> {
     }
 
     /// The slot of a topic that is registered with this producer.
-    #[inline]
     pub(super) fn topic_slot(&self, topic: TopicId) -> Option<(Ix<Topic>, &Topic)> {
+        self.slot_given_out(topic).filter(|(_, slot)| !matches!(slot.knowledge, Knowledge::Free))
+    }
+
+    /// The slot that an id was given out for, which may be free since.
+    #[inline]
+    pub(super) fn slot_given_out(&self, topic: TopicId) -> Option<(Ix<Topic>, &Topic)> {
         let (index, slot) = self.topics.find(u32::from(topic.index))?;
-        let same = slot.generation == topic.generation && self.family() == topic.owner;
-        (same && !matches!(slot.knowledge, Knowledge::Free)).then_some((index, slot))
+        if slot.generation != topic.generation || self.family() != topic.owner {
+            return None;
+        }
+        Some((index, slot))
     }
 
     /// The topic of a name, if it is registered.
