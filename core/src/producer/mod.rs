@@ -32,7 +32,7 @@ use settings::{Names, Settings};
 
 pub use payload::Payload;
 
-pub(crate) use crate::face::{BatchId, Event, Settled, Ticket};
+pub(crate) use crate::face::{BatchId, Settled, Ticket};
 use crate::{
     Address, BrokerStats, Config, ConfigError, Instant, Memory, Stats,
     batch::{Age, Batch, Events, Linger, Pages},
