@@ -33,9 +33,10 @@ const PRODUCE_HELP: &str = "\
 Lines end at \\n; a \\r before it belongs to the record. An empty line is an empty value.
 
 Ends with `delivered=N not_delivered=N unknown=N elapsed_s=S rate=R` on standard error, counting
-the last word on each line. Exit status: 0 all delivered, 1 usage or configuration, 2 some not
-delivered, 3 some unknown. Ctrl-C stops reading and gives what is on its way five seconds; a second
-one ends the program at once.";
+the last word on each line. Exit status: 0 all delivered, 1 usage or configuration, or something
+could not be read or written, 2 some not delivered, 3 some unknown. A pipe that nobody reads any more
+is no error, and all lines are sent all the same. Ctrl-C stops reading and gives what is on its way
+five seconds; a second one ends the program at once.";
 
 /// Which adapter drives the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,7 +109,8 @@ pub(crate) struct Produce {
     /// still unknown then [default: delivery.timeout.ms and a second, for all answers together]
     #[arg(long, value_name = "MS")]
     pub(crate) settle: Option<u64>,
-    /// File for one JSON object for each verdict; - is standard output.
+    /// File for one JSON object for each verdict; - is standard output. What is in it is
+    /// overwritten.
     #[arg(long, value_name = "FILE")]
     pub(crate) outcomes: Option<PathBuf>,
     /// Reads at most this many lines a second.

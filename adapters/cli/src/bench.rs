@@ -16,6 +16,7 @@ use crate::{
     sender::{Sender, Threads},
     target::{Inside, config},
     verdict::{Kind, Tally},
+    voice::{ERR, OUT},
 };
 
 /// How long the producer may take to close once all is answered.
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
     if config.bootstrap_servers.is_empty() && args.connect.bootstrap.is_none() {
         inside = Inside::start(Storage::Nothing)?;
         config.bootstrap_servers = &inside.bootstrap;
-        eprintln!("ottla: no --bootstrap: the figures include a model broker inside");
+        ERR.line(format_args!("ottla: no --bootstrap: the figures include a model broker inside"));
     }
     let trouble = Arc::new(OnceLock::new());
     let first_trouble = Arc::clone(&trouble);
@@ -72,9 +73,9 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
     };
     sender.close(CLOSE);
     if let Some(outcome) = trouble.get() {
-        eprintln!("ottla: the first that failed was {outcome}");
+        ERR.line(format_args!("ottla: the first that failed was {outcome}"));
     }
-    println!("{}", serde_json::to_string(&figures)?);
+    OUT.line(format_args!("{}", serde_json::to_string(&figures)?));
     let Figures { delivered, not_delivered, unknown, .. } = figures;
     Ok(Tally { delivered, not_delivered, unknown })
 }

@@ -6,7 +6,7 @@ use std::{net::ToSocketAddrs, sync::mpsc};
 use anyhow::Context as _;
 use ottla_model::{ClusterConfig, Storage, serve::Server};
 
-use crate::{args::Broker, stop::Stop};
+use crate::{args::Broker, stop::Stop, voice::OUT};
 
 /// Bytes of records that are kept; beyond them the oldest are forgotten.
 const KEPT: usize = 256 * 1024 * 1024;
@@ -31,7 +31,9 @@ pub(crate) fn run(args: &Broker) -> anyhow::Result<()> {
         // Not heard only where the end is near anyway.
         let _ = stopped.send(());
     })?;
-    println!("listening on {}", server.bootstrap_servers());
+    if !OUT.line(format_args!("listening on {}", server.bootstrap_servers())) && OUT.has_failed() {
+        return Ok(());
+    }
     stop.recv().context("signals cannot be waited for")
 }
 

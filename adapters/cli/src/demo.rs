@@ -5,16 +5,15 @@ use core::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
-use std::{
-    io::{self, Write},
-    thread,
-};
+use std::thread;
 
 use anyhow::{Context as _, anyhow, ensure};
 use ottla_blocking::{Cause, Delivery, Options, Producer, Record, RecordOutcome};
 use ottla_core::Instant;
 use ottla_model::{Action, ClusterConfig, Fault, serve::Server};
 use ottla_shared::{Clock, Topic};
+
+use crate::voice::OUT;
 
 const TOPIC: &str = "story";
 /// What the application grants a record.
@@ -56,20 +55,20 @@ const VERSIONS: [Version; 3] = [
 
 /// Tells the story in its versions, and checks each against the broker's log.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let mut story = Story { out: io::stdout(), clock: Clock::start() };
-    story.line(format_args!(
+    let mut story = Story { clock: Clock::start() };
+    OUT.line(format_args!(
         "A record gets a second to be answered in, and the network chooses that second to fail."
-    ))?;
+    ));
     let (mut good, mut twice) = (0, 0);
     for (number, version) in (1..).zip(&VERSIONS) {
-        story.line(format_args!("\n{number}. {}", version.title))?;
+        OUT.line(format_args!("\n{number}. {}", version.title));
         story.clock = Clock::start();
         let log = story.tell(version).with_context(|| format!("version {number}"))?;
         let words = log.join(" ");
-        story.say(format_args!("the log, read back from the broker: {words}"))?;
+        story.say(format_args!("the log, read back from the broker: {words}"));
         if version.idempotent {
             ensure!(words == "warm A B C", "version {number}: the log is not `warm A B C`");
-            story.say(format_args!("every record once, and in order"))?;
+            story.say(format_args!("every record once, and in order"));
             good += 1;
         } else {
             let mut once = log.clone();
@@ -77,13 +76,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
             twice = log.iter().filter(|value| *value == "A").count();
             ensure!(once.join(" ") == "warm A B C", "version {number}: the log has other records");
             ensure!(twice > 1, "version {number}: sending A again went well, by luck");
-            story.say(format_args!("A is there {}", Times(twice)))?;
+            story.say(format_args!("A is there {}", Times(twice)));
         }
     }
-    story.line(format_args!(
+    OUT.line(format_args!(
         "\nchecked: {good} runs with idempotence: every record once, in order; without: A {}",
         Times(twice)
-    ))
+    ));
+    Ok(())
 }
 
 /// Once, twice, …
@@ -100,18 +100,13 @@ impl fmt::Display for Times {
 }
 
 struct Story {
-    out: io::Stdout,
     clock: Clock,
 }
 
 impl Story {
-    fn line(&mut self, line: Arguments<'_>) -> anyhow::Result<()> {
-        writeln!(self.out, "{line}").context("nobody listens")
-    }
-
-    fn say(&mut self, what: Arguments<'_>) -> anyhow::Result<()> {
+    fn say(&self, what: Arguments<'_>) {
         let seconds = self.clock.now().since(Instant::ZERO).as_secs_f64();
-        self.line(format_args!("{seconds:8.3} s  {what}"))
+        OUT.line(format_args!("{seconds:8.3} s  {what}"));
     }
 
     /// Plays one version. Returns the values in the log.
@@ -134,12 +129,12 @@ impl Story {
             Trouble::Frozen => {
                 let freeze = server.with_cluster(|cluster| cluster.freeze(NODE));
                 freeze.map_err(|error| anyhow!("{error}"))?;
-                self.say(format_args!("the broker freezes: it takes bytes and says nothing"))?;
+                self.say(format_args!("the broker freezes: it takes bytes and says nothing"));
             }
             Trouble::AnswerLost => {
                 let lose = Fault::produce(Action::Swallow);
                 server.with_cluster(|cluster| cluster.inject(lose));
-                self.say(format_args!("the next record will be appended, and its answer lost"))?;
+                self.say(format_args!("the next record will be appended, and its answer lost"));
             }
         }
         let a = self.send_a(&producer, &topic)?;
@@ -147,18 +142,18 @@ impl Story {
             thread::sleep(LONGER);
             let thaw = server.with_cluster(|cluster| cluster.thaw(NODE));
             thaw.map_err(|error| anyhow!("{error}"))?;
-            self.say(format_args!("the broker thaws"))?;
+            self.say(format_args!("the broker thaws"));
         }
         if version.idempotent {
-            self.say(format_args!("the application reattaches to A; it does not send A again"))?;
+            self.say(format_args!("the application reattaches to A; it does not send A again"));
             let late = self.last_word(&a, "the late verdict on A")?;
             if let Trouble::AnswerLost = version.trouble {
-                self.say(format_args!("  (the same bytes went out again; the broker knew them)"))?;
+                self.say(format_args!("  (the same bytes went out again; the broker knew them)"));
             }
             let at = matches!(late, RecordOutcome::Delivered { offset: Some(1), .. });
             ensure!(at, "A belongs at offset 1");
         } else {
-            self.say(format_args!("the application has to guess, and sends A again"))?;
+            self.say(format_args!("the application has to guess, and sends A again"));
             let again = producer.send(&topic, &value("A"))?;
             self.last_word(&a, "A, by the producer's retry")?;
             self.last_word(&again, "A, sent again")?;
@@ -175,13 +170,13 @@ impl Story {
 
     /// Sends A, which is to be answered in time, and truly: nobody can know yet.
     fn send_a(&mut self, producer: &Producer, topic: &Topic) -> anyhow::Result<Delivery> {
-        self.say(format_args!("A is sent, with a deadline of {DEADLINE:?}"))?;
+        self.say(format_args!("A is sent, with a deadline of {DEADLINE:?}"));
         let sent = self.clock.now();
         let options = Options::default().deadline(DEADLINE);
         let delivery = producer.send_with(topic, &value("A"), options)?;
         let answer = delivery.wait_timeout(AT_MOST).context("A has no answer")?;
         let late = self.clock.now().since(sent).saturating_sub(DEADLINE).as_secs_f64() * 1e3;
-        self.say(format_args!("A: {answer} (answered {late:.1} ms after the deadline)"))?;
+        self.say(format_args!("A: {answer} (answered {late:.1} ms after the deadline)"));
         ensure!(answer == RecordOutcome::Unknown(Cause::Deadline), "A should be unknown");
         Ok(delivery)
     }
@@ -189,7 +184,7 @@ impl Story {
     fn last_word(&mut self, delivery: &Delivery, what: &str) -> anyhow::Result<RecordOutcome> {
         let last = delivery.reattach().late().wait_timeout(AT_MOST);
         let last = last.context("A's fate stays unknown")?;
-        self.say(format_args!("{what}: {last}"))?;
+        self.say(format_args!("{what}: {last}"));
         ensure!(last.is_delivered(), "A should be delivered in the end");
         Ok(last)
     }
@@ -203,7 +198,7 @@ impl Story {
         let delivery = producer.send(topic, &value(name))?;
         let outcome =
             delivery.wait_timeout(AT_MOST).with_context(|| format!("{name}: no answer"))?;
-        self.say(format_args!("{name}: {outcome}"))?;
+        self.say(format_args!("{name}: {outcome}"));
         ensure!(outcome.is_delivered(), "{name} should be delivered");
         Ok(())
     }

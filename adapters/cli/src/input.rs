@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read},
+    os::fd::AsFd,
     path::Path,
     sync::mpsc::{self, Receiver, SyncSender},
     thread,
@@ -12,7 +13,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use ottla_shared::Clock;
 
-use crate::lines::{Lines, Splitter};
+use crate::{
+    lines::{Lines, Splitter},
+    same::are_one_file,
+    voice::{ERR, OUT},
+};
 
 /// Bytes asked for at once.
 const CHUNK: usize = 64 * 1024;
@@ -35,22 +40,43 @@ pub(crate) enum Input {
 /// Where lines come from.
 pub(crate) struct Source {
     reader: Box<dyn Read + Send>,
-    /// Its size, if it is a file.
-    pub(crate) size: Option<u64>,
+    /// What the operating system knows of it.
+    pub(crate) metadata: Option<Metadata>,
 }
 
-/// Opens the file, or standard input.
+impl Source {
+    /// Its size, if it is a file.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.metadata.as_ref().filter(|metadata| metadata.is_file()).map(Metadata::len)
+    }
+}
+
+/// Opens the file, or standard input. What is said while it is read must not go there: it would be read as
+/// well, and so for ever.
 pub(crate) fn open(file: Option<&Path>) -> anyhow::Result<Source> {
+    let source = open_any(file)?;
+    for (voice, name) in [(&OUT, "standard output"), (&ERR, "standard error")] {
+        let pair = source.metadata.as_ref().zip(voice.metadata());
+        if pair.is_some_and(|(input, output)| are_one_file(input, &output)) {
+            bail!("the input is the file that {name} is written to");
+        }
+    }
+    Ok(source)
+}
+
+fn open_any(file: Option<&Path>) -> anyhow::Result<Source> {
     let Some(path) = file else {
-        return Ok(Source { reader: Box::new(io::stdin()), size: None });
+        let stdin = io::stdin();
+        let file = stdin.as_fd().try_clone_to_owned().map(File::from);
+        let metadata = file.and_then(|file| file.metadata()).ok();
+        return Ok(Source { reader: Box::new(stdin), metadata });
     };
     let file = File::open(path).with_context(|| format!("--file {}", path.display()))?;
     let metadata = file.metadata().with_context(|| format!("--file {}", path.display()))?;
     if metadata.is_dir() {
         bail!("--file {}: it is a directory", path.display());
     }
-    let size = metadata.is_file().then_some(metadata.len());
-    Ok(Source { reader: Box::new(file), size })
+    Ok(Source { reader: Box::new(file), metadata: Some(metadata) })
 }
 
 /// Starts to read. The sender is for others who want to say [`Input::End`].

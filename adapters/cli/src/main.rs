@@ -1,5 +1,7 @@
 //! The `ottla` command: produces to Kafka, and tells of every record what became of it.
 #![forbid(unsafe_code)]
+// What is said goes by `voice`, which knows whether it could be written.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod bench;
@@ -11,20 +13,26 @@ mod mailbox;
 mod outcomes;
 mod produce;
 mod progress;
+mod same;
 mod sender;
 mod stop;
 mod target;
 mod verdict;
+mod voice;
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, error::ErrorKind};
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command};
 use verdict::Tally;
+use voice::{ERR, OUT};
 
-/// Usage, configuration, or a file that cannot be read or written.
+/// Usage, configuration, or something that cannot be read or written.
 const REFUSED: u8 = 1;
 const SOME_NOT_DELIVERED: u8 = 2;
 const SOME_UNKNOWN: u8 = 3;
@@ -33,11 +41,15 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody reads it: then nobody misses it.
-            drop(error.print());
             let asked_for =
                 matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return ExitCode::from(if asked_for { 0 } else { REFUSED });
+            let voice = if asked_for { &OUT } else { &ERR };
+            // By its own way, which knows of colours.
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            if let Err(error) = printed {
+                voice.fail(&error);
+            }
+            return status(if asked_for { 0 } else { REFUSED });
         }
     };
     log_to_stderr(match cli.command {
@@ -51,15 +63,21 @@ fn main() -> ExitCode {
         Command::Broker(args) => broker::run(args).map(|()| Tally::default()),
         Command::Demo => demo::run().map(|()| Tally::default()),
     };
-    match result {
-        Ok(tally) if tally.unknown > 0 => ExitCode::from(SOME_UNKNOWN),
-        Ok(tally) if tally.not_delivered > 0 => ExitCode::from(SOME_NOT_DELIVERED),
-        Ok(_) => ExitCode::SUCCESS,
+    status(match result {
+        Ok(tally) if tally.unknown > 0 => SOME_UNKNOWN,
+        Ok(tally) if tally.not_delivered > 0 => SOME_NOT_DELIVERED,
+        Ok(_) => 0,
         Err(error) => {
-            eprintln!("ottla: {error:#}");
-            ExitCode::from(REFUSED)
+            ERR.line(format_args!("ottla: {error:#}"));
+            REFUSED
         }
-    }
+    })
+}
+
+/// The exit status, unless something was said that could not be heard.
+fn status(status: u8) -> ExitCode {
+    let unheard = OUT.has_failed() || ERR.has_failed();
+    ExitCode::from(if unheard { REFUSED } else { status })
 }
 
 fn log_to_stderr(level: &str) {
@@ -67,6 +85,6 @@ fn log_to_stderr(level: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
-        .with_writer(io::stderr)
+        .with_writer(|| &*ERR)
         .init();
 }

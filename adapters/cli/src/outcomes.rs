@@ -1,19 +1,21 @@
 //! The thread that writes what became of each line.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, BufWriter, Write},
     path::Path,
     sync::Arc,
     thread::{self, JoinHandle},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::{
     mailbox::Mailbox,
     progress::Progress,
+    same::are_one_file,
     verdict::{Kind, Tally, Verdict, Why},
+    voice::{ERR, OUT, is_closed_pipe},
 };
 
 /// How many deliveries are shown where nothing else was asked for.
@@ -34,39 +36,75 @@ pub(crate) enum Sink {
     Nowhere,
 }
 
-impl Sink {
-    /// A file, or standard output if it is called `-`.
-    pub(crate) fn json(path: &Path) -> anyhow::Result<Self> {
+/// Where `--outcomes` go; nothing is written yet.
+pub(crate) enum Outcomes {
+    Stdout,
+    File {
+        file: File,
+        /// Whether there may be something in it that is to be overwritten.
+        regular: bool,
+    },
+}
+
+impl Outcomes {
+    /// Opens a file, or standard output if it is called `-`. What is in it stays, in case that something
+    /// else is refused.
+    pub(crate) fn open(path: &Path, input: Option<&Metadata>) -> anyhow::Result<Self> {
         if path.as_os_str() == "-" {
-            return Ok(Self::Json(Box::new(io::stdout())));
+            return Ok(Self::Stdout);
         }
-        let file = File::create(path).with_context(|| format!("--outcomes {}", path.display()))?;
-        Ok(Self::Json(Box::new(BufWriter::with_capacity(1 << 16, file))))
+        let name = || format!("--outcomes {}", path.display());
+        let file = File::options().write(true).create(true).truncate(false).open(path);
+        let file = file.with_context(name)?;
+        let metadata = file.metadata().with_context(name)?;
+        if input.is_some_and(|input| are_one_file(input, &metadata)) {
+            bail!("{}: that is the input", name());
+        }
+        if ERR.metadata().is_some_and(|err| are_one_file(&err, &metadata)) {
+            bail!("{}: that is the file that standard error is written to", name());
+        }
+        Ok(Self::File { file, regular: metadata.is_file() })
+    }
+
+    /// Overwrites what is there.
+    pub(crate) fn begin(self) -> anyhow::Result<Sink> {
+        // What becomes of standard output it tells by itself.
+        let to: Box<dyn Write + Send> = match self {
+            Self::Stdout => Box::new(&*OUT),
+            Self::File { file, regular } => {
+                if regular {
+                    file.set_len(0).context("--outcomes")?;
+                }
+                Box::new(file)
+            }
+        };
+        Ok(Sink::Json(Box::new(BufWriter::with_capacity(1 << 16, to))))
     }
 }
 
 /// The thread that writes.
 pub(crate) struct Writer {
     pub(crate) mailbox: Arc<Mailbox<Verdict>>,
-    thread: JoinHandle<io::Result<Tally>>,
+    thread: JoinHandle<(Tally, io::Result<()>)>,
 }
 
 impl Writer {
     /// Starts to write what comes to the mailbox.
-    pub(crate) fn start(sink: Sink, progress: Progress) -> Self {
-        let mailbox = Arc::new(Mailbox::new());
+    pub(crate) fn start(mailbox: Arc<Mailbox<Verdict>>, sink: Sink, progress: Progress) -> Self {
         let desk = Desk { sink, progress, shown: 0, causes: Vec::new(), failed: None };
         let theirs = Arc::clone(&mailbox);
         let thread = thread::spawn(move || desk.work(&theirs));
         Self { mailbox, thread }
     }
 
-    /// Writes what is left. Returns the last word on each line, counted.
-    pub(crate) fn finish(self) -> anyhow::Result<Tally> {
+    /// Writes what is left. Returns the last word on each line, counted, and whether all was written.
+    pub(crate) fn finish(self) -> (Tally, anyhow::Result<()>) {
         self.mailbox.close();
-        let written = self.thread.join();
-        let written = written.unwrap_or_else(|_| Err(io::Error::other("the writer panicked")));
-        written.context("--outcomes: verdicts could not be written")
+        let (tally, written) = self
+            .thread
+            .join()
+            .unwrap_or_else(|_| (Tally::default(), Err(io::Error::other("the writer panicked"))));
+        (tally, written.context("--outcomes: not all verdicts are written"))
     }
 }
 
@@ -79,7 +117,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn work(mut self, mailbox: &Mailbox<Verdict>) -> io::Result<Tally> {
+    fn work(mut self, mailbox: &Mailbox<Verdict>) -> (Tally, io::Result<()>) {
         let mut some = Vec::new();
         let mut tally = Tally::default();
         while mailbox.take(&mut some) {
@@ -94,14 +132,29 @@ impl Desk {
             if let Sink::Json(file) = &mut self.sink {
                 // The file is to be read while it is written, and nothing else is to be done now.
                 let flushed = file.flush();
-                self.failed = self.failed.take().or(flushed.err());
+                self.note(flushed);
             }
             self.progress.told(&tally);
         }
         if self.shown > SHOWN {
             self.progress.print(&format!("… and {} more", self.shown - SHOWN));
         }
-        self.failed.map_or(Ok(tally), Err)
+        let missed = self.failed.filter(|error| !is_closed_pipe(error));
+        (tally, missed.map_or(Ok(()), Err))
+    }
+
+    /// Tells at once where verdicts can no longer be written: the end may be far away.
+    fn note(&mut self, written: io::Result<()>) {
+        let Err(error) = written else {
+            return;
+        };
+        if self.failed.is_none() {
+            if !is_closed_pipe(&error) {
+                let line = format!("ottla: --outcomes: no more verdicts are written: {error}");
+                self.progress.complain(&line);
+            }
+            self.failed = Some(error);
+        }
     }
 
     fn write(&mut self, verdict: &Verdict) {
@@ -109,7 +162,7 @@ impl Desk {
             Sink::Json(file) if self.failed.is_none() => {
                 let written = serde_json::to_writer(&mut *file, verdict);
                 let written = written.map_err(io::Error::from).and_then(|()| file.write_all(b"\n"));
-                self.failed = written.err();
+                self.note(written);
             }
             Sink::Words { topic } if verdict.kind == Kind::Delivered => {
                 self.shown += 1;

@@ -14,12 +14,14 @@ use crate::{
     args::Produce,
     input::{self, Input},
     lines::{Line, Lines, split_key},
-    outcomes::{Sink, Writer},
+    mailbox::Mailbox,
+    outcomes::{Outcomes, Sink, Writer},
     progress::Progress,
     sender::{Sender, Threads},
     stop::Stop,
     target::{Inside, config},
     verdict::{Tally, Verdict},
+    voice::ERR,
 };
 
 /// What is on its way gets this long once the user has asked for the end.
@@ -32,6 +34,9 @@ const KEPT: usize = 16 * 1024 * 1024;
 /// Produces all lines, and tells what became of them.
 pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
     let source = input::open(args.file.as_deref())?;
+    let outcomes = args.outcomes.as_ref();
+    let outcomes =
+        outcomes.map(|path| Outcomes::open(path, source.metadata.as_ref())).transpose()?;
     let inside;
     let mut config = config(&args.connect)?;
     if config.bootstrap_servers.is_empty() && args.connect.bootstrap.is_none() {
@@ -39,21 +44,25 @@ pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
         config.bootstrap_servers = &inside.bootstrap;
         if !args.quiet {
             let address = config.bootstrap_servers;
-            eprintln!("ottla: no --bootstrap: a model broker inside listens on {address}");
+            ERR.line(format_args!(
+                "ottla: no --bootstrap: a model broker inside listens on {address}"
+            ));
         }
     }
     config.on_unknown = args.on_unknown.map_or(config.on_unknown, OnUnknown::from);
-    let progress = Progress::new((!args.quiet).then_some(source.size));
-    let sink = match &args.outcomes {
-        Some(path) => Sink::json(path)?,
+    let mailbox = Arc::new(Mailbox::new());
+    let reports = Arc::clone(&mailbox);
+    let on_report = move |report: &_| reports.put(Verdict::from(report));
+    let sender = Sender::new(&args.connect, Threads::Many, &config, on_report)?;
+    let topic = sender.topic(&args.connect.topic)?;
+    // Nothing is refused any more, so that what is in the file may go.
+    let sink = match outcomes {
+        Some(outcomes) => outcomes.begin()?,
         None if args.quiet => Sink::Nowhere,
         None => Sink::Words { topic: args.connect.topic.clone() },
     };
-    let writer = Writer::start(sink, progress.clone());
-    let mailbox = Arc::clone(&writer.mailbox);
-    let on_report = move |report: &_| mailbox.put(Verdict::from(report));
-    let sender = Sender::new(&args.connect, Threads::Many, &config, on_report)?;
-    let topic = sender.topic(&args.connect.topic)?;
+    let progress = Progress::new((!args.quiet).then_some(source.size()));
+    let writer = Writer::start(mailbox, sink, progress.clone());
     let max_line = config.max_request_size;
     let (ender, input) = input::start(source, max_line as usize, args.rate);
     let closer = sender.clone();
@@ -87,11 +96,11 @@ pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
     }
     let (lines, elapsed) = (run.lines, run.clock.now().since(Instant::ZERO));
     progress.finish();
-    let mut tally = writer.finish()?;
+    let (mut tally, written) = writer.finish();
     // None, unless the driver did not end in time.
     tally.unknown += lines.saturating_sub(tally.total());
-    eprintln!("{}", summary(&tally, elapsed));
-    read?;
+    ERR.line(format_args!("{}", summary(&tally, elapsed)));
+    read.and(written)?;
     Ok(tally)
 }
 

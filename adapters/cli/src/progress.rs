@@ -1,11 +1,13 @@
 //! The bar on a terminal, and lines that must not run into it.
 
 use core::time::Duration;
-use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::verdict::Tally;
+use crate::{
+    verdict::Tally,
+    voice::{ERR, OUT},
+};
 
 const REDRAW: Duration = Duration::from_millis(100);
 
@@ -49,14 +51,14 @@ impl Progress {
         }
     }
 
-    /// Prints a line to standard output. If nobody reads it any more, nobody misses it.
+    /// Prints a line to standard output.
     pub(crate) fn print(&self, line: &str) {
-        self.0.suspend(|| drop(writeln!(io::stdout(), "{line}")));
+        self.0.suspend(|| OUT.line(format_args!("{line}")));
     }
 
     /// Prints a line to standard error.
     pub(crate) fn complain(&self, line: &str) {
-        self.0.suspend(|| drop(writeln!(io::stderr(), "{line}")));
+        self.0.suspend(|| ERR.line(format_args!("{line}")));
     }
 
     /// Takes the bar away.
