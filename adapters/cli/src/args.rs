@@ -149,6 +149,10 @@ pub(crate) struct Broker {
     /// Topic to create now; any other is created when it is first asked for.
     #[arg(long = "topic", value_name = "NAME")]
     pub(crate) topics: Vec<String>,
+    /// Prints each record that comes into a log, and each batch that is recognised as a duplicate
+    /// and does not, with the producer's id, its epoch and the sequence number.
+    #[arg(long)]
+    pub(crate) dump: bool,
 }
 
 fn property(text: &str) -> Result<(String, String), String> {

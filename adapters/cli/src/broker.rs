@@ -1,15 +1,21 @@
 //! `ottla broker`: the model broker alone.
 
-use core::net::SocketAddr;
-use std::{net::ToSocketAddrs, sync::mpsc};
+use core::{net::SocketAddr, time::Duration};
+use std::{
+    net::ToSocketAddrs,
+    sync::mpsc::{self, RecvTimeoutError},
+};
 
 use anyhow::Context as _;
 use ottla_model::{ClusterConfig, Storage, serve::Server};
 
-use crate::{args::Broker, stop::Stop, voice::OUT};
+use crate::{args::Broker, dump::dump, stop::Stop, voice::OUT};
 
 /// Bytes of records that are kept; beyond them the oldest are forgotten.
 const KEPT: usize = 256 * 1024 * 1024;
+
+/// How often it is looked at what came into the logs.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Serves until a signal comes.
 pub(crate) fn run(args: &Broker) -> anyhow::Result<()> {
@@ -31,10 +37,26 @@ pub(crate) fn run(args: &Broker) -> anyhow::Result<()> {
         // Not heard only where the end is near anyway.
         let _ = stopped.send(());
     })?;
-    if !OUT.line(format_args!("listening on {}", server.bootstrap_servers())) && OUT.has_failed() {
-        return Ok(());
+    if args.dump {
+        server.with_cluster(ottla_model::Cluster::watch);
     }
-    stop.recv().context("signals cannot be waited for")
+    OUT.line(format_args!("listening on {}", server.bootstrap_servers()));
+    // Where it listens is all that a broker has to say.
+    while !OUT.has_failed() {
+        if !args.dump {
+            return stop.recv().context("signals cannot be waited for");
+        }
+        let stopped = stop.recv_timeout(LOOK);
+        let heard = dump(&server);
+        match stopped {
+            // Whoever asked for the logs is gone.
+            _ if !heard => return Ok(()),
+            Ok(()) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(error) => return Err(error).context("signals cannot be waited for"),
+        }
+    }
+    Ok(())
 }
 
 fn resolve(listen: &str) -> anyhow::Result<SocketAddr> {

@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod broker;
 mod demo;
+mod dump;
 mod input;
 mod lines;
 mod mailbox;

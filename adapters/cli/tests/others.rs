@@ -44,6 +44,37 @@ fn a_broker_serves_until_it_is_told_to_end_and_a_bench_runs_against_it() {
 }
 
 #[test]
+fn a_broker_shows_what_comes_into_its_logs() {
+    let args = ["broker", "--listen", "127.0.0.1:0", "--topic", "t", "--partitions", "1", "--dump"];
+    let mut broker = spawn(&args);
+    let mut lines = BufReader::new(broker.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.next().unwrap();
+    let address = address.strip_prefix("listening on ").unwrap();
+    for driver in DRIVERS {
+        let args = ["produce", "--topic", "t", "--bootstrap", address, "--driver", driver];
+        let ran = ottla(&[&args[..], &["--key-separator", ":"]].concat(), b"k:v\nonly \"v\xff\"\n");
+        assert_eq!((ran.status, ran.counts()), (0, [2, 0, 0]), "{ran:?}");
+        let told: Vec<_> = (0..2).map(|_| lines.next().unwrap()).collect();
+        let id = told[0].split("producer_id=").nth(1).unwrap().split(' ').next().unwrap();
+        let base = if driver == DRIVERS[0] { 0 } else { 2 };
+        let want = [
+            format!(
+                r#"t-0 @ offset {base}: key="k" value="v" producer_id={id} epoch=0 sequence=0"#
+            ),
+            format!(
+                r#"t-0 @ offset {}: key=null value="only \"v\xff\"" producer_id={id} epoch=0 sequence=1"#,
+                base + 1
+            ),
+        ];
+        assert_eq!(told, want);
+    }
+    let killed = Command::new("kill").args(["-TERM", &broker.id().to_string()]).status();
+    assert!(killed.unwrap().success());
+    assert_eq!(ended(broker.wait_with_output().unwrap()).status, 0);
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
 fn the_demo_holds() {
     let ran = ottla(&["demo"], b"");
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");

@@ -57,8 +57,9 @@ fn standard_output_that_is_full_is_told_on_standard_error_and_is_status_1() {
         let json = [&produce[..], &["--outcomes", "-"]].concat();
         let bench = ["bench", "--topic", "t", "--records", "10", "--driver", driver];
         let broker = ["broker", "--listen", "127.0.0.1:0"];
+        let dump = ["broker", "--listen", "127.0.0.1:0", "--dump"];
         let (help, version) = (["--help"], ["--version"]);
-        let all: [&[&str]; 6] = [&produce, &json, &bench, &broker, &help, &version];
+        let all: [&[&str]; 7] = [&produce, &json, &bench, &broker, &dump, &help, &version];
         for args in all {
             let ran = run(command(args).stdout(full()));
             assert_eq!(ran.status, 1, "{args:?}: {ran:?}");
