@@ -25,6 +25,7 @@ import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.ElectLeadersOptions;
 import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -128,7 +129,7 @@ public final class Tool {
         return admin;
     }
 
-    /** create-topic NAME PARTITIONS REPLICATION [KEY VALUE]...; answers once every replica is in sync. */
+    /** create-topic NAME PARTITIONS REPLICATION [KEY VALUE]...; answers once every replica is in sync and every leader leads. */
     private void createTopic(String[] f) throws Exception {
         int partitions = Integer.parseInt(f[2]);
         short replication = Short.parseShort(f[3]);
@@ -139,6 +140,17 @@ public final class Tool {
         NewTopic topic = new NewTopic(f[1], partitions, replication).configs(configs);
         get(admin().createTopics(Collections.singleton(topic)).all());
         awaitReplicas(f[1], partitions, replication);
+        awaitLeaders(f[1], partitions);
+    }
+
+    /** The cluster may know of a leader what the leader itself does not yet: until then it refuses writes. */
+    private void awaitLeaders(String topic, int partitions) throws Exception {
+        Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
+        for (int partition = 0; partition < partitions; partition++) {
+            ends.put(new TopicPartition(topic, partition), OffsetSpec.latest());
+        }
+        // Asked of the leaders, and asked again where one does not lead.
+        get(admin().listOffsets(ends).all());
     }
 
     private void awaitReplicas(String topic, int partitions, int replication) throws Exception {
