@@ -3,13 +3,19 @@
 use defmt::{Format, Formatter, write};
 
 use crate::{
-    Config, Memory, Partitioner, Payload, Producer, Property, Segments, StaticMemory,
+    Backlog, Config, Memory, Partitioner, Payload, Producer, Property, Segments, StaticMemory,
     wire::{DecodeError, Gap, Writer},
 };
 
 impl Format for Producer<'_> {
     fn format(&self, f: Formatter<'_>) {
         write!(f, "Producer {{ stats: {} }}", self.stats());
+    }
+}
+
+impl<T: Copy, const N: usize> Format for Backlog<T, N> {
+    fn format(&self, f: Formatter<'_>) {
+        write!(f, "Backlog {{ {} records }}", self.len());
     }
 }
 

@@ -12,6 +12,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod backlog;
 mod batch;
 mod broker;
 mod config;
@@ -38,6 +39,7 @@ mod time;
 mod topic;
 pub mod wire;
 
+pub use backlog::{Backlog, DropPolicy, RecordOutcome, Report};
 pub use config::{Acks, Checksum, ChoosePartition, Config, OnForgotten, OnUnknown, Partitioner};
 pub use conn::Segments;
 pub use error::{

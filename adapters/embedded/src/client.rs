@@ -7,9 +7,7 @@ use core::{
     task::{Poll, Waker},
 };
 
-use ottla_core::{Event, Instant, Producer};
-
-use crate::backlog::Backlog;
+use ottla_core::{Backlog, Event, Instant, Producer};
 
 /// What goes with a producer: told of its events, and called in time. A [`Backlog`] is one; `()` is
 /// one that does nothing.

@@ -4,8 +4,6 @@
 
 use ottla_core::{ConnId, Disconnect, Event, Outcome, Producer, Settled, TopicStatus};
 
-use crate::outcome::RecordOutcome;
-
 macro_rules! tell {
     ($level:ident, $words:literal $(, $what:expr)*) => {{
         #[cfg(feature = "log")]
@@ -49,23 +47,6 @@ pub(crate) fn event(producer: &Producer<'_>, event: &Event) {
 /// A connection is open.
 pub(crate) fn connected(conn: ConnId, host: &str, port: u16) {
     tell!(info, "connection {} to {}:{} is open", conn.index(), host, port);
-}
-
-/// What was told of a record.
-pub(crate) fn record(outcome: &RecordOutcome, late: bool) {
-    let late = if late { "late: " } else { "" };
-    match outcome {
-        RecordOutcome::Delivered { partition, offset, .. } => {
-            let offset = offset.unwrap_or(-1);
-            tell!(debug, "{}record delivered: partition {}, offset {}", late, partition, offset);
-        }
-        RecordOutcome::NotDelivered(cause) => {
-            tell!(info, "{}record not delivered: {}", late, why(cause));
-        }
-        RecordOutcome::Unknown(cause) => {
-            tell!(warn, "{}not known whether a record is delivered: {}", late, why(cause));
-        }
-    }
 }
 
 fn settled(batch: &Settled) {

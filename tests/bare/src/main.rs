@@ -6,6 +6,8 @@
 //! if no panic can be reached from any of them. `scripts/no-panic` builds it.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+#[cfg(feature = "backlog")]
+mod backlog;
 #[cfg(feature = "format")]
 mod format;
 mod input;
@@ -21,6 +23,8 @@ use input::Input;
 /// Calls everything, in an order that the input chooses.
 fn drive(input: &mut Input<'_>) {
     producer::drive(input);
+    #[cfg(feature = "backlog")]
+    backlog::drive(input);
     #[cfg(feature = "format")]
     format::drive(input);
     #[cfg(feature = "properties")]

@@ -43,7 +43,7 @@ fn run(producer: &mut Producer<'_>, input: &mut Input<'_>) {
 }
 
 #[inline(never)]
-fn config<'a>(input: &mut Input<'a>) -> Config<'a> {
+pub(crate) fn config<'a>(input: &mut Input<'a>) -> Config<'a> {
     let mut config = Config { bootstrap_servers: black_box("broker:9092"), ..Config::default() };
     config = Config { batch_size: 512, max_request_size: 2_048, ..config };
     if input.u8() & 7 == 0 {

@@ -1,20 +1,54 @@
-//! The records that are under way, each with its deadline, and what to do when memory is full.
+//! The records that are under way, each with its deadline, and what to do when memory is full. It stands
+//! on the producer's public methods alone: nothing below knows of it, and nothing of it is linked where it
+//! is not used.
 
 use core::time::Duration;
 
 use heapless::Vec;
-use ottla_core::{
+
+use crate::{
     Cause, Event, Instant, Outcome, ProduceError, Producer, Record, Settled, Ticket, TopicId,
     Verdict,
 };
 
-use crate::{
-    outcome::{RecordOutcome, Report},
-    tell,
-};
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum RecordOutcome {
+    /// The record is in the log exactly once.
+    Delivered {
+        /// The partition that it went to.
+        partition: i32,
+        /// Its offset; `None` where the broker proved that it has it without saying where.
+        offset: Option<i64>,
+        /// That is, once. False only with `on.forgotten=resend`: it may be in the log twice.
+        unique: bool,
+    },
+    /// The record is not in the log and never will be.
+    NotDelivered(Cause),
+    /// Whether the record is in the log cannot be known yet. Producing it again could duplicate it.
+    Unknown(Cause),
+}
+
+/// What is told of a record that went through a [`Backlog`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Report<T> {
+    /// The caller's own name for the record.
+    pub token: T,
+    /// What became of it.
+    pub outcome: RecordOutcome,
+    /// `Unknown` was told before.
+    pub late: bool,
+    /// Nothing more will be told of it. False only with `Unknown`: a late report follows.
+    pub last: bool,
+}
 
 /// Which record gives way when memory is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums)] // there is no third end of a queue
 pub enum DropPolicy {
     /// Those that wait longest: they are cancelled, and the new one is taken. A reading of now is
@@ -189,10 +223,22 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
         let report = Report { token: entry.token, outcome, late: entry.told, last };
         entry.told = true;
         if last {
-            self.entries.remove(at);
+            self.remove(at);
         }
-        tell::record(&report.outcome, report.late);
         Some(report)
+    }
+
+    /// Takes an entry out and keeps the order of the others. (`Vec::remove` panics where it does not know
+    /// that the entry is there.)
+    fn remove(&mut self, at: usize) {
+        let mut rest = self.entries.iter_mut().skip(at);
+        if let Some(mut hole) = rest.next() {
+            for next in rest {
+                core::mem::swap(hole, next);
+                hole = next;
+            }
+            self.entries.pop();
+        }
     }
 
     fn push(&mut self, ticket: Ticket, token: T, deadline: Instant) {
@@ -248,7 +294,7 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
             Verdict::NotDelivered => self.take_out(at, cause),
             Verdict::Unknown => self.report(at, RecordOutcome::Unknown(cause), false),
             // The batch's event has told, or is about to.
-            Verdict::Settled | _ => {}
+            Verdict::Settled | Verdict::Foreign => {}
         }
         verdict
     }
@@ -282,8 +328,6 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
                 },
                 Outcome::NotDelivered(cause) => RecordOutcome::NotDelivered(cause),
                 Outcome::Unknown(cause) => RecordOutcome::Unknown(cause),
-                // An outcome that this version does not know of proves nothing.
-                _ => RecordOutcome::Unknown(Cause::SequenceDesync),
             };
             self.report(at, outcome, settled.last);
         }
