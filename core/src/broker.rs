@@ -38,6 +38,9 @@ pub(crate) struct Broker {
     /// Connections in a row that came to nothing: no answer on them was of use, that to ApiVersions
     /// aside.
     pub(crate) failures: u8,
+    /// At its address as it is somebody has answered something, ApiVersions aside: what is spoken there is
+    /// Kafka's protocol, without TLS and SASL.
+    pub(crate) answered: bool,
     /// Since all were last to be asked, it was and gave no producer id.
     pub(crate) gave_no_id: bool,
     /// It was named in the Metadata answer that is being read.
@@ -65,6 +68,7 @@ impl Broker {
         doubtful: List::EMPTY,
         dial_at: Instant::ZERO,
         failures: 0,
+        answered: false,
         gave_no_id: false,
         seen: false,
         leads: 0,

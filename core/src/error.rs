@@ -195,6 +195,12 @@ pub enum Disconnect {
     SetupTimeout,
     /// The peer closed the connection.
     Eof,
+    /// The peer closed the connection rather than answer, and nobody at its address ever answered
+    /// anything, ApiVersions aside: so do listeners with TLS, and those with SASL.
+    HungUp,
+    /// A request was not answered in time, and nobody at its address ever said a word: so do some
+    /// listeners with TLS.
+    Mute,
     /// Reading or writing failed.
     Io,
     /// A request was not answered in time.
@@ -338,21 +344,29 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// What to ask where a peer that speaks TLS or SASL would do the same.
+const SECURED: &str = "is that a listener with TLS or SASL? security.protocol is PLAINTEXT";
+/// What to ask where it is something else that speaks.
+const PLAIN: &str = "is that the PLAINTEXT port of a Kafka broker?";
+
 impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed(error) => return write!(f, "the peer does not speak Kafka: {error}"),
+            Self::Malformed(error) => {
+                let question = if error.is_tls() { SECURED } else { PLAIN };
+                return write!(f, "the peer does not speak Kafka: {error}: {question}");
+            }
             Self::Unexpected { expected: Some(expected), found } => {
                 return write!(
                     f,
                     "the peer broke Kafka's protocol: expected an answer to request {expected}, \
-                     found one to {found}"
+                     found one to {found}: {PLAIN}"
                 );
             }
             Self::Unexpected { expected: None, found } => {
                 return write!(
                     f,
-                    "the peer broke Kafka's protocol: expected no answer, found one to {found}"
+                    "the peer broke Kafka's protocol: expected no answer, found one to {found}: {PLAIN}"
                 );
             }
             Self::ProducerIdRefused(code) if code.is_none() => {
@@ -367,6 +381,10 @@ impl fmt::Display for Disconnect {
             Self::Exhausted => "the machine has nothing left for another connection",
             Self::SetupTimeout => "the connection was not set up in time",
             Self::Eof => "the peer closed the connection",
+            Self::HungUp => {
+                return write!(f, "the peer closed the connection rather than answer: {SECURED}");
+            }
+            Self::Mute => return write!(f, "the peer says nothing: {SECURED}"),
             Self::Io => "reading or writing failed",
             Self::RequestTimedOut => "a request was not answered in time",
             Self::UnsupportedVersion => "no version in common with the broker",

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use ottla_core::{Disconnect, Instant, OnUnknown, ProduceError, Record};
+use ottla_core::{Instant, OnUnknown, ProduceError, Record};
 use ottla_model::Storage;
 use ottla_shared::{Clock, Options, SendError, Topic};
 
@@ -218,16 +218,7 @@ impl Run<'_> {
         if self.stop.is_set() && *error == SendError::Refused(ProduceError::Closing) {
             return "interrupted".into();
         }
-        let (SendError::Full { failure, .. } | SendError::TopicPending { failure, .. }) = error
-        else {
-            return error.to_string().into();
-        };
-        match failure.as_ref().map(|failure| failure.cause) {
-            Some(Disconnect::Malformed(_) | Disconnect::Unexpected { .. }) => {
-                format!("{error}: is that the PLAINTEXT port of a Kafka broker?").into()
-            }
-            _ => error.to_string().into(),
-        }
+        error.to_string().into()
     }
 }
 

@@ -114,6 +114,8 @@ fn cause_words(cause: &Disconnect) -> &'static str {
         Disconnect::Exhausted => "the machine has nothing left for it",
         Disconnect::SetupTimeout => "it was not set up in time",
         Disconnect::Eof => "the broker closed it",
+        Disconnect::HungUp => "it was closed rather than answered: a listener with TLS or SASL?",
+        Disconnect::Mute => "nothing was answered: a listener with TLS or SASL?",
         Disconnect::Io => "reading or writing failed",
         Disconnect::RequestTimedOut => "a request was not answered in time",
         Disconnect::Malformed(_) => "what came is no Kafka",

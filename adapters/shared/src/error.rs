@@ -50,7 +50,8 @@ impl From<io::Error> for BuildError {
     }
 }
 
-/// How the last connection that was lost, or not had, came to its end.
+/// How the last connection that was lost, or not had, came to its end; or that the peer of one that is open
+/// says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
@@ -77,7 +78,7 @@ pub enum SendError {
     Full {
         /// How long that was.
         waited: Duration,
-        /// What the last connection was lost for, if no broker was of use since.
+        /// What the last connection was lost for, if no broker was of use since, or which peer says nothing.
         failure: Option<Failure>,
     },
     /// The topic's partitions were not known all the time that the call was allowed to wait.
@@ -88,7 +89,7 @@ pub enum SendError {
         waited: Duration,
         /// What brokers last said about the topic.
         error: Option<ErrorCode>,
-        /// What the last connection was lost for, if no broker was of use since.
+        /// What the last connection was lost for, if no broker was of use since, or which peer says nothing.
         failure: Option<Failure>,
     },
     /// The core refused it, and waiting would not help.

@@ -86,8 +86,8 @@ impl Losses {
     /// between. `open`: how long the connection was open, if it was.
     pub(crate) fn note(&mut self, failure: &Failure, open: Option<Duration>) -> bool {
         // One that gives no answer may be open for long.
-        let useful =
-            open.is_some_and(|open| open >= USEFUL) && failure.cause != Disconnect::RequestTimedOut;
+        let useful = open.is_some_and(|open| open >= USEFUL)
+            && !matches!(failure.cause, Disconnect::RequestTimedOut | Disconnect::Mute);
         let Some(known) = self.0.iter_mut().find(|known| known.broker == failure.broker) else {
             if self.0.len() == BROKERS {
                 self.0.clear();
@@ -128,9 +128,11 @@ mod tests {
         assert!(losses.note(&eof, Some(Duration::ZERO)));
         assert!(!losses.note(&eof, Some(Duration::from_secs(1))));
         assert!(losses.note(&eof, Some(USEFUL)));
-        let silent = failure("a:1", Disconnect::RequestTimedOut.into());
-        assert!(losses.note(&silent, Some(USEFUL)));
-        assert!(!losses.note(&silent, Some(USEFUL)));
+        for cause in [Disconnect::RequestTimedOut, Disconnect::Mute] {
+            let silent = failure("a:1", cause.into());
+            assert!(losses.note(&silent, Some(USEFUL)));
+            assert!(!losses.note(&silent, Some(USEFUL)));
+        }
     }
 
     #[test]

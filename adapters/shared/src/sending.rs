@@ -321,7 +321,7 @@ impl<R: Receipt> Sending<'_, R> {
         let now = self.engine.clock().now();
         let waited = now.since(self.started.unwrap_or(now));
         let state = self.engine.lock();
-        let failure = state.failure.clone();
+        let failure = state.obstacle(now);
         match error {
             ProduceError::Full => SendError::Full { waited, failure },
             ProduceError::TopicPending => SendError::TopicPending {

@@ -31,6 +31,9 @@ const WAKE_AT_ONCE: usize = 8;
 /// How long they wait for more of it.
 const PATIENCE: Duration = Duration::from_millis(1);
 
+/// A peer that is asked what it speaks, and is well, answers sooner.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// For so many batches callers look whether there are answers, if without them none may leave.
 const SOME_BATCHES: u32 = 4;
 
@@ -497,6 +500,19 @@ impl State {
             }
         });
         self.failure = Some(failure);
+    }
+
+    /// What stands in the way, as far as it is known: the last failure, or else a peer that takes connections
+    /// and says nothing, though its time is not over.
+    pub(crate) fn obstacle(&self, now: Instant) -> Option<Failure> {
+        self.failure.clone().or_else(|| {
+            let peers = self.core.unanswered().filter_map(|conn| self.peers.get(conn.index()));
+            let opened =
+                |peer: &&Peer| peer.opened.map_or(Duration::ZERO, |opened| now.since(opened));
+            let peer = peers.max_by_key(opened).filter(|peer| opened(peer) >= SILENCE)?;
+            let broker = Arc::clone(&peer.name);
+            Some(Failure { broker, cause: Disconnect::Mute, error: None })
+        })
     }
 
     fn check_flushes(&mut self) {

@@ -275,6 +275,7 @@ impl Producer<'_> {
         let slot = self.brokers.at_mut(broker);
         slot.host_len = host.len() as u16;
         slot.port = port;
+        slot.answered = false;
         // Another address is no reason to be dialled faster again and again.
         if slot.failures <= 1 {
             slot.dial_at = self.now;

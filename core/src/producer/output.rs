@@ -75,6 +75,21 @@ impl Producer<'_> {
             || self.closing_is_due()
     }
 
+    /// The connections that are open and on which the peer has not said a word, though it was asked; nor
+    /// did anybody at its address before. When the time for it is over, that is [`Disconnect::Mute`].
+    pub fn unanswered(&self) -> impl Iterator<Item = ConnId> {
+        let mute = |slot: &Conn| {
+            slot.state == State::Negotiating
+                && !slot.requests.is_empty()
+                && !self.brokers.at(slot.broker).answered
+        };
+        let mute = self.conns.iter().filter(move |(_, slot)| mute(slot));
+        mute.map(|(index, slot)| ConnId {
+            index: index.number() as u16,
+            generation: slot.generation,
+        })
+    }
+
     fn connection_output(&mut self) -> Option<Output> {
         let told = |slot: &Conn| {
             matches!(slot.state, State::Ended { .. })

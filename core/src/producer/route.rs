@@ -213,6 +213,20 @@ impl Producer<'_> {
             return;
         }
         let untold = matches!(slot.state, State::Dialing { told: false });
+        let negotiating = slot.state == State::Negotiating;
+        // Who closes at once did not wait to be asked.
+        let asked = negotiating || (slot.is_open() && !slot.requests.is_empty());
+        let peer = self.brokers.at_mut(slot.broker);
+        // Noted here, as it would cost each answer something to note it there.
+        peer.answered |= slot.served;
+        let closed = matches!(cause, Disconnect::Eof | Disconnect::Io);
+        let cause = if asked && closed && !peer.answered {
+            Disconnect::HungUp
+        } else if negotiating && cause == Disconnect::RequestTimedOut && !peer.answered {
+            Disconnect::Mute
+        } else {
+            cause
+        };
         slot.state = State::Ended { cause, close: close && !untold };
         self.conn_outputs += u32::from(!untold);
         let broker = slot.broker;

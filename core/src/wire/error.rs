@@ -48,11 +48,11 @@ impl fmt::Display for DecodeError {
             Self::VarintTooLong => f.write_str("a varint is longer than its type allows"),
             Self::NotUtf8 => f.write_str("expected UTF-8 in a string"),
             Self::TooLong { max } => write!(f, "a value is longer than {max} bytes"),
-            // A record of type 21, an alert, of TLS 1.x, which calls itself SSL 3.
-            Self::FrameLength(len) if len >> 16 == 0x1503 => {
-                f.write_str("the bytes are those of a TLS alert: is that a listener with TLS?")
-            }
-            Self::FrameLength(len) => write!(f, "no answer is {len} bytes long"),
+            Self::FrameLength(_) if self.is_tls() => f.write_str("the bytes are those of TLS"),
+            Self::FrameLength(len) => match printable(&len.to_be_bytes()) {
+                Some(text) => write!(f, "the bytes are text that begins with \"{text}\""),
+                None => write!(f, "no answer is {len} bytes long"),
+            },
             Self::LengthOverflow => f.write_str("a length does not fit the address space"),
             Self::WrongLength => f.write_str("a value differs in length from what is announced"),
             Self::Magic(magic) => write!(f, "expected magic byte 2, found {magic}"),
@@ -62,6 +62,22 @@ impl fmt::Display for DecodeError {
             Self::Other(kind) => write!(f, "parser {kind:?} failed"),
         }
     }
+}
+
+impl DecodeError {
+    /// Whether the bytes are those of TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        // A record of type 21 or 22, an alert or a handshake, of TLS 1.x, which calls itself SSL 3.
+        matches!(self, Self::FrameLength(len) if matches!(*len >> 16, 0x1503 | 0x1603))
+    }
+}
+
+/// Bytes that somebody could have typed.
+fn printable(bytes: &[u8]) -> Option<&str> {
+    let typed = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    bytes.iter().all(typed).then_some(())?;
+    str::from_utf8(bytes).ok()
 }
 
 impl core::error::Error for DecodeError {}

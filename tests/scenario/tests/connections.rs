@@ -228,6 +228,55 @@ fn a_silent_broker_ends_at_the_request_timeout_and_the_record_is_sent_again() {
     assert_eq!(world.cluster.end_offset("t", 0), 2, "the second was written once");
 }
 
+/// A listener that wants SASL says which versions it speaks, and hangs up on the first question.
+#[test]
+fn who_hangs_up_on_each_question_may_want_tls_or_sasl_and_who_has_answered_one_does_not() {
+    let asks = |world: &World<'_>| disconnects(world).len() >= 3;
+    let hang_up = |api| Fault::new(api, Action::CloseBefore);
+    for api in [ApiKey::API_VERSIONS, ApiKey::METADATA] {
+        let mut world = three_nodes(&Config::default());
+        world.cluster.inject(hang_up(api).times(3));
+        world.producer.topic(world.now, "t").expect("room");
+        assert!(world.run_until(60 * SECOND, asks), "{api}");
+        assert_eq!(disconnects(&world)[..3], [Disconnect::HungUp; 3], "{api}");
+        assert!(disconnects(&world)[0].to_string().contains("security.protocol"));
+        // It was a broker after all.
+        deliver(&mut world, 0);
+        world.cluster.inject(hang_up(ApiKey::METADATA).times(u32::MAX));
+        world.producer.topic(world.now, "u").expect("room");
+        world.run_for(10 * SECOND);
+        let later = disconnects(&world);
+        assert!(later.len() > 3, "{api}");
+        let served = later.iter().filter(|cause| **cause == Disconnect::Eof).count();
+        assert!(served > 0, "{api}: {later:?}");
+    }
+}
+
+#[test]
+fn who_never_says_a_word_may_want_tls_and_who_did_once_does_not() {
+    let config = Config { linger: Duration::ZERO, request_timeout: SECOND, ..Config::default() };
+    let mut world = World::new(&config, ClusterConfig::with_nodes(1), 5);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    world.cluster.freeze(1).expect("a node");
+    world.producer.topic(world.now, "t").expect("room");
+    let opened = |world: &World<'_>| world.producer.unanswered().count() == 1;
+    assert!(world.run_until(SECOND, opened), "nobody is told of a peer that says nothing");
+    assert!(world.run_until(5 * SECOND, |world| !disconnects(world).is_empty()));
+    assert_eq!(disconnects(&world), [Disconnect::Mute]);
+    world.cluster.thaw(1).expect("a node");
+    deliver(&mut world, 0);
+    assert_eq!(world.producer.unanswered().count(), 0);
+    world.cluster.freeze(1).expect("a node");
+    let topic = world.topic("t");
+    world.produce(topic, Some(0), 50).expect("room");
+    let before = disconnects(&world).len();
+    world.run_for(10 * SECOND);
+    let after = disconnects(&world);
+    assert!(after.len() > before + 1, "{after:?}");
+    assert!(after[before..].iter().all(|cause| *cause == Disconnect::RequestTimedOut), "{after:?}");
+    assert_eq!(world.producer.unanswered().count(), 0);
+}
+
 #[test]
 fn a_cluster_that_moved_is_found_again_through_the_bootstrap_server() {
     let config = Config {
