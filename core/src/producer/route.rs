@@ -239,7 +239,7 @@ impl Producer<'_> {
             // The first after one that was of use costs no time.
             let lost = self.metadata.lost;
             self.metadata.lost = lost.saturating_add(1);
-            if lost > 0 {
+            if lost > 0 && self.metadata.seek_at <= self.now {
                 let wait = self.settings.reconnect_backoff(&mut self.random, lost);
                 self.metadata.seek_at = self.now.later(wait);
             }
