@@ -21,7 +21,7 @@ pub enum Turn {
     /// Nothing is due before this time, which may have come already and may be
     /// [`Instant::NEVER`]. Poll again then, when a port is ready, or after any use of the producer.
     Idle(Instant),
-    /// [`Producer::close`] is complete: nothing more will come.
+    /// [`Producer::close`] is complete and all ports are closed: nothing more will come.
     Closed,
 }
 
@@ -33,6 +33,8 @@ pub enum Turn {
 pub struct Driver<'m, P, const N: usize> {
     producer: Producer<'m>,
     slots: [Slot<P>; N],
+    /// The core is closed; ports may not be yet.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
     /// A driver; the ports are closed.
     #[must_use]
     pub fn new(producer: Producer<'m>, ports: [P; N]) -> Self {
-        Self { producer, slots: ports.map(|port| Slot { port, state: State::Free }) }
+        Self { producer, slots: ports.map(|port| Slot { port, state: State::Free }), closed: false }
     }
 
     /// The producer, to look at.
@@ -89,6 +91,9 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
             for slot in &mut self.slots {
                 moved |= slot.serve(&mut self.producer, now);
             }
+            if self.closed && self.slots.iter().all(|slot| slot.state == State::Free) {
+                return Turn::Closed;
+            }
             // To make a request may have consequences that are told.
             if !moved && !self.producer.has_output() {
                 self.producer.debug_assert_at_rest();
@@ -115,7 +120,8 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
                     tell::event(&self.producer, &event);
                     return Some(Turn::Event(event));
                 }
-                Output::Closed => return Some(Turn::Closed),
+                // Once the ports are closed, too.
+                Output::Closed => self.closed = true,
                 _ => {}
             }
         }
