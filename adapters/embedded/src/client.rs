@@ -136,6 +136,21 @@ impl<'m, A> Client<'m, A> {
         }
     }
 
+    /// For tests alone: looks at the producer, which nobody notices.
+    #[cfg(feature = "_internal")]
+    #[doc(hidden)]
+    pub fn internal_look<R>(&self, f: impl FnOnce(&Producer<'m>, &A) -> R) -> R {
+        let state = self.state.borrow();
+        f(&state.0, &state.1)
+    }
+
+    /// For tests alone: how often something happened.
+    #[cfg(feature = "_internal")]
+    #[doc(hidden)]
+    pub fn internal_happenings(&self) -> u32 {
+        self.happenings.get()
+    }
+
     /// The run goes to sleep.
     pub(crate) fn sleep(&self, waker: &Waker) {
         self.runner.set(Some(waker.clone()));

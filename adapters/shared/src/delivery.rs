@@ -88,6 +88,11 @@ impl Delivery {
         self.cell.lock().first(self.ticket.index())
     }
 
+    #[cfg(feature = "_internal")]
+    pub(crate) fn is_known(&self, which: Answer) -> bool {
+        self.cell.lock().answer(which, self.ticket.index()).is_some()
+    }
+
     /// Gives up on the record, and says at once what is true of it.
     ///
     /// `NotDelivered`: it is not in the log and never will be. `Unknown`: its bytes had left; the

@@ -206,7 +206,7 @@ impl Engine {
         let mut state = self.lock();
         if !state.closed {
             state.core.close(now, now.after(self.delivery_timeout));
-            state.wake_all();
+            state.wake_senders();
         }
         self.leave(state);
     }

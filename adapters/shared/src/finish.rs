@@ -60,7 +60,7 @@ impl Engine {
         if !state.closed {
             state.returned.get_or_insert_default();
             state.core.close(now, until);
-            state.wake_all();
+            state.wake_senders();
         }
         let before = state.table.last;
         self.leave(state);

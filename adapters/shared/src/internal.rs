@@ -5,12 +5,15 @@
 use core::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
-use ottla_core::{Config, ConfigError, Instant, Limits};
+use ottla_core::{Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
 
 use crate::{
+    cell::Answer,
     clock::Clock,
+    delivery::Delivery,
     engine::{Engine, OnReport},
     shards::{Shards, pass_for},
+    state::State,
 };
 
 /// What an engine holds for those who wait: all 0 when nobody does and all is settled.
@@ -72,6 +75,12 @@ impl Engine {
         self.lock().core.internal_overlooked()
     }
 
+    /// Has a partition's chain go on elsewhere, as if it had come there; false where it cannot.
+    #[must_use]
+    pub fn go_on_at(&self, topic: TopicId, partition: u32, epoch: i16, sequence: i32) -> bool {
+        self.lock().core.internal_go_on_at(topic, partition, epoch, sequence)
+    }
+
     /// When the driver is to wake by itself at the latest.
     #[must_use]
     pub fn due(&self) -> Instant {
@@ -84,10 +93,60 @@ impl Engine {
         self.lock().core.has_urgent_write()
     }
 
+    /// Who sleeps though what it waits for is there, or was chosen to be woken and was not; for when
+    /// everything is at rest. With so many pages free, and batches unsettled at most, any record is taken.
+    #[must_use]
+    pub fn sleeper(&self, topic: TopicId, pages: u32, batches: u32) -> Option<&'static str> {
+        let state = self.lock();
+        let State { core, table, full, topics, flushes, closes, closed, .. } = &*state;
+        let [memory, status, answers, end] = [
+            full.asleep().count(),
+            topics.asleep().count(),
+            flushes.asleep().count(),
+            closes.asleep().count(),
+        ];
+        if [memory, status, answers, end] != [full.len(), topics.len(), flushes.len(), closes.len()]
+        {
+            return Some("who was to be woken");
+        }
+        let stats = core.stats();
+        let roomy = stats.pages - stats.pages_used >= pages && stats.batches <= batches;
+        let refused = *closed || core.internal_takes_nothing();
+        let pending = matches!(core.topic_status(topic), Some(TopicStatus::Pending(_)));
+        if memory > 0 && refused {
+            Some("who waits for memory, and is refused")
+        } else if memory > 0 && state.relief.is_none() && roomy {
+            Some("who waits for memory, of which there is enough")
+        } else if status > 0 && (refused || !pending) {
+            Some("who waits for a topic, and is to hear of it")
+        } else if flushes.asleep().any(|number| *closed || table.answered_before(*number)) {
+            Some("who flushes, and has its answers")
+        } else if end > 0 && *closed {
+            Some("who closes, and is done")
+        } else {
+            None
+        }
+    }
+
+    /// Whether what comes on the connection of a slot is to be read, and whether it has bytes to write.
+    #[must_use]
+    pub fn wants(&self, slot: usize) -> (bool, bool) {
+        let (reads, writes, _) = self.lock().core.internal_wants(slot);
+        (reads, writes)
+    }
+
     /// Records without an answer.
     #[must_use]
     pub fn pending(&self) -> u64 {
         self.lock().table.pending()
+    }
+}
+
+impl Delivery {
+    /// Whether the first answer, or the last, is there, without asking as a waiter would.
+    #[must_use]
+    pub fn is_told(&self, last: bool) -> bool {
+        self.is_known(if last { Answer::Last } else { Answer::First })
     }
 }
 

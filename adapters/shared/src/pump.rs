@@ -16,7 +16,7 @@ const READ_TURN: usize = 16;
 /// Why moving bytes stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moved {
-    /// The core has nothing to write, or no room to read into.
+    /// The core has nothing to write, or has done with the connection.
     CoreDone,
     /// The stream takes or has nothing now.
     Blocked,

@@ -121,7 +121,7 @@ pub(crate) struct State {
     pub(crate) failure: Option<Failure>,
     pub(crate) closed: bool,
     /// When those that wait for memory are woken at the latest, once there is some.
-    relief: Option<Instant>,
+    pub(crate) relief: Option<Instant>,
     /// Reports that were taken to be told.
     taken: u64,
     /// And that were told.
@@ -379,7 +379,7 @@ impl State {
         }
         self.actions.clear();
         self.closed = true;
-        self.wake_all();
+        self.wake_senders();
     }
 
     /// Nobody is left who would tell what was not told: those that flush or close need not wait for it.
@@ -389,13 +389,12 @@ impl State {
         self.closes.wake_where(&mut news.wakes, |()| true);
     }
 
-    /// Everybody that waits is to look again.
-    pub(crate) fn wake_all(&mut self) {
+    /// No record is taken any more, at least for now: who waits for memory or for a topic would wait for
+    /// nothing.
+    pub(crate) fn wake_senders(&mut self) {
         let wakes = &mut self.news.wakes;
         self.full.wake_where(wakes, |()| true);
         self.topics.wake_where(wakes, |()| true);
-        self.closes.wake_where(wakes, |()| true);
-        self.flushes.wake_where(wakes, |_| true);
     }
 
     fn dispatch(&mut self, now: Instant, output: Output) {
@@ -405,7 +404,7 @@ impl State {
             Output::Event(event) => self.hear(now, &event),
             Output::Closed => {
                 self.closed = true;
-                self.wake_all();
+                self.closes.wake_where(&mut self.news.wakes, |()| true);
             }
             _ => {}
         }
@@ -447,8 +446,7 @@ impl State {
             Event::NoProducerId(why) => {
                 let why = *why;
                 self.news.note(move || tracing::error!(%why, "no record can be sent"));
-                // Who waits for memory or for a topic would wait for nothing.
-                self.wake_all();
+                self.wake_senders();
             }
             Event::ProducerId => {
                 self.news.note(|| tracing::info!("there is a producer id: records can be sent"));

@@ -72,6 +72,12 @@ impl<T> WaitList<T> {
         }
     }
 
+    /// The notes of those that were not chosen to be woken.
+    #[cfg(feature = "_internal")]
+    pub(crate) fn asleep(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().filter(|entry| entry.waker.is_some()).map(|entry| &entry.note)
+    }
+
     fn position(&self, key: u64) -> Option<usize> {
         self.entries.binary_search_by_key(&key, |entry| entry.key).ok()
     }

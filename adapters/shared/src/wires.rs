@@ -31,8 +31,6 @@ pub(crate) struct Slot<L> {
     open: bool,
     /// The link took no more; it will say when it does.
     blocked: bool,
-    /// The core had no room when there was something to read.
-    unread: bool,
 }
 
 /// Moves bytes in the driver's stead.
@@ -60,22 +58,18 @@ impl<L: Link + Send> WriteNow for Mutex<Wires<L>> {
         while let Some(conn) = state.core.poll_write(now) {
             stuck |= wires.write(&mut state, now, conn);
         }
-        // Whoever waits for a record began to after the nap.
-        let mut wakes = mem::take(&mut state.news.wakes);
+        // Whoever waits has woken the driver, which tells what was found here.
         drop(state);
         for ready in mem::take(&mut wires.again) {
             wires.serve(engine, ready);
         }
-        let again = !wires.again.is_empty() || (naps && stuck);
-        drop(wires);
-        wakes.wake();
-        again
+        !wires.again.is_empty() || (naps && stuck)
     }
 }
 
 impl<L> Slot<L> {
     pub(crate) const fn new(conn: ConnId, link: L) -> Self {
-        Self { conn, link, open: false, blocked: false, unread: false }
+        Self { conn, link, open: false, blocked: false }
     }
 }
 
@@ -166,12 +160,9 @@ impl<L: Link> Wires<L> {
         conn: ConnId,
         moved: Result<Moved, Lost>,
     ) {
-        let index = conn.index();
-        if let Some(Some(slot)) = self.links.get_mut(index) {
-            slot.unread = matches!(moved, Ok(Moved::CoreDone));
-        }
         match moved {
             Ok(Moved::TurnOver) => {
+                let index = conn.index();
                 self.again.push(Ready { index, readable: true, writable: false });
             }
             Ok(Moved::CoreDone | Moved::Blocked) => {}
@@ -204,12 +195,11 @@ impl<L: Link> Wires<L> {
             return false;
         }
         let moved = pump::write(&mut state.core, now, conn, &mut slot.link);
-        let roomy = slot.unread && state.core.wants_read(conn);
         let over = matches!(moved, Ok(Moved::TurnOver));
         slot.blocked = over || matches!(moved, Ok(Moved::Blocked));
         let stuck = matches!(moved, Ok(Moved::Blocked));
-        if over || roomy {
-            self.again.push(Ready { index: conn.index(), readable: roomy, writable: over });
+        if over {
+            self.again.push(Ready { index: conn.index(), readable: false, writable: true });
         }
         if let Err(lost) = moved {
             self.lose(state, now, conn, lost);
@@ -236,6 +226,6 @@ impl<L: Link> Wires<L> {
     /// to do.
     pub(crate) fn may_be_left(&self) -> bool {
         let mut links = self.links.iter().flatten();
-        self.again.is_empty() && links.all(|slot| slot.open && !slot.blocked && !slot.unread)
+        self.again.is_empty() && links.all(|slot| slot.open && !slot.blocked)
     }
 }

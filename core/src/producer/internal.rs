@@ -25,6 +25,22 @@ impl Producer<'_> {
         self.overlooked()
     }
 
+    /// Whether all records are refused, since the producer is closing or must do without a producer id.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn internal_takes_nothing(&self) -> bool {
+        self.closing != Closing::Open || self.identity.refusal().is_some()
+    }
+
+    /// Whether what comes on the connection of a slot is to be read, whether it has bytes to write, and
+    /// whether it is to be asked for some.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn internal_wants(&self, slot: usize) -> (bool, bool, bool) {
+        let slot = self.conns.at(Ix::new(slot as u32));
+        (slot.is_open(), slot.is_open() && !slot.tx.is_nothing(), slot.write.is_listed())
+    }
+
     /// Has an idle partition's chain go on at this epoch and sequence, as if it had come there.
     /// False where there is no such partition, no producer id yet, or something in the queue.
     #[doc(hidden)]

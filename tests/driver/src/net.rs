@@ -1,26 +1,29 @@
-//! A network for the adapters' driver: the simulator's links, behind a socket's manners.
+//! A network for the adapters: the simulator's links, behind a socket's manners.
 
 use core::time::Duration;
 use std::{
     collections::BTreeMap,
-    io::{self, ErrorKind, IoSlice, Read, Write},
+    io::{self, ErrorKind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use ottla_core::{ConnId, Disconnect, Instant};
-use ottla_model::{Cluster, NodeId};
-use ottla_scenario::{
-    Dice, Weather,
-    network::Link as Line,
-    storm::{What, counted, name_of},
-};
-use ottla_shared::{Link, Lost, Network, Ready};
+use ottla_core::{Disconnect, Instant};
+use ottla_model::{Cluster, NodeId, Versions};
+use ottla_scenario::{Dice, Weather, network::Link as Line};
 
 /// The topic of all storms.
-pub const TOPIC: &str = "storm";
+pub(crate) const TOPIC: &str = "storm";
 
-/// Which engine's connection.
-type Key = (usize, ConnId);
+/// Which socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// Whose, where there are several producers.
+    pub(crate) producer: usize,
+    /// For which connection slot.
+    pub(crate) slot: usize,
+    /// In which of its lives.
+    life: u64,
+}
 
 #[derive(Debug)]
 enum Phase {
@@ -40,87 +43,97 @@ struct Socket {
     wants_write: bool,
 }
 
-/// Everything beyond the driver's links.
+/// A socket that may go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Woken {
+    /// Which.
+    pub(crate) key: Key,
+    /// Reading, or opening, may go on.
+    pub(crate) readable: bool,
+    /// Writing, or opening, may go on.
+    pub(crate) writable: bool,
+}
+
+/// Everything beyond the producers' sockets.
 #[derive(Debug)]
-pub struct Net {
+pub(crate) struct Net {
     /// The time.
-    pub now: Instant,
+    pub(crate) now: Instant,
     /// The brokers.
-    pub cluster: Cluster,
+    pub(crate) cluster: Cluster,
     /// How the network behaves.
-    pub weather: Weather,
+    pub(crate) weather: Weather,
     /// Nodes that no connection reaches: dials hang.
-    pub unreachable: Vec<NodeId>,
+    pub(crate) unreachable: Vec<NodeId>,
+    /// The broker that is hostile.
+    pub(crate) hostile: Option<NodeId>,
     /// How often each kind of trouble was made.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// Links that may go on, with their engine.
-    pub ready: Vec<(usize, Ready)>,
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    /// Nodes that hold something back, with all that they speak otherwise.
+    pub(crate) withheld: Vec<(NodeId, Versions)>,
+    /// Sockets that may go on.
+    pub(crate) ready: Vec<Woken>,
+    /// Whose driver comes to a bad end at its next read or write.
+    pub(crate) doomed: Option<usize>,
+    /// It is a driver that reads and writes now, and not a caller.
+    pub(crate) driving: bool,
     dice: Dice,
     sockets: BTreeMap<Key, Socket>,
+    lives: u64,
     ghosts: Vec<Line>,
 }
 
-/// The same, shared by all links.
+/// The same, shared by all sockets.
 #[derive(Clone, Debug)]
-pub struct Shared(Arc<Mutex<Net>>);
+pub(crate) struct Shared(Arc<Mutex<Net>>);
 
 impl Shared {
     /// A network to a cluster.
     #[must_use]
-    pub fn new(cluster: Cluster, seed: u64) -> Self {
+    pub(crate) fn new(cluster: Cluster, seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Net {
             now: Instant::ZERO,
             cluster,
             weather: Weather::FAIR,
             unreachable: Vec::new(),
+            hostile: None,
             faults: BTreeMap::new(),
+            withheld: Vec::new(),
             ready: Vec::new(),
+            doomed: None,
+            driving: false,
             dice: Dice::new(seed),
             sockets: BTreeMap::new(),
+            lives: 0,
             ghosts: Vec::new(),
         })))
     }
 
     /// To look at it, or to do something to it.
-    pub fn lock(&self) -> MutexGuard<'_, Net> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Net> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Net {
     /// Moves on what has arrived; true where something did.
-    pub fn advance(&mut self) -> bool {
+    pub(crate) fn advance(&mut self) -> bool {
         let mut moved = false;
         let keys: Vec<Key> = self.sockets.keys().copied().collect();
         for key in keys {
             let (low, high) = self.weather.latency;
             let latency = self.dice.roll(low, high);
             let Some(socket) = self.sockets.get_mut(&key) else { continue };
-            let index = key.1.index();
-            let mut ready = Ready { index, readable: false, writable: false };
-            match &mut socket.phase {
-                Phase::Opening(at, _) => {
-                    if *at <= self.now && core::mem::take(&mut socket.wants_open) {
-                        (ready.readable, ready.writable) = (true, true);
-                    }
-                }
-                Phase::Open(line) => {
-                    line.advance(&mut self.cluster, self.now, latency);
-                    let broken = socket.cut;
-                    let comes = broken || line.eof || !line.inbox.is_empty();
-                    let stalled = line.stalled(self.now).is_some();
-                    let takes = broken || (!stalled && line.accepts(&self.weather) > 0);
-                    if comes && core::mem::take(&mut socket.wants_read) {
-                        ready.readable = true;
-                    }
-                    if takes && core::mem::take(&mut socket.wants_write) {
-                        ready.writable = true;
-                    }
-                }
+            if let Phase::Open(line) = &mut socket.phase {
+                line.advance(&mut self.cluster, self.now, latency);
             }
-            if ready.readable || ready.writable {
+            let (opens, comes, takes) = socket.may(&self.weather, self.now);
+            let opens = opens && core::mem::take(&mut socket.wants_open);
+            let readable = opens || (comes && core::mem::take(&mut socket.wants_read));
+            let writable = opens || (takes && core::mem::take(&mut socket.wants_write));
+            if readable || writable {
                 moved = true;
-                self.ready.push((key.0, ready));
+                self.ready.push(Woken { key, readable, writable });
             }
         }
         for line in &mut self.ghosts {
@@ -132,7 +145,7 @@ impl Net {
 
     /// When something is due next.
     #[must_use]
-    pub fn next(&self) -> Instant {
+    pub(crate) fn next(&self) -> Instant {
         let sockets = self.sockets.values().map(|socket| match &socket.phase {
             Phase::Opening(at, _) => *at,
             Phase::Open(line) => {
@@ -144,147 +157,78 @@ impl Net {
         sockets.chain(ghosts).filter(|at| *at > self.now).fold(Instant::NEVER, Instant::min)
     }
 
-    /// How many links there are.
+    /// How many sockets there are.
     #[must_use]
-    pub fn links(&self) -> usize {
+    pub(crate) fn links(&self) -> usize {
         self.sockets.len()
     }
 
+    /// A socket that may go on, of which nobody will hear, since nobody has asked it in vain: `wants` tells
+    /// whether its producer would read and write.
+    pub(crate) fn overslept(
+        &self,
+        producer: usize,
+        wants: impl Fn(usize) -> (bool, bool),
+    ) -> Option<&'static str> {
+        let own = self.sockets.iter().filter(|(key, _)| key.producer == producer);
+        own.filter_map(|(key, socket)| {
+            let (opens, comes, takes) = socket.may(&self.weather, self.now);
+            let (reads, writes) = wants(key.slot);
+            if opens && !socket.wants_open {
+                Some("a connection that may be opened")
+            } else if comes && reads && !socket.wants_read {
+                Some("bytes that have come")
+            } else if takes && writes && !socket.wants_write {
+                Some("bytes that are to leave")
+            } else {
+                None
+            }
+        })
+        .next()
+    }
+
     /// Notes that something was done.
-    pub fn count(&mut self, what: &'static str) {
+    pub(crate) fn count(&mut self, what: &'static str) {
         if !what.is_empty() {
             *self.faults.entry(what).or_default() += 1;
         }
     }
 
-    fn open_lines(&mut self) -> impl Iterator<Item = &mut Line> {
+    /// All connections that are open.
+    pub(crate) fn open_lines(&mut self) -> impl Iterator<Item = &mut Line> {
         self.sockets.values_mut().filter_map(|socket| match &mut socket.phase {
             Phase::Open(line) => Some(&mut **line),
             Phase::Opening(..) => None,
         })
     }
 
-    fn open_socket(&mut self, conn: Key) -> io::Result<(&mut Socket, &Weather, &mut Dice)> {
-        let Self { sockets, weather, dice, .. } = self;
-        let socket = sockets.get_mut(&conn).ok_or(ErrorKind::NotConnected)?;
-        if socket.cut {
-            return Err(ErrorKind::ConnectionReset.into());
-        }
-        Ok((socket, weather, dice))
-    }
-
-    /// Does what a storm's plan says of brokers and the network.
-    pub fn act(&mut self, what: &What) {
-        match what {
-            What::Cut(_) | What::CutAfter(_) | What::Deafen if self.sockets.is_empty() => return,
-            // Those are the callers'.
-            What::Produce(_) | What::Cancel(_) | What::Flush => return,
-            // What is about the truth alone is told in the core's own storms.
-            What::Lag(..)
-            | What::CatchUp(_)
-            | What::Lose(..)
-            | What::Forget(_)
-            | What::Crash(..)
-            | What::Date(_)
-            | What::Quiet
-            | What::GoOnAt { .. } => return,
-            What::Fault(fault) => {
-                self.count(name_of(fault));
-                self.cluster.inject(fault.clone());
-            }
-            What::Weather(weather) => self.weather = weather.clone(),
-            What::Cut(which) => {
-                let at = *which as usize % self.sockets.len();
-                if let Some(socket) = self.sockets.values_mut().nth(at) {
-                    socket.cut = matches!(socket.phase, Phase::Open(_));
-                }
-            }
-            What::CutAfter(bytes) => {
-                self.open_lines().for_each(|line| line.cut_after = Some(*bytes));
-            }
-            What::Deafen => self.open_lines().for_each(|line| line.down.dead = true),
-            What::Freeze(node) => self.cluster.freeze(*node).expect("a node"),
-            What::Thaw(node) => self.cluster.thaw(*node).expect("a node"),
-            What::Stop(node) => self.stop(*node),
-            What::Start(node) => self.cluster.start(*node).expect("a node"),
-            What::Lead(partition, node) => self.lead(*partition, *node),
-            What::Throttle(node, time) => self.cluster.set_throttle(*node, *time).expect("a node"),
-            What::Unreachable(node) => self.unreachable.push(*node),
-            What::Reachable => self.unreachable.clear(),
-            What::Recreate => drop(self.cluster.recreate_topic(TOPIC).expect("a topic")),
-            What::Delete(partition, keep) => {
-                let before = self.cluster.end_offset(TOPIC, *partition) - keep;
-                self.cluster.delete_records(TOPIC, *partition, before).expect("a partition");
-            }
-        }
-        self.count(counted(what));
-    }
-
-    fn lead(&mut self, partition: i32, node: NodeId) {
-        if self.cluster.is_up(node) {
-            self.cluster.move_leader(TOPIC, partition, node).expect("a leader");
-            self.count("leader moved");
+    /// The client's end of one of the sockets breaks, if it is open.
+    pub(crate) fn cut(&mut self, which: u64) {
+        let at = which as usize % self.sockets.len().max(1);
+        if let Some(socket) = self.sockets.values_mut().nth(at) {
+            socket.cut = matches!(socket.phase, Phase::Open(_));
         }
     }
 
-    fn stop(&mut self, node: NodeId) {
-        self.cluster.stop(node).expect("a node");
-        for partition in 0..self.cluster.partitions(TOPIC) as i32 {
-            let led = self.cluster.leader(TOPIC, partition).is_some_and(|(l, _)| l == node);
-            let heir = self.cluster.nodes().find(|other| self.cluster.is_up(*other));
-            if let Some(heir) = heir.filter(|_| led) {
-                self.lead(partition, heir);
-            }
-        }
-    }
-
-    /// All is well again.
-    pub fn heal(&mut self) {
-        self.cluster.clear_faults();
-        self.weather = Weather::FAIR;
-        self.unreachable.clear();
-        for node in self.cluster.nodes().collect::<Vec<_>>() {
-            self.cluster.start(node).expect("a node");
-            self.cluster.thaw(node).expect("a node");
-            self.cluster.set_throttle(node, Duration::ZERO).expect("a node");
-        }
-        for partition in 0..self.cluster.partitions(TOPIC) as i32 {
-            if self.cluster.leader(TOPIC, partition).is_none() {
-                self.cluster.move_leader(TOPIC, partition, 1).expect("a leader");
-            }
-        }
-    }
-}
-
-/// Opens connections for one engine.
-#[derive(Debug)]
-pub struct SimNet {
-    /// Which.
-    pub engine: usize,
-    /// To where.
-    pub net: Shared,
-}
-
-/// A connection.
-#[derive(Debug)]
-pub struct SimLink {
-    key: Key,
-    net: Shared,
-}
-
-impl Network for SimNet {
-    type Link = SimLink;
-
-    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<SimLink, Lost> {
-        let key = (self.engine, conn);
-        let mut net = self.net.lock();
-        let (low, high) = net.weather.latency;
-        let wait = 2 * net.dice.roll(low, high);
-        let mut nodes = net.cluster.nodes();
-        let node = nodes.find(|node| net.cluster.address(*node) == Some((host, port)));
+    /// Begins to open a connection.
+    ///
+    /// # Errors
+    ///
+    /// Where nobody has this address.
+    pub(crate) fn dial(
+        &mut self,
+        producer: usize,
+        slot: usize,
+        host: &str,
+        port: u16,
+    ) -> Result<Key, Disconnect> {
+        let (low, high) = self.weather.latency;
+        let wait = 2 * self.dice.roll(low, high);
+        let mut nodes = self.cluster.nodes();
+        let node = nodes.find(|node| self.cluster.address(*node) == Some((host, port)));
         drop(nodes);
         let node = node.ok_or(Disconnect::Refused)?;
-        let at = net.now.after(Duration::from_micros(wait));
+        let at = self.now.after(Duration::from_micros(wait));
         let socket = Socket {
             phase: Phase::Opening(at, node),
             cut: false,
@@ -292,17 +236,53 @@ impl Network for SimNet {
             wants_read: false,
             wants_write: false,
         };
-        let before = net.sockets.insert(key, socket);
-        assert!(before.is_none(), "a connection is dialled twice");
-        drop(net);
-        Ok(SimLink { key, net: self.net.clone() })
+        self.lives += 1;
+        let key = Key { producer, slot, life: self.lives };
+        self.sockets.insert(key, socket);
+        Ok(key)
     }
-}
 
-impl Link for SimLink {
-    fn try_read(&mut self, window: &mut [u8]) -> io::Result<usize> {
-        let mut net = self.net.lock();
-        let (socket, weather, _) = net.open_socket(self.key)?;
+    /// Goes on with opening it: true once it is open.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be opened.
+    pub(crate) fn open(&mut self, key: Key) -> Result<bool, Disconnect> {
+        let socket = self.sockets.get_mut(&key).ok_or(Disconnect::Refused)?;
+        let Phase::Opening(at, node) = &mut socket.phase else {
+            return Ok(true);
+        };
+        if *at > self.now {
+            socket.wants_open = true;
+            return Ok(false);
+        }
+        if self.unreachable.contains(node) {
+            *at = Instant::NEVER;
+            return Ok(false);
+        }
+        if !self.cluster.is_up(*node) {
+            return Err(Disconnect::Refused);
+        }
+        socket.phase = Phase::Open(Box::new(Line::new(&self.cluster, *node, None)));
+        Ok(true)
+    }
+
+    fn open_socket(&mut self, key: Key) -> io::Result<(&mut Socket, &Weather, &mut Dice)> {
+        let Self { sockets, weather, dice, .. } = self;
+        let socket = sockets.get_mut(&key).ok_or(ErrorKind::NotConnected)?;
+        if socket.cut {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        Ok((socket, weather, dice))
+    }
+
+    /// Reads what is there; `WouldBlock` promises nothing.
+    ///
+    /// # Errors
+    ///
+    /// As sockets do.
+    pub(crate) fn try_read(&mut self, key: Key, window: &mut [u8]) -> io::Result<usize> {
+        let (socket, weather, _) = self.open_socket(key)?;
         let Phase::Open(line) = &mut socket.phase else {
             return Err(ErrorKind::NotConnected.into());
         };
@@ -316,58 +296,47 @@ impl Link for SimLink {
         Ok(len)
     }
 
-    fn open(&mut self) -> Result<bool, Lost> {
-        let net = &mut *self.net.lock();
-        let Some(socket) = net.sockets.get_mut(&self.key) else {
-            return Err(Disconnect::Refused.into());
-        };
-        let Phase::Opening(at, node) = &mut socket.phase else {
-            return Ok(true);
-        };
-        if *at > net.now {
-            socket.wants_open = true;
-            return Ok(false);
-        }
-        if net.unreachable.contains(node) {
-            *at = Instant::NEVER;
-            return Ok(false);
-        }
-        if !net.cluster.is_up(*node) {
-            return Err(Disconnect::Refused.into());
-        }
-        socket.phase = Phase::Open(Box::new(Line::new(&net.cluster, *node, self.key.1)));
-        Ok(true)
-    }
-}
-
-impl Read for SimLink {
-    fn read(&mut self, window: &mut [u8]) -> io::Result<usize> {
-        let read = self.try_read(window);
+    /// The same; after `WouldBlock` the socket tells when there is more.
+    ///
+    /// # Errors
+    ///
+    /// As sockets do.
+    pub(crate) fn read(&mut self, key: Key, window: &mut [u8]) -> io::Result<usize> {
+        let read = self.try_read(key, window);
         if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-            let mut net = self.net.lock();
-            net.open_socket(self.key)?.0.wants_read = true;
+            self.open_socket(key)?.0.wants_read = true;
         }
         read
     }
-}
 
-impl Write for SimLink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
+    /// Whether [`read`](Self::read) would find something, or an error; asked in vain, the socket tells
+    /// when it does.
+    pub(crate) fn read_ready(&mut self, key: Key) -> bool {
+        let (weather, now) = (self.weather.clone(), self.now);
+        self.sockets.get_mut(&key).is_none_or(|socket| {
+            let (_, comes, _) = socket.may(&weather, now);
+            socket.wants_read |= !comes;
+            comes
+        })
     }
 
-    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut net = self.net.lock();
-        let now = net.now;
-        let (socket, weather, dice) = net.open_socket(self.key)?;
+    /// Writes what the socket takes; after `WouldBlock` it tells when it takes more.
+    ///
+    /// # Errors
+    ///
+    /// As sockets do.
+    pub(crate) fn write<'b>(
+        &mut self,
+        key: Key,
+        pieces: impl Iterator<Item = &'b [u8]>,
+    ) -> io::Result<usize> {
+        let now = self.now;
+        let mut room = self.room(key)?;
+        let (socket, weather, dice) = self.open_socket(key)?;
         let Phase::Open(line) = &mut socket.phase else {
             return Err(ErrorKind::NotConnected.into());
         };
-        if line.stalled(now).is_none() && weather.stalls > 0 && dice.once_in(weather.stalls) {
-            line.stalled_until = now.after(Duration::from_micros(dice.roll(100, 30_000)));
-        }
-        let mut room = line.accepts(weather);
-        if line.stalled(now).is_some() || room == 0 {
+        if room == 0 {
             socket.wants_write = true;
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -377,8 +346,7 @@ impl Write for SimLink {
         if let Some(left) = line.cut_after {
             room = room.min(left);
         }
-        let bytes: Vec<u8> =
-            pieces.iter().flat_map(|piece| piece.iter().copied()).take(room).collect();
+        let bytes: Vec<u8> = pieces.flat_map(|piece| piece.iter().copied()).take(room).collect();
         if let Some(left) = &mut line.cut_after {
             *left -= bytes.len();
             socket.cut = *left == 0;
@@ -392,18 +360,49 @@ impl Write for SimLink {
         Ok(len)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// How much a socket takes now, which may begin to stall.
+    fn room(&mut self, key: Key) -> io::Result<usize> {
+        let now = self.now;
+        let (socket, weather, dice) = self.open_socket(key)?;
+        let Phase::Open(line) = &mut socket.phase else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        if line.stalled(now).is_none() && weather.stalls > 0 && dice.once_in(weather.stalls) {
+            line.stalled_until = now.after(Duration::from_micros(dice.roll(100, 30_000)));
+        }
+        Ok(if line.stalled(now).is_some() { 0 } else { line.accepts(weather) })
+    }
+
+    /// Whether [`write`](Self::write) would take something, or fail; asked in vain, the socket tells when
+    /// it does.
+    pub(crate) fn write_ready(&mut self, key: Key) -> bool {
+        let (weather, now) = (self.weather.clone(), self.now);
+        self.sockets.get_mut(&key).is_none_or(|socket| {
+            let (_, _, takes) = socket.may(&weather, now);
+            socket.wants_write |= !takes;
+            takes
+        })
+    }
+
+    /// The client's end is closed. What it sent is still handled.
+    pub(crate) fn close(&mut self, key: Key) {
+        if let Some(Socket { phase: Phase::Open(mut line), .. }) = self.sockets.remove(&key) {
+            line.close_up(self.now);
+            self.ghosts.push(*line);
+        }
     }
 }
 
-impl Drop for SimLink {
-    fn drop(&mut self) {
-        let mut net = self.net.lock();
-        let now = net.now;
-        if let Some(Socket { phase: Phase::Open(mut line), .. }) = net.sockets.remove(&self.key) {
-            line.close_up(now);
-            net.ghosts.push(*line);
+impl Socket {
+    /// Whether it may be opened, has something to read, and takes something, be it to fail.
+    fn may(&self, weather: &Weather, now: Instant) -> (bool, bool, bool) {
+        match &self.phase {
+            Phase::Opening(at, _) => (*at <= now, false, false),
+            Phase::Open(line) => {
+                let comes = self.cut || line.eof || !line.inbox.is_empty();
+                let stalled = line.stalled(now).is_some();
+                (false, comes, self.cut || (!stalled && line.accepts(weather) > 0))
+            }
         }
     }
 }

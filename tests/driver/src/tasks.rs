@@ -8,15 +8,36 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
 };
-use std::{rc::Rc, sync::Arc, task::Wake};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc, task::Wake};
 
 use ottla_core::Instant;
+
+thread_local! {
+    static MEANWHILE: RefCell<Option<Rc<dyn Fn()>>> = const { RefCell::new(None) };
+}
+
+/// Has other threads do something, so to speak: where nobody has an engine's lock, callers may come between.
+pub(crate) fn meanwhile() {
+    let act = MEANWHILE.with_borrow(Clone::clone);
+    if let Some(act) = act {
+        act();
+    }
+}
+
+/// What others do meanwhile.
+pub(crate) fn set_meanwhile(act: Option<Rc<dyn Fn()>>) {
+    MEANWHILE.set(act);
+}
 
 /// What a waker sets.
 #[derive(Debug, Default)]
 pub(crate) struct Flag(AtomicBool);
 
 impl Flag {
+    pub(crate) const fn set() -> Self {
+        Self(AtomicBool::new(true))
+    }
+
     pub(crate) fn take(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
     }
@@ -40,7 +61,30 @@ impl Wake for Flag {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     pub(crate) now: Rc<Cell<Instant>>,
-    sleepers: Rc<RefCell<Vec<(Instant, Waker)>>>,
+    sleepers: Rc<RefCell<BTreeMap<u64, (Instant, Waker)>>>,
+    next: Rc<Cell<u64>>,
+}
+
+/// One that waits for a time. Nobody is woken for one that is gone.
+#[derive(Debug)]
+struct Sleep<'t>(&'t Timers, Option<u64>);
+
+impl Sleep<'_> {
+    fn until(&mut self, at: Instant, waker: &Waker) {
+        let number = *self.1.get_or_insert_with(|| {
+            self.0.next.set(self.0.next.get() + 1);
+            self.0.next.get()
+        });
+        self.0.sleepers.borrow_mut().insert(number, (at, waker.clone()));
+    }
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.1 {
+            self.0.sleepers.borrow_mut().remove(&number);
+        }
+    }
 }
 
 impl Timers {
@@ -51,7 +95,7 @@ impl Timers {
         future: impl Future<Output = T>,
     ) -> Option<T> {
         let mut future = pin!(future);
-        let mut set = false;
+        let mut sleep = Sleep(self, None);
         poll_fn(|cx| {
             if let Poll::Ready(value) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
@@ -59,23 +103,21 @@ impl Timers {
             if self.now.get() >= at {
                 return Poll::Ready(None);
             }
-            if !core::mem::replace(&mut set, true) {
-                self.sleepers.borrow_mut().push((at, cx.waker().clone()));
-            }
+            sleep.until(at, cx.waker());
             Poll::Pending
         })
         .await
     }
 
     pub(crate) fn next(&self) -> Instant {
-        self.sleepers.borrow().iter().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER)
+        self.sleepers.borrow().values().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER)
     }
 
     /// Wakes those whose time has come.
     pub(crate) fn wake(&self) -> bool {
         let now = self.now.get();
         let mut moved = false;
-        self.sleepers.borrow_mut().retain(|(at, waker)| {
+        self.sleepers.borrow_mut().retain(|_, (at, waker)| {
             if *at <= now {
                 waker.wake_by_ref();
                 moved = true;

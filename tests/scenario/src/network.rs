@@ -110,8 +110,8 @@ impl Lane {
 /// A connection between the core and a node.
 #[derive(Debug)]
 pub struct Link {
-    /// What the core calls it.
-    pub id: ConnId,
+    /// What the core calls it, where that is known.
+    pub id: Option<ConnId>,
     /// The node's end.
     pub server: Connection,
     /// From the core to the node.
@@ -137,7 +137,7 @@ pub struct Link {
 
 impl Link {
     /// A new connection to a node.
-    pub fn new(cluster: &Cluster, node: NodeId, id: ConnId) -> Self {
+    pub fn new(cluster: &Cluster, node: NodeId, id: Option<ConnId>) -> Self {
         Self {
             id,
             server: Connection::new(cluster, node),

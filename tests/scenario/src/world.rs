@@ -58,7 +58,8 @@ pub enum Dated {
 
 impl Dated {
     /// The timestamp of a record that is produced now, in milliseconds since 1970.
-    fn at(self, now: Instant) -> i64 {
+    #[must_use]
+    pub fn at(self, now: Instant) -> i64 {
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let since_start = (now.as_micros() / 1_000) as i64;
         match self {
@@ -678,7 +679,7 @@ impl<'m> World<'m> {
                             format!("a connection to broker {node} hangs: it is unreachable")
                         });
                     } else if self.cluster.is_up(node) {
-                        let link = Box::new(Link::new(&self.cluster, node, id));
+                        let link = Box::new(Link::new(&self.cluster, node, Some(id)));
                         self.sockets.insert(id, Socket::Open(link));
                         if let Some(trace) = &self.trace {
                             trace.borrow_mut().opened(self.now, id, node);
@@ -703,7 +704,7 @@ impl<'m> World<'m> {
         }
         for place in 0..self.ghosts.len() {
             self.ghosts[place].advance(&mut self.cluster, self.now, 0);
-            self.hear(Some(self.ghosts[place].id));
+            self.hear(self.ghosts[place].id);
         }
         self.ghosts.retain(|link| !link.is_over());
         moved

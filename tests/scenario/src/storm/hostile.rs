@@ -49,7 +49,7 @@ impl Plan {
 }
 
 /// The partitions that the hostile broker leads.
-pub(super) fn own(plan: &Plan) -> BTreeSet<i32> {
+pub fn own(plan: &Plan) -> BTreeSet<i32> {
     let leaders = (0..).zip(&plan.leaders);
     leaders.filter(|(_, leader)| Some(**leader) == plan.hostile).map(|(own, _)| own).collect()
 }

@@ -13,8 +13,9 @@ mod shrink;
 mod tally;
 
 pub use faults::{name_of, row_of, rows};
+pub use hostile::own;
 pub use plan::{End, Plan, Step, What};
 pub use replay::{Replay, replay};
 pub use run::{attempt, counted, run};
-pub use shrink::{Broken, Shrunk, law_of, shrink};
+pub use shrink::{Broken, Shrunk, law_of, quietly, shrink};
 pub use tally::Tally;

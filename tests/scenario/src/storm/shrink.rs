@@ -268,7 +268,7 @@ thread_local! {
 }
 
 /// Does something whose panics are expected, and prints none of them.
-pub(super) fn quietly<T>(what: impl FnOnce() -> T) -> T {
+pub fn quietly<T>(what: impl FnOnce() -> T) -> T {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = panic::take_hook();

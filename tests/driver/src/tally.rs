@@ -1,0 +1,64 @@
+//! What storms saw.
+
+use core::panic::AssertUnwindSafe;
+use std::{collections::BTreeMap, panic::catch_unwind};
+
+use ottla_scenario::{
+    Ledger, Said,
+    storm::{Plan, quietly},
+};
+
+use crate::net::Net;
+
+/// What was seen in a run.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// How often each fault was made, and each thing was done by a caller or the driver.
+    pub seen: BTreeMap<&'static str, u64>,
+    /// Records that were taken.
+    pub records: u64,
+    /// First answers: delivered, not delivered, unknown.
+    pub answers: [u64; 3],
+}
+
+impl Tally {
+    /// What was said, and what was done to the network.
+    pub(crate) fn of(ledger: &Ledger, records: u64, net: &Net) -> Self {
+        let mut tally = Self { seen: net.faults.clone(), records, answers: [0; 3] };
+        tally.seen.extend(net.cluster.lies_told());
+        tally.seen.retain(|_, times| *times > 0);
+        for entry in ledger.entries() {
+            match entry.first {
+                Some((Said::Delivered(_), _)) => tally.answers[0] += 1,
+                Some((Said::NotDelivered(_), _)) => tally.answers[1] += 1,
+                Some((Said::Unknown(_), _)) => tally.answers[2] += 1,
+                None => {}
+            }
+        }
+        tally
+    }
+}
+
+/// The storm of a seed: every fourth over brokers that lose what nobody is told of, and every fourth
+/// with a hostile broker.
+#[must_use]
+pub fn plan(seed: u64) -> Plan {
+    match seed % 4 {
+        2 => Plan::losing(seed),
+        3 => Plan::hostile(seed),
+        _ => Plan::of(seed),
+    }
+}
+
+/// Runs a storm, and tells which law it breaks, if it does.
+///
+/// # Errors
+///
+/// The law that is broken, as the panic says it.
+pub fn attempt(run: fn(&Plan) -> Tally, plan: &Plan) -> Result<Tally, String> {
+    quietly(|| catch_unwind(AssertUnwindSafe(|| run(plan)))).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default()
+    })
+}
