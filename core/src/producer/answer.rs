@@ -115,11 +115,7 @@ impl Producer<'_> {
         };
         match request.api {
             ApiKey::API_VERSIONS => self.finish_versions(conn, place, request.version)?,
-            ApiKey::METADATA => {
-                let broker = self.conns.at(conn).broker;
-                self.brokers.at_mut(broker).answered = true;
-                self.finish_metadata(place.error);
-            }
+            ApiKey::METADATA => self.finish_metadata(conn, place.error),
             ApiKey::DESCRIBE_PRODUCERS => self.finish_producers(conn)?,
             ApiKey::PRODUCE => {
                 self.conns.at_mut(conn).served = true;
