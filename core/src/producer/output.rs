@@ -76,7 +76,7 @@ impl Producer<'_> {
     }
 
     /// The connections that are open and on which the peer has not said a word, though it was asked; nor
-    /// did anybody at its address before. When the time for it is over, that is [`Disconnect::Mute`].
+    /// did anybody at its address before. When the time for it is over, that is [`Disconnect::Mute`](crate::Disconnect::Mute).
     pub fn unanswered(&self) -> impl Iterator<Item = ConnId> {
         let mute = |slot: &Conn| {
             slot.state == State::Negotiating
