@@ -427,6 +427,8 @@ impl World {
     }
 
     fn finish(&mut self, plan: &Plan) {
+        // Who has outlived the storm goes on to live.
+        self.net.lock().doomed = None;
         let longest = self.crowd.config.delivery_timeout + Duration::from_secs(2);
         match plan.end {
             End::Closed(within) => {
