@@ -516,8 +516,6 @@ impl Producer<'_> {
     }
 
     /// The answer is complete.
-    // Never where the answers to produce requests are dealt with, which come far more often.
-    #[inline(never)]
     pub(super) fn finish_metadata(&mut self, conn: Ix<Conn>, error: ErrorCode) {
         let broker = self.conns.at(conn).broker;
         self.brokers.at_mut(broker).answered = true;

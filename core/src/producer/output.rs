@@ -7,6 +7,11 @@ use crate::{
     slots::Ix,
 };
 
+/// The id of the connection in a slot.
+const fn conn_id(index: Ix<Conn>, slot: &Conn) -> ConnId {
+    ConnId { index: index.number() as u16, generation: slot.generation }
+}
+
 impl Producer<'_> {
     /// The next thing to do or to know; drain until `None` before waiting. `None` only where
     /// [`has_output`](Self::has_output) is false: to take one output may make another.
@@ -76,7 +81,8 @@ impl Producer<'_> {
     }
 
     /// The connections that are open and on which the peer has not said a word, though it was asked; nor
-    /// did anybody at its address before. When the time for it is over, that is [`Disconnect::Mute`](crate::Disconnect::Mute).
+    /// did anybody at its address before. When the time for it is over, that is
+    /// [`Disconnect::Mute`](crate::Disconnect::Mute).
     pub fn unanswered(&self) -> impl Iterator<Item = ConnId> {
         let mute = |slot: &Conn| {
             slot.state == State::Negotiating
@@ -84,10 +90,7 @@ impl Producer<'_> {
                 && !self.brokers.at(slot.broker).answered
         };
         let mute = self.conns.iter().filter(move |(_, slot)| mute(slot));
-        mute.map(|(index, slot)| ConnId {
-            index: index.number() as u16,
-            generation: slot.generation,
-        })
+        mute.map(|(index, slot)| conn_id(index, slot))
     }
 
     fn connection_output(&mut self) -> Option<Output> {
@@ -96,7 +99,7 @@ impl Producer<'_> {
                 || matches!(slot.state, State::Dialing { told: false })
         };
         let (index, slot) = self.conns.iter().find(|(_, slot)| told(slot))?;
-        let conn = ConnId { index: index.number() as u16, generation: slot.generation };
+        let conn = conn_id(index, slot);
         match slot.state {
             State::Ended { cause, close: true } => {
                 self.conns.at_mut(index).state = State::Ended { cause, close: false };
@@ -128,7 +131,7 @@ impl Producer<'_> {
             self.compose(index);
             let slot = self.conns.at(index);
             if !slot.tx.is_nothing() && slot.is_open() {
-                return Some(ConnId { index: index.number() as u16, generation: slot.generation });
+                return Some(conn_id(index, slot));
             }
         }
         self.urgent = false;
