@@ -12,13 +12,13 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 use ottla_core::{Cause, Config, Instant, Limits, Memory, Producer, Record, TopicId};
 use ottla_embedded::{Backlog, Buffers, Client, Driver, DropPolicy, RecordOutcome, Report, Turn};
 use ottla_scenario::{
-    BOOTSTRAP, Dated, Dice, Ledger, Said,
+    Dated, Dice, Ledger, Said,
     storm::{End, Plan, What, own},
 };
 
 use crate::{
     callers::TURN,
-    net::{Net, Shared, TOPIC, Woken},
+    net::{Net, Shared, TOPIC, Woken, bootstrap_servers},
     ports::{SimConnect, SimPort},
     tally::Tally,
     tasks::{Flag, Timers},
@@ -492,17 +492,8 @@ impl<F: Face> World<'_, F> {
             self.set_now(self.now().after(Duration::from_millis(100)));
             self.net.lock().advance();
         }
-        let mut laws = plan.laws;
-        if plan.losing {
-            (laws.once, laws.unique, laws.order) = (false, false, false);
-        }
-        let net = self.net.lock();
-        self.ledger.hold(&net.cluster, laws);
-        let mut tally = Tally::of(&self.ledger, self.taken, &net);
-        for (name, times) in &self.seen {
-            *tally.seen.entry(name).or_default() += times;
-        }
-        tally
+        let told = (&self.ledger, self.taken);
+        Tally::judge(plan, plan.laws, told, &self.net.lock(), &self.seen)
     }
 }
 
@@ -520,9 +511,8 @@ struct Stage {
 impl Stage {
     fn of(plan: &Plan) -> Self {
         let mut dice = Dice::new(plan.seed ^ 0x0e3b_edde);
-        let hostile = plan.hostile.is_some();
         let config = Config {
-            bootstrap_servers: if hostile { plan.config.bootstrap_servers } else { BOOTSTRAP },
+            bootstrap_servers: bootstrap_servers(plan),
             buffer_memory: plan.config.buffer_memory.max(u64::from(plan.config.batch_size) * 3),
             ..plan.config
         };

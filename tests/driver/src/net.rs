@@ -9,7 +9,7 @@ use std::{
 
 use ottla_core::{Disconnect, Instant};
 use ottla_model::{Cluster, NodeId, Versions};
-use ottla_scenario::{Dice, Weather, network::Link as Line};
+use ottla_scenario::{BOOTSTRAP, Dice, Weather, network::Link as Line, storm::Plan};
 
 /// The topic of all storms.
 pub(crate) const TOPIC: &str = "storm";
@@ -81,6 +81,11 @@ pub(crate) struct Net {
     sockets: BTreeMap<Key, Socket>,
     lives: u64,
     ghosts: Vec<Line>,
+}
+
+/// Where a producer begins: with a hostile broker it must know more than one.
+pub(crate) fn bootstrap_servers(plan: &Plan) -> &'static str {
+    if plan.hostile.is_some() { plan.config.bootstrap_servers } else { BOOTSTRAP }
 }
 
 /// The same, shared by all sockets.

@@ -17,7 +17,7 @@ use std::{
 use ottla_core::{Cause, Config, Instant, Limits};
 use ottla_model::Cluster;
 use ottla_scenario::{
-    BOOTSTRAP, Dice, Said,
+    Dice, Said,
     storm::{End, Plan, What, name_of, own},
 };
 use ottla_shared::{Driver, Engine, Ready, Report, Shards, Turn, internal};
@@ -25,7 +25,7 @@ use ottla_shared::{Driver, Engine, Ready, Report, Shards, Turn, internal};
 use crate::{
     callers::{Crowd, Manner, Story, TURN},
     link::SimNet,
-    net::{Net, Shared, TOPIC, Woken},
+    net::{Net, Shared, TOPIC, Woken, bootstrap_servers},
     tally::Tally,
     tasks::{Flag, Timers, meanwhile, set_meanwhile},
 };
@@ -74,9 +74,8 @@ struct World {
 
 /// The configuration of a storm here: callers wait for memory, of which there is a part for each shard.
 fn configure(plan: &Plan, dice: &mut Dice, shards: u64, large: bool) -> Config<'static> {
-    let hostile = plan.hostile.is_some();
     let config = Config {
-        bootstrap_servers: if hostile { plan.config.bootstrap_servers } else { BOOTSTRAP },
+        bootstrap_servers: bootstrap_servers(plan),
         max_block: Duration::from_millis(dice.roll(5, 400)),
         ..plan.config
     };
@@ -495,18 +494,7 @@ impl World {
         assert!(story.due.is_empty(), "no answer: {:?}", story.due);
         let mut laws = plan.laws;
         laws.order &= !story.waited;
-        if plan.losing {
-            // Which copies nobody could have prevented, only the core's own storms can tell: they see
-            // what leaves.
-            (laws.once, laws.unique, laws.order) = (false, false, false);
-        }
-        let net = self.net.lock();
-        story.ledger.hold(&net.cluster, laws);
-        let mut tally = Tally::of(&story.ledger, story.taken, &net);
-        for (name, times) in &story.seen {
-            *tally.seen.entry(name).or_default() += times;
-        }
-        tally
+        Tally::judge(plan, laws, (&story.ledger, story.taken), &self.net.lock(), &story.seen)
     }
 }
 

@@ -4,7 +4,7 @@ use core::panic::AssertUnwindSafe;
 use std::{collections::BTreeMap, panic::catch_unwind};
 
 use ottla_scenario::{
-    Ledger, Said,
+    Laws, Ledger, Said,
     storm::{Plan, quietly},
 };
 
@@ -22,8 +22,21 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// What was said, and what was done to the network.
-    pub(crate) fn of(ledger: &Ledger, records: u64, net: &Net) -> Self {
+    /// Holds what was said against the logs, by these laws and as far as the plan lets them hold, and sums
+    /// up what was seen, with what callers did.
+    pub(crate) fn judge(
+        plan: &Plan,
+        mut laws: Laws,
+        (ledger, records): (&Ledger, u64),
+        net: &Net,
+        done: &BTreeMap<&'static str, u64>,
+    ) -> Self {
+        if plan.losing {
+            // Which copies nobody could have prevented, only the core's own storms can tell: they see
+            // what leaves.
+            (laws.once, laws.unique, laws.order) = (false, false, false);
+        }
+        ledger.hold(&net.cluster, laws);
         let mut tally = Self { seen: net.faults.clone(), records, answers: [0; 3] };
         tally.seen.extend(net.cluster.lies_told());
         tally.seen.retain(|_, times| *times > 0);
@@ -34,6 +47,9 @@ impl Tally {
                 Some((Said::Unknown(_), _)) => tally.answers[2] += 1,
                 None => {}
             }
+        }
+        for (name, times) in done {
+            *tally.seen.entry(name).or_default() += times;
         }
         tally
     }

@@ -6,6 +6,7 @@
 mod faults;
 mod hostile;
 mod losses;
+mod operator;
 mod plan;
 mod replay;
 mod run;
@@ -14,6 +15,7 @@ mod tally;
 
 pub use faults::{name_of, row_of, rows};
 pub use hostile::own;
+pub use operator::Operator;
 pub use plan::{End, Plan, Step, What};
 pub use replay::{Replay, replay};
 pub use run::{attempt, counted, run};

@@ -9,7 +9,8 @@ use ottla_model::{ClusterConfig, TimestampType};
 use super::{
     faults::name_of,
     hostile,
-    plan::{End, NODES, Plan, TOPIC, What},
+    operator::Operator,
+    plan::{End, Plan, TOPIC, What},
     shrink::{Broken, quietly},
     tally::Tally,
 };
@@ -120,47 +121,39 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
         What::Cut(which) => drop(world.cut_one(*which)),
         What::CutAfter(bytes) => world.cut_after(*bytes),
         What::Deafen => world.deafen(),
-        What::Freeze(node) => world.cluster.freeze(*node).expect("a node"),
-        What::Thaw(node) => world.cluster.thaw(*node).expect("a node"),
-        What::Stop(node) => stop(world, plan, *node),
-        What::Start(node) => world.cluster.start(*node).expect("a node"),
-        What::Lead(partition, node) => lead(world, *partition, *node),
-        What::Lag(partition, node) => {
-            // A leader follows nobody.
-            if world.cluster.lag(TOPIC, *partition, *node).is_ok() {
-                world.count("replica lags");
-            }
-        }
-        What::CatchUp(partition) => world.cluster.catch_up(TOPIC, *partition).expect("a partition"),
-        What::Fault(fault) => {
-            world.count(name_of(fault));
-            world.cluster.inject(fault.clone());
-        }
-        What::Throttle(node, time) => world.cluster.set_throttle(*node, *time).expect("a node"),
         What::Unreachable(node) => {
             if !world.unreachable.contains(node) {
                 world.unreachable.push(*node);
             }
         }
         What::Reachable => world.unreachable.clear(),
-        What::Delete(partition, keep) => {
-            let before = world.cluster.end_offset(TOPIC, *partition) - keep;
-            world.cluster.delete_records(TOPIC, *partition, before).expect("a partition");
-        }
-        What::Recreate => drop(world.cluster.recreate_topic(TOPIC).expect("a topic")),
         What::Quiet => quiet(world, plan),
-        What::Lose(partition, records) => lose(world, *partition, *records),
-        What::Forget(partition) => {
-            world.cluster.forget_producers(TOPIC, *partition).expect("a partition");
-        }
-        What::Crash(node, records) => crash(world, *node, *records),
         What::Date(dated) => world.dated = *dated,
         What::GoOnAt { partition, epoch, sequence } => {
             if world.go_on_at(topic, *partition, *epoch, *sequence) {
                 world.count("chain far on");
             }
         }
+        What::Freeze(_)
+        | What::Thaw(_)
+        | What::Stop(_)
+        | What::Start(_)
+        | What::Lead(..)
+        | What::Lag(..)
+        | What::CatchUp(_)
+        | What::Fault(_)
+        | What::Throttle(..)
+        | What::Delete(..)
+        | What::Recreate
+        | What::Lose(..)
+        | What::Forget(_)
+        | What::Crash(..) => operator(world, plan).act(what),
     }
+}
+
+fn operator<'a>(world: &'a mut World<'_>, plan: &Plan) -> Operator<'a> {
+    let (cluster, counts) = (&mut world.cluster, &mut world.faults);
+    Operator { cluster, counts, hostile: plan.hostile }
 }
 
 /// The name of a kind of trouble in the tally.
@@ -228,59 +221,6 @@ fn scene(plan: &Plan) -> &'static str {
     }
 }
 
-/// A partition's newest records are lost, and nobody is told: its leader comes back with the log of a
-/// replica that lagged.
-fn lose(world: &mut World<'_>, partition: i32, records: u32) {
-    let Some((leader, _)) = world.cluster.leader(TOPIC, partition) else { return };
-    let before = world.cluster.end_offset(TOPIC, partition);
-    let cut = before - i64::from(records);
-    world.cluster.truncate(TOPIC, partition, cut).expect("a partition");
-    for node in [leader % i32::from(NODES) + 1, leader] {
-        world.cluster.move_leader(TOPIC, partition, node).expect("a leader");
-    }
-    let lost = world.cluster.end_offset(TOPIC, partition) < before;
-    world.count(if lost { "log cut unnoticed" } else { "leader moved" });
-}
-
-/// A node restarts, and had not written everything to its disk.
-fn crash(world: &mut World<'_>, node: i32, records: u32) {
-    if !world.cluster.is_up(node) {
-        return;
-    }
-    for partition in 0..world.cluster.partitions(TOPIC) as i32 {
-        if world.cluster.leader(TOPIC, partition).is_some_and(|(leader, _)| leader == node) {
-            let cut = world.cluster.end_offset(TOPIC, partition) - i64::from(records);
-            world.cluster.truncate(TOPIC, partition, cut).expect("a partition");
-        }
-    }
-    world.cluster.restart(node).expect("a node");
-}
-
-/// A node that is up leads a partition.
-fn lead(world: &mut World<'_>, partition: i32, node: i32) {
-    if !world.cluster.is_up(node) {
-        return;
-    }
-    let before = world.cluster.end_offset(TOPIC, partition);
-    world.cluster.move_leader(TOPIC, partition, node).expect("a leader");
-    let lost = world.cluster.end_offset(TOPIC, partition) < before;
-    world.count(if lost { "unclean election" } else { "leader moved" });
-}
-
-/// Stops a node; its partitions go to others that are up, in sync if there is one.
-fn stop(world: &mut World<'_>, plan: &Plan, node: i32) {
-    world.cluster.stop(node).expect("a node");
-    for partition in 0..world.cluster.partitions(TOPIC) as i32 {
-        let led = world.cluster.leader(TOPIC, partition).is_some_and(|(leader, _)| leader == node);
-        let honest = (1..=i32::from(NODES)).filter(|other| Some(*other) != plan.hostile);
-        let up = honest.filter(|other| world.cluster.is_up(*other));
-        let heir = up.min_by_key(|other| world.cluster.lags(TOPIC, partition, *other));
-        if let Some(heir) = heir.filter(|_| led) {
-            lead(world, partition, heir);
-        }
-    }
-}
-
 /// Lets so much time pass that the brokers forget the producer. All of them run meanwhile: what the
 /// client sent before is not to come to a broker that has forgotten it, as after a day of frost.
 fn quiet(world: &mut World<'_>, plan: &Plan) {
@@ -309,21 +249,7 @@ fn heal(world: &mut World<'_>, plan: &Plan) {
     world.tell(Lane::Network, Tone::Plain, || "all is well again".to_owned());
     world.weather = Weather::FAIR;
     world.unreachable.clear();
-    for node in world.cluster.nodes().collect::<Vec<_>>() {
-        world.cluster.start(node).expect("a node");
-        world.cluster.thaw(node).expect("a node");
-        world.cluster.set_throttle(node, Duration::ZERO).expect("a node");
-    }
-    for partition in 0..world.cluster.partitions(TOPIC) as i32 {
-        world.cluster.catch_up(TOPIC, partition).expect("a partition");
-        if world.cluster.leader(TOPIC, partition).is_none() {
-            let honest = if plan.hostile == Some(1) { 2 } else { 1 };
-            world.cluster.move_leader(TOPIC, partition, honest).expect("a leader");
-        }
-    }
-    if let Some(node) = plan.hostile {
-        world.cluster.stop(node).expect("a node");
-    }
+    operator(world, plan).heal();
 }
 
 /// Law 1: whatever happens, a record is answered by its deadline.
