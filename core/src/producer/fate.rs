@@ -163,10 +163,11 @@ impl Producer<'_> {
         let partition = self.partitions.at(home);
         let by_leader = self.conns.at(partition.conn).broker == partition.leader;
         let partition = self.partitions.at_mut(home);
-        if partition.epoch == epoch {
+        // Where the newest was probed for, those before it are acknowledged after it.
+        if partition.epoch == epoch && sequence_reached(partition.last_acked, last) {
             partition.last_acked = last;
+            partition.last_offset = base.and(end).unwrap_or(-1);
         }
-        partition.last_offset = base.and(end).unwrap_or(-1);
         partition.proven |= by_leader && oldest;
         partition.failures = 0;
         partition.hastened = false;

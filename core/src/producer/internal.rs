@@ -67,6 +67,8 @@ impl Producer<'_> {
         }
         slot.begin_chain(id, epoch);
         slot.next_sequence = sequence;
+        // All that came before was acknowledged, in this epoch.
+        slot.last_acked = sequence - 1;
         true
     }
 

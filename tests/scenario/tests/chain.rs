@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use ottla_core::{Cause, Config, Limits, Memory, TopicId, Verdict, wire::ErrorCode};
 use ottla_model::{
-    Action, ClusterConfig, Fault, NodeConfig, ProducerWindow, TopicConfig, Versions,
+    Action, ClusterConfig, Duplicates, Fault, NodeConfig, ProducerWindow, TopicConfig, Versions,
 };
 use ottla_scenario::{Said, World, quick};
 
@@ -108,8 +108,14 @@ fn what_was_told_unknown_is_not_taken_out() {
 /// Three batches that are in the log and whose answers are lost, at a leader that has forgotten all
 /// but the last.
 fn three_to_be_probed() -> (World<'static>, TopicId, [u64; 3]) {
-    let cluster =
-        ClusterConfig { restart_window: ProducerWindow::LastBatch, ..ClusterConfig::with_nodes(2) };
+    three_in_doubt(ClusterConfig {
+        restart_window: ProducerWindow::LastBatch,
+        ..ClusterConfig::with_nodes(2)
+    })
+}
+
+/// Three batches that are in the log and whose answers are lost; then the brokers restart.
+fn three_in_doubt(cluster: ClusterConfig) -> (World<'static>, TopicId, [u64; 3]) {
     let (mut world, topic) = World::warm(&quick(), cluster, 1);
     world.cluster.inject(Fault::produce(Action::Swallow));
     let ids = [0; 3].map(|_| world.send(topic, 0));
@@ -153,6 +159,25 @@ fn probing_is_over_where_the_last_that_was_not_probed_is_given_up() {
     let end = Said::Unknown(Cause::SequenceDesync);
     assert_eq!([b, c].map(|id| world.conclude(id)), [end; 2]);
     assert_eq!([a, b, c].map(|id| world.tap.attempts(id).count()), [1, 2, 2]);
+    world.finish();
+}
+
+#[test]
+fn what_is_acknowledged_late_takes_nothing_back() {
+    // The newest is acknowledged first, and those before it when they are sent again: the leader does not
+    // say where they are.
+    let cluster = ClusterConfig {
+        restart_window: ProducerWindow::Everything,
+        duplicates: Duplicates::AnErrorOfItsOwn,
+        ..ClusterConfig::with_nodes(2)
+    };
+    let (mut world, topic, ids) = three_in_doubt(cluster);
+    assert_eq!(ids.map(|id| world.conclude(id)), [Said::Delivered(None); 3]);
+    // In a new epoch, a batch that does not arrive: the leader knows of the old one, up to its end.
+    world.cluster.inject(Fault::produce(Action::CloseBefore));
+    let next = world.send(topic, 0);
+    assert_eq!(world.conclude(next), Said::Delivered(Some(4)));
+    assert_eq!(world.producer.stats().epoch_bumps, 1);
     world.finish();
 }
 
