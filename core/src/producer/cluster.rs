@@ -55,6 +55,8 @@ pub(super) struct Metadata {
     pub(super) lost: u8,
     /// No broker is dialled before this only to be asked something.
     pub(super) seek_at: Instant,
+    /// The last that was dialled for that is no bootstrap server, and nothing was of use since.
+    pub(super) bootstrap_next: bool,
     /// A broker that was named found no slot.
     crowded: bool,
     /// Of the topic that is being read about.
@@ -75,6 +77,7 @@ impl Metadata {
         last: Ix::NONE,
         lost: 0,
         seek_at: Instant::ZERO,
+        bootstrap_next: false,
         crowded: false,
         growth: Growth::NONE,
         cursor: 0,

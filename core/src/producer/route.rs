@@ -44,15 +44,16 @@ impl Producer<'_> {
     /// Dials some fit broker that has no connection; false where there is none, now.
     ///
     /// It is one of the cluster, or else a bootstrap server (KIP-899) that is none of them, since one that
-    /// is would have to make room for itself where there is but one connection. After a connection that
-    /// came to nothing it is the other way round: who is in the cluster, and where, may be invented, and
-    /// no number of those keeps the bootstrap servers from their turn.
+    /// is would have to make room for itself where there is but one connection. Until an answer is of use
+    /// they take turns: who is in the cluster, and where, may be invented, and no number of those, nor of
+    /// dials to them for what they are said to lead, keeps the bootstrap servers from their turn, as which
+    /// whatever is at the same address counts as well.
     pub(super) fn dial_any(&mut self, fit: &dyn Fn(&Broker) -> bool) -> bool {
         let count = self.brokers.len();
         let start = self.random.below(count);
         let turn =
             |broker: Ix<Broker>| (broker.number() + count - start).checked_rem(count).unwrap_or(0);
-        let cluster_first = self.metadata.lost & 1 == 0;
+        let cluster_first = !self.metadata.bootstrap_next;
         let mut best = None;
         let mut next = Instant::NEVER;
         for (broker, slot) in self.brokers.iter() {
@@ -63,8 +64,12 @@ impl Producer<'_> {
                 next = next.min(slot.dial_at);
                 continue;
             }
-            let is_last = (slot.origin == Origin::Cluster) != cluster_first;
-            let rank = (is_last, slot.failures, turn(broker));
+            let is_first = if cluster_first {
+                slot.origin == Origin::Cluster
+            } else {
+                self.has_address_of(broker, Origin::Bootstrap)
+            };
+            let rank = (!is_first, slot.failures, turn(broker));
             if best.is_none_or(|(other, _)| rank < other) {
                 best = Some((rank, broker));
             }
@@ -72,6 +77,16 @@ impl Producer<'_> {
         if let Some((_, broker)) = best {
             if self.metadata.seek_at <= self.now {
                 self.dial(broker);
+                if self.brokers.at(broker).conn.is_some() {
+                    let bootstrap = self.has_address_of(broker, Origin::Bootstrap);
+                    self.metadata.bootstrap_next = !bootstrap;
+                    // The first after one that was of use costs no time.
+                    let lost = self.metadata.lost;
+                    if lost > 0 {
+                        let wait = self.settings.reconnect_backoff(&mut self.random, lost);
+                        self.metadata.seek_at = self.now.later(wait);
+                    }
+                }
                 return true;
             }
             next = next.min(self.metadata.seek_at);
@@ -85,23 +100,29 @@ impl Producer<'_> {
         self.brokers.at_mut(broker).failures = 0;
         self.metadata.lost = 0;
         self.metadata.seek_at = self.now;
+        self.metadata.bootstrap_next = false;
     }
 
     /// Whether a broker can be dialled, and is no bootstrap server that is known as one of the cluster.
     fn is_distinct(&self, broker: Ix<Broker>) -> bool {
         let slot = self.brokers.at(broker);
-        let same = |other: Ix<Broker>, known: &Broker| {
-            known.origin == Origin::Cluster
-                && known.port == slot.port
-                && self.host_of(other) == self.host_of(broker)
-        };
         match slot.origin {
             Origin::Free => false,
             Origin::Cluster => slot.has_address(),
             Origin::Bootstrap => {
-                slot.has_address() && !self.brokers.iter().any(|(other, known)| same(other, known))
+                slot.has_address() && !self.has_address_of(broker, Origin::Cluster)
             }
         }
+    }
+
+    /// Whether a broker is reached where one of that origin is, if it is not such a one itself.
+    fn has_address_of(&self, broker: Ix<Broker>, origin: Origin) -> bool {
+        let port = self.brokers.at(broker).port;
+        self.brokers.iter().any(|(other, slot)| {
+            slot.origin == origin
+                && slot.port == port
+                && self.host_of(other) == self.host_of(broker)
+        })
     }
 
     /// Opens a connection to a broker that has none, now or when its backoff is over.
@@ -177,11 +198,15 @@ impl Producer<'_> {
 
     fn give_way(&mut self) {
         let waits = |slot: &Conn| self.brokers.at(slot.broker).has_work();
-        let useless = |slot: &Conn| slot.state == State::Ready && slot.is_quiet() && !waits(slot);
+        // It was opened for that: to take it away before it has asked would be to begin again for ever.
+        let asks = self.metadata.prefer.some().filter(|_| self.metadata.is_due(self.now));
+        let useless = |conn: Ix<Conn>, slot: &Conn| {
+            slot.state == State::Ready && slot.is_quiet() && !waits(slot) && asks != Some(conn)
+        };
         // The one that is idle for longest, or else the one that was served and is oldest.
         let mut best: Option<(bool, Instant, Ix<Conn>)> = None;
         for (conn, slot) in self.conns.iter() {
-            let needed = !useless(slot);
+            let needed = !useless(conn, slot);
             if needed && !(slot.state == State::Ready && slot.served) {
                 continue;
             }
@@ -236,13 +261,7 @@ impl Producer<'_> {
         let failures = if wished { before } else { before.saturating_add(1) };
         let backoff = self.settings.reconnect_backoff(&mut self.random, failures);
         if !wished {
-            // The first after one that was of use costs no time.
-            let lost = self.metadata.lost;
-            self.metadata.lost = lost.saturating_add(1);
-            if lost > 0 && self.metadata.seek_at <= self.now {
-                let wait = self.settings.reconnect_backoff(&mut self.random, lost);
-                self.metadata.seek_at = self.now.later(wait);
-            }
+            self.metadata.lost = self.metadata.lost.saturating_add(1);
         }
         let slot = self.brokers.at_mut(broker);
         slot.conn = Ix::NONE;

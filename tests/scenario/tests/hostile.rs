@@ -184,6 +184,56 @@ fn invented_brokers_keep_no_place_that_others_need() {
     }
 }
 
+// Who is asked.
+
+/// Node 1 is asked first, tells one lie about the cluster, and is no more. Six partitions of the others
+/// have something to send all the while.
+fn a_liar_that_stops(lie: &Lie, seed: u64) {
+    let config = Config { delivery_timeout: 5 * SECOND, request_timeout: SECOND, ..three() };
+    let mut world = World::new(&config, ClusterConfig::with_nodes(3), seed);
+    world.cluster.create_topic("t", 6).expect("a topic");
+    for partition in 0..6 {
+        world.cluster.move_leader("t", partition, 2 + partition % 2).expect("a leader");
+    }
+    for node in 1..=3 {
+        // Whichever is asked first; the others never come to it.
+        world.cluster.lie_once(node, lie.clone()).expect("a node");
+    }
+    let topic = world.topic("t");
+    world.cluster.make_honest(2).expect("a node");
+    world.cluster.make_honest(3).expect("a node");
+    world.cluster.stop(1).expect("a node");
+    let before = world.dials.len();
+    let mut back = false;
+    for _ in 0..100 {
+        for partition in 0..6 {
+            let _ = world.produce(topic, Some(partition), 20);
+        }
+        world.run_for(200 * MS);
+        back |= world.producer.stats().delivered > 0;
+        if back {
+            break;
+        }
+    }
+    let dials = world.dials.len() - before;
+    assert!(back, "seed {seed}, {lie:?}: {dials} dials in vain");
+    assert!(dials <= 1_500, "seed {seed}, {lie:?}: {dials} dials");
+}
+
+#[test]
+fn wrong_addresses_keep_no_bootstrap_server_from_its_turn() {
+    for seed in 0..20 {
+        a_liar_that_stops(&Lie::Addresses, seed);
+    }
+}
+
+#[test]
+fn invented_leaders_keep_no_bootstrap_server_from_its_turn() {
+    for seed in 0..20 {
+        a_liar_that_stops(&Lie::InventedLeaders(200, true), seed);
+    }
+}
+
 // Room that one answer takes from others.
 
 #[test]

@@ -137,9 +137,11 @@ impl Chains {
         let chain = self.chain(sent);
         let era = (sent.header.producer_id, sent.header.producer_epoch);
         let Some(bound) = chain.land(sent) else { return };
-        // A duplicate of what was never in doubt is one of somebody else's sequences.
+        // A duplicate of what was never in doubt is one of somebody else's sequences. An acknowledgement in
+        // an answer that was cut short puts it in doubt as well: its reader may not have come so far.
         let duplicate = error == ErrorCode::DUPLICATE_SEQUENCE_NUMBER;
-        let has = error.evidence() == Evidence::Appended && (!duplicate || bound.ambiguous);
+        let known = bound.ambiguous || bound.acked;
+        let has = error.evidence() == Evidence::Appended && (!duplicate || known);
         bound.acked |= has;
         bound.ambiguous |= error.evidence() == Evidence::Ambiguous;
         // A leader that refuses a batch for what it is, for good, knows as much of the sequences as
