@@ -416,7 +416,8 @@ impl Producer<'_> {
             self.give_back_partitions(topic, known);
             self.metadata.again = true;
             if known > 0 {
-                self.topics.at_mut(topic).knowledge = Knowledge::Ready;
+                // Told, since whoever asked meanwhile was told that it is pending.
+                self.set_knowledge(topic, Knowledge::Ready);
             }
             return;
         }

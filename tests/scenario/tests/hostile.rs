@@ -234,6 +234,83 @@ fn invented_leaders_keep_no_bootstrap_server_from_its_turn() {
     }
 }
 
+#[test]
+fn brokers_that_do_not_exist_do_not_keep_the_others_from_their_turn() {
+    // The last one that is heard lies, and then no connection is left.
+    let config = Config {
+        delivery_timeout: 300 * SECOND,
+        metadata_max_age: SECOND,
+        retry_backoff_max: 200 * MS,
+        reconnect_backoff_max: 200 * MS,
+        ..three()
+    };
+    for seed in 0..20 {
+        let limits = Limits { connections: 2, ..Limits::for_config(&config) };
+        let memory = Memory::heap(limits);
+        let mut world = World::with_memory(&config, ClusterConfig::with_nodes(3), memory, seed);
+        world.cluster.create_topic("t", 4).expect("a topic");
+        let topic = world.topic("t");
+        for node in 1..=3 {
+            world.cluster.lie(node, Lie::InventedLeaders(150, true)).expect("a node");
+        }
+        world.run_for(2 * SECOND);
+        let ids: Vec<u64> =
+            (0..4).map(|at| world.produce(topic, Some(at), 20).expect("room")).collect();
+        world.run_for(2 * SECOND);
+        for node in 1..=3 {
+            world.cluster.stop(node).expect("a node");
+        }
+        world.run_for(5 * SECOND);
+        for node in 1..=3 {
+            world.cluster.make_honest(node).expect("a node");
+            world.cluster.start(node).expect("a node");
+        }
+        for partition in 0..4 {
+            world.cluster.move_leader("t", partition, 2).expect("a leader");
+        }
+        let told = |world: &World<'_>| ids.iter().all(|id| world.ledger.is_closed(*id));
+        assert!(world.run_until(5 * SECOND, told), "seed {seed}: nobody who exists is asked");
+        world.finish();
+    }
+}
+
+#[test]
+fn the_only_connection_is_not_given_away_before_it_was_asked_anything() {
+    // No broker gives producer ids, two were away once, and metadata is asked for often: what is wanted of
+    // the brokers is wanted of different ones, over one connection.
+    let config = Config { metadata_max_age: 50 * MS, ..three() };
+    for seed in 0..20 {
+        let limits = Limits { connections: 1, ..Limits::for_config(&config) };
+        let memory = Memory::heap(limits);
+        let nodes = ClusterConfig::with_nodes(3);
+        let versions: Vec<_> = nodes.nodes.iter().map(|node| node.versions.clone()).collect();
+        let mut world = World::with_memory(&config, nodes, memory, seed);
+        world.cluster.create_topic("t", 1).expect("a topic");
+        for (node, versions) in (1..).zip(&versions) {
+            let fewer = versions.clone().without(ApiKey::INIT_PRODUCER_ID);
+            world.cluster.set_versions(node, fewer).expect("a node");
+        }
+        world.cluster.stop(1).expect("a node");
+        world.cluster.stop(2).expect("a node");
+        let topic = world.producer.topic(world.now, "t").expect("room");
+        world.run_for(3 * SECOND);
+        world.cluster.start(1).expect("a node");
+        world.cluster.start(2).expect("a node");
+        let before = world.dials.len();
+        world.run_for(10 * SECOND);
+        let dials = world.dials.len() - before;
+        assert!(dials < 500, "seed {seed}: {dials} dials in ten seconds");
+        for (node, versions) in (1..).zip(&versions) {
+            world.cluster.set_versions(node, versions.clone()).expect("a node");
+            world.cluster.restart(node).expect("a node");
+        }
+        world.cluster.move_leader("t", 0, 2).expect("a leader");
+        world.run_for(10 * SECOND);
+        assert_eq!(twenty(&mut world, topic), 20, "seed {seed}");
+        world.finish();
+    }
+}
+
 // Room that one answer takes from others.
 
 #[test]
