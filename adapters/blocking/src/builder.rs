@@ -1,7 +1,7 @@
 //! How a producer is made.
 
+use ottla_client::{BuildError, Report, Settings};
 use ottla_core::{Config, Limits};
-use ottla_shared::{BuildError, Report, Settings};
 
 use crate::Producer;
 

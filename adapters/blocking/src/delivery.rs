@@ -3,8 +3,8 @@
 use core::time::Duration;
 use std::time::Instant;
 
+use ottla_client::{RecordOutcome, block_on};
 use ottla_core::{Ticket, Verdict};
-use ottla_shared::{RecordOutcome, block_on};
 
 /// One record that the producer took.
 ///
@@ -16,15 +16,15 @@ use ottla_shared::{RecordOutcome, block_on};
 /// is given up. A clone waits for the same record, which is never produced twice.
 #[derive(Clone, Debug)]
 #[must_use = "it tells what became of the record; drop it to detach"]
-pub struct Delivery(ottla_shared::Delivery);
+pub struct Delivery(ottla_client::Delivery);
 
 /// The last word on one record. Dropping it detaches.
 #[derive(Clone, Debug)]
 #[must_use = "it tells what became of the record; drop it to detach"]
-pub struct Late(ottla_shared::Delivery);
+pub struct Late(ottla_client::Delivery);
 
 impl Delivery {
-    pub(crate) const fn new(delivery: ottla_shared::Delivery) -> Self {
+    pub(crate) const fn new(delivery: ottla_client::Delivery) -> Self {
         Self(delivery)
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use mio::{Events, Poll, Token};
-use ottla_shared::{Attendant, Driver, Engine, Ready, Turn};
+use ottla_client::{Attendant, Driver, Engine, Ready, Turn};
 
 use crate::{
     link::Tcp,

@@ -40,12 +40,12 @@ mod resolver;
 
 pub use builder::Builder;
 pub use delivery::{Delivery, Late};
+pub use ottla_client::{
+    Broker, BuildError, CloseReport, Failure, Latency, Options, RecordOutcome, Report, Returned,
+    SendError, Stats, Tally, Topic,
+};
 pub use ottla_core::{
     Acks, Cause, Config, Header, Limits, Partitioner, Record, ReleaseError, Ticket, TopicError,
     Verdict,
-};
-pub use ottla_shared::{
-    Broker, BuildError, CloseReport, Failure, Latency, Options, RecordOutcome, Report, Returned,
-    SendError, Stats, Tally, Topic,
 };
 pub use producer::Producer;

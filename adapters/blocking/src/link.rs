@@ -8,8 +8,8 @@ use std::{
 };
 
 use mio::{Interest, Registry, Token, event::Event, net::TcpStream};
+use ottla_client::{Link, Lost, Network, Rotation, literal};
 use ottla_core::{ConnId, Disconnect};
-use ottla_shared::{Link, Lost, Network, Rotation, literal};
 
 use crate::resolver::{Lookup, Resolver};
 

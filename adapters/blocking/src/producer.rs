@@ -7,10 +7,10 @@ use std::{
     thread::{self, ThreadId},
 };
 
-use ottla_core::{Config, Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
-use ottla_shared::{
+use ottla_client::{
     BuildError, CloseReport, Options, Receipt, SendError, Shards, Stats, Tally, Topic, block_on,
 };
+use ottla_core::{Config, Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
 
 use crate::{Builder, Delivery, drive::Shared};
 

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use ottla_shared::{Ready, resolve};
+use ottla_client::{Ready, resolve};
 
 /// Look-ups that may wait for the thread; a producer has fewer connections that are being opened.
 const QUEUE: usize = 64;

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
+use ottla_client::{Clock, Options, RecordOutcome, Topic};
 use ottla_core::{Instant, Record};
 use ottla_model::Storage;
-use ottla_shared::{Clock, Options, RecordOutcome, Topic};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 

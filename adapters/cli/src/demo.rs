@@ -9,9 +9,9 @@ use std::thread;
 
 use anyhow::{Context as _, anyhow, ensure};
 use ottla_blocking::{Cause, Delivery, Options, Producer, Record, RecordOutcome};
+use ottla_client::{Clock, Topic};
 use ottla_core::Instant;
 use ottla_model::{Action, ClusterConfig, Fault, serve::Server};
-use ottla_shared::{Clock, Topic};
 
 use crate::voice::OUT;
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use ottla_shared::Clock;
+use ottla_client::Clock;
 
 use crate::{
     lines::{Lines, Splitter},

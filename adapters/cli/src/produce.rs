@@ -6,9 +6,9 @@ use std::{
     thread,
 };
 
+use ottla_client::{Clock, Options, SendError, Topic};
 use ottla_core::{Instant, OnUnknown, ProduceError, Record};
 use ottla_model::Storage;
-use ottla_shared::{Clock, Options, SendError, Topic};
 
 use crate::{
     args::Produce,

@@ -4,8 +4,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use ottla_client::{Options, RecordOutcome, Report, SendError, Stats, Topic};
 use ottla_core::{Config, Record};
-use ottla_shared::{Options, RecordOutcome, Report, SendError, Stats, Topic};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Connect, DriverKind};

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use ottla_shared::{RecordOutcome, Report};
+use ottla_client::{RecordOutcome, Report};
 use serde::Serialize;
 
 /// What is told of a line, as it is written in the outcomes file.

@@ -7,7 +7,7 @@ use core::{
 };
 use std::{sync::Arc, time::Instant as StdInstant};
 
-use ottla_shared::{Driver, Engine, Ready, Turn};
+use ottla_client::{Driver, Engine, Ready, Turn};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{link::Tcp, ready::ReadyList};

@@ -40,12 +40,12 @@ mod send;
 mod turn;
 
 pub use builder::Builder;
+pub use ottla_client::{
+    Broker, BuildError, CloseReport, Delivery, Failure, Late, Latency, Options, RecordOutcome,
+    Report, Returned, SendError, Stats, Tally, Topic,
+};
 pub use ottla_core::{
     Acks, Cause, Config, Header, Limits, Partitioner, Record, ReleaseError, Ticket, TopicError,
     Verdict,
-};
-pub use ottla_shared::{
-    Broker, BuildError, CloseReport, Delivery, Failure, Late, Latency, Options, RecordOutcome,
-    Report, Returned, SendError, Stats, Tally, Topic,
 };
 pub use producer::Producer;

@@ -11,8 +11,8 @@ use std::{
     sync::Arc,
 };
 
+use ottla_client::{Link, Lost, Network, Rotation, literal};
 use ottla_core::{ConnId, Disconnect};
-use ottla_shared::{Link, Lost, Network, Rotation, literal};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, lookup_host},

@@ -3,10 +3,10 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use ottla_core::{Config, Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
-use ottla_shared::{
+use ottla_client::{
     BuildError, CloseReport, Delivery, Options, Receipt, SendError, Shards, Stats, Tally, Topic,
 };
+use ottla_core::{Config, Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
 use tokio::runtime::Handle;
 
 use crate::{Builder, drive::Drive, runtime::until, send::Send};

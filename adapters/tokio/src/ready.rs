@@ -10,7 +10,7 @@ use std::{
     task::Wake,
 };
 
-use ottla_shared::Ready;
+use ottla_client::Ready;
 
 /// The connections whose wakers were woken since the driver looked.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use core::{
 };
 use std::{panic::catch_unwind, time::Instant};
 
-use ottla_shared::BuildError;
+use ottla_client::BuildError;
 use tokio::{
     runtime::Handle,
     time::{sleep, sleep_until},

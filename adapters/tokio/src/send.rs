@@ -6,8 +6,8 @@ use core::{
     task::{Context, Poll, ready},
 };
 
+use ottla_client::{Options, Receipt, SendError, Shards, Topic};
 use ottla_core::Record;
-use ottla_shared::{Options, Receipt, SendError, Shards, Topic};
 use tokio::{runtime::Handle, task::coop::consume_budget};
 
 use crate::{runtime::until, turn};

@@ -10,8 +10,8 @@ use core::{
 };
 use std::thread::sleep;
 
+use ottla_client::block_on;
 use ottla_model::{ClusterConfig, serve::Server};
-use ottla_shared::block_on;
 use ottla_tokio::{BuildError, Cause, Producer, Record, RecordOutcome};
 use tokio::runtime::{Builder, Runtime};
 

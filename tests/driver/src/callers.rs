@@ -6,11 +6,11 @@ use core::{
 };
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
-use ottla_core::{Cause, Config, Instant, Record};
-use ottla_scenario::{Dated, Dice, Ledger, Said};
-use ottla_shared::{
+use ottla_client::{
     CloseReport, Delivery, Engine, Options, RecordOutcome, Shards, Topic, internal,
 };
+use ottla_core::{Cause, Config, Instant, Record};
+use ottla_scenario::{Dated, Dice, Ledger, Said};
 
 use crate::{
     net::{Shared, TOPIC},

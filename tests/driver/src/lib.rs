@@ -1,4 +1,4 @@
-//! The real adapters in the simulator: `ottla-shared`'s engines, drivers, links, delivery table and waiters,
+//! The real adapters in the simulator: `ottla-client`'s engines, drivers, links, delivery table and waiters,
 //! and both faces of `ottla-embedded`, against model brokers on virtual time, on one thread and from one
 //! seed.
 //!

@@ -2,8 +2,8 @@
 
 use std::io::{self, IoSlice, Read, Write};
 
+use ottla_client::{Link, Lost, Network};
 use ottla_core::ConnId;
-use ottla_shared::{Link, Lost, Network};
 
 use crate::{
     net::{Key, Shared},

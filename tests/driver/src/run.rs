@@ -14,13 +14,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use ottla_client::{Driver, Engine, Ready, Report, Shards, Turn, internal};
 use ottla_core::{Cause, Config, Instant, Limits};
 use ottla_model::Cluster;
 use ottla_scenario::{
     Dice, Said,
     storm::{End, Plan, What, name_of, own},
 };
-use ottla_shared::{Driver, Engine, Ready, Report, Shards, Turn, internal};
 
 use crate::{
     callers::{Crowd, Manner, Story, TURN},

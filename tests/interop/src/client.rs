@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use anyhow::Result;
+use ottla_client::{CloseReport, Options, RecordOutcome, SendError, Stats, Topic};
 use ottla_core::{Ticket, Verdict};
-use ottla_shared::{CloseReport, Options, RecordOutcome, SendError, Stats, Topic};
 use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{Adapter, Message};

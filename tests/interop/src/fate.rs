@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use ottla_shared::RecordOutcome;
+use ottla_client::RecordOutcome;
 use serde_json::Value;
 
 /// One verdict.

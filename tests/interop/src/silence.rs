@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{collections::HashMap, time::Instant};
 
-use ottla_shared::RecordOutcome;
+use ottla_client::RecordOutcome;
 
 /// Measures the time between deliveries to the same partition.
 #[derive(Debug)]

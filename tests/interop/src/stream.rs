@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use ottla_client::{CloseReport, Report, SendError, Stats};
 use ottla_core::{Record, Ticket, Verdict};
-use ottla_shared::{CloseReport, Report, SendError, Stats};
 
 use crate::{Adapter, Fates, Message, Spread, Told, silence::Silence};
 

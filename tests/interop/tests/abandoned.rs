@@ -5,12 +5,12 @@
 use core::time::Duration;
 use std::{thread, time::Instant};
 
+use ottla_client::RecordOutcome;
 use ottla_core::wire::{ApiKey, ErrorCode};
 use ottla_interop::{
     Adapter, Client, LogCount, Message, Request, cluster, requests, texts, verdicts, version,
 };
 use ottla_kafka::{Cluster, Direction, Hangup, Links};
-use ottla_shared::RecordOutcome;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

@@ -5,10 +5,10 @@
 use core::time::Duration;
 use std::time::Instant;
 
+use ottla_client::RecordOutcome;
 use ottla_core::wire::ApiKey;
 use ottla_interop::{Adapter, Client, Message, cluster, requests, texts, version};
 use ottla_kafka::{Cluster, Direction, Hangup};
-use ottla_shared::RecordOutcome;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_millis(500);

@@ -13,9 +13,9 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use ottla_client::RecordOutcome;
 use ottla_interop::{Adapter, Client, Message, Receipt, version};
 use ottla_kafka::{Cluster, Config, Direction};
-use ottla_shared::RecordOutcome;
 
 const LIMIT: Duration = Duration::from_secs(40);
 /// What brokers go by, in milliseconds.

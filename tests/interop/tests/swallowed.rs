@@ -4,9 +4,9 @@
 use core::time::Duration;
 use std::thread;
 
+use ottla_client::RecordOutcome;
 use ottla_interop::{Adapter, Client, LogCount, Message, cluster, texts, version};
 use ottla_kafka::{Cluster, Direction, Hangup};
-use ottla_shared::RecordOutcome;
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// When A is given up.

@@ -2,9 +2,9 @@
 
 use core::{fmt, time::Duration};
 
+use ottla_client::RecordOutcome;
 use ottla_interop::{Adapter, Count, Fates, LogCount, Spread, Told, verify};
 use ottla_kafka::{Cluster, Direction, Heard};
-use ottla_shared::RecordOutcome;
 
 use crate::{Answer, DEADLINES, PARTITIONS, Stage, WARM, message};
 

@@ -13,10 +13,10 @@ use core::time::Duration;
 use std::time::Instant;
 
 use judge::Round;
+use ottla_client::{CloseReport, RecordOutcome, Stats};
 use ottla_core::Record;
 use ottla_interop::{Adapter, Message, cluster, version};
 use ottla_kafka::Cluster;
-use ottla_shared::{CloseReport, RecordOutcome, Stats};
 
 const PARTITIONS: u32 = 6;
 /// Records that get through before, so that each partition may have more than one batch in flight.

@@ -2,7 +2,7 @@
 
 use ottla_core::Instant;
 
-use crate::{engine::Engine, state::State};
+use crate::{engine::locked_core::Engine, engine::state::State};
 
 /// How long to count before it is told, in microseconds.
 const SPAN: u64 = 500;

@@ -4,7 +4,7 @@ use core::{fmt, time::Duration};
 
 use ottla_core::{Cause, Outcome, TopicId};
 
-use crate::returned::Returned;
+use crate::delivery::undelivered::Returned;
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

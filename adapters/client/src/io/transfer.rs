@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 
 use ottla_core::{ConnId, Disconnect, Instant, Producer};
 
-use crate::lost::Lost;
+use crate::io::link_error::Lost;
 
 /// Pieces a vectored write has at most.
 const PIECES: usize = 64;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use ottla_core::{ConnId, Instant};
 
 use crate::{
-    driver::{Link, Ready},
-    engine::Engine,
-    lost::Lost,
-    pump::{self, Moved},
-    state::State,
+    engine::locked_core::Engine,
+    engine::state::State,
+    io::driver::{Link, Ready},
+    io::link_error::Lost,
+    io::transfer::{self, Moved},
 };
 
 /// The links, by the connection's slot. Whoever holds their lock may take the engine's, and never the
@@ -130,7 +130,7 @@ impl<L: Link> Wires<L> {
         if ready.readable {
             let mut state = engine.lock_busy();
             let now = engine.clock().now();
-            let moved = pump::read(&mut state.core, now, conn, |window| slot.link.read(window));
+            let moved = transfer::read(&mut state.core, now, conn, |window| slot.link.read(window));
             self.note_read(&mut state, now, conn, moved);
         }
         if ready.writable {
@@ -147,7 +147,7 @@ impl<L: Link> Wires<L> {
             let conn = slot.conn;
             if slot.open && state.core.awaits_answer(conn) {
                 let read = |window: &mut [u8]| slot.link.try_read(window);
-                let moved = pump::read(&mut state.core, now, conn, read);
+                let moved = transfer::read(&mut state.core, now, conn, read);
                 self.note_read(state, now, conn, moved);
             }
         }
@@ -194,7 +194,7 @@ impl<L: Link> Wires<L> {
         if slot.conn != conn || !slot.open || slot.blocked {
             return false;
         }
-        let moved = pump::write(&mut state.core, now, conn, &mut slot.link);
+        let moved = transfer::write(&mut state.core, now, conn, &mut slot.link);
         let over = matches!(moved, Ok(Moved::TurnOver));
         slot.blocked = over || matches!(moved, Ok(Moved::Blocked));
         let stuck = matches!(moved, Ok(Moved::Blocked));

@@ -2,7 +2,7 @@
 
 use std::time::Instant as StdInstant;
 
-use crate::{delivery::Delivery, outcome::RecordOutcome};
+use crate::{delivery::handle::Delivery, delivery::outcome::RecordOutcome};
 
 /// A driver that a caller can take over while it naps. To hand an answer from thread to thread costs as
 /// much as the answer itself took.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ottla_core::{Header, Outcome, Payload, Producer, Record, Settled, wire::record::Records};
 
-use crate::outcome::RecordOutcome;
+use crate::delivery::outcome::RecordOutcome;
 
 /// A record that was not delivered when its producer was closed, with all that it was sent with.
 #[derive(Clone, Debug, PartialEq, Eq)]

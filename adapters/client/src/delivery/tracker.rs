@@ -1,8 +1,5 @@
 //! The delivery table: from a batch of the core to those who want to know of its records.
 
-mod book;
-mod news;
-
 use core::{
     ops::Range,
     sync::atomic::{AtomicU64, Ordering},
@@ -12,16 +9,17 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use book::{Book, Deadlines, Times, Token, find};
-use news::Finished;
-pub(crate) use news::News;
 use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, TopicId, Verdict};
 
+use super::{
+    entry::{Book, Deadlines, Times, Token, find},
+    notifications::{Finished, News},
+};
 use crate::{
-    cell::{Cell, CellState, Gone, WHOLE, Word},
-    engine::Engine,
-    latency::Histogram,
-    outcome::{RecordOutcome, Report, Tally},
+    delivery::batch_state::{Cell, CellState, Gone, WHOLE, Word},
+    delivery::latency::Histogram,
+    delivery::outcome::{RecordOutcome, Report, Tally},
+    engine::locked_core::Engine,
 };
 
 /// Cells that wait to be reused; more than this are given back to the heap.

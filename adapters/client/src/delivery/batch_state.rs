@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use ottla_core::{Cause, Outcome, Verdict};
 
-use crate::{contain::Wakes, engine::Engine, outcome::RecordOutcome};
+use crate::{contain::Wakes, delivery::outcome::RecordOutcome, engine::locked_core::Engine};
 
 /// What is shared between the table, which learns what became of a batch, and its records'
 /// deliveries. Reused for another batch once no delivery holds it.

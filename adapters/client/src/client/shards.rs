@@ -17,13 +17,13 @@ use ottla_core::{
 };
 
 use crate::{
+    client::flush_close_all::{ClosingAll, FlushingAll},
+    client::stats::Stats,
     clock::Clock,
-    engine::{Engine, OnReport},
-    finish_all::{ClosingAll, FlushingAll},
-    latency::Histogram,
-    partitions::Partitions,
-    state::State,
-    stats::Stats,
+    delivery::latency::Histogram,
+    engine::locked_core::{Engine, OnReport},
+    engine::partition_counts::Partitions,
+    engine::state::State,
 };
 
 /// The most engines of one producer. Each has threads, connections and tables of its own.

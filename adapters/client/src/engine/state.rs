@@ -12,16 +12,17 @@ use ottla_core::{
 };
 
 use crate::{
-    cell::Gone,
     clock::{Clock, Recent, Tick},
     contain::contain,
-    engine::Engine,
+    delivery::batch_state::Gone,
+    delivery::notifications::News,
+    delivery::tracker::Table,
+    delivery::undelivered::{Returned, take_back},
+    engine::locked_core::Engine,
+    engine::partition_counts::Told,
+    engine::wait_list::WaitList,
     error::Failure,
-    lost::Losses,
-    partitions::Told,
-    returned::{Returned, take_back},
-    table::{News, Table},
-    waiting::WaitList,
+    io::link_error::Losses,
 };
 
 /// How many of those that wait for memory are woken when some is free. Each one that gets some

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use ottla_core::{Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
 
 use crate::{
-    cell::Answer,
+    client::shards::{Shards, pass_for},
     clock::Clock,
-    delivery::Delivery,
-    engine::{Engine, OnReport},
-    shards::{Shards, pass_for},
-    state::State,
+    delivery::batch_state::Answer,
+    delivery::handle::Delivery,
+    engine::locked_core::{Engine, OnReport},
+    engine::state::State,
 };
 
 /// What an engine holds for those who wait: all 0 when nobody does and all is settled.

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use ottla_core::{Ticket, Verdict};
 
 use crate::{
-    cell::{Answer, Cell},
-    engine::Engine,
-    outcome::RecordOutcome,
+    delivery::batch_state::{Answer, Cell},
+    delivery::outcome::RecordOutcome,
+    engine::locked_core::Engine,
 };
 
 /// One record that the producer took: a future of what became of it.

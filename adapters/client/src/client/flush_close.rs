@@ -11,9 +11,9 @@ use std::sync::Arc;
 use ottla_core::Instant;
 
 use crate::{
-    engine::Engine,
-    outcome::{CloseReport, Tally},
-    state::State,
+    delivery::outcome::{CloseReport, Tally},
+    engine::locked_core::Engine,
+    engine::state::State,
 };
 
 /// The future of a flush: ready once each record that was taken before has an answer,

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use ottla_core::{Instant, ProduceError, Record, TopicId, TopicStatus};
 
 use crate::{
+    client::shards::{Shards, Topic, meet},
     contain::Wakes,
-    delivery::{Delivery, Receipt},
-    engine::Engine,
+    delivery::handle::{Delivery, Receipt},
+    engine::locked_core::Engine,
+    engine::state::{Nudge, State},
+    engine::wait_list::Left,
     error::SendError,
-    shards::{Shards, Topic, meet},
-    state::{Nudge, State},
-    waiting::Left,
 };
 
 /// What goes with a record and is not sent.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use ottla_core::{Config, Limits};
 
-use crate::{engine::OnReport, error::BuildError, outcome::Report, shards::Shards};
+use crate::{
+    client::shards::Shards, delivery::outcome::Report, engine::locked_core::OnReport,
+    error::BuildError,
+};
 
 /// Properties by name, and what has no name.
 #[derive(Default)]

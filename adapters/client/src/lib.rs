@@ -7,51 +7,32 @@
 //! thread, and wraps [`Shards`], which are all engines of one producer, and [`Sending`] and [`Delivery`], which are plain futures, in its own words.
 #![forbid(unsafe_code)]
 
-mod attend;
-mod cell;
+mod block_on;
 mod checksum;
+mod client;
 mod clock;
 mod contain;
 mod delivery;
-mod dial;
-mod driver;
 mod engine;
 mod error;
-mod finish;
-mod finish_all;
 #[cfg(feature = "_internal")]
 pub mod internal;
-mod latency;
-mod lost;
-mod outcome;
-mod pace;
-mod park;
-mod partitions;
-mod pump;
-mod returned;
-mod sending;
-mod settings;
-mod shards;
-mod state;
-mod stats;
-mod table;
-mod waiting;
-mod wires;
+mod io;
 
-pub use attend::Attendant;
+pub use block_on::block_on;
 pub use checksum::checksum;
+pub use client::flush_close_all::{ClosingAll, FlushingAll};
+pub use client::send::{Options, Sending};
+pub use client::settings::Settings;
+pub use client::shards::{Shards, Topic};
+pub use client::stats::{Broker, Latency, Stats};
 pub use clock::Clock;
-pub use delivery::{Delivery, Late, Receipt};
-pub use dial::{Rotation, literal, resolve};
-pub use driver::{Driver, Link, Network, Ready, Turn};
-pub use engine::Engine;
+pub use delivery::handle::{Delivery, Late, Receipt};
+pub use delivery::outcome::{CloseReport, RecordOutcome, Report, Tally};
+pub use delivery::undelivered::Returned;
+pub use engine::inline::Attendant;
+pub use engine::locked_core::Engine;
 pub use error::{BuildError, Failure, SendError};
-pub use finish_all::{ClosingAll, FlushingAll};
-pub use lost::Lost;
-pub use outcome::{CloseReport, RecordOutcome, Report, Tally};
-pub use park::block_on;
-pub use returned::Returned;
-pub use sending::{Options, Sending};
-pub use settings::Settings;
-pub use shards::{Shards, Topic};
-pub use stats::{Broker, Latency, Stats};
+pub use io::dial::{Rotation, literal, resolve};
+pub use io::driver::{Driver, Link, Network, Ready, Turn};
+pub use io::link_error::Lost;

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use ottla_core::{BatchId, Instant, Ticket, TopicId};
 
-use crate::cell::Cell;
+use crate::delivery::batch_state::Cell;
 
 /// For how many cancelled records there is room at first.
 const FIRST_ROOM: usize = 16;

@@ -11,12 +11,12 @@ use std::{
 use ottla_core::{ConnId, Instant};
 
 use crate::{
-    engine::Engine,
-    lost::Lost,
-    pace::Pace,
-    state::{Action, Peer},
-    table::News,
-    wires::Wires,
+    delivery::notifications::News,
+    engine::locked_core::Engine,
+    engine::state::{Action, Peer},
+    io::link_error::Lost,
+    io::links::Wires,
+    io::pacing::Pace,
 };
 
 /// Rounds before others on the same thread get their turn.

@@ -4,11 +4,11 @@ use core::fmt;
 
 use ottla_core::{Instant, Outcome};
 
-use super::book::Book;
+use super::entry::Book;
 use crate::{
-    cell::WHOLE,
     contain::{Wakes, contain},
-    outcome::{RecordOutcome, Report},
+    delivery::batch_state::WHOLE,
+    delivery::outcome::{RecordOutcome, Report},
 };
 
 /// To be told without the lock, in this order.

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use ottla_core::Instant;
 
 use crate::{
-    engine::Engine,
-    finish::{Closing, Flushing},
-    outcome::{CloseReport, Tally},
+    client::flush_close::{Closing, Flushing},
+    delivery::outcome::{CloseReport, Tally},
+    engine::locked_core::Engine,
 };
 
 /// The future of a flush: ready once each record that was taken before has an answer,

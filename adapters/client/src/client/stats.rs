@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{latency::Histogram, outcome::Tally};
+use crate::{delivery::latency::Histogram, delivery::outcome::Tally};
 
 /// A producer's counters and gauges at one moment.
 #[derive(Clone, Debug, Default)]

@@ -17,18 +17,18 @@ use ottla_core::{
 };
 
 use crate::{
-    attend::Attendant,
-    cell::Gone,
     checksum::checksum,
+    client::stats::{Latency, Stats},
     clock::Clock,
     contain::contain,
-    delivery::Receipt,
-    latency::Histogram,
-    outcome::Report,
-    state::{Gather, Nudge, State},
-    stats::{Latency, Stats},
-    table::News,
-    wires::WriteNow,
+    delivery::batch_state::Gone,
+    delivery::handle::Receipt,
+    delivery::latency::Histogram,
+    delivery::notifications::News,
+    delivery::outcome::Report,
+    engine::inline::Attendant,
+    engine::state::{Gather, Nudge, State},
+    io::links::WriteNow,
 };
 
 /// Bytes of batches that gather at most while the driver sleeps, though they could leave, and of free

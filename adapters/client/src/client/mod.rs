@@ -1,0 +1,9 @@
+//! What an application calls: to send, flush, close, and look at counters, over one engine or several.
+//! Touches engines, and no socket.
+
+pub(crate) mod flush_close;
+pub(crate) mod flush_close_all;
+pub(crate) mod send;
+pub(crate) mod settings;
+pub(crate) mod shards;
+pub(crate) mod stats;
