@@ -1,7 +1,7 @@
 //! A broker: where it is reached, and when it may be dialled again.
 
 use crate::{
-    Instant,
+    Instant, LastError,
     conn::Conn,
     list::List,
     partition::{Partition, Waiting},
@@ -24,9 +24,12 @@ pub(crate) enum Origin {
 pub(crate) struct Broker {
     pub(crate) origin: Origin,
     pub(crate) node_id: i32,
-    /// Length of its host name; 0 while only its node id is known.
-    pub(crate) host_len: u16,
+    /// Length of its host name; 0 while only its node id is known. DNS has none longer than this can be.
+    pub(crate) host_len: u8,
     pub(crate) port: u16,
+    /// What is wrong with its address, or what it did wrong last, and did not make good since by an answer
+    /// that was of use.
+    pub(crate) trouble: Option<LastError>,
     /// Its connection.
     pub(crate) conn: Ix<Conn>,
     /// Partitions that it leads and that have something to send.
@@ -54,7 +57,7 @@ pub(crate) struct Broker {
     /// Batches that it answered with an error.
     pub(crate) errors: u64,
     /// Connections to it that ended otherwise than by our wish.
-    pub(crate) disconnects: u64,
+    pub(crate) disconnects: u32,
 }
 
 impl Broker {
@@ -63,6 +66,7 @@ impl Broker {
         node_id: 0,
         host_len: 0,
         port: 0,
+        trouble: None,
         conn: Ix::NONE,
         ready: List::EMPTY,
         doubtful: List::EMPTY,

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::wire::{DecodeError, ErrorCode};
+use crate::wire::{ApiKey, DecodeError, ErrorCode, VersionRange};
 
 /// What became of a batch, and so of each of its records.
 ///
@@ -58,6 +58,8 @@ pub enum Cause {
     Closed,
     /// A broker refused the batch with this error.
     Broker(ErrorCode),
+    /// The topic was deleted and created again, so that an answer about this batch can no longer be had.
+    Recreated,
     /// `resolve.timeout.ms` was over: the search for the truth was given up.
     ResolveTimeout,
     /// `Unknown` was told and [`OnUnknown::Abandon`](crate::OnUnknown) is configured: the search for
@@ -216,8 +218,13 @@ pub enum Disconnect {
     },
     /// The peer's answer to a produce request left out a partition.
     Incomplete,
-    /// The broker supports no version in common for something that a producer needs.
-    UnsupportedVersion,
+    /// The broker has no version in common of something that a producer needs.
+    UnsupportedVersion {
+        /// What it is; ours are [`ApiKey::versions`].
+        api: ApiKey,
+        /// The versions that the broker has; `None` where it does not have it at all, or did not say.
+        theirs: Option<VersionRange>,
+    },
     /// The broker would not give a producer id, with this error, or gave one that cannot be
     /// ([`ErrorCode::NONE`]): another broker is asked.
     ProducerIdRefused(ErrorCode),
@@ -246,6 +253,15 @@ pub enum NoProducerId {
     Refused(ErrorCode),
 }
 
+impl Cause {
+    /// Whether it says itself what went wrong, so that there is no use in asking
+    /// [`Producer::last_error`](crate::Producer::last_error).
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        matches!(self, Self::Broker(_) | Self::NoProducerId(_) | Self::NoAcks | Self::Recreated)
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -254,6 +270,7 @@ impl fmt::Display for Cause {
             Self::Deadline => f.write_str("deadline"),
             Self::Closed => f.write_str("closed"),
             Self::Broker(code) => write!(f, "{code}"),
+            Self::Recreated => f.write_str("the topic was deleted and created again"),
             Self::ResolveTimeout => f.write_str("resolve timeout"),
             Self::Abandoned => f.write_str("abandoned"),
             Self::NoAcks => f.write_str("acks=0: no broker answers"),
@@ -345,53 +362,58 @@ impl fmt::Display for ConfigError {
 }
 
 /// What to ask where a peer that speaks TLS or SASL would do the same.
-const SECURED: &str = "is that a listener with TLS or SASL? security.protocol is PLAINTEXT";
+pub(crate) const SECURED: &str =
+    "is that a listener with TLS or SASL? security.protocol is PLAINTEXT";
 /// What to ask where it is something else that speaks.
 const PLAIN: &str = "is that the PLAINTEXT port of a Kafka broker?";
 
 impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        if let Some(loss) = self.loss() {
+            fmt::Display::fmt(&loss, f)?;
+        }
+        match self {
             Self::Malformed(error) => {
                 let question = if error.is_tls() { SECURED } else { PLAIN };
-                return write!(f, "the peer does not speak Kafka: {error}: {question}");
+                write!(f, ": {error}: {question}")
             }
             Self::Unexpected { expected: Some(expected), found } => {
-                return write!(
+                write!(
                     f,
-                    "the peer broke Kafka's protocol: expected an answer to request {expected}, \
-                     found one to {found}: {PLAIN}"
-                );
+                    ": expected an answer to request {expected}, found one to {found}: {PLAIN}"
+                )
             }
             Self::Unexpected { expected: None, found } => {
-                return write!(
-                    f,
-                    "the peer broke Kafka's protocol: expected no answer, found one to {found}: {PLAIN}"
-                );
+                write!(f, ": expected no answer, found one to {found}: {PLAIN}")
             }
             Self::ProducerIdRefused(code) if code.is_none() => {
-                "the broker gave a producer id that cannot be"
+                f.write_str(", but one that cannot be")
             }
-            Self::ProducerIdRefused(code) => {
-                return write!(f, "the broker gave no producer id: {code}");
+            Self::ProducerIdRefused(code) => write!(f, ": {code}"),
+            Self::UnsupportedVersion { api, theirs } => {
+                write!(f, ": of {api}")?;
+                if let Some(ours) = api.versions() {
+                    write!(f, " this client has {} to {}", ours.min, ours.max)?;
+                }
+                match theirs {
+                    Some(theirs) => write!(f, ", the broker {} to {}", theirs.min, theirs.max),
+                    None => f.write_str(", the broker none"),
+                }
             }
-            Self::Incomplete => "an answer left out a partition that was asked about",
-            Self::Unresolved => "the address does not resolve",
-            Self::Refused => "the connection could not be set up",
-            Self::Exhausted => "the machine has nothing left for another connection",
-            Self::SetupTimeout => "the connection was not set up in time",
-            Self::Eof => "the peer closed the connection",
-            Self::HungUp => {
-                return write!(f, "the peer closed the connection rather than answer: {SECURED}");
-            }
-            Self::Mute => return write!(f, "the peer says nothing: {SECURED}"),
-            Self::Io => "reading or writing failed",
-            Self::RequestTimedOut => "a request was not answered in time",
-            Self::UnsupportedVersion => "no version in common with the broker",
-            Self::Idle => "idle",
-            Self::Replaced => "no longer needed",
-            Self::Closed => "closed",
-        })
+            Self::Idle => f.write_str("idle"),
+            Self::Replaced => f.write_str("no longer needed"),
+            Self::Closed => f.write_str("closed"),
+            Self::Unresolved
+            | Self::Refused
+            | Self::Exhausted
+            | Self::SetupTimeout
+            | Self::Eof
+            | Self::HungUp
+            | Self::Mute
+            | Self::Io
+            | Self::RequestTimedOut
+            | Self::Incomplete => Ok(()),
+        }
     }
 }
 

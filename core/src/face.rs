@@ -1,6 +1,6 @@
 //! What the caller of a producer sees of it: ids, receipts, events.
 
-use crate::{Disconnect, NoProducerId, Outcome, wire::ErrorCode};
+use crate::{Disconnect, LastError, NoProducerId, Outcome, wire::ErrorCode};
 #[cfg(doc)]
 use crate::{ProduceError, Producer, Verdict};
 
@@ -170,7 +170,8 @@ pub struct Settled {
     pub first: u32,
     /// How many records this is about, those taken out by `cancel` not counted.
     pub records: u32,
-    /// What became of them.
+    /// What became of them; [`Producer::last_error`] knows what went wrong last, until the next
+    /// [`poll_output`](Producer::poll_output).
     pub outcome: Outcome,
     /// An `Unknown` was told before, so this is the late verdict.
     pub late: bool,
@@ -331,4 +332,6 @@ pub struct BrokerStats<'a> {
     pub errors: u64,
     /// Connections to it that ended otherwise than by our wish.
     pub disconnects: u64,
+    /// What it did wrong last, and did not make good since by an answer that was of use.
+    pub last_error: Option<LastError>,
 }

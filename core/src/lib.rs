@@ -21,6 +21,7 @@ mod error;
 mod face;
 #[cfg(feature = "defmt")]
 mod format;
+mod last_error;
 mod list;
 mod memory;
 mod partition;
@@ -50,6 +51,7 @@ pub use face::{
     Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId,
     TopicStatus,
 };
+pub use last_error::{LastError, Loss};
 pub use memory::{Limits, Memory};
 pub use producer::{Payload, Producer};
 pub use properties::{Property, PropertyError, properties};

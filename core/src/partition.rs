@@ -1,7 +1,7 @@
 //! A partition: its leader, its queue of batches, and its chain of sequences.
 
 use crate::{
-    Instant,
+    Instant, LastError,
     batch::{Batch, Queue},
     broker::Broker,
     conn::Conn,
@@ -101,6 +101,8 @@ pub(crate) struct Partition {
     pub(crate) orphaned: bool,
     /// The offset of the last record that was acknowledged, in whatever epoch; -1 where none was told.
     pub(crate) last_offset: i64,
+    /// What went wrong last, since a batch was last acknowledged.
+    pub(crate) fault: Option<LastError>,
     pub(crate) retry_at: Instant,
     /// Failed attempts in a row.
     pub(crate) failures: u8,
@@ -146,6 +148,7 @@ impl Partition {
         fenced: false,
         orphaned: false,
         last_offset: 0,
+        fault: None,
         retry_at: Instant::ZERO,
         failures: 0,
         hastened: false,

@@ -12,7 +12,7 @@
 //!
 //! | | [`Small`] | [`Medium`] | [`Large`] |
 //! |---|---:|---:|---:|
-//! | bytes, at most | 8,192 | 16,384 | 65,536 |
+//! | bytes, at most, with 32 bits to a pointer | 8,192 | 16,384 | 65,536 |
 //! | connections, brokers | 1, 4 | 2, 6 | 4, 8 |
 //! | topics, partitions | 1, 4 | 2, 8 | 8, 64 |
 //! | batches | 8 | 16 | 64 |
@@ -59,6 +59,9 @@ pub type Medium = StaticMemory<2, 6, 2, 8, 16, 16, 512, 512, 512, 64>;
 /// Memory of 64 KiB: a small gateway.
 pub type Large = StaticMemory<4, 8, 8, 64, 64, 64, 512, 1_024, 1_024, 64>;
 
+#[cfg(target_pointer_width = "32")]
 const _: () = assert!(Small::SIZE <= 8 * 1_024, "the small profile has outgrown its size");
+#[cfg(target_pointer_width = "32")]
 const _: () = assert!(Medium::SIZE <= 16 * 1_024, "the medium profile has outgrown its size");
+#[cfg(target_pointer_width = "32")]
 const _: () = assert!(Large::SIZE <= 64 * 1_024, "the large profile has outgrown its size");

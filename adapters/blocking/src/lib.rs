@@ -42,10 +42,10 @@ pub use builder::Builder;
 pub use delivery::{Delivery, Late};
 pub use ottla_client::{
     Broker, BuildError, CloseReport, Failure, Latency, Options, RecordOutcome, Report, Returned,
-    SendError, Stats, Tally, Topic,
+    SendError, Stats, Tally, Topic, Why,
 };
 pub use ottla_core::{
-    Acks, Cause, Config, Header, Limits, Partitioner, Record, ReleaseError, Ticket, TopicError,
-    Verdict,
+    Acks, Cause, Config, Header, LastError, Limits, Loss, Partitioner, Record, ReleaseError,
+    Ticket, TopicError, Verdict,
 };
 pub use producer::Producer;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ottla_blocking::{
-    Cause, Delivery, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict,
+    Cause, Delivery, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict, Why,
 };
 use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
 
@@ -131,7 +131,7 @@ fn unknown_at_once_the_truth_later_and_no_duplicate() {
     }
     let start = Instant::now();
     assert_eq!(delivery.cancel(), Verdict::Unknown);
-    assert_eq!(delivery.wait(), RecordOutcome::Unknown(Cause::Cancelled));
+    assert_eq!(delivery.wait(), RecordOutcome::Unknown(Cause::Cancelled.into()));
     assert!(start.elapsed() < Duration::from_millis(300));
     assert_eq!(delivery.clone().late().wait_timeout(Duration::ZERO), None);
     let late = delivery.late().wait();
@@ -156,7 +156,7 @@ fn cancelled_before_it_left_it_is_not_in_the_log_and_offsets_stay_true() {
         offsets.push(match delivery.wait() {
             RecordOutcome::Delivered { offset, .. } => offset.unwrap(),
             outcome @ (RecordOutcome::NotDelivered(_) | RecordOutcome::Unknown(_) | _) => {
-                assert_eq!(outcome, RecordOutcome::NotDelivered(Cause::Cancelled));
+                assert_eq!(outcome, RecordOutcome::NotDelivered(Cause::Cancelled.into()));
                 -1
             }
         });
@@ -188,7 +188,7 @@ fn a_frozen_broker_delays_neither_deadline_nor_close() {
     let start = Instant::now();
     let deadline = Duration::from_millis(50);
     let sent = producer.send_deadline(&topic, &value(b"a"), deadline).unwrap();
-    assert_eq!(sent.wait(), RecordOutcome::Unknown(Cause::Deadline));
+    assert_eq!(sent.wait(), RecordOutcome::Unknown(Cause::Deadline.into()));
     assert!(start.elapsed() >= deadline && start.elapsed() < deadline * 20);
     // Nobody waits for this one: it gets its answer all the same.
     drop(producer.send_deadline(&topic, &value(b"b"), deadline).unwrap());
@@ -206,7 +206,7 @@ fn a_frozen_broker_delays_neither_deadline_nor_close() {
     let returned: Vec<_> = report.returned.iter().map(|r| r.value.as_deref().unwrap()).collect();
     assert_eq!(returned, [b"a", b"b", b"c"]);
     let last = report.returned.last().unwrap();
-    assert_eq!(last.outcome, RecordOutcome::NotDelivered(Cause::Closed));
+    assert_eq!(last.outcome, RecordOutcome::NotDelivered(Cause::Closed.into()));
     assert_eq!((last.timestamp, last.key.as_deref()), (4711, Some(&b"k"[..])));
     last.with_record(|record| assert_eq!(record.headers, [header]));
 }
@@ -364,7 +364,7 @@ fn parts_of_a_batch_that_was_split_have_their_own_answers() {
             RecordOutcome::Delivered { partition, offset: Some(offset), .. } => {
                 told.insert((partition, offset), bytes);
             }
-            RecordOutcome::NotDelivered(Cause::Cancelled) if number == 20 => {}
+            RecordOutcome::NotDelivered(Why { cause: Cause::Cancelled, .. }) if number == 20 => {}
             RecordOutcome::NotDelivered(cause) if number == 37 => {
                 assert!(cause.to_string().contains("MESSAGE_TOO_LARGE"), "{cause}");
             }
@@ -407,8 +407,8 @@ fn fifty_deadlines_are_kept_and_answered_with_the_truth() {
     let answers: Vec<_> = deliveries.iter().map(Delivery::wait).collect();
     assert!(start.elapsed() >= deadline);
     // The bytes of the first are out. Nothing follows it, as the broker is silent.
-    assert_eq!(answers[0], RecordOutcome::Unknown(Cause::Deadline));
-    assert!(answers[1..].iter().all(|a| *a == RecordOutcome::NotDelivered(Cause::Deadline)));
+    assert_eq!(answers[0], RecordOutcome::Unknown(Cause::Deadline.into()));
+    assert!(answers[1..].iter().all(|a| *a == RecordOutcome::NotDelivered(Cause::Deadline.into())));
     // `Unknown` is an answer: nobody waits for it to be flushed.
     assert_eq!(producer.flush().total(), 0);
     assert_eq!(producer.stats().queue_depth, 0);

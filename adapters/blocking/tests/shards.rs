@@ -206,8 +206,8 @@ fn a_ticket_of_any_shard_is_cancelled_or_gets_its_deadline() {
     for number in 0..16_u64 {
         let told = reports.of(number);
         match number {
-            0..8 => assert_eq!(told, [RecordOutcome::NotDelivered(Cause::Cancelled)]),
-            8..12 => assert_eq!(told, [RecordOutcome::NotDelivered(Cause::Deadline)]),
+            0..8 => assert_eq!(told, [RecordOutcome::NotDelivered(Cause::Cancelled.into())]),
+            8..12 => assert_eq!(told, [RecordOutcome::NotDelivered(Cause::Deadline.into())]),
             _ => assert!(told.len() == 1 && told[0].is_delivered(), "{told:?}"),
         }
     }

@@ -177,7 +177,7 @@ impl Story {
         let answer = delivery.wait_timeout(AT_MOST).context("A has no answer")?;
         let late = self.clock.now().since(sent).saturating_sub(DEADLINE).as_secs_f64() * 1e3;
         self.say(format_args!("A: {answer} (answered {late:.1} ms after the deadline)"));
-        ensure!(answer == RecordOutcome::Unknown(Cause::Deadline), "A should be unknown");
+        ensure!(answer == RecordOutcome::Unknown(Cause::Deadline.into()), "A should be unknown");
         Ok(delivery)
     }
 

@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     /// What the producer says of a record that it took.
-    Cause(ottla_core::Cause),
+    Cause(ottla_client::Why),
     /// Why a record was not taken.
     Refused(Arc<str>),
 }
@@ -66,8 +66,8 @@ impl From<&Report> for Verdict {
     fn from(report: &Report) -> Self {
         let (partition, offset, cause) = match report.outcome {
             RecordOutcome::Delivered { partition, offset, .. } => (Some(partition), offset, None),
-            RecordOutcome::NotDelivered(cause) | RecordOutcome::Unknown(cause) => {
-                (None, None, Some(cause))
+            RecordOutcome::NotDelivered(why) | RecordOutcome::Unknown(why) => {
+                (None, None, Some(why))
             }
             _ => (None, None, None),
         };
@@ -107,7 +107,7 @@ impl fmt::Display for Kind {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cause(cause) => write!(f, "{cause}"),
+            Self::Cause(why) => write!(f, "{why}"),
             Self::Refused(text) => f.write_str(text),
         }
     }
@@ -172,7 +172,7 @@ mod tests {
             kind: Kind::Unknown,
             partition: None,
             offset: None,
-            cause: Some(Why::Cause(Cause::DeliveryTimeout)),
+            cause: Some(Why::Cause(Cause::DeliveryTimeout.into())),
             ..delivered
         };
         assert_eq!(

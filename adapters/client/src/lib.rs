@@ -28,7 +28,7 @@ pub use client::shards::{Shards, Topic};
 pub use client::stats::{Broker, Latency, Stats};
 pub use clock::Clock;
 pub use delivery::handle::{Delivery, Late, Receipt};
-pub use delivery::outcome::{CloseReport, RecordOutcome, Report, Tally};
+pub use delivery::outcome::{CloseReport, RecordOutcome, Report, Tally, Why};
 pub use delivery::undelivered::Returned;
 pub use engine::inline::Attendant;
 pub use engine::locked_core::Engine;

@@ -42,10 +42,10 @@ mod turn;
 pub use builder::Builder;
 pub use ottla_client::{
     Broker, BuildError, CloseReport, Delivery, Failure, Late, Latency, Options, RecordOutcome,
-    Report, Returned, SendError, Stats, Tally, Topic,
+    Report, Returned, SendError, Stats, Tally, Topic, Why,
 };
 pub use ottla_core::{
-    Acks, Cause, Config, Header, Limits, Partitioner, Record, ReleaseError, Ticket, TopicError,
-    Verdict,
+    Acks, Cause, Config, Header, LastError, Limits, Loss, Partitioner, Record, ReleaseError,
+    Ticket, TopicError, Verdict,
 };
 pub use producer::Producer;

@@ -9,7 +9,9 @@ use std::{
 };
 
 use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
-use ottla_tokio::{Cause, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict};
+use ottla_tokio::{
+    Cause, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict, Why,
+};
 
 const TEST: Duration = Duration::from_secs(30);
 
@@ -143,7 +145,7 @@ async fn unknown_at_once_the_truth_later_and_no_duplicate() {
         }
         let start = Instant::now();
         assert_eq!(delivery.cancel(), Verdict::Unknown);
-        assert_eq!(delivery.reattach().await, RecordOutcome::Unknown(Cause::Cancelled));
+        assert_eq!(delivery.reattach().await, RecordOutcome::Unknown(Cause::Cancelled.into()));
         assert!(start.elapsed() < Duration::from_millis(300));
         let late = delivery.late().await;
         assert!(matches!(late, RecordOutcome::Delivered { offset: Some(1), .. }), "{late}");
@@ -170,7 +172,7 @@ async fn cancelled_before_it_left_it_is_not_in_the_log_and_offsets_stay_true() {
             offsets.push(match delivery.await {
                 RecordOutcome::Delivered { offset, .. } => offset.unwrap(),
                 outcome @ (RecordOutcome::NotDelivered(_) | RecordOutcome::Unknown(_) | _) => {
-                    assert_eq!(outcome, RecordOutcome::NotDelivered(Cause::Cancelled));
+                    assert_eq!(outcome, RecordOutcome::NotDelivered(Cause::Cancelled.into()));
                     -1
                 }
             });
@@ -208,7 +210,7 @@ async fn a_frozen_broker_delays_neither_deadline_nor_close() {
         let start = Instant::now();
         let deadline = Duration::from_millis(50);
         let sent = producer.send_deadline(&topic, &value(b"a"), deadline).await.unwrap();
-        assert_eq!(sent.await, RecordOutcome::Unknown(Cause::Deadline));
+        assert_eq!(sent.await, RecordOutcome::Unknown(Cause::Deadline.into()));
         assert!(start.elapsed() >= deadline && start.elapsed() < deadline * 20);
         // Nobody waits for this one: it gets its answer all the same.
         drop(producer.send_deadline(&topic, &value(b"b"), deadline).await.unwrap());
@@ -227,7 +229,7 @@ async fn a_frozen_broker_delays_neither_deadline_nor_close() {
             report.returned.iter().map(|r| r.value.as_deref().unwrap()).collect();
         assert_eq!(returned, [b"a", b"b", b"c"]);
         let last = report.returned.last().unwrap();
-        assert_eq!(last.outcome, RecordOutcome::NotDelivered(Cause::Closed));
+        assert_eq!(last.outcome, RecordOutcome::NotDelivered(Cause::Closed.into()));
         assert_eq!((last.timestamp, last.key.as_deref()), (4711, Some(&b"k"[..])));
         last.with_record(|record| assert_eq!(record.headers, [header]));
     })
@@ -333,7 +335,7 @@ fn a_runtime_that_ends_takes_nobody_hostage() {
         (producer, delivery)
     });
     drop(runtime);
-    assert_eq!(delivery.try_outcome(), Some(RecordOutcome::NotDelivered(Cause::Closed)));
+    assert_eq!(delivery.try_outcome(), Some(RecordOutcome::NotDelivered(Cause::Closed.into())));
     drop(producer);
 }
 
@@ -368,7 +370,8 @@ async fn parts_of_a_batch_that_was_split_have_their_own_answers() {
                 RecordOutcome::Delivered { partition, offset: Some(offset), .. } => {
                     told.insert((partition, offset), bytes);
                 }
-                RecordOutcome::NotDelivered(Cause::Cancelled) if number == 20 => {}
+                RecordOutcome::NotDelivered(Why { cause: Cause::Cancelled, .. })
+                    if number == 20 => {}
                 RecordOutcome::NotDelivered(cause) if number == 37 => {
                     assert!(cause.to_string().contains("MESSAGE_TOO_LARGE"), "{cause}");
                 }
@@ -417,8 +420,10 @@ async fn fifty_deadlines_are_kept_and_answered_with_the_truth() {
         }
         assert!(start.elapsed() >= deadline);
         // The bytes of the first are out. Nothing follows it, as the broker is silent.
-        assert_eq!(answers[0], RecordOutcome::Unknown(Cause::Deadline));
-        assert!(answers[1..].iter().all(|a| *a == RecordOutcome::NotDelivered(Cause::Deadline)));
+        assert_eq!(answers[0], RecordOutcome::Unknown(Cause::Deadline.into()));
+        assert!(
+            answers[1..].iter().all(|a| *a == RecordOutcome::NotDelivered(Cause::Deadline.into()))
+        );
         // `Unknown` is an answer: nobody waits for it to be flushed.
         assert_eq!(producer.flush().await.total(), 0);
         assert_eq!(producer.stats().queue_depth, 0);

@@ -17,7 +17,7 @@ use crate::{
     partition::Partition,
     slots::Ix,
     topic::Topic,
-    wire::{ApiKey, ErrorCode},
+    wire::{ApiKey, ErrorCode, VersionRange},
 };
 
 /// The most requests that a connection may have in flight: five that produce, and room for one of
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const MAX_REQUESTS: usize = 8;
 
 /// Where a connection is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[repr(u8)] // so that `Free` is 0, and an empty slot all zeros
 pub(crate) enum State {
     /// The slot holds no connection.
@@ -73,6 +73,27 @@ pub(crate) struct Versions {
     pub(crate) describe_producers: i16,
 }
 
+/// The versions that a broker has of an API.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    min: i16,
+    /// The first beyond, so that none is all zeros.
+    end: i16,
+}
+
+impl Offer {
+    const NONE: Self = Self { min: 0, end: 0 };
+
+    pub(crate) const fn new(range: VersionRange) -> Self {
+        Self { min: range.min, end: range.max.saturating_add(1) }
+    }
+
+    /// `None` where there are none.
+    pub(crate) fn range(self) -> Option<VersionRange> {
+        (self.min < self.end).then_some(VersionRange { min: self.min, max: self.end - 1 })
+    }
+}
+
 /// Where the answer that is being read has come to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -82,9 +103,9 @@ pub(crate) struct Place {
     pub(crate) incarnation: Option<u8>,
     /// The partition of the last part.
     pub(crate) partition: Ix<Partition>,
-    /// The versions of Produce, Metadata, InitProducerId and DescribeProducers in common, as far as they
-    /// were told.
-    pub(crate) offered: [Option<i16>; 4],
+    /// The broker's versions of Produce, Metadata, InitProducerId and DescribeProducers, as far as they were
+    /// told.
+    pub(crate) offered: [Offer; 4],
     /// The error of the whole answer, or of the partition that is being told of.
     pub(crate) error: ErrorCode,
     /// What the leader of that partition has last of this producer; -1 where it is of another epoch.
@@ -96,7 +117,7 @@ impl Place {
         topic: Ix::NONE,
         incarnation: None,
         partition: Ix::NONE,
-        offered: [None; 4],
+        offered: [Offer::NONE; 4],
         error: ErrorCode::NONE,
         last_sequence: None,
     };
@@ -154,6 +175,22 @@ impl Conn {
         write: Link::EMPTY,
     };
 
+    // Not `==`, which would compare the causes of those that ended, too.
+    /// Whether the slot holds no connection.
+    pub(crate) const fn is_free(&self) -> bool {
+        matches!(self.state, State::Free)
+    }
+
+    /// Whether the broker's versions are being asked for.
+    pub(crate) const fn is_negotiating(&self) -> bool {
+        matches!(self.state, State::Negotiating)
+    }
+
+    /// Whether it is open, and its versions are known.
+    pub(crate) const fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready)
+    }
+
     /// Whether its id is alive for the caller.
     pub(crate) const fn is_alive(&self) -> bool {
         match self.state {
@@ -166,13 +203,13 @@ impl Conn {
     ///
     /// A slot that is free, or about to be, may remember that it was draining.
     pub(crate) fn is_in_transit(&self) -> bool {
-        self.is_alive() && (self.state != State::Ready || self.draining)
+        self.is_alive() && (!self.is_ready() || self.draining)
     }
 
     /// Whether it is one to be asked what any broker can be asked.
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(crate) fn is_at_leisure(&self, now: Instant) -> bool {
-        self.state == State::Ready && !self.draining && self.throttled_until <= now
+        self.is_ready() && !self.draining && self.throttled_until <= now
     }
 
     /// Whether bytes can pass.

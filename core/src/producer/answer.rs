@@ -6,9 +6,9 @@ use super::{
     window,
 };
 use crate::{
-    Disconnect, Instant,
+    Disconnect, Instant, LastError,
     batch::{Batch, Exposure, Life},
-    conn::{Conn, Place, Read, Request, Versions, Walk, longest_answer},
+    conn::{Conn, Offer, Place, Read, Request, Versions, Walk, longest_answer},
     seen::seen,
     slots::Ix,
     tell::tell,
@@ -21,9 +21,20 @@ use crate::{
     },
 };
 
-/// The APIs beside ApiVersions, in the order of `Place::offered`.
-const NEEDED: [ApiKey; 4] =
-    [ApiKey::PRODUCE, ApiKey::METADATA, ApiKey::INIT_PRODUCER_ID, ApiKey::DESCRIBE_PRODUCERS];
+/// The APIs beside ApiVersions and our versions, in the order of `Place::offered`.
+const NEEDED: [(ApiKey, VersionRange); 4] = [
+    ours(ApiKey::PRODUCE),
+    ours(ApiKey::METADATA),
+    ours(ApiKey::INIT_PRODUCER_ID),
+    ours(ApiKey::DESCRIBE_PRODUCERS),
+];
+
+const fn ours(api: ApiKey) -> (ApiKey, VersionRange) {
+    match api.versions() {
+        Some(versions) => (api, versions),
+        None => (api, VersionRange { min: 0, max: -1 }),
+    }
+}
 
 impl Producer<'_> {
     /// `len` bytes were read into [`rx_buffer`](Self::rx_buffer).
@@ -150,10 +161,9 @@ impl Producer<'_> {
         if api.key == ApiKey::API_VERSIONS && slot.place.error == ErrorCode::UNSUPPORTED_VERSION {
             slot.api_versions = slot.api_versions.min(api.max).max(0);
         }
-        let ours = api.key.versions().unwrap_or(VersionRange { min: 0, max: -1 });
-        for (key, offered) in NEEDED.iter().zip(&mut slot.place.offered) {
+        for ((key, _), offered) in NEEDED.iter().zip(&mut slot.place.offered) {
             if *key == api.key {
-                *offered = negotiate(ours, api.versions());
+                *offered = Offer::new(api.versions());
             }
         }
     }
@@ -169,22 +179,27 @@ impl Producer<'_> {
             // Asked in a version that the broker does not know: its answer may have named one that
             // it does; version 0 every broker knows.
             if asked == 0 {
-                return Err(Disconnect::UnsupportedVersion);
+                let api = ApiKey::API_VERSIONS;
+                return Err(Disconnect::UnsupportedVersion { api, theirs: None });
             }
             if slot.api_versions >= asked {
                 slot.api_versions = 0;
             }
             return Ok(());
         }
-        let [Some(produce), Some(metadata), init, describe] = place.offered else {
-            return Err(Disconnect::UnsupportedVersion);
-        };
-        slot.versions = Versions {
-            produce,
-            metadata,
-            init_producer_id: init.unwrap_or(-1),
-            describe_producers: describe.unwrap_or(-1),
-        };
+        let mut common = [-1; NEEDED.len()];
+        for (((api, ours), offer), version) in NEEDED.iter().zip(&place.offered).zip(&mut common) {
+            let theirs = offer.range();
+            match theirs.and_then(|theirs| negotiate(*ours, theirs)) {
+                Some(highest) => *version = highest,
+                None if *api == ApiKey::PRODUCE || *api == ApiKey::METADATA => {
+                    return Err(Disconnect::UnsupportedVersion { api: *api, theirs });
+                }
+                None => {}
+            }
+        }
+        let [produce, metadata, init_producer_id, describe_producers] = common;
+        slot.versions = Versions { produce, metadata, init_producer_id, describe_producers };
         self.ready_connection(conn);
         Ok(())
     }
@@ -253,11 +268,18 @@ impl Producer<'_> {
             self.topics.at_mut(topic).disown(incarnation);
         }
         let broker = self.conns.at(conn).broker;
-        self.brokers.at_mut(broker).errors += u64::from(!error.is_none());
         if error.is_none() {
             self.note_use(broker);
+            self.brokers.at_mut(broker).trouble = None;
+        } else {
+            let slot = self.brokers.at_mut(broker);
+            slot.errors += 1;
+            slot.trouble = Some(LastError::Answer(error));
         }
         let done = self.batches.at(index).life == Life::Done;
+        if !error.is_none() && !done {
+            self.partitions.at_mut(home).fault = Some(LastError::Answer(error));
+        }
         let acknowledged = error == ErrorCode::DUPLICATE_SEQUENCE_NUMBER && done;
         if !error.is_none() && !acknowledged {
             self.partitions.at_mut(home).proven = false;

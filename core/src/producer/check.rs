@@ -302,7 +302,7 @@ impl Producer<'_> {
             let number = index.number();
             if !slot.is_alive() {
                 let quiet = slot.requests.is_empty() && slot.tx.is_nothing();
-                holds("requests of a dead connection", number, quiet || slot.state == State::Free)?;
+                holds("requests of a dead connection", number, quiet || slot.is_free())?;
                 continue;
             }
             let broker = self.brokers.at(slot.broker);
@@ -350,7 +350,7 @@ impl Producer<'_> {
             && !slot.requests.is_full()
             && !slot.draining
             && slot.tx.is_nothing();
-        if slot.state != State::Ready || !room || slot.write.is_listed() || self.is_over() {
+        if !slot.is_ready() || !room || slot.write.is_listed() || self.is_over() {
             return Ok(());
         }
         if slot.throttled_until > self.now {

@@ -2,9 +2,9 @@
 
 use super::Producer;
 use crate::{
-    Disconnect, Instant,
+    Disconnect, Instant, LastError,
     broker::{Broker, Origin},
-    conn::{Conn, State},
+    conn::Conn,
     partition::Partition,
     slots::Ix,
     topic::{Heard, Knowledge, Topic},
@@ -131,7 +131,7 @@ impl Producer<'_> {
         if let Some(conn) = found {
             self.metadata.prefer = conn;
             self.wake_conn(conn);
-            let room = self.conns.iter().any(|(_, slot)| slot.state == State::Free);
+            let room = self.conns.iter().any(|(_, slot)| slot.is_free());
             if !doubted || best.is_some() || !room {
                 return;
             }
@@ -264,19 +264,24 @@ impl Producer<'_> {
 
     /// Takes note of where a broker is reached. A broker that moved is dialled anew.
     pub(super) fn set_address(&mut self, broker: Ix<Broker>, host: &str, port: i32) {
-        let Some(port) = u16::try_from(port).ok().filter(|port| *port > 0) else {
-            return;
-        };
         let slot = self.brokers.at(broker);
         let (conn, had_address) = (slot.conn, slot.has_address());
-        if slot.port == port && self.host_of(broker) == host {
+        let host_len = u8::try_from(host.len()).unwrap_or(0);
+        let known = u16::try_from(port).ok().filter(|port| *port > 0);
+        if known == Some(slot.port) && self.host_of(broker) == host {
             return;
         }
-        if host.is_empty() || !self.broker_names.set(broker.number(), host) {
-            return;
-        }
+        let named = known.is_some() && host_len > 0 && self.broker_names.set(broker.number(), host);
         let slot = self.brokers.at_mut(broker);
-        slot.host_len = host.len() as u16;
+        let Some(port) = known.filter(|_| named) else {
+            // An address that was good stays.
+            if !had_address {
+                slot.trouble = Some(known.map_or(LastError::Port(port), |_| LastError::Host));
+            }
+            return;
+        };
+        slot.trouble = None;
+        slot.host_len = host_len;
         slot.port = port;
         slot.answered = false;
         // Another address is no reason to be dialled faster again and again.
@@ -491,6 +496,7 @@ impl Producer<'_> {
         }
         if leader.is_none() {
             self.metadata.again |= open;
+            self.partitions.at_mut(home).fault = Some(LastError::NoLeader(told.error));
         }
         self.set_leader(home, leader.unwrap_or(Ix::NONE));
     }
@@ -585,7 +591,9 @@ impl Producer<'_> {
         }
         for home in self.partitions.indices() {
             if self.partitions.at(home).leader == broker {
-                self.partitions.at_mut(home).leader_epoch = -1;
+                let partition = self.partitions.at_mut(home);
+                partition.leader_epoch = -1;
+                partition.fault = Some(LastError::NoLeader(ErrorCode::NONE));
                 self.set_leader(home, Ix::NONE);
             }
         }

@@ -4,7 +4,7 @@ use super::{Producer, window};
 use crate::{
     Instant,
     batch::{Batch, Life},
-    conn::{Conn, Request, State},
+    conn::{Conn, Request},
     partition::{Listed, Partition, Question},
     slots::Ix,
     topic::{Knowledge, Topic},
@@ -38,7 +38,7 @@ impl Producer<'_> {
         if !slot.tx.is_nothing() || !slot.is_open() {
             return;
         }
-        if slot.state == State::Negotiating {
+        if slot.is_negotiating() {
             if slot.requests.is_empty() {
                 self.ask_api_versions(conn);
             }

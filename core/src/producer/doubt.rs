@@ -10,7 +10,7 @@ use crate::{
     Disconnect, Instant, OnForgotten,
     batch::{Batch, Life, sequence_reached},
     broker::Broker,
-    conn::{Conn, State},
+    conn::Conn,
     partition::{Listed, Partition, Phase, Question},
     seen::seen,
     slots::Ix,
@@ -139,7 +139,7 @@ impl Producer<'_> {
         let conn = self.brokers.at(leader).conn;
         conn.some()
             .map(|conn| self.conns.at(conn))
-            .is_some_and(|slot| slot.state == State::Ready && slot.versions.describe_producers < 0)
+            .is_some_and(|slot| slot.is_ready() && slot.versions.describe_producers < 0)
     }
 
     /// A broker's connection is ready: where it cannot be asked, nothing waits for that.

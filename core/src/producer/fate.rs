@@ -170,6 +170,7 @@ impl Producer<'_> {
         }
         partition.proven |= by_leader && oldest;
         partition.failures = 0;
+        partition.fault = None;
         partition.hastened = false;
         self.note_remembered(index, answer.log_append_time);
         if cut {
@@ -493,7 +494,7 @@ impl Producer<'_> {
         if partition.in_flight > 0 {
             return;
         }
-        self.settle_ambiguous(home, Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID));
+        self.settle_ambiguous(home, Cause::Recreated);
         self.reconsider(home);
     }
 

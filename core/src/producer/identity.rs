@@ -7,7 +7,7 @@ use super::Producer;
 use crate::{
     Disconnect, Event, Instant, NoProducerId,
     batch::{Batch, Life, compact, sequence_after},
-    conn::{Conn, State},
+    conn::Conn,
     partition::{Partition, Phase},
     seen::seen,
     slots::Ix,
@@ -47,6 +47,8 @@ pub(crate) struct Identity {
     failures: u8,
     /// The last refusal since all brokers were last to be asked.
     heard: Option<NoProducerId>,
+    /// The last error that a broker answered with, since there was one.
+    error: ErrorCode,
     /// As it was told last: why there is none.
     refused: Option<NoProducerId>,
     untold: bool,
@@ -71,6 +73,7 @@ impl Identity {
             not_before: Instant::ZERO,
             failures: 0,
             heard: None,
+            error: ErrorCode::NONE,
             refused: None,
             untold: false,
         }
@@ -103,6 +106,11 @@ impl Identity {
     /// Whether [`Producer::identity_event`] has something.
     pub(super) const fn has_output(&self) -> bool {
         self.untold
+    }
+
+    /// With what a broker that was asked for one answered last.
+    pub(super) const fn last_error(&self) -> ErrorCode {
+        self.error
     }
 
     /// The producer id, if there is one.
@@ -163,6 +171,7 @@ impl Producer<'_> {
             return Ok(());
         }
         self.brokers.at_mut(broker).gave_no_id = true;
+        self.identity.error = error;
         if error.is_none() {
             self.retry_producer_id();
             return Err(Disconnect::ProducerIdRefused(error));
@@ -189,6 +198,7 @@ impl Producer<'_> {
         identity.not_before = self.now.later(wait);
         identity.failures = 0;
         identity.heard = None;
+        identity.error = ErrorCode::NONE;
         identity.untold |= identity.refused.take().is_some();
         self.begin_round();
         for partition in self.partitions.indices() {
@@ -237,7 +247,7 @@ impl Producer<'_> {
         }
         for conn in self.conns.indices() {
             let slot = self.conns.at(conn);
-            if slot.state == State::Ready && slot.versions.init_producer_id < 0 {
+            if slot.is_ready() && slot.versions.init_producer_id < 0 {
                 self.brokers.at_mut(slot.broker).gave_no_id = true;
                 self.identity.heard.get_or_insert(NoProducerId::NotOffered);
             }

@@ -1,6 +1,7 @@
 //! The producer: one state machine over all connections, topics and batches.
 
 mod answer;
+mod blame;
 #[cfg(feature = "_internal")]
 mod check;
 mod cluster;
@@ -257,7 +258,8 @@ impl<'m> Producer<'m> {
                 requests: slot.requests,
                 bytes: slot.bytes,
                 errors: slot.errors,
-                disconnects: slot.disconnects,
+                disconnects: slot.disconnects.into(),
+                last_error: slot.trouble,
             }
         })
     }
@@ -283,7 +285,7 @@ impl<'m> Producer<'m> {
     }
 
     fn host_of(&self, broker: Ix<Broker>) -> &str {
-        self.broker_names.get(broker.number(), self.brokers.at(broker).host_len)
+        self.broker_names.get(broker.number(), self.brokers.at(broker).host_len.into())
     }
 }
 
@@ -350,14 +352,15 @@ fn add_bootstrap_servers(
             return Err(ConfigError::Memory { what: "brokers", have, need });
         }
         let index = Ix::new(count);
-        if !names.set(index.number(), host) {
-            let (have, need) = (names.longest() as u32, host.len() as u32);
+        let host_len = u8::try_from(host.len()).unwrap_or(0);
+        if host_len == 0 || !names.set(index.number(), host) {
+            let (have, need) = (names.longest().min(255) as u32, host.len() as u32);
             return Err(ConfigError::Memory { what: "bytes a host name", have, need });
         }
         let broker = brokers.at_mut(index);
         broker.origin = Origin::Bootstrap;
         broker.node_id = -1 - count as i32;
-        broker.host_len = host.len() as u16;
+        broker.host_len = host_len;
         broker.port = port;
         count += 1;
     }

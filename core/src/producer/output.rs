@@ -85,7 +85,7 @@ impl Producer<'_> {
     /// [`Disconnect::Mute`](crate::Disconnect::Mute).
     pub fn unanswered(&self) -> impl Iterator<Item = ConnId> {
         let mute = |slot: &Conn| {
-            slot.state == State::Negotiating
+            slot.is_negotiating()
                 && !slot.requests.is_empty()
                 && !self.brokers.at(slot.broker).answered
         };

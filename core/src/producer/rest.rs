@@ -6,7 +6,7 @@ use crate::{
     Instant,
     batch::Batch,
     broker::Broker,
-    conn::{Conn, State},
+    conn::Conn,
     partition::{Listed, Partition, Question},
     slots::Ix,
 };
@@ -63,7 +63,7 @@ impl Producer<'_> {
         if let Some(conn) = broker.conn.some() {
             return (!self.stirs(self.conns.at(conn))).then_some("something to send");
         }
-        let free = self.conns.iter().any(|(_, slot)| slot.state == State::Free);
+        let free = self.conns.iter().any(|(_, slot)| slot.is_free());
         let comes = if !broker.has_address() {
             self.metadata_comes()
         } else {

@@ -2,7 +2,7 @@
 
 use super::Producer;
 use crate::{
-    Acks, Disconnect, Instant,
+    Acks, Disconnect, Instant, LastError,
     batch::{Batch, Exposure, Life},
     broker::{Broker, Origin},
     conn::{Conn, Reader, State, Transmission, Walk},
@@ -97,7 +97,12 @@ impl Producer<'_> {
 
     /// An answer of a broker was of use.
     pub(super) fn note_use(&mut self, broker: Ix<Broker>) {
-        self.brokers.at_mut(broker).failures = 0;
+        let slot = self.brokers.at_mut(broker);
+        slot.failures = 0;
+        // An error that it answered a batch with is made good by no other answer than to a batch.
+        if matches!(slot.trouble, Some(LastError::Connection(_))) {
+            slot.trouble = None;
+        }
         self.metadata.lost = 0;
         self.metadata.seek_at = self.now;
         self.metadata.bootstrap_next = false;
@@ -140,7 +145,7 @@ impl Producer<'_> {
             return;
         }
         let failures = slot.failures;
-        let Some((conn, _)) = self.conns.iter().find(|(_, slot)| slot.state == State::Free) else {
+        let Some((conn, _)) = self.conns.iter().find(|(_, slot)| slot.is_free()) else {
             self.wants_slot = true;
             self.make_room();
             return;
@@ -201,13 +206,13 @@ impl Producer<'_> {
         // It was opened for that: to take it away before it has asked would be to begin again for ever.
         let asks = self.metadata.prefer.some().filter(|_| self.metadata.is_due(self.now));
         let useless = |conn: Ix<Conn>, slot: &Conn| {
-            slot.state == State::Ready && slot.is_quiet() && !waits(slot) && asks != Some(conn)
+            slot.is_ready() && slot.is_quiet() && !waits(slot) && asks != Some(conn)
         };
         // The one that is idle for longest, or else the one that was served and is oldest.
         let mut best: Option<(bool, Instant, Ix<Conn>)> = None;
         for (conn, slot) in self.conns.iter() {
             let needed = !useless(conn, slot);
-            if needed && !(slot.state == State::Ready && slot.served) {
+            if needed && !(slot.is_ready() && slot.served) {
                 continue;
             }
             if best.is_none_or(|(other, used, _)| (needed, slot.used) < (other, used)) {
@@ -238,7 +243,7 @@ impl Producer<'_> {
             return;
         }
         let untold = matches!(slot.state, State::Dialing { told: false });
-        let negotiating = slot.state == State::Negotiating;
+        let negotiating = slot.is_negotiating();
         // Who closes at once did not wait to be asked.
         let asked = negotiating || (slot.is_open() && !slot.requests.is_empty());
         let peer = self.brokers.at_mut(slot.broker);
@@ -256,7 +261,8 @@ impl Producer<'_> {
         self.conn_outputs += u32::from(!untold);
         let broker = slot.broker;
         self.writable.remove(&mut self.conns, conn);
-        let wished = matches!(cause, Disconnect::Idle | Disconnect::Replaced | Disconnect::Closed);
+        let loss = cause.loss().map(LastError::Connection);
+        let wished = cause.is_wished();
         let before = self.brokers.at(broker).failures;
         let failures = if wished { before } else { before.saturating_add(1) };
         let backoff = self.settings.reconnect_backoff(&mut self.random, failures);
@@ -267,9 +273,10 @@ impl Producer<'_> {
         slot.conn = Ix::NONE;
         slot.failures = failures;
         slot.dial_at = if failures == 0 { self.now } else { self.now.later(backoff) };
-        slot.disconnects += u64::from(!wished);
+        slot.disconnects = slot.disconnects.saturating_add(u32::from(!wished));
+        slot.trouble = loss.or(slot.trouble);
         self.stats.disconnects += u64::from(!wished);
-        self.land_requests(conn);
+        self.land_requests(conn, loss);
         let slot = self.conns.at_mut(conn);
         slot.tx = Transmission::NOTHING;
         slot.rx = Reader::EMPTY;
@@ -293,7 +300,7 @@ impl Producer<'_> {
     }
 
     /// Takes every request off a connection that is over, last one first.
-    fn land_requests(&mut self, conn: Ix<Conn>) {
+    fn land_requests(&mut self, conn: Ix<Conn>, loss: Option<LastError>) {
         self.recall(conn);
         while let Some(request) = self.conns.at_mut(conn).requests.pop_back() {
             match request.api {
@@ -324,7 +331,9 @@ impl Producer<'_> {
                 self.land(index);
                 self.note_attempt(index, proof);
                 let home = self.batches.at(index).partition;
-                self.partitions.at_mut(home).proven = false;
+                let partition = self.partitions.at_mut(home);
+                partition.proven = false;
+                partition.fault = loss.or(partition.fault);
                 self.after_landing(index);
             }
         }

@@ -81,7 +81,7 @@ impl Producer<'_> {
     /// Whether something is bound to happen to a connection: a look at it, an answer, or the end of a
     /// throttle.
     pub(super) fn stirs(&self, slot: &Conn) -> bool {
-        let idle = slot.state == State::Ready && slot.is_quiet() && !slot.draining;
+        let idle = slot.is_ready() && slot.is_quiet() && !slot.draining;
         slot.is_alive() && (!idle || slot.write.is_listed() || slot.throttled_until > self.now)
     }
 

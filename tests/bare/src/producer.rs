@@ -86,6 +86,7 @@ fn step(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) {
         1 | 2 => produce(producer, held, input),
         3 => {
             if let Some(ticket) = held.ticket {
+                see(&producer.last_error(ticket.batch()));
                 see(&producer.cancel(held.now, ticket));
                 see(&ticket);
                 see(&(ticket.batch(), ticket.index()));

@@ -61,8 +61,8 @@ pub(crate) struct Crowd {
 fn said(outcome: RecordOutcome) -> (i32, Said) {
     match outcome {
         RecordOutcome::Delivered { partition, offset, .. } => (partition, Said::Delivered(offset)),
-        RecordOutcome::NotDelivered(cause) => (-1, Said::NotDelivered(cause)),
-        RecordOutcome::Unknown(cause) => (-1, Said::Unknown(cause)),
+        RecordOutcome::NotDelivered(why) => (-1, Said::NotDelivered(why.cause)),
+        RecordOutcome::Unknown(why) => (-1, Said::Unknown(why.cause)),
         other => panic!("outcome {other:?}"),
     }
 }
@@ -284,7 +284,7 @@ impl Crowd {
             Ok(delivery) => Some((id, delivery, what == "send with a token")),
             Err(_) => {
                 self.count("refused");
-                self.hear(id, RecordOutcome::NotDelivered(Cause::Cancelled));
+                self.hear(id, RecordOutcome::NotDelivered(Cause::Cancelled.into()));
                 None
             }
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use core::time::Duration;
 use ottla_core::{
-    Config, ConnId, Disconnect, Event, Instant, Memory, Outcome, Output, ProduceError, Producer,
-    Record, TopicId, TopicStatus, Verdict,
+    Config, ConnId, Disconnect, Event, Instant, LastError, Memory, Outcome, Output, ProduceError,
+    Producer, Record, Settled, TopicId, TopicStatus, Verdict,
 };
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
@@ -133,6 +133,8 @@ pub struct World<'m> {
     pub ignore_verdicts: bool,
     /// The log-append time of the last batch that had one.
     pub last_append_time: Option<i64>,
+    /// What was told last of a batch that is not delivered, or not known to be.
+    pub last_failed: Option<(Settled, Option<LastError>)>,
     /// The base offset of the last batch that was delivered.
     pub last_base_offset: Option<i64>,
     /// How often each kind of trouble was made.
@@ -198,6 +200,7 @@ impl<'m> World<'m> {
             closed: false,
             ignore_verdicts: false,
             last_append_time: None,
+            last_failed: None,
             last_base_offset: None,
             faults: BTreeMap::new(),
             sent: 0,
@@ -531,6 +534,9 @@ impl<'m> World<'m> {
                     self.hang_up(id, "by the client");
                 }
                 Output::Event(Event::Settled(settled)) => {
+                    if !matches!(settled.outcome, Outcome::Delivered { .. }) {
+                        self.last_failed = Some((settled, self.producer.last_error(settled.batch)));
+                    }
                     if let Outcome::Delivered { base_offset, .. } = settled.outcome {
                         self.last_base_offset = base_offset;
                     }

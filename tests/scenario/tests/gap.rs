@@ -216,7 +216,7 @@ fn a_topic_that_is_made_anew_while_a_batch_is_in_flight_lets_it_land_first() {
     assert!(world.tap.attempts(a).last().is_some_and(|sent| !sent.over), "in flight");
     assert_eq!(world.last(a), None);
     world.run_for(100 * MS);
-    assert_eq!(world.last(a), Some(Said::Unknown(Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID))));
+    assert_eq!(world.last(a), Some(Said::Unknown(Cause::Recreated)));
     let b = world.send(topic, 0);
     assert_eq!(world.conclude(b), Said::Delivered(Some(0)));
     assert_eq!(world.rows(0), [(1, 0, vec![b])]);

@@ -53,7 +53,7 @@ fn a_request_that_no_socket_took_does_not_go_to_a_topic_made_anew() {
         world.weather = FULL;
         world.run_for(100 * MS);
         assert_eq!(world.tap.attempts(a).count(), 1, "the second was made, and not sent");
-        let unknown = Said::Unknown(Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID));
+        let unknown = Said::Unknown(Cause::Recreated);
         if cancels {
             assert_eq!(world.cancel(a), Verdict::Settled);
         }

@@ -247,7 +247,7 @@ fn t26_a_topic_that_is_made_anew_begins_with_a_new_chain() {
         world.run_for(MS);
         world.cluster.recreate_topic("t").expect("a topic");
         world.run_for(200 * MS);
-        let unknown = Said::Unknown(Cause::Broker(ErrorCode::UNKNOWN_TOPIC_ID));
+        let unknown = Said::Unknown(Cause::Recreated);
         assert_eq!(world.conclude(a), unknown);
         let b = world.send(topic, 0);
         assert_eq!(world.conclude(b), Said::Delivered(Some(0)));

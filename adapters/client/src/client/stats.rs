@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use ottla_core::LastError;
+
 use crate::{delivery::latency::Histogram, delivery::outcome::Tally};
 
 /// A producer's counters and gauges at one moment.
@@ -44,6 +46,8 @@ pub struct Broker {
     pub errors: u64,
     /// Connections to it that were lost, and dials that came to nothing.
     pub disconnects: u64,
+    /// What it did wrong last, and did not make good since.
+    pub last_error: Option<LastError>,
 }
 
 impl Broker {
@@ -63,6 +67,7 @@ impl Broker {
             bytes,
             errors,
             disconnects,
+            last_error,
         } = other;
         if self.address.is_empty() {
             self.address.clone_from(address);
@@ -75,6 +80,7 @@ impl Broker {
         self.bytes += bytes;
         self.errors += errors;
         self.disconnects += disconnects;
+        self.last_error = self.last_error.or(*last_error);
     }
 }
 
@@ -94,6 +100,7 @@ impl From<ottla_core::BrokerStats<'_>> for Broker {
             bytes: stats.bytes,
             errors: stats.errors,
             disconnects: stats.disconnects,
+            last_error: stats.last_error,
         }
     }
 }

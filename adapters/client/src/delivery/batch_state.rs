@@ -3,9 +3,13 @@
 use core::{ops::Range, task::Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
-use ottla_core::{Cause, Outcome, Verdict};
+use ottla_core::{Cause, LastError, Verdict};
 
-use crate::{contain::Wakes, delivery::outcome::RecordOutcome, engine::locked_core::Engine};
+use crate::{
+    contain::Wakes,
+    delivery::outcome::{RecordOutcome, Told, Why},
+    engine::locked_core::Engine,
+};
 
 /// What is shared between the table, which learns what became of a batch, and its records'
 /// deliveries. Reused for another batch once no delivery holds it.
@@ -33,6 +37,8 @@ pub(crate) struct CellState {
     rest: Option<Cause>,
     /// In the order of their indexes.
     marks: Vec<Mark>,
+    /// What had gone wrong last when a record was cancelled.
+    last_error: Option<LastError>,
     first_waiters: Waiters,
     last_waiters: Waiters,
 }
@@ -44,8 +50,7 @@ struct Part {
     indexes: Range<u32>,
     /// The number of the first, those taken out before not counted.
     first: u32,
-    outcome: Outcome,
-    unique: bool,
+    told: Told,
     last: bool,
 }
 
@@ -56,30 +61,36 @@ pub(crate) struct Word {
     /// The number of the first record and how many there are, those taken out not counted; `None`
     /// is the whole batch.
     pub(crate) part: Option<(u32, u32)>,
-    pub(crate) outcome: Outcome,
-    /// As [`Settled::unique`](ottla_core::Settled).
-    pub(crate) unique: bool,
+    pub(crate) told: Told,
     pub(crate) last: bool,
 }
 
 /// The indexes of a batch that was not split.
 pub(crate) const WHOLE: Range<u32> = 0..u32::MAX;
 
-/// Why a record was cancelled.
+/// Why a record was cancelled, and what had gone wrong last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gone {
-    /// By its caller.
-    Cancelled,
-    /// By its own deadline.
+pub(crate) struct Gone {
+    pub(crate) by: By,
+    pub(crate) last_error: Option<LastError>,
+}
+
+/// Who cancels a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Its caller.
+    Caller,
+    /// Its own deadline.
     Deadline,
 }
 
-impl From<Gone> for Cause {
-    fn from(gone: Gone) -> Self {
-        match gone {
-            Gone::Cancelled => Self::Cancelled,
-            Gone::Deadline => Self::Deadline,
-        }
+impl Gone {
+    pub(crate) const fn why(&self) -> Why {
+        let cause = match self.by {
+            By::Caller => Cause::Cancelled,
+            By::Deadline => Cause::Deadline,
+        };
+        Why::new(cause, self.last_error)
     }
 }
 
@@ -92,8 +103,8 @@ impl Mark {
     const TAKEN: u32 = 1;
     const DEADLINE: u32 = 2;
 
-    const fn new(index: u32, taken: bool, gone: Gone) -> Self {
-        let deadline = matches!(gone, Gone::Deadline);
+    const fn new(index: u32, taken: bool, by: By) -> Self {
+        let deadline = matches!(by, By::Deadline);
         // A record has some bytes, so that no batch has 2³⁰ of them.
         Self(index << 2 | if deadline { Self::DEADLINE } else { 0 } | taken as u32)
     }
@@ -184,6 +195,7 @@ impl Cell {
         state.parts.clear();
         state.rest = None;
         state.marks.clear();
+        state.last_error = None;
         state.first_waiters = Waiters::default();
         state.last_waiters = Waiters::default();
     }
@@ -198,7 +210,7 @@ impl CellState {
     /// What can be said of a record now: the last word if it is there, or the first answer.
     pub(crate) fn first(&self, index: u32) -> Option<RecordOutcome> {
         self.last(index).or_else(|| match self.mark(index) {
-            Some(mark) => Some(RecordOutcome::Unknown(mark.cause())),
+            Some(mark) => Some(RecordOutcome::Unknown(self.gone(*mark))),
             None => self.part(index).map(|part| self.of(part, index)),
         })
     }
@@ -206,11 +218,11 @@ impl CellState {
     /// The last word on a record.
     pub(crate) fn last(&self, index: u32) -> Option<RecordOutcome> {
         if let Some(mark) = self.mark(index).filter(|mark| mark.taken()) {
-            return Some(RecordOutcome::NotDelivered(mark.cause()));
+            return Some(RecordOutcome::NotDelivered(self.gone(*mark)));
         }
         let part = self.part(index).filter(|part| part.last);
         let told = part.map(|part| self.of(part, index));
-        told.or_else(|| self.rest.map(RecordOutcome::Unknown))
+        told.or_else(|| self.rest.map(|cause| RecordOutcome::Unknown(cause.into())))
     }
 
     pub(crate) fn answer(&self, which: Answer, index: u32) -> Option<RecordOutcome> {
@@ -231,7 +243,11 @@ impl CellState {
         let before = self.marks.partition_point(|mark| mark.index() < index);
         let taken = self.marks.iter().take(before).filter(|mark| mark.taken()).count() as i64;
         let number = i64::from(index) - taken - i64::from(part.first);
-        RecordOutcome::of(part.outcome, self.partition, number, part.unique)
+        RecordOutcome::of(&part.told, self.partition, number)
+    }
+
+    fn gone(&self, mark: Mark) -> Why {
+        Why::new(mark.cause(), self.last_error)
     }
 
     fn mark(&self, index: u32) -> Option<&Mark> {
@@ -275,14 +291,15 @@ impl CellState {
     }
 
     /// Notes that a record was cancelled, and wakes those that wait for it.
-    pub(crate) fn cancel(&mut self, index: u32, taken: bool, gone: Gone, wakes: &mut Wakes) {
+    pub(crate) fn cancel(&mut self, index: u32, taken: bool, gone: &Gone, wakes: &mut Wakes) {
+        self.last_error = gone.last_error;
         match self.marks.binary_search_by_key(&index, |mark| mark.index()) {
             Ok(at) => {
                 if let Some(mark) = self.marks.get_mut(at).filter(|_| taken) {
                     mark.0 |= Mark::TAKEN;
                 }
             }
-            Err(at) => self.marks.insert(at, Mark::new(index, taken, gone)),
+            Err(at) => self.marks.insert(at, Mark::new(index, taken, gone.by)),
         }
         let indexes = index..index.saturating_add(1);
         self.first_waiters.take(&indexes, wakes);
@@ -312,12 +329,12 @@ impl CellState {
         let fresh = known.is_none();
         match known {
             Some(part) => {
-                (part.outcome, part.unique, part.last) = (word.outcome, word.unique, word.last);
+                (part.told, part.last) = (word.told, word.last);
             }
             None => {
-                let (outcome, unique, last) = (word.outcome, word.unique, word.last);
+                let (told, last) = (word.told, word.last);
                 let indexes = indexes.clone();
-                self.parts.insert(at, Part { indexes, first, outcome, unique, last });
+                self.parts.insert(at, Part { indexes, first, told, last });
             }
         }
         self.first_waiters.take(&indexes, wakes);
@@ -382,6 +399,8 @@ mod tests {
     use core::sync::atomic::{AtomicUsize, Ordering};
     use std::{sync::Arc, task::Wake};
 
+    use ottla_core::Outcome;
+
     use super::*;
 
     #[derive(Default)]
@@ -393,14 +412,20 @@ mod tests {
         }
     }
 
+    const BY_CALLER: Gone = Gone { by: By::Caller, last_error: None };
+    const BY_DEADLINE: Gone = Gone { by: By::Deadline, last_error: None };
     const DELIVERED: Outcome = delivered(100);
 
+    const fn told(outcome: Outcome) -> Told {
+        Told { outcome, last_error: None, unique: true }
+    }
+
     const fn whole(outcome: Outcome, last: bool) -> Word {
-        Word { partition: 3, part: None, outcome, unique: true, last }
+        Word { partition: 3, part: None, told: told(outcome), last }
     }
 
     const fn part(first: u32, records: u32, outcome: Outcome) -> Word {
-        Word { partition: 3, part: Some((first, records)), outcome, unique: true, last: true }
+        Word { partition: 3, part: Some((first, records)), told: told(outcome), last: true }
     }
 
     const fn delivered(base: i64) -> Outcome {
@@ -420,12 +445,12 @@ mod tests {
     fn records_before_that_were_taken_out_shift_the_offset() {
         let mut state = CellState::default();
         let mut wakes = Wakes::default();
-        state.cancel(4, true, Gone::Cancelled, &mut wakes);
-        state.cancel(1, true, Gone::Cancelled, &mut wakes);
-        state.cancel(2, false, Gone::Cancelled, &mut wakes);
+        state.cancel(4, true, &BY_CALLER, &mut wakes);
+        state.cancel(1, true, &BY_CALLER, &mut wakes);
+        state.cancel(2, false, &BY_CALLER, &mut wakes);
         state.tell(&whole(DELIVERED, true), &mut wakes);
         assert_eq!(offset(state.first(0)), Some(100));
-        assert_eq!(state.first(1), Some(RecordOutcome::NotDelivered(Cause::Cancelled)));
+        assert_eq!(state.first(1), Some(RecordOutcome::NotDelivered(Cause::Cancelled.into())));
         // Cancelled too late: it is in the log, and counts.
         assert_eq!(offset(state.first(2)), Some(101));
         assert_eq!(offset(state.first(3)), Some(102));
@@ -438,7 +463,7 @@ mod tests {
         let mut wakes = Wakes::default();
         let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
         state.tell(&whole(unknown, false), &mut wakes);
-        let told = Some(RecordOutcome::Unknown(Cause::DeliveryTimeout));
+        let told = Some(RecordOutcome::Unknown(Cause::DeliveryTimeout.into()));
         assert_eq!((state.first(0), state.last(0)), (told, None));
         state.tell(&whole(DELIVERED, true), &mut wakes);
         assert_eq!(offset(state.first(0)), Some(100));
@@ -449,13 +474,13 @@ mod tests {
     fn a_record_may_be_taken_out_after_it_was_unknown() {
         let mut state = CellState::default();
         let mut wakes = Wakes::default();
-        state.cancel(0, false, Gone::Cancelled, &mut wakes);
+        state.cancel(0, false, &BY_CALLER, &mut wakes);
         assert_eq!(state.verdict(0), Some(Verdict::Unknown));
         assert_eq!((state.marked_unknown(&WHOLE), state.last(0)), (1, None));
-        state.cancel(0, true, Gone::Cancelled, &mut wakes);
+        state.cancel(0, true, &BY_CALLER, &mut wakes);
         assert_eq!(state.verdict(0), Some(Verdict::NotDelivered));
         assert_eq!(state.marked_unknown(&WHOLE), 0);
-        assert_eq!(state.last(0), Some(RecordOutcome::NotDelivered(Cause::Cancelled)));
+        assert_eq!(state.last(0), Some(RecordOutcome::NotDelivered(Cause::Cancelled.into())));
     }
 
     #[test]
@@ -476,7 +501,7 @@ mod tests {
             wakes.wake();
             counts.each_ref().map(|count| count.0.swap(0, Ordering::Relaxed))
         };
-        state.cancel(0, false, Gone::Cancelled, &mut wakes);
+        state.cancel(0, false, &BY_CALLER, &mut wakes);
         assert_eq!(told(&mut wakes), [1, 0, 0]);
         state.leave(Answer::First, 0, places[0].unwrap());
         state.tell(&whole(Outcome::Unknown(Cause::DeliveryTimeout), false), &mut wakes);
@@ -509,7 +534,7 @@ mod tests {
         let mut wakes = Wakes::default();
         // Eight records; 0, 3 and 6 were taken out before the other five, in two parts, left.
         for index in [6, 0, 3] {
-            state.cancel(index, true, Gone::Deadline, &mut wakes);
+            state.cancel(index, true, &BY_DEADLINE, &mut wakes);
         }
         let too_large = Outcome::NotDelivered(Cause::Closed);
         // Numbers 3 and 4, which are the records 5 and 7.
@@ -518,7 +543,9 @@ mod tests {
         assert_eq!(state.tell(&part(2, 1, too_large), &mut wakes), (4..5, true));
         assert_eq!(state.tell(&part(0, 2, delivered(30)), &mut wakes), (1..3, true));
         let told = (0..8).map(|index| match state.last(index) {
-            Some(RecordOutcome::NotDelivered(Cause::Deadline)) => "taken".to_owned(),
+            Some(RecordOutcome::NotDelivered(Why { cause: Cause::Deadline, .. })) => {
+                "taken".to_owned()
+            }
             Some(RecordOutcome::NotDelivered(_)) => "refused".to_owned(),
             other => offset(other).unwrap().to_string(),
         });
@@ -532,11 +559,11 @@ mod tests {
         let mut wakes = Wakes::default();
         let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
         let first = Word { last: false, ..part(0, 2, unknown) };
-        state.cancel(1, false, Gone::Cancelled, &mut wakes);
+        state.cancel(1, false, &BY_CALLER, &mut wakes);
         assert_eq!(state.tell(&first, &mut wakes), (0..2, true));
         assert_eq!(state.tell(&part(2, 2, delivered(12)), &mut wakes), (2..4, true));
-        assert_eq!(state.first(0), Some(RecordOutcome::Unknown(Cause::DeliveryTimeout)));
-        assert_eq!(state.first(1), Some(RecordOutcome::Unknown(Cause::Cancelled)));
+        assert_eq!(state.first(0), Some(RecordOutcome::Unknown(Cause::DeliveryTimeout.into())));
+        assert_eq!(state.first(1), Some(RecordOutcome::Unknown(Cause::Cancelled.into())));
         assert_eq!((state.last(0), offset(state.last(3))), (None, Some(13)));
         assert_eq!((state.marked_unknown(&(0..2)), state.marked_unknown(&(2..4))), (1, 0));
         assert_eq!(state.tell(&part(0, 2, delivered(10)), &mut wakes), (0..2, false));
@@ -548,11 +575,11 @@ mod tests {
         let mut state = CellState::default();
         let mut wakes = Wakes::default();
         state.tell(&part(0, 2, delivered(10)), &mut wakes);
-        state.cancel(3, false, Gone::Cancelled, &mut wakes);
+        state.cancel(3, false, &BY_CALLER, &mut wakes);
         state.give_up(Cause::Closed, &mut wakes);
         assert_eq!(offset(state.last(1)), Some(11));
-        assert_eq!(state.last(2), Some(RecordOutcome::Unknown(Cause::Closed)));
-        assert_eq!(state.last(3), Some(RecordOutcome::Unknown(Cause::Closed)));
+        assert_eq!(state.last(2), Some(RecordOutcome::Unknown(Cause::Closed.into())));
+        assert_eq!(state.last(3), Some(RecordOutcome::Unknown(Cause::Closed.into())));
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use core::fmt;
 
-use ottla_core::{Instant, Outcome};
+use ottla_core::Instant;
 
 use super::entry::Book;
 use crate::{
     contain::{Wakes, contain},
     delivery::batch_state::WHOLE,
-    delivery::outcome::{RecordOutcome, Report},
+    delivery::outcome::{RecordOutcome, Report, Told},
 };
 
 /// To be told without the lock, in this order.
@@ -44,7 +44,7 @@ enum Reports {
 pub(super) struct Finished {
     pub(super) book: Box<Book>,
     pub(super) partition: i32,
-    pub(super) outcome: Outcome,
+    pub(super) told: Told,
     pub(super) at: Instant,
 }
 
@@ -113,12 +113,7 @@ impl Finished {
                 tell(&Report {
                     token: token.token,
                     topic: self.book.topic,
-                    outcome: RecordOutcome::of(
-                        self.outcome,
-                        self.partition,
-                        token.index.into(),
-                        true,
-                    ),
+                    outcome: RecordOutcome::of(&self.told, self.partition, token.index.into()),
                     late: false,
                     elapsed,
                 });

@@ -2,7 +2,7 @@
 
 use core::{fmt, time::Duration};
 
-use ottla_core::{Cause, Outcome, TopicId};
+use ottla_core::{Cause, LastError, Outcome, Producer, Settled, TopicId};
 
 use crate::delivery::undelivered::Returned;
 
@@ -23,15 +23,71 @@ pub enum RecordOutcome {
         unique: bool,
     },
     /// The record is not in the log and never will be: it is safe to produce it again.
-    NotDelivered(Cause),
+    NotDelivered(Why),
     /// Whether the record is in the log cannot be known yet. Producing it again could duplicate
     /// it; `reattach` and `late` wait for the truth instead.
-    Unknown(Cause),
+    Unknown(Why),
+}
+
+/// Why a record is not delivered, or not known to be.
+///
+/// In words: the cause, and behind it what went wrong last, as in
+/// `delivery timeout; last error: NOT_ENOUGH_REPLICAS (19)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Why {
+    /// What ended the wait.
+    pub cause: Cause,
+    /// What stood in the way, if something did and the cause does not say it.
+    pub last_error: Option<LastError>,
+}
+
+impl Why {
+    pub(crate) const fn new(cause: Cause, last_error: Option<LastError>) -> Self {
+        Self { cause, last_error }
+    }
+}
+
+impl From<Cause> for Why {
+    fn from(cause: Cause) -> Self {
+        Self::new(cause, None)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        self.last_error.map_or(Ok(()), |error| write!(f, "; last error: {error}"))
+    }
+}
+
+/// What the core told of a batch, or of a part of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) outcome: Outcome,
+    pub(crate) last_error: Option<LastError>,
+    /// As [`Settled::unique`](ottla_core::Settled).
+    pub(crate) unique: bool,
+}
+
+impl Told {
+    /// What the core tells of just now.
+    pub(crate) fn of(core: &Producer<'_>, settled: &Settled) -> Self {
+        let Settled { batch, outcome, unique, .. } = *settled;
+        let last_error = match outcome {
+            Outcome::NotDelivered(cause) | Outcome::Unknown(cause) if !cause.is_whole() => {
+                core.last_error(batch)
+            }
+            Outcome::Delivered { .. } | Outcome::NotDelivered(_) | Outcome::Unknown(_) | _ => None,
+        };
+        Self { outcome, last_error, unique }
+    }
 }
 
 impl RecordOutcome {
     /// The outcome of the record with this number in its batch, or in a part of it.
-    pub(crate) fn of(outcome: Outcome, partition: i32, number: i64, unique: bool) -> Self {
+    pub(crate) fn of(told: &Told, partition: i32, number: i64) -> Self {
+        let Told { outcome, last_error, unique } = *told;
         match outcome {
             Outcome::Delivered { base_offset, log_append_time } => Self::Delivered {
                 partition,
@@ -39,10 +95,19 @@ impl RecordOutcome {
                 timestamp: log_append_time,
                 unique,
             },
-            Outcome::NotDelivered(cause) => Self::NotDelivered(cause),
-            Outcome::Unknown(cause) => Self::Unknown(cause),
+            Outcome::NotDelivered(cause) => Self::NotDelivered(Why::new(cause, last_error)),
+            Outcome::Unknown(cause) => Self::Unknown(Why::new(cause, last_error)),
             // A state that this version does not know of proves nothing.
-            _ => Self::Unknown(Cause::SequenceDesync),
+            _ => Self::Unknown(Cause::SequenceDesync.into()),
+        }
+    }
+
+    /// Why it is not delivered, or not known to be.
+    #[must_use]
+    pub const fn why(&self) -> Option<&Why> {
+        match self {
+            Self::NotDelivered(why) | Self::Unknown(why) => Some(why),
+            Self::Delivered { .. } => None,
         }
     }
 
@@ -63,8 +128,8 @@ impl fmt::Display for RecordOutcome {
                 }
                 f.write_str(if *unique { "" } else { ", perhaps twice" })
             }
-            Self::NotDelivered(cause) => write!(f, "not delivered: {cause}"),
-            Self::Unknown(cause) => write!(f, "not known whether delivered: {cause}"),
+            Self::NotDelivered(why) => write!(f, "not delivered: {why}"),
+            Self::Unknown(why) => write!(f, "not known whether delivered: {why}"),
         }
     }
 }

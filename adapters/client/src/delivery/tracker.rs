@@ -18,7 +18,7 @@ use super::{
 use crate::{
     delivery::batch_state::{Cell, CellState, Gone, WHOLE, Word},
     delivery::latency::Histogram,
-    delivery::outcome::{RecordOutcome, Report, Tally},
+    delivery::outcome::{RecordOutcome, Report, Tally, Told},
     engine::locked_core::Engine,
 };
 
@@ -204,7 +204,7 @@ impl Table {
         now: Instant,
         ticket: &Ticket,
         verdict: Verdict,
-        gone: Gone,
+        gone: &Gone,
         news: &mut News,
     ) -> Verdict {
         let Some(book) = find(&mut self.books, ticket.batch()) else {
@@ -234,8 +234,8 @@ impl Table {
                 token: token.token,
                 topic: book.topic,
                 outcome: match taken {
-                    true => RecordOutcome::NotDelivered(gone.into()),
-                    false => RecordOutcome::Unknown(gone.into()),
+                    true => RecordOutcome::NotDelivered(gone.why()),
+                    false => RecordOutcome::Unknown(gone.why()),
                 },
                 late: token.told,
                 elapsed,
@@ -264,7 +264,7 @@ impl Table {
     }
 
     /// Notes what became of a batch, or of a part of it.
-    pub(crate) fn settle(&mut self, now: Instant, settled: &Settled, news: &mut News) {
+    pub(crate) fn settle(&mut self, now: Instant, settled: &Settled, told: Told, news: &mut News) {
         let slot = settled.batch.index();
         let Some(book) = find(&mut self.books, settled.batch) else {
             return;
@@ -275,8 +275,7 @@ impl Table {
         let word = Word {
             partition: settled.partition,
             part: (!whole).then_some((settled.first, settled.records)),
-            outcome: settled.outcome,
-            unique: settled.unique,
+            told,
             last: settled.last,
         };
         let cell = Arc::clone(&book.cell);
@@ -306,10 +305,10 @@ impl Table {
             count(&mut self.last, settled.outcome, records);
         }
         if book.done >= book.live {
-            let (partition, outcome) = (settled.partition, settled.outcome);
+            let partition = settled.partition;
             if let Some(book) = self.retire(slot) {
                 if finished && !book.tokens.is_empty() {
-                    news.finish(Finished { book, partition, outcome, at: now });
+                    news.finish(Finished { book, partition, told, at: now });
                 } else {
                     self.spare(book);
                 }

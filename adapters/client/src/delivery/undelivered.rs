@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ottla_core::{Header, Outcome, Payload, Producer, Record, Settled, wire::record::Records};
 
-use crate::delivery::outcome::RecordOutcome;
+use crate::delivery::outcome::{RecordOutcome, Told, Why};
 
 /// A record that was not delivered when its producer was closed, with all that it was sent with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +43,17 @@ impl Returned {
 }
 
 /// Copies the records of a batch that the core has told of just now, unless they are delivered.
-pub(crate) fn take_back(core: &Producer<'_>, settled: &Settled, back: &mut Vec<Returned>) {
-    let outcome = match settled.outcome {
-        Outcome::NotDelivered(cause) => RecordOutcome::NotDelivered(cause),
-        Outcome::Unknown(cause) => RecordOutcome::Unknown(cause),
+pub(crate) fn take_back(
+    core: &Producer<'_>,
+    settled: &Settled,
+    told: &Told,
+    back: &mut Vec<Returned>,
+) {
+    let outcome = match told.outcome {
+        Outcome::NotDelivered(cause) => {
+            RecordOutcome::NotDelivered(Why::new(cause, told.last_error))
+        }
+        Outcome::Unknown(cause) => RecordOutcome::Unknown(Why::new(cause, told.last_error)),
         Outcome::Delivered { .. } | _ => return,
     };
     let Some(payload) = core.payload(settled.batch) else {

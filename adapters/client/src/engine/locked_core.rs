@@ -21,7 +21,7 @@ use crate::{
     client::stats::{Latency, Stats},
     clock::Clock,
     contain::contain,
-    delivery::batch_state::Gone,
+    delivery::batch_state::By,
     delivery::handle::Receipt,
     delivery::latency::Histogram,
     delivery::notifications::News,
@@ -145,7 +145,7 @@ impl Engine {
     pub fn cancel(&self, ticket: &Ticket) -> Verdict {
         let now = self.clock.now();
         let mut state = self.lock();
-        let verdict = state.cancel(now, ticket, Gone::Cancelled);
+        let verdict = state.cancel(now, ticket, By::Caller);
         if state.news.is_empty() {
             // Nobody waits for it: the driver may sleep on, unless others may go ahead now.
             let wake = state.nudge(true);

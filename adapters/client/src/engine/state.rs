@@ -14,8 +14,9 @@ use ottla_core::{
 use crate::{
     clock::{Clock, Recent, Tick},
     contain::contain,
-    delivery::batch_state::Gone,
+    delivery::batch_state::{By, Gone},
     delivery::notifications::News,
+    delivery::outcome,
     delivery::tracker::Table,
     delivery::undelivered::{Returned, take_back},
     engine::locked_core::Engine,
@@ -202,7 +203,7 @@ impl State {
     /// Cancels the records whose deadline is over.
     pub(crate) fn answer_due(&mut self, now: Instant) {
         while let Some(ticket) = self.table.pop_due(now) {
-            self.cancel(now, &ticket, Gone::Deadline);
+            self.cancel(now, &ticket, By::Deadline);
         }
     }
 
@@ -353,9 +354,10 @@ impl State {
     }
 
     /// Cancels a record in the core and tells those that wait for it.
-    pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, gone: Gone) -> Verdict {
+    pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, by: By) -> Verdict {
+        let gone = Gone { by, last_error: self.core.last_error(ticket.batch()) };
         let verdict = self.core.cancel(now, *ticket);
-        let verdict = self.table.cancelled(now, ticket, verdict, gone, &mut self.news);
+        let verdict = self.table.cancelled(now, ticket, verdict, &gone, &mut self.news);
         self.check_flushes();
         verdict
     }
@@ -424,12 +426,13 @@ impl State {
                 if matches!(settled.outcome, Outcome::Delivered { .. }) {
                     self.failure = None;
                 }
+                let told = outcome::Told::of(&self.core, settled);
                 if settled.last
                     && let Some(returned) = &mut self.returned
                 {
-                    take_back(&self.core, settled, returned);
+                    take_back(&self.core, settled, &told, returned);
                 }
-                self.table.settle(now, settled, &mut self.news);
+                self.table.settle(now, settled, told, &mut self.news);
                 self.check_flushes();
             }
             Event::Topic(topic) => {
