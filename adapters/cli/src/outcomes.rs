@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use ottla_core::LastError;
+
 use crate::{
     mailbox::Mailbox,
     progress::Progress,
@@ -112,7 +114,7 @@ struct Desk {
     sink: Sink,
     progress: Progress,
     shown: u64,
-    causes: Vec<Why>,
+    causes: Vec<(Why, Option<LastError>)>,
     failed: Option<io::Error>,
 }
 
@@ -179,10 +181,13 @@ impl Desk {
         let Some(cause) = &verdict.cause else {
             return;
         };
-        if self.causes.len() < CAUSES && !self.causes.contains(cause) {
-            let Verdict { line, kind, .. } = verdict;
-            self.progress.complain(&format!("ottla: line {line}: {kind}: {cause}"));
-            self.causes.push(cause.clone());
+        let Verdict { line, kind, last_error, .. } = verdict;
+        let known = |(named, last): &(Why, _)| named == cause && last == last_error;
+        if self.causes.len() < CAUSES && !self.causes.iter().any(known) {
+            let last = last_error.map(|error| format!("; last error: {error}"));
+            let last = last.unwrap_or_default();
+            self.progress.complain(&format!("ottla: line {line}: {kind}: {cause}{last}"));
+            self.causes.push((cause.clone(), *last_error));
         }
     }
 }

@@ -4,6 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use ottla_client::{RecordOutcome, Report};
+use ottla_core::LastError;
 use serde::Serialize;
 
 /// What is told of a line, as it is written in the outcomes file.
@@ -27,6 +28,9 @@ pub(crate) struct Verdict {
     /// Why it is not delivered, or not known to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cause: Option<Why>,
+    /// What stood in the way last, where the cause does not say it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_words")]
+    pub(crate) last_error: Option<LastError>,
 }
 
 /// The three that there are.
@@ -42,7 +46,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     /// What the producer says of a record that it took.
-    Cause(ottla_client::Why),
+    Cause(ottla_core::Cause),
     /// Why a record was not taken.
     Refused(Arc<str>),
 }
@@ -58,19 +62,18 @@ impl Verdict {
             offset: None,
             elapsed_us,
             cause: Some(Why::Refused(why)),
+            last_error: None,
         }
     }
 }
 
 impl From<&Report> for Verdict {
     fn from(report: &Report) -> Self {
-        let (partition, offset, cause) = match report.outcome {
-            RecordOutcome::Delivered { partition, offset, .. } => (Some(partition), offset, None),
-            RecordOutcome::NotDelivered(why) | RecordOutcome::Unknown(why) => {
-                (None, None, Some(why))
-            }
-            _ => (None, None, None),
+        let (partition, offset) = match report.outcome {
+            RecordOutcome::Delivered { partition, offset, .. } => (Some(partition), offset),
+            RecordOutcome::NotDelivered(_) | RecordOutcome::Unknown(_) | _ => (None, None),
         };
+        let why = report.outcome.why();
         Self {
             line: report.token,
             kind: Kind::from(&report.outcome),
@@ -78,7 +81,8 @@ impl From<&Report> for Verdict {
             partition,
             offset,
             elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
-            cause: cause.map(Why::Cause),
+            cause: why.map(|why| Why::Cause(why.cause)),
+            last_error: why.and_then(|why| why.last_error),
         }
     }
 }
@@ -107,9 +111,18 @@ impl fmt::Display for Kind {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cause(why) => write!(f, "{why}"),
+            Self::Cause(cause) => write!(f, "{cause}"),
             Self::Refused(text) => f.write_str(text),
         }
+    }
+}
+
+/// As it is told elsewhere.
+#[allow(clippy::ref_option)] // as serde calls it
+fn in_words<S: serde::Serializer>(error: &Option<LastError>, to: S) -> Result<S::Ok, S::Error> {
+    match error {
+        Some(error) => to.collect_str(error),
+        None => to.serialize_none(),
     }
 }
 
@@ -149,7 +162,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use ottla_core::Cause;
+    use ottla_core::{Cause, wire::ErrorCode};
 
     use super::*;
 
@@ -163,6 +176,7 @@ mod tests {
             offset: Some(12),
             elapsed_us: 310,
             cause: None,
+            last_error: None,
         };
         assert_eq!(
             serde_json::to_string(&delivered).unwrap(),
@@ -172,12 +186,13 @@ mod tests {
             kind: Kind::Unknown,
             partition: None,
             offset: None,
-            cause: Some(Why::Cause(Cause::DeliveryTimeout.into())),
+            cause: Some(Why::Cause(Cause::DeliveryTimeout)),
+            last_error: Some(LastError::Answer(ErrorCode::NOT_ENOUGH_REPLICAS)),
             ..delivered
         };
         assert_eq!(
             serde_json::to_string(&unknown).unwrap(),
-            r#"{"line":1,"verdict":"unknown","late":false,"elapsed_us":310,"cause":"delivery timeout"}"#
+            r#"{"line":1,"verdict":"unknown","late":false,"elapsed_us":310,"cause":"delivery timeout","last_error":"NOT_ENOUGH_REPLICAS (19)"}"#
         );
     }
 
