@@ -11,6 +11,34 @@ pub struct Builder {
     settings: Settings,
 }
 
+impl Producer {
+    /// Starts to make a producer.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Makes a producer from properties with Kafka's names.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is unknown or refused, or the operating system gives no thread.
+    pub fn from_properties<N: AsRef<str>, V: AsRef<str>>(
+        properties: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, BuildError> {
+        Self::builder().properties(properties).build()
+    }
+
+    /// Makes a producer from a configuration. Its `checksum` is replaced by the fastest there is.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is refused, or the operating system gives no thread.
+    pub fn new(config: &Config<'_>) -> Result<Self, BuildError> {
+        Self::builder().build_on(config)
+    }
+}
+
 impl Builder {
     /// Adds a property by Kafka's name, or librdkafka's. It is judged by [`Builder::build`].
     #[must_use]

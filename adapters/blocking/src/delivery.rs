@@ -64,7 +64,7 @@ impl Delivery {
 
     fn wait_until(&self, deadline: Option<Instant>) -> Option<RecordOutcome> {
         // Once it is there, nothing needs to be set up to wait for it.
-        self.0.attend(deadline).or_else(|| block_on(self.0.reattach(), deadline))
+        self.0.drive_inline(deadline).or_else(|| block_on(self.0.reattach(), deadline))
     }
 
     /// Gives up on the record, and says at once what is true of it.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use mio::{Events, Poll, Token};
-use ottla_client::{Attendant, Driver, Engine, Ready, Turn};
+use ottla_client::{Driver, Engine, InlineDriver, Ready, Turn};
 
 use crate::{
     link::Tcp,
@@ -133,8 +133,8 @@ impl Shared {
     pub(crate) fn new(engine: &Arc<Engine>) -> io::Result<Arc<Self>> {
         let drive = Drive::new(Arc::clone(engine))?;
         let shared = Arc::new(Self(Mutex::new(drive)));
-        let attendant: Weak<Self> = Arc::downgrade(&shared);
-        engine.set_attendant(attendant);
+        let driver: Weak<Self> = Arc::downgrade(&shared);
+        engine.set_inline_driver(driver);
         Ok(shared)
     }
 
@@ -180,8 +180,8 @@ impl Shared {
     }
 }
 
-impl Attendant for Shared {
-    fn attend(&self, until: Option<Instant>, done: &mut dyn FnMut() -> bool) {
+impl InlineDriver for Shared {
+    fn drive_inline(&self, until: Option<Instant>, done: &mut dyn FnMut() -> bool) {
         let Ok(mut drive) = self.0.try_lock() else {
             return;
         };

@@ -10,9 +10,9 @@ use std::{
 use ottla_client::{
     BuildError, CloseReport, Options, Receipt, SendError, Shards, Stats, Tally, Topic, block_on,
 };
-use ottla_core::{Config, Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
+use ottla_core::{Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
 
-use crate::{Builder, Delivery, drive::Shared};
+use crate::{Delivery, drive::Shared};
 
 /// A handle to a producer. Clones are handles to the same one, and cheap.
 ///
@@ -36,32 +36,6 @@ impl Drop for LastHandle {
 }
 
 impl Producer {
-    /// Starts to make a producer.
-    #[must_use]
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// Makes a producer from properties with Kafka's names.
-    ///
-    /// # Errors
-    ///
-    /// Where one of them is unknown or refused, or the operating system gives no thread.
-    pub fn from_properties<N: AsRef<str>, V: AsRef<str>>(
-        properties: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, BuildError> {
-        Self::builder().properties(properties).build()
-    }
-
-    /// Makes a producer from a configuration. Its `checksum` is replaced by the fastest there is.
-    ///
-    /// # Errors
-    ///
-    /// Where the configuration is refused, or the operating system gives no thread.
-    pub fn new(config: &Config<'_>) -> Result<Self, BuildError> {
-        Self::builder().build_on(config)
-    }
-
     pub(crate) fn start(shards: Shards) -> Result<Self, BuildError> {
         let drivers = spawn_all(&shards).inspect_err(|_| {
             // Those that run already have nobody to end them.

@@ -10,10 +10,11 @@ use ottla_core::{Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
 use crate::{
     client::shards::{Shards, pass_for},
     clock::Clock,
-    delivery::batch_state::Answer,
-    delivery::handle::Delivery,
-    engine::locked_core::{Engine, OnReport},
-    engine::state::State,
+    delivery::{batch_state::Answer, handle::Delivery},
+    engine::{
+        locked_core::{Engine, OnReport},
+        state::State,
+    },
 };
 
 /// What an engine holds for those who wait: all 0 when nobody does and all is settled.

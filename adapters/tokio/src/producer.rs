@@ -4,12 +4,12 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use ottla_client::{
-    BuildError, CloseReport, Delivery, Options, Receipt, SendError, Shards, Stats, Tally, Topic,
+    CloseReport, Delivery, Options, Receipt, SendError, Shards, Stats, Tally, Topic,
 };
-use ottla_core::{Config, Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
+use ottla_core::{Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
 use tokio::runtime::Handle;
 
-use crate::{Builder, drive::Drive, runtime::until, send::Send};
+use crate::{drive::Drive, runtime::until, send::Send};
 
 /// A handle to a producer. Clones are handles to the same one, and cheap.
 ///
@@ -39,32 +39,6 @@ impl Drop for LastHandle {
 }
 
 impl Producer {
-    /// Starts to make a producer.
-    #[must_use]
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// Makes a producer from properties with Kafka's names.
-    ///
-    /// # Errors
-    ///
-    /// Where one of them is unknown or refused, or there is no runtime.
-    pub fn from_properties<N: AsRef<str>, V: AsRef<str>>(
-        properties: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, BuildError> {
-        Self::builder().properties(properties).build()
-    }
-
-    /// Makes a producer from a configuration. Its `checksum` is replaced by the fastest there is.
-    ///
-    /// # Errors
-    ///
-    /// Where the configuration is refused, or there is no runtime.
-    pub fn new(config: &Config<'_>) -> Result<Self, BuildError> {
-        Self::builder().build_on(config)
-    }
-
     pub(crate) fn start(shards: Shards, runtime: Handle) -> Self {
         for engine in shards.engines() {
             drop(runtime.spawn(Drive::new(Arc::clone(engine))));

@@ -11,9 +11,8 @@ use std::sync::Arc;
 use ottla_core::Instant;
 
 use crate::{
-    delivery::outcome::{CloseReport, Tally},
-    engine::locked_core::Engine,
-    engine::state::State,
+    delivery::{outcome::Tally, undelivered::Returned},
+    engine::{locked_core::Engine, state::State},
 };
 
 /// The future of a flush: ready once each record that was taken before has an answer,
@@ -39,6 +38,19 @@ pub(crate) struct Closing {
     /// As in [`Flushing`].
     reports: Option<u64>,
     key: Option<u64>,
+}
+
+/// How a producer ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// The last word on each record that had none when `close` was called.
+    pub records: Tally,
+    /// Everything was settled and all connections were closed when `close` returned.
+    pub complete: bool,
+    /// The records that were not delivered, in no order between partitions. Those that were
+    /// cancelled before they left are not among them.
+    pub returned: Vec<Returned>,
 }
 
 impl Engine {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use ottla_core::Instant;
 
 use crate::{
-    client::flush_close::{Closing, Flushing},
-    delivery::outcome::{CloseReport, Tally},
+    client::flush_close::{CloseReport, Closing, Flushing},
+    delivery::outcome::Tally,
     engine::locked_core::Engine,
 };
 

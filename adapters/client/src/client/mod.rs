@@ -1,5 +1,6 @@
 //! What an application calls: to send, flush, close, and look at counters, over one engine or several.
-//! Touches engines, and no socket.
+//!
+//! May touch: engines. No socket, and no driver.
 
 pub(crate) mod flush_close;
 pub(crate) mod flush_close_all;

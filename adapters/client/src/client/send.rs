@@ -15,9 +15,7 @@ use crate::{
     client::shards::{Shards, Topic, meet},
     contain::Wakes,
     delivery::handle::{Delivery, Receipt},
-    engine::locked_core::Engine,
-    engine::state::{Nudge, State},
-    engine::wait_list::Left,
+    engine::{driving::Nudge, locked_core::Engine, state::State, wait_list::Left},
     error::SendError,
 };
 

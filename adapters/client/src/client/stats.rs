@@ -4,7 +4,10 @@ use core::time::Duration;
 
 use ottla_core::LastError;
 
-use crate::{delivery::latency::Histogram, delivery::outcome::Tally};
+use crate::{
+    delivery::{latency::Histogram, outcome::Tally},
+    engine::locked_core::Engine,
+};
 
 /// A producer's counters and gauges at one moment.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +104,22 @@ impl From<ottla_core::BrokerStats<'_>> for Broker {
             errors: stats.errors,
             disconnects: stats.disconnects,
             last_error: stats.last_error,
+        }
+    }
+}
+
+impl Engine {
+    /// Counters and gauges, but for the latencies, which are added to others'.
+    pub(crate) fn stats(&self, latency: &mut Histogram) -> Stats {
+        let state = self.lock();
+        latency.add(&state.table.latency);
+        Stats {
+            core: state.core.stats(),
+            answers: state.table.first,
+            latency: Latency::default(),
+            queue_depth: state.table.pending(),
+            waiting: state.full.len() + state.topics.len(),
+            brokers: state.core.brokers().map(Into::into).collect(),
         }
     }
 }

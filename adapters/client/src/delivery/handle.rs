@@ -7,14 +7,14 @@ use core::{
     task::{Context, Poll},
     time::Duration,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant as StdInstant};
 
 use ottla_core::{Ticket, Verdict};
 
-use crate::{
-    delivery::batch_state::{Answer, Cell},
-    delivery::outcome::RecordOutcome,
-    engine::locked_core::Engine,
+use crate::delivery::{
+    batch_state::{Answer, Cell},
+    engine_calls::EngineCalls,
+    outcome::RecordOutcome,
 };
 
 /// One record that the producer took: a future of what became of it.
@@ -84,7 +84,20 @@ impl Delivery {
         })
     }
 
-    pub(crate) fn known(&self) -> Option<RecordOutcome> {
+    /// Drives until the first answer is there, or until then, if the driver lets its callers. `None` where
+    /// the answer is to be waited for.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn drive_inline(&self, until: Option<StdInstant>) -> Option<RecordOutcome> {
+        let outcome = self.try_outcome();
+        if outcome.is_some() {
+            return outcome;
+        }
+        self.engine()?.drive_inline(until, &mut || self.known().is_some());
+        self.known()
+    }
+
+    fn known(&self) -> Option<RecordOutcome> {
         self.cell.lock().first(self.ticket.index())
     }
 
@@ -113,8 +126,7 @@ impl Delivery {
     /// if nobody waits, and after the delivery is dropped.
     pub fn deadline(self, timeout: Duration) -> Self {
         if let Some(engine) = self.engine() {
-            let at = engine.clock().now().after(timeout);
-            engine.set_deadline(&self.ticket, at);
+            engine.cancel_after(&self.ticket, timeout);
         }
         self
     }
@@ -131,7 +143,7 @@ impl Delivery {
         Late(self.reattach())
     }
 
-    pub(crate) fn engine(&self) -> Option<Arc<Engine>> {
+    fn engine(&self) -> Option<Arc<dyn EngineCalls>> {
         self.cell.engine.upgrade()
     }
 

@@ -1,7 +1,11 @@
-//! What a caller waits for: deliveries, outcomes, reports, and the table from batches to records. Nothing
-//! here touches the core, a lock of the engine, or a socket.
+//! What a caller waits for: deliveries, outcomes, reports, and the table from batches to records.
+//!
+//! May touch: what is noted of batches and records, and what the core says of a batch. Not the engine, which is
+//! known by [`engine_calls`] alone, nor its lock; no socket, no clock.
 
 pub(crate) mod batch_state;
+pub(crate) mod cancelled;
+pub(crate) mod engine_calls;
 pub(crate) mod entry;
 pub(crate) mod handle;
 pub(crate) mod latency;
@@ -9,3 +13,4 @@ pub(crate) mod notifications;
 pub(crate) mod outcome;
 pub(crate) mod tracker;
 pub(crate) mod undelivered;
+pub(crate) mod waiters;

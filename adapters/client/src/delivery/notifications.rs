@@ -4,11 +4,13 @@ use core::fmt;
 
 use ottla_core::Instant;
 
-use super::entry::Book;
 use crate::{
     contain::{Wakes, contain},
-    delivery::batch_state::WHOLE,
-    delivery::outcome::{RecordOutcome, Report, Told},
+    delivery::{
+        batch_state::WHOLE,
+        entry::Book,
+        outcome::{RecordOutcome, Report, Told},
+    },
 };
 
 /// To be told without the lock, in this order.

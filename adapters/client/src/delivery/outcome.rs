@@ -4,8 +4,6 @@ use core::{fmt, time::Duration};
 
 use ottla_core::{Cause, LastError, Outcome, Producer, Settled, TopicId};
 
-use crate::delivery::undelivered::Returned;
-
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -190,17 +188,4 @@ impl Tally {
             unknown: self.unknown.saturating_sub(earlier.unknown),
         }
     }
-}
-
-/// How a producer ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CloseReport {
-    /// The last word on each record that had none when `close` was called.
-    pub records: Tally,
-    /// Everything was settled and all connections were closed when `close` returned.
-    pub complete: bool,
-    /// The records that were not delivered, in no order between partitions. Those that were
-    /// cancelled before they left are not among them.
-    pub returned: Vec<Returned>,
 }

@@ -11,15 +11,14 @@ use std::{
 
 use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, TopicId, Verdict};
 
-use super::{
+use crate::delivery::{
+    batch_state::{Cell, CellState, WHOLE, Word},
+    cancelled::Gone,
+    engine_calls::EngineCalls,
     entry::{Book, Deadlines, Times, Token, find},
+    latency::Histogram,
     notifications::{Finished, News},
-};
-use crate::{
-    delivery::batch_state::{Cell, CellState, Gone, WHOLE, Word},
-    delivery::latency::Histogram,
-    delivery::outcome::{RecordOutcome, Report, Tally, Told},
-    engine::locked_core::Engine,
+    outcome::{RecordOutcome, Report, Tally, Told},
 };
 
 /// Cells that wait to be reused; more than this are given back to the heap.
@@ -30,7 +29,7 @@ const TRIES: usize = 4;
 /// One book for each live batch.
 #[derive(Debug)]
 pub(crate) struct Table {
-    engine: Weak<Engine>,
+    engine: Weak<dyn EngineCalls>,
     books: Vec<Option<Box<Book>>>,
     /// The last one closed is opened next, so that the number of books, and of the vectors in
     /// them, follows the number of live batches and not of slots.
@@ -51,7 +50,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(engine: Weak<Engine>, due: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(engine: Weak<dyn EngineCalls>, due: Arc<AtomicU64>) -> Self {
         Self {
             engine,
             books: Vec::new(),

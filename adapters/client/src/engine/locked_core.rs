@@ -9,6 +9,7 @@ use core::{
 use std::{
     hash::RandomState,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak},
+    time::Instant as StdInstant,
 };
 
 use ottla_core::{
@@ -18,17 +19,16 @@ use ottla_core::{
 
 use crate::{
     checksum::checksum,
-    client::stats::{Latency, Stats},
     clock::Clock,
     contain::contain,
-    delivery::batch_state::By,
-    delivery::handle::Receipt,
-    delivery::latency::Histogram,
-    delivery::notifications::News,
-    delivery::outcome::Report,
-    engine::inline::Attendant,
-    engine::state::{Gather, Nudge, State},
-    io::links::WriteNow,
+    delivery::{
+        cancelled::By, engine_calls::EngineCalls, handle::Receipt, notifications::News,
+        outcome::Report,
+    },
+    engine::{
+        driving::{Gather, Nudge},
+        state::State,
+    },
 };
 
 /// Bytes of batches that gather at most while the driver sleeps, though they could leave, and of free
@@ -38,6 +38,11 @@ const GATHER: u64 = 256 * 1024;
 /// How often to look whether the lock is free before sleeping for it: some microseconds.
 const SPINS: u32 = 500;
 
+fn calls(engine: &Weak<Engine>) -> Weak<dyn EngineCalls> {
+    let engine: Weak<Engine> = Weak::clone(engine);
+    engine
+}
+
 /// A seed from the operating system that makes a core with this mark.
 fn seed(owner: u32, clock: &Clock) -> u64 {
     let random = match clock.seed() {
@@ -46,6 +51,20 @@ fn seed(owner: u32, clock: &Clock) -> u64 {
     };
     // The mark is one half exclusive-or the other one.
     random & !u64::from(u32::MAX) | ((random >> 32) ^ u64::from(owner))
+}
+
+/// Moves bytes in the driver's stead.
+pub(crate) trait InlineWriter: Send + Sync {
+    /// Writes what is to leave and, while the driver naps, reads what has come. True where the driver has
+    /// to see to the rest, or is at work and will.
+    fn write_now(&self, engine: &Engine) -> bool;
+}
+
+/// A driver that a caller can take over while it naps. To hand an answer from thread to thread costs as
+/// much as the answer itself took.
+pub trait InlineDriver: Send + Sync {
+    /// Drives until `done`, or until then. Does nothing where the driver does not nap.
+    fn drive_inline(&self, until: Option<StdInstant>, done: &mut dyn FnMut() -> bool);
 }
 
 /// Whom to report to.
@@ -72,9 +91,9 @@ pub struct Engine {
     /// When the first record's deadline is over, in microseconds: the table's.
     due: Arc<AtomicU64>,
     /// Where to write; the driver sets it.
-    wires: OnceLock<Weak<dyn WriteNow>>,
+    inline_writer: OnceLock<Weak<dyn InlineWriter>>,
     /// Who lets callers drive.
-    attendant: OnceLock<Weak<dyn Attendant>>,
+    inline_driver: OnceLock<Weak<dyn InlineDriver>>,
 }
 
 impl fmt::Debug for Engine {
@@ -114,13 +133,13 @@ impl Engine {
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             on_report,
-            state: Mutex::new(State::new(core, Weak::clone(engine), Arc::clone(&due), gather)),
+            state: Mutex::new(State::new(core, calls(engine), Arc::clone(&due), gather)),
             naps: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             waits: AtomicU32::new(0),
             due,
-            wires: OnceLock::new(),
-            attendant: OnceLock::new(),
+            inline_writer: OnceLock::new(),
+            inline_driver: OnceLock::new(),
         }))
     }
 
@@ -166,38 +185,6 @@ impl Engine {
         let set = state.table.set_deadline(ticket, at);
         self.leave(state);
         set
-    }
-
-    /// Answers the records whose deadline is over, if the driver has not come to it: it may run on a
-    /// thread that is busy with something else, or not at all. Whoever asks for an answer is awake.
-    pub(crate) fn answer_due(&self) {
-        let due = self.due.load(Ordering::Relaxed);
-        if due == u64::MAX {
-            return;
-        }
-        let now = self.clock.now();
-        if now.as_micros() < due {
-            return;
-        }
-        let mut state = self.lock();
-        state.answer_due(now);
-        let wakes = core::mem::take(&mut state.news.wakes);
-        self.leave(state);
-        drop(wakes);
-    }
-
-    /// Counters and gauges, but for the latencies, which are added to others'.
-    pub(crate) fn stats(&self, latency: &mut Histogram) -> Stats {
-        let state = self.lock();
-        latency.add(&state.table.latency);
-        Stats {
-            core: state.core.stats(),
-            answers: state.table.first,
-            latency: Latency::default(),
-            queue_depth: state.table.pending(),
-            waiting: state.full.len() + state.topics.len(),
-            brokers: state.core.brokers().map(Into::into).collect(),
-        }
     }
 
     /// Closes in the background: for when the last handle is gone and nobody waits.
@@ -253,32 +240,21 @@ impl Engine {
         }
     }
 
-    pub(crate) fn set_wires(&self, wires: Weak<dyn WriteNow>) {
+    pub(crate) fn set_inline_writer(&self, writer: Weak<dyn InlineWriter>) {
         // A second driver would have nothing to do.
-        drop(self.wires.set(wires));
+        drop(self.inline_writer.set(writer));
     }
 
     /// Moves bytes in the driver's stead: the caller is awake, and to wake another thread costs more. The
     /// driver is woken where it is at work, or has to do what follows.
     pub(crate) fn write_now(&self) {
-        let wires = self.wires.get().and_then(Weak::upgrade);
+        let writer = self.inline_writer.get().and_then(Weak::upgrade);
         loop {
-            let again = wires.as_ref().is_none_or(|wires| wires.write_now(self));
+            let again = writer.as_ref().is_none_or(|writer| writer.write_now(self));
             match self.lock_busy().nudge_after_writes(again) {
                 Nudge::Nothing => return,
                 Nudge::Write => {}
                 Nudge::Wake(waker) => return waker.wake(),
-            }
-        }
-    }
-
-    /// Somebody waits for an answer, and is not to wait for the end of a nap.
-    pub(crate) fn begin_waiting(&self) {
-        self.count_wait();
-        if self.naps.load(Ordering::Relaxed) {
-            let wake = self.lock_busy().rouse();
-            if let Some(waker) = wake {
-                waker.wake();
             }
         }
     }
@@ -295,14 +271,14 @@ impl Engine {
     }
 
     /// Sets who lets callers drive.
-    pub fn set_attendant(&self, attendant: Weak<dyn Attendant>) {
+    pub fn set_inline_driver(&self, driver: Weak<dyn InlineDriver>) {
         // A second driver would have nothing to do.
-        drop(self.attendant.set(attendant));
+        drop(self.inline_driver.set(driver));
     }
 
     /// Who lets callers drive, unless reports are to be told: that is for the driver's own thread.
-    pub(crate) fn attendant(&self) -> Option<Arc<dyn Attendant>> {
-        if self.reports() { None } else { self.attendant.get()?.upgrade() }
+    pub(crate) fn inline_driver(&self) -> Option<Arc<dyn InlineDriver>> {
+        if self.reports() { None } else { self.inline_driver.get()?.upgrade() }
     }
 
     /// Somebody waits no longer.
@@ -404,5 +380,51 @@ impl Engine {
         self.tell(news);
         self.lock_busy().nobody_tells_more(news);
         self.tell(news);
+    }
+}
+
+impl EngineCalls for Engine {
+    fn cancel(&self, ticket: &Ticket) -> Verdict {
+        self.cancel(ticket)
+    }
+
+    fn cancel_after(&self, ticket: &Ticket, timeout: Duration) {
+        self.set_deadline(ticket, self.clock.now().after(timeout));
+    }
+
+    fn answer_due(&self) {
+        let due = self.due.load(Ordering::Relaxed);
+        if due == u64::MAX {
+            return;
+        }
+        let now = self.clock.now();
+        if now.as_micros() < due {
+            return;
+        }
+        let mut state = self.lock();
+        state.answer_due(now);
+        let wakes = core::mem::take(&mut state.news.wakes);
+        self.leave(state);
+        drop(wakes);
+    }
+
+    fn begin_waiting(&self) {
+        self.count_wait();
+        if self.naps.load(Ordering::Relaxed) {
+            let wake = self.lock_busy().rouse();
+            if let Some(waker) = wake {
+                waker.wake();
+            }
+        }
+    }
+
+    fn end_waiting(&self) {
+        self.end_waiting();
+    }
+
+    fn drive_inline(&self, until: Option<StdInstant>, done: &mut dyn FnMut() -> bool) {
+        if let Some(driver) = self.inline_driver() {
+            driver.drive_inline(until, done);
+        }
     }
 }

@@ -1,7 +1,12 @@
-//! The core behind its lock, who waits for it, and who drives it. Nothing here touches a socket, or waits.
+//! The core behind its lock, who waits for it, and who drives it.
+//!
+//! May touch: the core, and the table of deliveries. No socket, and no thread or task: who writes or drives in
+//! the driver's stead is known by a trait.
 
-pub(crate) mod inline;
+pub(crate) mod driving;
+pub(crate) mod failures;
 pub(crate) mod locked_core;
 pub(crate) mod partition_counts;
 pub(crate) mod state;
 pub(crate) mod wait_list;
+pub(crate) mod wake_driver;

@@ -1,6 +1,6 @@
 //! What the engine's lock guards: the core, and all who wait for it.
 
-use core::{mem, sync::atomic::AtomicU64, task::Waker, time::Duration};
+use core::{mem, sync::atomic::AtomicU64, time::Duration};
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
@@ -14,16 +14,21 @@ use ottla_core::{
 use crate::{
     clock::{Clock, Recent, Tick},
     contain::contain,
-    delivery::batch_state::{By, Gone},
-    delivery::notifications::News,
-    delivery::outcome,
-    delivery::tracker::Table,
-    delivery::undelivered::{Returned, take_back},
-    engine::locked_core::Engine,
-    engine::partition_counts::Told,
-    engine::wait_list::WaitList,
+    delivery::{
+        cancelled::{By, Gone},
+        engine_calls::EngineCalls,
+        notifications::News,
+        outcome,
+        tracker::Table,
+        undelivered::{Returned, take_back},
+    },
+    engine::{
+        driving::{Driving, Gather},
+        failures::Losses,
+        partition_counts::Told,
+        wait_list::WaitList,
+    },
     error::Failure,
-    io::link_error::Losses,
 };
 
 /// How many of those that wait for memory are woken when some is free. Each one that gets some
@@ -36,51 +41,11 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// A peer that is asked what it speaks, and is well, answers sooner.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// For so many batches callers look whether there are answers, if without them none may leave.
-const SOME_BATCHES: u32 = 4;
-
-/// So many reports are not left for the end of a nap.
-const MANY_REPORTS: usize = 16_384;
-
 /// What the driver is to do with its links, in this order.
 #[derive(Debug)]
 pub(crate) enum Action {
     Connect(ConnId),
     Disconnect(ConnId),
-}
-
-/// What a caller is to do once the lock is free.
-#[derive(Debug)]
-pub(crate) enum Nudge {
-    Nothing,
-    /// There is nothing to do but to write.
-    Write,
-    /// The driver sleeps, and has something to do.
-    Wake(Waker),
-}
-
-/// What the driver does.
-#[derive(Debug)]
-enum Driving {
-    /// It is at work, or about to be, and will see to everything.
-    Awake,
-    /// It sleeps, and is woken by links as well.
-    Asleep(Waker),
-    /// It naps: links do not wake it, and callers move bytes both ways.
-    Napping(Waker),
-}
-
-impl Driving {
-    const fn is_awake(&self) -> bool {
-        matches!(self, Self::Awake)
-    }
-
-    fn wake(&mut self) -> Option<Waker> {
-        match mem::replace(self, Self::Awake) {
-            Self::Awake => None,
-            Self::Asleep(waker) | Self::Napping(waker) => Some(waker),
-        }
-    }
 }
 
 /// The other end of a connection.
@@ -91,17 +56,6 @@ pub(crate) struct Peer {
     pub(crate) opened: Option<Instant>,
     /// What the operating system said of its end.
     pub(crate) error: Option<Arc<str>>,
-}
-
-/// What gathers before somebody is woken for it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Gather {
-    /// Whether a batch may wait at all.
-    pub(crate) lingers: bool,
-    /// So many batches that were begun are not left to wait for the driver.
-    pub(crate) batches: u32,
-    /// For so many free pages those are woken at once that wait for memory.
-    pub(crate) pages: u32,
 }
 
 #[derive(Debug)]
@@ -130,20 +84,20 @@ pub(crate) struct State {
     told: u64,
     /// What is to be handed back, once somebody closes the producer and waits for it.
     pub(crate) returned: Option<Vec<Returned>>,
-    driver: Driving,
+    pub(super) driver: Driving,
     /// When the driver wakes by itself.
-    armed: Instant,
+    pub(super) armed: Instant,
     /// A caller is about to write, and will look once more when it has.
-    writing: bool,
+    pub(super) writing: bool,
     /// Batches that were begun since somebody wrote.
-    begun: u32,
-    gather: Gather,
+    pub(super) begun: u32,
+    pub(super) gather: Gather,
     /// Records that were taken; it wraps.
     pub(crate) records: u32,
     /// The time of the last record.
     recent: Recent,
     /// Turns of the driver; they wrap.
-    turns: u32,
+    pub(super) turns: u32,
     /// To whom it tells how many partitions topics have, where there are several shards.
     pub(crate) partitions: Told,
 }
@@ -151,7 +105,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(
         core: Producer<'static>,
-        engine: Weak<Engine>,
+        engine: Weak<dyn EngineCalls>,
         due: Arc<AtomicU64>,
         gather: Gather,
     ) -> Self {
@@ -234,116 +188,6 @@ impl State {
         while let Some(conn) = self.core.poll_write(now) {
             writes.push(conn);
         }
-    }
-
-    /// After a call that seldom leaves something to do: whom to wake if the driver sleeps and has that to
-    /// do now, or earlier than it thinks. `timer`: the call may have set a timer.
-    pub(crate) fn nudge(&mut self, timer: bool) -> Option<Waker> {
-        if self.driver.is_awake() {
-            return None;
-        }
-        let due = self.core.needs_service() || (timer && self.wake_time() < self.armed);
-        if due { self.driver.wake() } else { None }
-    }
-
-    /// After a record was refused: whom to wake, where the driver may bring what it lacks.
-    pub(crate) fn nudge_for_refusal(&mut self) -> Option<Waker> {
-        if self.naps() { self.driver.wake() } else { self.nudge(true) }
-    }
-
-    /// After a record was taken. `timer`: it has a deadline.
-    #[inline]
-    pub(crate) fn nudge_for_record(&mut self, ticket: &Ticket, timer: bool) -> Nudge {
-        self.records = self.records.wrapping_add(1);
-        // A record that joins a batch sets no timer: the batch's own is running.
-        let begun = ticket.index() == 0;
-        self.begun += u32::from(begun);
-        let timer = timer || begun;
-        if self.driver.is_awake() || self.writing {
-            return Nudge::Nothing;
-        }
-        if self.core.has_output() || (timer && self.wake_time() < self.armed) {
-            return self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake);
-        }
-        if self.is_to_be_written() { self.write() } else { Nudge::Nothing }
-    }
-
-    /// A full batch of a busy connection goes with the answer to the request under way. For that the driver
-    /// waits; while it naps, it is for callers to look, and sooner where nothing more can leave without.
-    fn is_to_be_written(&self) -> bool {
-        let many = self.begun >= self.gather.batches;
-        let stuck = || self.begun >= SOME_BATCHES && !self.core.needs_service();
-        let look = self.naps() && (many || stuck());
-        self.core.has_urgent_write() || look || (many && self.core.needs_service())
-    }
-
-    const fn write(&mut self) -> Nudge {
-        self.writing = true;
-        self.begun = 0;
-        Nudge::Write
-    }
-
-    /// Whether nobody waits for anything that the driver alone would bring.
-    pub(crate) fn may_nap(&self) -> bool {
-        let waits = self.full.len() + self.topics.len() + self.flushes.len() + self.closes.len();
-        waits == 0 && !self.closed
-    }
-
-    /// Whether a batch may wait for others.
-    pub(crate) const fn lingers(&self) -> bool {
-        self.gather.lingers
-    }
-
-    /// Whether links do not wake the driver, so that callers are to look after them.
-    pub(crate) const fn naps(&self) -> bool {
-        matches!(self.driver, Driving::Napping(_))
-    }
-
-    /// After a caller has moved bytes, while the driver slept: what is left. `again`: there is more to do
-    /// with a link.
-    pub(crate) fn nudge_after_writes(&mut self, again: bool) -> Nudge {
-        self.writing = false;
-        let due = again
-            || self.core.has_output()
-            || !self.actions.is_empty()
-            || self.news.records() > MANY_REPORTS
-            || self.wake_time() < self.armed;
-        if due {
-            self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake)
-        } else if self.driver.is_awake() || !self.is_to_be_written() {
-            Nudge::Nothing
-        } else {
-            self.write()
-        }
-    }
-
-    /// After any other call: whom to wake if the driver sleeps.
-    pub(crate) fn rouse(&mut self) -> Option<Waker> {
-        self.driver.wake()
-    }
-
-    /// The driver is at work.
-    pub(crate) fn awake(&mut self) {
-        self.driver = Driving::Awake;
-        self.turns = self.turns.wrapping_add(1);
-    }
-
-    /// The driver goes to sleep, or naps, until `at_last` at the latest. Returns until when; the caller has
-    /// collected everything.
-    pub(crate) fn rest(&mut self, waker: &Waker, nap: bool, at_last: Instant) -> Instant {
-        self.core.debug_assert_at_rest();
-        let waker = waker.clone();
-        self.driver = if nap { Driving::Napping(waker) } else { Driving::Asleep(waker) };
-        (self.begun, self.writing) = (0, false);
-        self.armed = self.wake_time().min(at_last);
-        self.armed
-    }
-
-    pub(crate) fn wake_time(&mut self) -> Instant {
-        let core = self.core.poll_timeout().map(|(at, _)| at);
-        let deadline = self.table.next_deadline();
-        let times = core.into_iter().chain(deadline).chain(self.relief);
-        times.min().unwrap_or(Instant::NEVER)
     }
 
     /// Whether the core knows a topic's partitions, which it then tells to all shards.

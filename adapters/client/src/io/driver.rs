@@ -3,7 +3,6 @@
 use core::{mem, task::Waker, time::Duration};
 use std::{
     collections::VecDeque,
-    io::{self, Read, Write},
     sync::{Arc, Mutex, Weak},
     time::Instant as StdInstant,
 };
@@ -12,60 +11,21 @@ use ottla_core::{ConnId, Instant};
 
 use crate::{
     delivery::notifications::News,
-    engine::locked_core::Engine,
-    engine::state::{Action, Peer},
-    io::link_error::Lost,
-    io::links::Wires,
-    io::pacing::Pace,
+    engine::{
+        locked_core::Engine,
+        state::{Action, Peer},
+    },
+    io::{
+        links::Links,
+        network::{Network, Ready},
+        pacing::Pace,
+    },
 };
 
 /// Rounds before others on the same thread get their turn.
 const ROUNDS: usize = 16;
 /// The shortest sleep, should a time never cease to be due; and the longest nap.
 const SHORTEST: Duration = Duration::from_millis(1);
-
-/// Opens connections.
-pub trait Network {
-    /// A connection, from the first attempt on. Callers write to it from their threads.
-    type Link: Link + Send + 'static;
-
-    /// Begins to open a connection. Must not block.
-    ///
-    /// # Errors
-    ///
-    /// Where it is clear at once that there will be none.
-    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<Self::Link, Lost>;
-}
-
-/// A non-blocking connection that sees to it that the driver runs again, with a [`Ready`] for it,
-/// when what it answered `WouldBlock` to may go on.
-pub trait Link: Read + Write {
-    /// Reads what is there, though nobody was told of it. Here `WouldBlock` promises nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`Read::read`].
-    fn try_read(&mut self, window: &mut [u8]) -> io::Result<usize>;
-
-    /// Goes on with opening it: true once it is open.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be opened.
-    fn open(&mut self) -> Result<bool, Lost>;
-}
-
-/// A connection slot whose link may go on.
-#[derive(Clone, Copy, Debug)]
-#[allow(clippy::exhaustive_structs)] // adapters make it
-pub struct Ready {
-    /// The slot's number.
-    pub index: usize,
-    /// Reading, or opening, may go on.
-    pub readable: bool,
-    /// Writing, or opening, may go on.
-    pub writable: bool,
-}
 
 /// What is to follow a turn.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +47,7 @@ pub enum Turn {
 pub struct Driver<N: Network> {
     engine: Arc<Engine>,
     network: N,
-    wires: Arc<Mutex<Wires<N::Link>>>,
+    links: Arc<Mutex<Links<N::Link>>>,
     /// Kept for the room they have.
     actions: VecDeque<Action>,
     news: News,
@@ -100,13 +60,13 @@ impl<N: Network> Driver<N> {
     /// A driver for `engine`, which must have only one.
     #[must_use]
     pub fn new(engine: Arc<Engine>, network: N) -> Self {
-        let wires = Arc::new(Mutex::new(Wires::new()));
-        let for_callers: Weak<Mutex<Wires<N::Link>>> = Arc::downgrade(&wires);
-        engine.set_wires(for_callers);
+        let links = Arc::new(Mutex::new(Links::new()));
+        let for_callers: Weak<Mutex<Links<N::Link>>> = Arc::downgrade(&links);
+        engine.set_inline_writer(for_callers);
         Self {
             engine,
             network,
-            wires,
+            links,
             actions: VecDeque::new(),
             news: News::default(),
             pace: Pace::new(),
@@ -116,7 +76,7 @@ impl<N: Network> Driver<N> {
 
     /// Does something with the link in a slot.
     pub fn with_link(&mut self, index: usize, act: impl FnOnce(&mut N::Link)) {
-        if let Some(link) = Wires::lock(&self.wires).link_mut(index) {
+        if let Some(link) = Links::lock(&self.links).link_mut(index) {
             act(link);
         }
     }
@@ -164,35 +124,35 @@ impl<N: Network> Driver<N> {
         }
         self.engine.lock_busy().awake();
         self.engine.set_naps(false);
-        let wires = Arc::clone(&self.wires);
-        let mut wires = Wires::lock(&wires);
+        let links = Arc::clone(&self.links);
+        let mut links = Links::lock(&links);
         for ready in ready.drain(..) {
-            wires.serve(&self.engine, ready);
+            links.serve(&self.engine, ready);
         }
         for _ in 0..ROUNDS {
-            if let Some(turn) = self.gather(&mut wires, waker) {
+            if let Some(turn) = self.gather(&mut links, waker) {
                 return turn;
             }
             self.engine.tell(&mut self.news);
-            self.act(&mut wires);
-            let mut writes = mem::take(&mut wires.writes);
+            self.act(&mut links);
+            let mut writes = mem::take(&mut links.writes);
             for conn in writes.drain(..) {
-                wires.write_to(&self.engine, conn);
+                links.write_to(&self.engine, conn);
             }
-            wires.writes = writes;
-            let mut again = mem::take(&mut wires.again);
+            links.writes = writes;
+            let mut again = mem::take(&mut links.again);
             for ready in again.drain(..) {
-                wires.serve(&self.engine, ready);
+                links.serve(&self.engine, ready);
             }
             // `serve` may have added to the list in the meantime.
-            again.append(&mut wires.again);
-            wires.again = again;
+            again.append(&mut links.again);
+            links.again = again;
         }
         Turn::Again
     }
 
     /// Takes from the engine what there is to do; `Some` if there is nothing.
-    fn gather(&mut self, wires: &mut Wires<N::Link>, waker: &Waker) -> Option<Turn> {
+    fn gather(&mut self, links: &mut Links<N::Link>, waker: &Waker) -> Option<Turn> {
         let now = self.engine.clock().now();
         let clock = self.engine.clock();
         let wall = clock.anchor(now).then(|| clock.trusted_wall_ms(now));
@@ -202,16 +162,21 @@ impl<N: Network> Driver<N> {
         }
         state.tick(now);
         state.collect(now);
-        let calm = self.pace.lets_nap(now, &self.engine, &state);
-        let nap = calm && state.may_nap() && wires.may_be_left();
+        let busy = self.pace.busy(now, state.records, self.engine.waits());
+        // Callers look after the links in passing, as they send, if nobody waits; or because they wait, if
+        // that is all that they do.
+        let attended = || self.engine.inline_driver().is_some() && state.table.pending() == 0;
+        let calm = (busy.sending && state.lingers() && self.engine.nobody_waits())
+            || (busy.waiting && attended());
+        let nap = calm && state.may_nap() && links.may_be_left();
         if !nap {
-            state.collect_writes(now, &mut wires.writes);
+            state.collect_writes(now, &mut links.writes);
         }
         mem::swap(&mut state.actions, &mut self.actions);
         state.take_news(&mut self.news);
         let idle = self.actions.is_empty()
-            && wires.writes.is_empty()
-            && wires.again.is_empty()
+            && links.writes.is_empty()
+            && links.again.is_empty()
             && self.news.is_empty()
             && !state.core.has_output();
         if !idle {
@@ -231,16 +196,16 @@ impl<N: Network> Driver<N> {
         Some(until.filter(|_| nap).map_or(Turn::Sleep(until), Turn::Nap))
     }
 
-    fn act(&mut self, wires: &mut Wires<N::Link>) {
+    fn act(&mut self, links: &mut Links<N::Link>) {
         while let Some(action) = self.actions.pop_front() {
             match action {
-                Action::Connect(conn) => self.connect(wires, conn),
-                Action::Disconnect(conn) => wires.remove(conn),
+                Action::Connect(conn) => self.connect(links, conn),
+                Action::Disconnect(conn) => links.remove(conn),
             }
         }
     }
 
-    fn connect(&mut self, wires: &mut Wires<N::Link>, conn: ConnId) {
+    fn connect(&mut self, links: &mut Links<N::Link>, conn: ConnId) {
         let index = conn.index();
         let mut state = self.engine.lock_busy();
         // Without an address the core thought better of it.
@@ -263,10 +228,10 @@ impl<N: Network> Driver<N> {
         drop(state);
         match self.network.dial(conn, &host, port) {
             Ok(link) => {
-                wires.insert(conn, link);
-                wires.serve(&self.engine, Ready { index, readable: true, writable: true });
+                links.insert(conn, link);
+                links.serve(&self.engine, Ready { index, readable: true, writable: true });
             }
-            Err(lost) => wires.lose_unopened(&self.engine, conn, lost),
+            Err(lost) => links.lose_unopened(&self.engine, conn, lost),
         }
     }
 }

@@ -6,17 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use ottla_core::{ConnId, Instant};
 
 use crate::{
-    engine::locked_core::Engine,
-    engine::state::State,
-    io::driver::{Link, Ready},
-    io::link_error::Lost,
-    io::transfer::{self, Moved},
+    engine::{
+        locked_core::{Engine, InlineWriter},
+        state::State,
+    },
+    io::{
+        link_error::Lost,
+        network::{Link, Ready},
+        transfer::{self, Moved},
+    },
 };
 
 /// The links, by the connection's slot. Whoever holds their lock may take the engine's, and never the
 /// other way round.
 #[derive(Debug)]
-pub(crate) struct Wires<L> {
+pub(crate) struct Links<L> {
     pub(crate) links: Vec<Option<Slot<L>>>,
     /// Slots whose turn was over before they were done.
     pub(crate) again: Vec<Ready>,
@@ -33,17 +37,10 @@ pub(crate) struct Slot<L> {
     blocked: bool,
 }
 
-/// Moves bytes in the driver's stead.
-pub(crate) trait WriteNow: Send + Sync {
-    /// Writes what is to leave and, while the driver naps, reads what has come. True where the driver has
-    /// to see to the rest, or is at work and will.
-    fn write_now(&self, engine: &Engine) -> bool;
-}
-
-impl<L: Link + Send> WriteNow for Mutex<Wires<L>> {
+impl<L: Link + Send> InlineWriter for Mutex<Links<L>> {
     fn write_now(&self, engine: &Engine) -> bool {
-        let mut wires = match self.try_lock() {
-            Ok(wires) => wires,
+        let mut links = match self.try_lock() {
+            Ok(links) => links,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return true,
         };
@@ -51,19 +48,19 @@ impl<L: Link + Send> WriteNow for Mutex<Wires<L>> {
         let mut state = engine.lock_busy();
         let naps = state.naps();
         if naps {
-            wires.read_answers(&mut state, now);
+            links.read_answers(&mut state, now);
             state.collect(now);
         }
         let mut stuck = false;
         while let Some(conn) = state.core.poll_write(now) {
-            stuck |= wires.write(&mut state, now, conn);
+            stuck |= links.write(&mut state, now, conn);
         }
         // Whoever waits has woken the driver, which tells what was found here.
         drop(state);
-        for ready in mem::take(&mut wires.again) {
-            wires.serve(engine, ready);
+        for ready in mem::take(&mut links.again) {
+            links.serve(engine, ready);
         }
-        !wires.again.is_empty() || (naps && stuck)
+        !links.again.is_empty() || (naps && stuck)
     }
 }
 
@@ -73,14 +70,14 @@ impl<L> Slot<L> {
     }
 }
 
-impl<L: Link> Wires<L> {
+impl<L: Link> Links<L> {
     pub(crate) const fn new() -> Self {
         Self { links: Vec::new(), again: Vec::new(), writes: Vec::new() }
     }
 
     /// Locks them: no caller holds them for long.
-    pub(crate) fn lock(wires: &Mutex<Self>) -> std::sync::MutexGuard<'_, Self> {
-        wires.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(links: &Mutex<Self>) -> std::sync::MutexGuard<'_, Self> {
+        links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn link_mut(&mut self, index: usize) -> Option<&mut L> {

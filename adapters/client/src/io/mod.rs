@@ -1,9 +1,11 @@
-//! Moves bytes and time for one engine: driver, links, dialling and pacing. Touches the core under the
-//! engine's lock, and links; nothing of the application's.
+//! Moves bytes and time for one engine: driver, links, dialling and pacing.
+//!
+//! May touch: links, and the core under the engine's lock. Nothing that an application calls.
 
 pub(crate) mod dial;
 pub(crate) mod driver;
 pub(crate) mod link_error;
 pub(crate) mod links;
+pub(crate) mod network;
 pub(crate) mod pacing;
 pub(crate) mod transfer;

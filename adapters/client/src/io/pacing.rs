@@ -1,8 +1,7 @@
-//! Whether callers come so fast that they can look after the links, so that the driver naps.
+//! Whether callers come so fast that they can look after the links, so that the driver naps: a function of
+//! counts and time.
 
 use ottla_core::Instant;
-
-use crate::{engine::locked_core::Engine, engine::state::State};
 
 /// How long to count before it is told, in microseconds.
 const SPAN: u64 = 500;
@@ -18,18 +17,26 @@ pub(crate) struct Pace {
     waits: Rate,
 }
 
+/// What callers do again and again in a short time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Busy {
+    /// They send records.
+    pub(crate) sending: bool,
+    /// They wait for answers.
+    pub(crate) waiting: bool,
+}
+
 impl Pace {
     pub(crate) const fn new() -> Self {
         Self { records: Rate::new(FAST_RECORDS), waits: Rate::new(FAST_WAITS) }
     }
 
-    /// Whether callers will look after the links: in passing, as they send, if nobody waits; or because
-    /// they wait, if that is all that they do.
-    pub(crate) fn lets_nap(&mut self, now: Instant, engine: &Engine, state: &State) -> bool {
-        let sending = self.records.is_fast(now, state.records) && state.lingers();
-        let waiting = self.waits.is_fast(now, engine.waits());
-        let attended = || engine.attendant().is_some() && state.table.pending() == 0;
-        (sending && engine.nobody_waits()) || (waiting && attended())
+    /// What callers do fast by now, of whom so many records came, and who so often began to wait.
+    pub(crate) fn busy(&mut self, now: Instant, records: u32, waits: u32) -> Busy {
+        Busy {
+            sending: self.records.is_fast(now, records),
+            waiting: self.waits.is_fast(now, waits),
+        }
     }
 
     /// However fast they come, it was too early to nap.

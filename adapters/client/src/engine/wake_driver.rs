@@ -1,0 +1,128 @@
+//! Whether the driver is to be woken, and for what it sleeps.
+
+use core::task::Waker;
+
+use ottla_core::{Instant, Ticket};
+
+use crate::engine::{
+    driving::{Driving, Nudge},
+    state::State,
+};
+
+/// For so many batches callers look whether there are answers, if without them none may leave.
+const SOME_BATCHES: u32 = 4;
+
+/// So many reports are not left for the end of a nap.
+const MANY_REPORTS: usize = 16_384;
+
+impl State {
+    /// After a call that seldom leaves something to do: whom to wake if the driver sleeps and has that to
+    /// do now, or earlier than it thinks. `timer`: the call may have set a timer.
+    pub(crate) fn nudge(&mut self, timer: bool) -> Option<Waker> {
+        if self.driver.is_awake() {
+            return None;
+        }
+        let due = self.core.needs_service() || (timer && self.wake_time() < self.armed);
+        if due { self.driver.wake() } else { None }
+    }
+
+    /// After a record was refused: whom to wake, where the driver may bring what it lacks.
+    pub(crate) fn nudge_for_refusal(&mut self) -> Option<Waker> {
+        if self.naps() { self.driver.wake() } else { self.nudge(true) }
+    }
+
+    /// After a record was taken. `timer`: it has a deadline.
+    #[inline]
+    pub(crate) fn nudge_for_record(&mut self, ticket: &Ticket, timer: bool) -> Nudge {
+        self.records = self.records.wrapping_add(1);
+        // A record that joins a batch sets no timer: the batch's own is running.
+        let begun = ticket.index() == 0;
+        self.begun += u32::from(begun);
+        let timer = timer || begun;
+        if self.driver.is_awake() || self.writing {
+            return Nudge::Nothing;
+        }
+        if self.core.has_output() || (timer && self.wake_time() < self.armed) {
+            return self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake);
+        }
+        if self.is_to_be_written() { self.write() } else { Nudge::Nothing }
+    }
+
+    /// A full batch of a busy connection goes with the answer to the request under way. For that the driver
+    /// waits; while it naps, it is for callers to look, and sooner where nothing more can leave without.
+    fn is_to_be_written(&self) -> bool {
+        let many = self.begun >= self.gather.batches;
+        let stuck = || self.begun >= SOME_BATCHES && !self.core.needs_service();
+        let look = self.naps() && (many || stuck());
+        self.core.has_urgent_write() || look || (many && self.core.needs_service())
+    }
+
+    const fn write(&mut self) -> Nudge {
+        self.writing = true;
+        self.begun = 0;
+        Nudge::Write
+    }
+
+    /// Whether nobody waits for anything that the driver alone would bring.
+    pub(crate) fn may_nap(&self) -> bool {
+        let waits = self.full.len() + self.topics.len() + self.flushes.len() + self.closes.len();
+        waits == 0 && !self.closed
+    }
+
+    /// Whether a batch may wait for others.
+    pub(crate) const fn lingers(&self) -> bool {
+        self.gather.lingers
+    }
+
+    /// Whether links do not wake the driver, so that callers are to look after them.
+    pub(crate) const fn naps(&self) -> bool {
+        matches!(self.driver, Driving::Napping(_))
+    }
+
+    /// After a caller has moved bytes, while the driver slept: what is left. `again`: there is more to do
+    /// with a link.
+    pub(crate) fn nudge_after_writes(&mut self, again: bool) -> Nudge {
+        self.writing = false;
+        let due = again
+            || self.core.has_output()
+            || !self.actions.is_empty()
+            || self.news.records() > MANY_REPORTS
+            || self.wake_time() < self.armed;
+        if due {
+            self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake)
+        } else if self.driver.is_awake() || !self.is_to_be_written() {
+            Nudge::Nothing
+        } else {
+            self.write()
+        }
+    }
+
+    /// After any other call: whom to wake if the driver sleeps.
+    pub(crate) fn rouse(&mut self) -> Option<Waker> {
+        self.driver.wake()
+    }
+
+    /// The driver is at work.
+    pub(crate) fn awake(&mut self) {
+        self.driver = Driving::Awake;
+        self.turns = self.turns.wrapping_add(1);
+    }
+
+    /// The driver goes to sleep, or naps, until `at_last` at the latest. Returns until when; the caller has
+    /// collected everything.
+    pub(crate) fn rest(&mut self, waker: &Waker, nap: bool, at_last: Instant) -> Instant {
+        self.core.debug_assert_at_rest();
+        let waker = waker.clone();
+        self.driver = if nap { Driving::Napping(waker) } else { Driving::Asleep(waker) };
+        (self.begun, self.writing) = (0, false);
+        self.armed = self.wake_time().min(at_last);
+        self.armed
+    }
+
+    pub(crate) fn wake_time(&mut self) -> Instant {
+        let core = self.core.poll_timeout().map(|(at, _)| at);
+        let deadline = self.table.next_deadline();
+        let times = core.into_iter().chain(deadline).chain(self.relief);
+        times.min().unwrap_or(Instant::NEVER)
+    }
+}
