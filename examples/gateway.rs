@@ -151,7 +151,10 @@ impl Gateway {
             // Waits while memory is full, so that devices are read from no faster than records leave. To drop the
             // delivery is to detach from it: `stats` counts what becomes of it.
             let record = record(&reading);
-            let sent = self.producer.send_deadline(&self.topic, &record, self.fresh).await;
+            let sent = self
+                .producer
+                .send(&self.topic, &Record { timeout: Some(self.fresh), ..record })
+                .await;
             match sent {
                 Ok(delivery) => drop(delivery),
                 Err(_) if *stopped.borrow() => self.left().push(reading),
@@ -197,7 +200,7 @@ fn record(reading: &Reading) -> Record<'_> {
     Record {
         key: Some(reading.device.as_bytes()),
         value: Some(reading.value.as_bytes()),
-        timestamp: reading.at_ms,
+        timestamp: Some(reading.at_ms),
         ..Record::default()
     }
 }

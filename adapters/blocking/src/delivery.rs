@@ -15,7 +15,6 @@ use ottla_core::{Ticket, Verdict};
 /// Dropping it detaches: the record is neither cancelled nor lost, and neither is it by a wait that
 /// is given up. A clone waits for the same record, which is never produced twice.
 #[derive(Clone, Debug)]
-#[must_use = "it tells what became of the record; drop it to detach"]
 pub struct Delivery(ottla_client::Delivery);
 
 /// The last word on one record. Dropping it detaches.
@@ -77,9 +76,10 @@ impl Delivery {
     }
 
     /// Cancels the record when `timeout` is over, unless it has an answer by then. This holds even
-    /// if nobody waits, and after the delivery is dropped.
-    pub fn deadline(self, timeout: Duration) -> Self {
-        Self(self.0.deadline(timeout))
+    /// if nobody waits, and after the delivery is dropped. Of several timeouts the earliest counts. False
+    /// where there is nothing to set, since the record has an answer.
+    pub fn cancel_after(&self, timeout: Duration) -> bool {
+        self.0.cancel_after(timeout)
     }
 
     /// Waits for the same record again, which a clone does as well.

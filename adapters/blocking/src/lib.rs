@@ -17,6 +17,12 @@
 //!     Some(outcome) => println!("{outcome}"),
 //!     None => println!("still under way; a cancel says {:?}", delivery.cancel()),
 //! }
+//!
+//! // All options are parts of the record. To drop the delivery is to detach from it. With `?`, an outcome
+//! // that is not `Delivered` is an error.
+//! let record = Record { value: Some(b"!"), timeout: Some(Duration::from_secs(2)), ..Record::default() };
+//! let delivered = producer.send(&topic, &record)?.wait().into_result()?;
+//! println!("{} at {:?}", delivered.partition, delivered.offset);
 //! let report = producer.close(Duration::from_secs(5));
 //! assert!(report.complete);
 //! # Ok(())
@@ -40,12 +46,5 @@ mod resolver;
 
 pub use builder::Builder;
 pub use delivery::{Delivery, Late};
-pub use ottla_client::{
-    Broker, BuildError, CloseReport, Failure, Latency, Options, RecordOutcome, Report, Returned,
-    SendError, Stats, Tally, Topic, Why,
-};
-pub use ottla_core::{
-    Acks, Cause, Config, Header, LastError, Limits, Loss, Partitioner, Record, ReleaseError,
-    Ticket, TopicError, Verdict,
-};
+pub use ottla_client::api::*;
 pub use producer::Producer;

@@ -8,9 +8,9 @@ use std::{
 };
 
 use ottla_client::{
-    BuildError, CloseReport, Options, Receipt, SendError, Shards, Stats, Tally, Topic, block_on,
+    BuildError, CloseReport, Receipt, Record, SendError, Shards, Stats, Tally, Topic, block_on,
 };
-use ottla_core::{Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
+use ottla_core::{ReleaseError, Ticket, TopicError, Verdict};
 
 use crate::{Delivery, drive::Shared};
 
@@ -73,108 +73,42 @@ impl Producer {
         self.shards().release_topic(topic)
     }
 
-    /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms`.
+    /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms` or the record's
+    /// own timeout.
     ///
-    /// The record is copied before this returns. Called from `on_report`, it does not wait.
+    /// The record is copied before this returns. Called from `on_report`, it does not wait. To drop the
+    /// delivery is to detach from it.
     ///
     /// # Errors
     ///
-    /// Where the record was not taken.
+    /// Where the record was not taken; with a token also where there is no `on_report`.
     pub fn send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
-        self.send_with(topic, record, Options::default())
+        self.send_for(topic, record).map(Delivery::new)
     }
 
-    /// Sends a record that is cancelled if it has no answer when `timeout` is over. That includes
-    /// the wait for memory.
+    /// As [`Producer::send`], for a record of which only `on_report` is told, if it has a token. The ticket
+    /// is for [`Producer::cancel`]; it holds on to nothing, and so costs a little less than a delivery.
     ///
     /// # Errors
     ///
     /// As [`Producer::send`].
-    pub fn send_deadline(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        timeout: Duration,
-    ) -> Result<Delivery, SendError> {
-        self.send_with(topic, record, Options::default().deadline(timeout))
+    pub fn send_detached(&self, topic: &Topic, record: &Record<'_>) -> Result<Ticket, SendError> {
+        self.send_for(topic, record)
     }
 
-    /// Sends a record of which `on_report` is told under this number.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::send`], and without `on_report`.
-    pub fn send_with_token(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        token: u64,
-    ) -> Result<Ticket, SendError> {
-        let options = Options::default().token(token);
-        self.send_for(topic, record, options)
-    }
-
-    /// Sends a record if it can be taken at once.
+    /// As [`Producer::send`], if the record can be taken at once.
     ///
     /// # Errors
     ///
     /// Where it cannot; the record is still the caller's.
     pub fn try_send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
-        self.shards().try_send(topic, record, Options::default()).map(Delivery::new)
+        self.shards().try_send(topic, record).map(Delivery::new)
     }
 
-    /// As [`Producer::send_with_token`], if it can be taken at once.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::try_send`], and without `on_report`.
-    pub fn try_send_with_token(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        token: u64,
-    ) -> Result<Ticket, SendError> {
-        let options = Options::default().token(token);
-        self.shards().try_send(topic, record, options)
-    }
-
-    /// As [`Producer::try_send`], with a token, a deadline, or both.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::try_send`], and with a token without `on_report`.
-    pub fn try_send_with(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Result<Delivery, SendError> {
-        self.shards().try_send(topic, record, options).map(Delivery::new)
-    }
-
-    /// As [`Producer::send`], with a token, a deadline, or both.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::send`], and with a token without `on_report`.
-    pub fn send_with(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Result<Delivery, SendError> {
-        self.send_for(topic, record, options).map(Delivery::new)
-    }
-
-    fn send_for<R: Receipt>(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Result<R, SendError> {
-        match self.shards().send_now(topic, record, options) {
+    fn send_for<R: Receipt>(&self, topic: &Topic, record: &Record<'_>) -> Result<R, SendError> {
+        match self.shards().send_now(topic, record) {
             Some(receipt) => Ok(receipt),
-            None => self.send_patiently(topic, record, options),
+            None => self.send_patiently(topic, record),
         }
     }
 
@@ -183,9 +117,8 @@ impl Producer {
         &self,
         topic: &Topic,
         record: &Record<'_>,
-        options: Options,
     ) -> Result<R, SendError> {
-        let mut sending = self.shards().sending(topic, record, options);
+        let mut sending = self.shards().sending(topic, record);
         if self.is_driver() {
             return sending.give_up();
         }
@@ -199,20 +132,16 @@ impl Producer {
         self.shards().cancel(ticket)
     }
 
-    /// Cancels a record when `timeout` is over; see [`Delivery::deadline`]. False where there was
+    /// Cancels a record when `timeout` is over; see [`Delivery::cancel_after`]. False where there is
     /// nothing to set: the record has an answer, or is another producer's.
-    pub fn set_deadline(&self, ticket: &Ticket, timeout: Duration) -> bool {
-        self.shards().set_deadline(ticket, self.after(timeout))
+    pub fn cancel_after(&self, ticket: &Ticket, timeout: Duration) -> bool {
+        self.shards().cancel_after(ticket, timeout)
     }
 
     /// Called from `on_report`, nothing is to be waited for: that would be for the caller itself.
     fn no_wait(&self) -> Option<std::time::Instant> {
         let clock = self.shards().clock();
         if self.is_driver() { clock.std(clock.now()) } else { None }
-    }
-
-    fn after(&self, timeout: Duration) -> Instant {
-        self.shards().clock().now().after(timeout)
     }
 
     /// Sends what is buffered at once, and waits until each record that was taken before has an

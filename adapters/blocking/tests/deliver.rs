@@ -9,7 +9,7 @@ use std::{
 };
 
 use ottla_blocking::{
-    Cause, Delivery, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict, Why,
+    Cause, Delivery, Header, Producer, Record, RecordOutcome, SendError, Verdict, Why,
 };
 use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
 
@@ -187,16 +187,16 @@ fn a_frozen_broker_delays_neither_deadline_nor_close() {
     server.with_cluster(|cluster| (cluster.freeze(1).unwrap(), cluster.freeze(2).unwrap()));
     let start = Instant::now();
     let deadline = Duration::from_millis(50);
-    let sent = producer.send_deadline(&topic, &value(b"a"), deadline).unwrap();
+    let sent = producer.send(&topic, &Record { timeout: Some(deadline), ..value(b"a") }).unwrap();
     assert_eq!(sent.wait(), RecordOutcome::Unknown(Cause::Deadline.into()));
     assert!(start.elapsed() >= deadline && start.elapsed() < deadline * 20);
     // Nobody waits for this one: it gets its answer all the same.
-    drop(producer.send_deadline(&topic, &value(b"b"), deadline).unwrap());
+    drop(producer.send(&topic, &Record { timeout: Some(deadline), ..value(b"b") }).unwrap());
     std::thread::sleep(deadline * 3);
     assert_eq!(producer.stats().answers.unknown, 2);
     // In flight are as many as may be, so this one does not leave.
     let header = Header { key: "h", value: Some(b"v") };
-    let last = Record { key: Some(b"k"), headers: &[header], timestamp: 4711, ..value(b"c") };
+    let last = Record { key: Some(b"k"), headers: &[header], timestamp: Some(4711), ..value(b"c") };
     drop(producer.send(&topic, &last).unwrap());
     let start = Instant::now();
     let report = producer.close(Duration::from_millis(200));
@@ -260,9 +260,10 @@ fn reports_come_for_tokens() {
     let producer = builder.on_report(on_report).build().unwrap();
     let topic = producer.topic("t").unwrap();
     for token in 0..1_000 {
-        producer.send_with_token(&topic, &value(b"x"), token).unwrap();
+        producer.send_detached(&topic, &Record { token: Some(token), ..value(b"x") }).unwrap();
     }
-    let ticket = producer.send_with_token(&topic, &value(b"y"), 1_000).unwrap();
+    let ticket =
+        producer.send_detached(&topic, &Record { token: Some(1_000), ..value(b"y") }).unwrap();
     assert_eq!(producer.cancel(&ticket), Verdict::NotDelivered);
     producer.flush();
     assert_eq!(reports.lock().unwrap().len(), 1_001);
@@ -324,7 +325,7 @@ fn sending_from_a_report_never_waits() {
         .unwrap();
     let topic = producer.topic("t").unwrap();
     *own.lock().unwrap() = Some((producer.clone(), topic.clone()));
-    producer.send_with_token(&topic, &value(b"a"), 1).unwrap();
+    producer.send_detached(&topic, &Record { token: Some(1), ..value(b"a") }).unwrap();
     producer.flush();
     let start = Instant::now();
     while refused.lock().unwrap().is_none() && start.elapsed() < Duration::from_secs(5) {
@@ -350,8 +351,8 @@ fn parts_of_a_batch_that_was_split_have_their_own_answers() {
     let mut deliveries = Vec::new();
     for number in 0..60_u8 {
         let bytes = vec![number; if number == 37 { 700 } else { 30 }];
-        let options = Options::default().token(number.into());
-        let sent = producer.send_with(&topic, &value(&bytes), options);
+        let record = Record { token: Some(number.into()), ..value(&bytes) };
+        let sent = producer.send(&topic, &record);
         deliveries.push((bytes, sent.unwrap()));
     }
     assert_eq!(deliveries[20].1.cancel(), Verdict::NotDelivered);
@@ -399,9 +400,10 @@ fn fifty_deadlines_are_kept_and_answered_with_the_truth() {
     }
     let deadline = Duration::from_millis(200);
     let start = Instant::now();
-    let mut deliveries = vec![out.deadline(deadline)];
+    assert!(out.cancel_after(deadline));
+    let mut deliveries = vec![out];
     for number in 1..50 {
-        let sent = producer.send_deadline(&topic, &value(&[number]), deadline);
+        let sent = producer.send(&topic, &Record { timeout: Some(deadline), ..value(&[number]) });
         deliveries.push(sent.unwrap());
     }
     let answers: Vec<_> = deliveries.iter().map(Delivery::wait).collect();

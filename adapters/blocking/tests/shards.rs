@@ -122,9 +122,10 @@ fn send_all(producer: &Producer, thread: u32, records: u32, partitions: u32) {
             key: (key < NO_KEY).then_some(&bytes[..]),
             partition: key.checked_sub(NO_KEY + 1).map(|partition| partition as i32),
             value: Some(&value),
+            token: Some(token(thread, number)),
             ..Record::default()
         };
-        let sent = producer.send_with_token(&topic, &record, token(thread, number));
+        let sent = producer.send_detached(&topic, &record);
         sent.unwrap();
     }
 }
@@ -183,8 +184,13 @@ fn a_ticket_of_any_shard_is_cancelled_or_gets_its_deadline() {
     for number in 0..16_u32 {
         let value = value(0, NO_KEY, number);
         let partition = Some((number % 8) as i32);
-        let record = Record { partition, value: Some(&value), ..Record::default() };
-        let sent = producer.send_with_token(&topic, &record, number.into());
+        let record = Record {
+            partition,
+            value: Some(&value),
+            token: Some(number.into()),
+            ..Record::default()
+        };
+        let sent = producer.send_detached(&topic, &record);
         tickets.push(sent.unwrap());
     }
     let first = tickets[0].batch().owner();
@@ -195,7 +201,7 @@ fn a_ticket_of_any_shard_is_cancelled_or_gets_its_deadline() {
         assert_eq!(producer.cancel(ticket), Verdict::NotDelivered);
     }
     for ticket in &tickets[8..12] {
-        assert!(producer.set_deadline(ticket, Duration::from_millis(20)));
+        assert!(producer.cancel_after(ticket, Duration::from_millis(20)));
     }
     let start = Instant::now();
     while reports.0.lock().unwrap().len() < 12 {
@@ -314,8 +320,13 @@ fn close_hands_back_what_no_shard_delivered() {
     for number in 0..40_u32 {
         let value = value(0, NO_KEY, number);
         let partition = Some((number % 8) as i32);
-        let record = Record { partition, value: Some(&value), ..Record::default() };
-        producer.send_with_token(&topic, &record, number.into()).unwrap();
+        let record = Record {
+            partition,
+            value: Some(&value),
+            token: Some(number.into()),
+            ..Record::default()
+        };
+        producer.send_detached(&topic, &record).unwrap();
     }
     server.with_cluster(|cluster| [1, 2, 3].map(|node| cluster.freeze(node).unwrap()));
     let start = Instant::now();

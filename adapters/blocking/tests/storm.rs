@@ -44,7 +44,7 @@ fn send_all(producer: &Producer, topic: &Topic, task: u64) -> Vec<Sent> {
         let record = Record { value: Some(&bytes), ..Record::default() };
         let delivery = match dice.below(4) {
             0 => producer.try_send(topic, &record).ok(),
-            1 => producer.send_deadline(topic, &record, dice.millis(60)).ok(),
+            1 => producer.send(topic, &Record { timeout: Some(dice.millis(60)), ..record }).ok(),
             _ => producer.send(topic, &record).ok(),
         };
         if let Some(delivery) = &delivery {

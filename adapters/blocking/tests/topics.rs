@@ -77,7 +77,7 @@ fn tickets_and_topics_of_another_producer_are_not_believed() {
     let [(mine, my_topic), (others, _)] = &all[..] else { unreachable!() };
     assert_eq!(other.cancel(&mine.ticket()), Verdict::Foreign);
     assert_eq!(one.cancel(&others.ticket()), Verdict::Foreign);
-    assert!(!other.set_deadline(&mine.ticket(), Duration::ZERO));
+    assert!(!other.cancel_after(&mine.ticket(), Duration::ZERO));
     assert_eq!(other.release_topic(my_topic), Err(ReleaseError::UnknownTopic));
     for producer in [one, other] {
         assert_eq!(producer.flush().delivered, 1);

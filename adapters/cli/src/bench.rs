@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use ottla_client::{Clock, Options, RecordOutcome, Topic};
-use ottla_core::{Instant, Record};
+use ottla_client::{Clock, Record, RecordOutcome, Topic};
+use ottla_core::Instant;
 use ottla_model::Storage;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
     )?;
     let topic = sender.topic(&args.connect.topic)?;
     let value = noise(args.size);
-    let record = Record { value: Some(&value), timestamp: -1, ..Record::default() };
+    let record = Record { value: Some(&value), ..Record::default() };
     let figures = if args.sync {
         one_by_one(args, &sender, &topic, &record, &trouble)?
     } else {
@@ -92,13 +92,13 @@ fn all_at_once(
     record: &Record<'_>,
 ) -> anyhow::Result<Figures> {
     // The first one waits for the topic's partitions: the clock starts once it is taken.
-    sender.send(topic, record, Options::default().token(0)).context("nothing can be sent")?;
+    sender.send(topic, &Record { token: Some(0), ..*record }).context("nothing can be sent")?;
     let meter = Meter::start();
     for token in 1..args.records {
-        let options = Options::default().token(token);
-        match sender.try_send(topic, record, options) {
+        let record = Record { token: Some(token), ..*record };
+        match sender.try_send(topic, &record) {
             Ok(()) => {}
-            Err(error) if error.is_temporary() => sender.send(topic, record, options)?,
+            Err(error) if error.is_temporary() => sender.send(topic, &record)?,
             Err(error) => return Err(error.into()),
         }
     }

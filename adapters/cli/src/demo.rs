@@ -8,7 +8,7 @@ use core::{
 use std::thread;
 
 use anyhow::{Context as _, anyhow, ensure};
-use ottla_blocking::{Cause, Delivery, Options, Producer, Record, RecordOutcome};
+use ottla_blocking::{Cause, Delivery, Producer, Record, RecordOutcome};
 use ottla_client::{Clock, Topic};
 use ottla_core::Instant;
 use ottla_model::{Action, ClusterConfig, Fault, serve::Server};
@@ -172,8 +172,8 @@ impl Story {
     fn send_a(&mut self, producer: &Producer, topic: &Topic) -> anyhow::Result<Delivery> {
         self.say(format_args!("A is sent, with a deadline of {DEADLINE:?}"));
         let sent = self.clock.now();
-        let options = Options::default().deadline(DEADLINE);
-        let delivery = producer.send_with(topic, &value("A"), options)?;
+        let record = Record { timeout: Some(DEADLINE), ..value("A") };
+        let delivery = producer.send(topic, &record)?;
         let answer = delivery.wait_timeout(AT_MOST).context("A has no answer")?;
         let late = self.clock.now().since(sent).saturating_sub(DEADLINE).as_secs_f64() * 1e3;
         self.say(format_args!("A: {answer} (answered {late:.1} ms after the deadline)"));

@@ -6,8 +6,8 @@ use std::{
     thread,
 };
 
-use ottla_client::{Clock, Options, SendError, Topic};
-use ottla_core::{Instant, OnUnknown, ProduceError, Record};
+use ottla_client::{Clock, Record, SendError, Topic};
+use ottla_core::{Instant, OnUnknown, ProduceError};
 use ottla_model::Storage;
 
 use crate::{
@@ -179,11 +179,10 @@ impl Run<'_> {
     /// Gives a line to the producer. It waits for memory, and for the topic to be known.
     fn produce(&mut self, number: u64, line: &[u8], started: Instant) -> Result<(), Arc<str>> {
         let (key, value) = split_key(line, self.separator);
-        let record = Record { key, value: Some(value), timestamp: -1, ..Record::default() };
+        let (token, timeout) = (Some(number), self.deadline);
+        let record = Record { key, value: Some(value), timeout, token, ..Record::default() };
         let sender = self.sender;
-        let mut options = Options::default().token(number);
-        options.deadline = self.deadline;
-        match sender.try_send(&self.topic, &record, options) {
+        match sender.try_send(&self.topic, &record) {
             Ok(()) => {
                 self.unknown_topic = None;
                 return Ok(());
@@ -199,7 +198,7 @@ impl Run<'_> {
             Err(SendError::Full { .. }) => {}
             Err(error) => return Err(self.explain(&error)),
         }
-        let result = sender.send(&self.topic, &record, options);
+        let result = sender.send(&self.topic, &record);
         let Err(error) = result else {
             self.unknown_topic = None;
             return Ok(());

@@ -4,8 +4,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use ottla_client::{Options, RecordOutcome, Report, SendError, Stats, Topic};
-use ottla_core::{Config, Record};
+use ottla_client::{Record, RecordOutcome, Report, SendError, Stats, Topic};
+use ottla_core::Config;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Connect, DriverKind};
@@ -64,32 +64,20 @@ impl Sender {
     }
 
     /// Sends a record if it can be taken at once.
-    pub(crate) fn try_send(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Result<(), SendError> {
+    pub(crate) fn try_send(&self, topic: &Topic, record: &Record<'_>) -> Result<(), SendError> {
         match self {
-            Self::Tokio { producer, .. } => {
-                producer.try_send_with(topic, record, options).map(drop)
-            }
-            Self::Blocking(producer) => producer.try_send_with(topic, record, options).map(drop),
+            Self::Tokio { producer, .. } => producer.try_send(topic, record).map(drop),
+            Self::Blocking(producer) => producer.try_send(topic, record).map(drop),
         }
     }
 
     /// Sends a record, and waits up to `max.block.ms` for memory and for the topic to be known.
-    pub(crate) fn send(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Result<(), SendError> {
+    pub(crate) fn send(&self, topic: &Topic, record: &Record<'_>) -> Result<(), SendError> {
         match self {
             Self::Tokio { runtime, producer } => {
-                runtime.block_on(producer.send_with(topic, record, options)).map(drop)
+                runtime.block_on(producer.send(topic, record)).map(drop)
             }
-            Self::Blocking(producer) => producer.send_with(topic, record, options).map(drop),
+            Self::Blocking(producer) => producer.send(topic, record).map(drop),
         }
     }
 

@@ -3,13 +3,36 @@
 use core::{error::Error, fmt, time::Duration};
 use std::{io, sync::Arc};
 
-use ottla_core::{ConfigError, Disconnect, ProduceError, wire::ErrorCode};
+use ottla_core::{ConfigError, Disconnect, ProduceError, PropertyError, wire::ErrorCode};
 
 /// Why a producer was not built.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A property was refused; the text names it.
+    /// There is no such property.
+    UnknownProperty {
+        /// The name as given.
+        name: String,
+        /// The known name that is spelt most like it, if one is near.
+        nearest: Option<&'static str>,
+    },
+    /// Kafka knows the property or its value; this producer does not support it.
+    UnsupportedProperty {
+        /// The name as given.
+        name: String,
+        /// Why not, or what there is instead.
+        reason: &'static str,
+    },
+    /// A property's value does not fit.
+    PropertyValue {
+        /// The name as given.
+        name: String,
+        /// The value as given.
+        value: String,
+        /// What is taken instead.
+        expected: &'static str,
+    },
+    /// A property was refused for a reason that this version of the crate has no variant for.
     Property(String),
     /// The configuration as a whole was refused.
     Config(ConfigError),
@@ -24,6 +47,15 @@ pub enum BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::UnknownProperty { name, nearest } => {
+                PropertyError::Unknown { name, nearest: *nearest }.fmt(f)
+            }
+            Self::UnsupportedProperty { name, reason } => {
+                PropertyError::Unsupported { name, reason }.fmt(f)
+            }
+            Self::PropertyValue { name, value, expected } => {
+                PropertyError::Value { name, value, expected }.fmt(f)
+            }
             Self::Property(text) => f.write_str(text),
             Self::Config(error) => write!(f, "{error}"),
             Self::Io(error) => write!(f, "the driver could not be started: {error}"),
@@ -37,6 +69,24 @@ impl fmt::Display for BuildError {
 
 /// Without a source: its words are in this one's, and whoever prints the chain would have them twice.
 impl Error for BuildError {}
+
+impl From<PropertyError<'_>> for BuildError {
+    fn from(error: PropertyError<'_>) -> Self {
+        match error {
+            PropertyError::Unknown { name, nearest } => {
+                Self::UnknownProperty { name: name.to_owned(), nearest }
+            }
+            PropertyError::Unsupported { name, reason } => {
+                Self::UnsupportedProperty { name: name.to_owned(), reason }
+            }
+            PropertyError::Value { name, value, expected } => {
+                let (name, value) = (name.to_owned(), value.to_owned());
+                Self::PropertyValue { name, value, expected }
+            }
+            _ => Self::Property(error.to_string()),
+        }
+    }
+}
 
 impl From<ConfigError> for BuildError {
     fn from(error: ConfigError) -> Self {
@@ -140,3 +190,33 @@ impl fmt::Display for SendError {
 
 /// Without a source: the core's words are in this one's.
 impl Error for SendError {}
+
+#[cfg(test)]
+mod tests {
+    use ottla_core::Config;
+
+    use super::*;
+
+    fn refused(name: &str, value: &str) -> BuildError {
+        Config::default().set(name, value).unwrap_err().into()
+    }
+
+    #[test]
+    fn a_refused_property_is_matched_by_its_name_and_shown() {
+        let error = refused("linger.mss", "5");
+        assert!(format!("{error:?}").contains("linger.mss"), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            "unknown property \"linger.mss\": did you mean \"linger.ms\"?"
+        );
+        assert!(matches!(error, BuildError::UnknownProperty { name, nearest: Some("linger.ms") }
+            if name == "linger.mss"));
+        let error = refused("linger.ms", "soon");
+        assert!(format!("{error:?}").contains("linger.ms"), "{error:?}");
+        assert!(matches!(error, BuildError::PropertyValue { name, value, .. }
+            if name == "linger.ms" && value == "soon"));
+        let error = refused("transactional.id", "t");
+        assert!(matches!(error, BuildError::UnsupportedProperty { name, .. }
+            if name == "transactional.id"));
+    }
+}

@@ -7,6 +7,7 @@
 //! thread, and wraps [`Shards`], which are all engines of one producer, and [`Sending`] and [`Delivery`], which are plain futures, in its own words.
 #![forbid(unsafe_code)]
 
+pub mod api;
 mod block_on;
 mod checksum;
 mod client;
@@ -18,18 +19,19 @@ mod error;
 #[cfg(feature = "_internal")]
 pub mod internal;
 mod io;
+mod record;
 
 pub use block_on::block_on;
 pub use checksum::checksum;
 pub use client::flush_close::CloseReport;
 pub use client::flush_close_all::{ClosingAll, FlushingAll};
-pub use client::send::{Options, Sending};
+pub use client::send::Sending;
 pub use client::settings::Settings;
 pub use client::shards::{Shards, Topic};
 pub use client::stats::{Broker, Latency, Stats};
 pub use clock::Clock;
 pub use delivery::handle::{Delivery, Late, Receipt};
-pub use delivery::outcome::{RecordOutcome, Report, Tally, Why};
+pub use delivery::outcome::{Delivered, DeliveryError, RecordOutcome, Report, Tally, Why};
 pub use delivery::undelivered::Returned;
 pub use engine::locked_core::{Engine, InlineDriver};
 pub use error::{BuildError, Failure, SendError};
@@ -37,3 +39,4 @@ pub use io::dial::{Rotation, literal, resolve};
 pub use io::driver::{Driver, Turn};
 pub use io::link_error::Lost;
 pub use io::network::{Link, Network, Ready};
+pub use record::Record;

@@ -9,13 +9,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let brokers = std::env::args().nth(1).unwrap_or_else(|| "localhost:9092".to_owned());
     let producer = Producer::from_properties([("bootstrap.servers", brokers.as_str())])?;
     let topic = producer.topic("readings")?;
-    let record = Record { key: Some(b"sensor-7"), value: Some(b"21.5"), ..Record::default() };
+    let record = Record {
+        key: Some(b"sensor-7"),
+        value: Some(b"21.5"),
+        // Where no answer has come after two seconds, the record is cancelled, and that is an answer.
+        timeout: Some(Duration::from_secs(2)),
+        ..Record::default()
+    };
 
     // Waits while record memory is full or the topic is not known yet, at most `max.block.ms`.
-    // Where no answer has come after two seconds, the record is cancelled, and that is an answer.
-    let delivery = producer.send_deadline(&topic, &record, Duration::from_secs(2)).await?;
+    let delivery = producer.send(&topic, &record).await?;
 
-    match delivery.reattach().await {
+    match (&delivery).await {
         RecordOutcome::Delivered { partition, offset, .. } => {
             println!("in the log, once: partition {partition}, offset {offset:?}");
         }
@@ -31,6 +36,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let report = producer.close(Duration::from_secs(5)).await;
-    println!("{report:?}");
+    println!("{report}");
     Ok(())
 }

@@ -12,11 +12,17 @@
 //! let delivery = producer.send(&topic, &Record { value: Some(b"hello"), ..Record::default() }).await?;
 //!
 //! // Gives up waiting after a second. The record is neither cancelled nor lost by that.
-//! match tokio::time::timeout(Duration::from_secs(1), delivery.reattach()).await {
+//! match tokio::time::timeout(Duration::from_secs(1), &delivery).await {
 //!     Ok(RecordOutcome::Delivered { offset, .. }) => println!("at {offset:?}"),
 //!     Ok(outcome) => println!("{outcome}"),
 //!     Err(_) => println!("still under way; a cancel says {:?}", delivery.cancel()),
 //! }
+//!
+//! // All options are parts of the record. To drop the delivery is to detach from it. With `?`, an outcome
+//! // that is not `Delivered` is an error.
+//! let record = Record { value: Some(b"!"), timeout: Some(Duration::from_secs(2)), ..Record::default() };
+//! let delivered = producer.send(&topic, &record).await?.await.into_result()?;
+//! println!("{} at {:?}", delivered.partition, delivered.offset);
 //! let report = producer.close(Duration::from_secs(5)).await;
 //! assert!(report.complete);
 //! # Ok(())
@@ -40,12 +46,5 @@ mod send;
 mod turn;
 
 pub use builder::Builder;
-pub use ottla_client::{
-    Broker, BuildError, CloseReport, Delivery, Failure, Late, Latency, Options, RecordOutcome,
-    Report, Returned, SendError, Stats, Tally, Topic, Why,
-};
-pub use ottla_core::{
-    Acks, Cause, Config, Header, LastError, Limits, Loss, Partitioner, Record, ReleaseError,
-    Ticket, TopicError, Verdict,
-};
+pub use ottla_client::{Delivery, Late, api::*};
 pub use producer::Producer;

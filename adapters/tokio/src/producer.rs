@@ -3,10 +3,8 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use ottla_client::{
-    CloseReport, Delivery, Options, Receipt, SendError, Shards, Stats, Tally, Topic,
-};
-use ottla_core::{Instant, Record, ReleaseError, Ticket, TopicError, Verdict};
+use ottla_client::{CloseReport, Delivery, Record, SendError, Shards, Stats, Tally, Topic};
+use ottla_core::{ReleaseError, Ticket, TopicError, Verdict};
 use tokio::runtime::Handle;
 
 use crate::{drive::Drive, runtime::until, send::Send};
@@ -70,110 +68,44 @@ impl Producer {
         self.shards().release_topic(topic)
     }
 
-    /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms`.
+    /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms` or the record's
+    /// own timeout.
     ///
     /// The record is copied before this returns. Dropping the future before means that the record
-    /// was not taken.
+    /// was not taken. To drop the delivery is to detach from it.
     ///
     /// # Errors
     ///
-    /// Where the record was not taken.
+    /// Where the record was not taken; with a token also where there is no `on_report`.
     pub fn send<'a>(
         &'a self,
         topic: &'a Topic,
         record: &'a Record<'a>,
     ) -> impl Future<Output = Result<Delivery, SendError>> + 'a {
-        self.send_for(topic, record, Options::default())
+        Send::new(self.shards(), &self.last.runtime, topic, record)
     }
 
-    /// Sends a record that is cancelled if it has no answer when `timeout` is over. That includes
-    /// the wait for memory.
+    /// As [`Producer::send`], for a record of which only `on_report` is told, if it has a token. The ticket
+    /// is for [`Producer::cancel`]; it holds on to nothing, and so costs a little less than a delivery.
     ///
     /// # Errors
     ///
     /// As [`Producer::send`].
-    pub fn send_deadline<'a>(
+    pub fn send_detached<'a>(
         &'a self,
         topic: &'a Topic,
         record: &'a Record<'a>,
-        timeout: Duration,
-    ) -> impl Future<Output = Result<Delivery, SendError>> + 'a {
-        self.send_for(topic, record, Options::default().deadline(timeout))
-    }
-
-    /// Sends a record of which `on_report` is told under this number.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::send`], and without `on_report`.
-    pub fn send_with_token<'a>(
-        &'a self,
-        topic: &'a Topic,
-        record: &'a Record<'a>,
-        token: u64,
     ) -> impl Future<Output = Result<Ticket, SendError>> + 'a {
-        self.send_for(topic, record, Options::default().token(token))
+        Send::new(self.shards(), &self.last.runtime, topic, record)
     }
 
-    /// Sends a record if it can be taken at once.
+    /// As [`Producer::send`], if the record can be taken at once.
     ///
     /// # Errors
     ///
     /// Where it cannot; the record is still the caller's.
     pub fn try_send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
-        self.shards().try_send(topic, record, Options::default())
-    }
-
-    /// As [`Producer::send_with_token`], if it can be taken at once.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::try_send`], and without `on_report`.
-    pub fn try_send_with_token(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        token: u64,
-    ) -> Result<Ticket, SendError> {
-        let options = Options::default().token(token);
-        self.shards().try_send(topic, record, options)
-    }
-
-    /// As [`Producer::try_send`], with a token, a deadline, or both.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::try_send`], and with a token without `on_report`.
-    pub fn try_send_with(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Result<Delivery, SendError> {
-        self.shards().try_send(topic, record, options)
-    }
-
-    /// As [`Producer::send`], with a token, a deadline, or both.
-    ///
-    /// # Errors
-    ///
-    /// As [`Producer::send`], and with a token without `on_report`.
-    pub fn send_with<'a>(
-        &'a self,
-        topic: &'a Topic,
-        record: &'a Record<'a>,
-        options: Options,
-    ) -> impl Future<Output = Result<Delivery, SendError>> + 'a {
-        self.send_for(topic, record, options)
-    }
-
-    fn send_for<'a, R: Receipt + 'a>(
-        &'a self,
-        topic: &'a Topic,
-        record: &'a Record<'a>,
-        options: Options,
-    ) -> Send<'a, R> {
-        Send::new(self.shards(), &self.last.runtime, topic, record, options)
+        self.shards().try_send(topic, record)
     }
 
     /// Gives up on a record; see [`Delivery::cancel`]. A ticket of another producer is not believed:
@@ -182,14 +114,10 @@ impl Producer {
         self.shards().cancel(ticket)
     }
 
-    /// Cancels a record when `timeout` is over; see [`Delivery::deadline`]. False where there was
+    /// Cancels a record when `timeout` is over; see [`Delivery::cancel_after`]. False where there is
     /// nothing to set: the record has an answer, or is another producer's.
-    pub fn set_deadline(&self, ticket: &Ticket, timeout: Duration) -> bool {
-        self.shards().set_deadline(ticket, self.after(timeout))
-    }
-
-    fn after(&self, timeout: Duration) -> Instant {
-        self.shards().clock().now().after(timeout)
+    pub fn cancel_after(&self, ticket: &Ticket, timeout: Duration) -> bool {
+        self.shards().cancel_after(ticket, timeout)
     }
 
     /// Sends what is buffered at once, and waits until each record that was taken before has an

@@ -6,8 +6,7 @@ use core::{
     task::{Context, Poll, ready},
 };
 
-use ottla_client::{Options, Receipt, SendError, Shards, Topic};
-use ottla_core::Record;
+use ottla_client::{Receipt, Record, SendError, Shards, Topic};
 use tokio::{runtime::Handle, task::coop::consume_budget};
 
 use crate::{runtime::until, turn};
@@ -22,7 +21,6 @@ pub(crate) struct Send<'a, R> {
     runtime: &'a Handle,
     topic: &'a Topic,
     record: &'a Record<'a>,
-    options: Options,
     patient: Option<Patient<'a, R>>,
 }
 
@@ -32,9 +30,8 @@ impl<'a, R> Send<'a, R> {
         runtime: &'a Handle,
         topic: &'a Topic,
         record: &'a Record<'a>,
-        options: Options,
     ) -> Self {
-        Self { shards, runtime, topic, record, options, patient: None }
+        Self { shards, runtime, topic, record, patient: None }
     }
 }
 
@@ -50,7 +47,7 @@ impl<'a, R: Receipt + 'a> Future for Send<'a, R> {
             if turn::is_due(this.record) {
                 ready!(pin!(consume_budget()).poll(cx));
             }
-            if let Some(receipt) = this.shards.send_now(this.topic, this.record, this.options) {
+            if let Some(receipt) = this.shards.send_now(this.topic, this.record) {
                 return Poll::Ready(Ok(receipt));
             }
         }
@@ -61,9 +58,8 @@ impl<'a, R: Receipt + 'a> Future for Send<'a, R> {
 impl<'a, R: Receipt + 'a> Send<'a, R> {
     #[cold]
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, SendError>> {
-        let Self { shards, runtime, topic, record, options, patient } = self;
-        let begin =
-            || -> Patient<'a, R> { Box::pin(send(shards, runtime, topic, record, *options)) };
+        let Self { shards, runtime, topic, record, patient } = self;
+        let begin = || -> Patient<'a, R> { Box::pin(send(shards, runtime, topic, record)) };
         patient.get_or_insert_with(begin).as_mut().poll(cx)
     }
 }
@@ -74,9 +70,8 @@ async fn send<R: Receipt>(
     runtime: &Handle,
     topic: &Topic,
     record: &Record<'_>,
-    options: Options,
 ) -> Result<R, SendError> {
-    let mut sending = shards.sending(topic, record, options);
+    let mut sending = shards.sending(topic, record);
     let Some(at) = shards.clock().std(sending.wait_until()) else {
         return sending.await;
     };

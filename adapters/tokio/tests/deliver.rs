@@ -5,13 +5,11 @@ use core::{net::SocketAddr, time::Duration};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
-use ottla_tokio::{
-    Cause, Header, Options, Producer, Record, RecordOutcome, SendError, Verdict, Why,
-};
+use ottla_tokio::{Cause, Header, Producer, Record, RecordOutcome, SendError, Verdict, Why};
 
 const TEST: Duration = Duration::from_secs(30);
 
@@ -30,11 +28,6 @@ fn producer(server: &Server, properties: &[(&str, &str)]) -> Producer {
 
 fn value(bytes: &[u8]) -> Record<'_> {
     Record { value: Some(bytes), ..Record::default() }
-}
-
-fn wall_ms() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_millis()).unwrap()
 }
 
 /// A server with the topic `narrow`, whose one partition takes no larger batches.
@@ -184,21 +177,6 @@ async fn cancelled_before_it_left_it_is_not_in_the_log_and_offsets_stay_true() {
     .await;
 }
 
-/// Brokers delete what is older than `retention.ms`, and 1970 is.
-#[tokio::test]
-async fn a_record_by_default_bears_the_time_of_sending() {
-    in_time(async {
-        let server = server(1);
-        let producer = producer(&server, &[]);
-        let topic = producer.topic("t").unwrap();
-        let before = wall_ms();
-        assert!(producer.send(&topic, &value(b"a")).await.unwrap().await.is_delivered());
-        let time = server.with_cluster(|cluster| cluster.log("t", 0).next().unwrap().timestamp);
-        assert!((before - 1_000..=wall_ms() + 1_000).contains(&time), "{time}");
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_frozen_broker_delays_neither_deadline_nor_close() {
     in_time(async {
@@ -209,16 +187,25 @@ async fn a_frozen_broker_delays_neither_deadline_nor_close() {
         server.with_cluster(|cluster| (cluster.freeze(1).unwrap(), cluster.freeze(2).unwrap()));
         let start = Instant::now();
         let deadline = Duration::from_millis(50);
-        let sent = producer.send_deadline(&topic, &value(b"a"), deadline).await.unwrap();
+        let sent = producer
+            .send(&topic, &Record { timeout: Some(deadline), ..value(b"a") })
+            .await
+            .unwrap();
         assert_eq!(sent.await, RecordOutcome::Unknown(Cause::Deadline.into()));
         assert!(start.elapsed() >= deadline && start.elapsed() < deadline * 20);
         // Nobody waits for this one: it gets its answer all the same.
-        drop(producer.send_deadline(&topic, &value(b"b"), deadline).await.unwrap());
+        drop(
+            producer
+                .send(&topic, &Record { timeout: Some(deadline), ..value(b"b") })
+                .await
+                .unwrap(),
+        );
         tokio::time::sleep(deadline * 3).await;
         assert_eq!(producer.stats().answers.unknown, 2);
         // In flight are as many as may be, so this one does not leave.
         let header = Header { key: "h", value: Some(b"v") };
-        let last = Record { key: Some(b"k"), headers: &[header], timestamp: 4711, ..value(b"c") };
+        let last =
+            Record { key: Some(b"k"), headers: &[header], timestamp: Some(4711), ..value(b"c") };
         drop(producer.send(&topic, &last).await.unwrap());
         let start = Instant::now();
         let report = producer.close(Duration::from_millis(200)).await;
@@ -292,9 +279,15 @@ async fn reports_come_for_tokens() {
         let producer = builder.on_report(on_report).build().unwrap();
         let topic = producer.topic("t").unwrap();
         for token in 0..1_000 {
-            producer.send_with_token(&topic, &value(b"x"), token).await.unwrap();
+            producer
+                .send_detached(&topic, &Record { token: Some(token), ..value(b"x") })
+                .await
+                .unwrap();
         }
-        let ticket = producer.send_with_token(&topic, &value(b"y"), 1_000).await.unwrap();
+        let ticket = producer
+            .send_detached(&topic, &Record { token: Some(1_000), ..value(b"y") })
+            .await
+            .unwrap();
         assert_eq!(producer.cancel(&ticket), Verdict::NotDelivered);
         producer.flush().await;
         assert_eq!(reports.lock().unwrap().len(), 1_001);
@@ -356,8 +349,8 @@ async fn parts_of_a_batch_that_was_split_have_their_own_answers() {
         let mut deliveries = Vec::new();
         for number in 0..60_u8 {
             let bytes = vec![number; if number == 37 { 700 } else { 30 }];
-            let options = Options::default().token(number.into());
-            let sent = producer.send_with(&topic, &value(&bytes), options).await;
+            let record = Record { token: Some(number.into()), ..value(&bytes) };
+            let sent = producer.send(&topic, &record).await;
             deliveries.push((bytes, sent.unwrap()));
         }
         assert_eq!(deliveries[20].1.cancel(), Verdict::NotDelivered);
@@ -409,9 +402,12 @@ async fn fifty_deadlines_are_kept_and_answered_with_the_truth() {
         }
         let deadline = Duration::from_millis(200);
         let start = Instant::now();
-        let mut deliveries = vec![out.deadline(deadline)];
+        assert!(out.cancel_after(deadline));
+        let mut deliveries = vec![out];
         for number in 1..50 {
-            let sent = producer.send_deadline(&topic, &value(&[number]), deadline).await;
+            let sent = producer
+                .send(&topic, &Record { timeout: Some(deadline), ..value(&[number]) })
+                .await;
             deliveries.push(sent.unwrap());
         }
         let mut answers = Vec::new();

@@ -83,9 +83,10 @@ fn check(number: u64, outcome: RecordOutcome, log: &BTreeMap<u64, (i32, i64)>) {
 
 async fn send(producer: &Producer, topic: &Topic, number: u64, token: bool) -> Option<Delivery> {
     let value = value(number);
-    let record = Record { value: Some(&value), ..Record::default() };
+    let record =
+        Record { value: Some(&value), token: token.then_some(number), ..Record::default() };
     if token {
-        producer.send_with_token(topic, &record, number).await.unwrap();
+        producer.send_detached(topic, &record).await.unwrap();
         return None;
     }
     Some(producer.send(topic, &record).await.unwrap())

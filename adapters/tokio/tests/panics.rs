@@ -35,10 +35,10 @@ async fn a_report_whose_panic_panics_once_more_when_it_is_dropped_ends_nothing()
     let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
     let producer = builder.on_report(|_| panic_any(Nasty)).build().unwrap();
     let topic = producer.topic("t").unwrap();
-    let record = Record { value: Some(b"v"), ..Record::default() };
     let start = Instant::now();
     for token in 0..3 {
-        producer.send_with_token(&topic, &record, token).await.unwrap();
+        let record = Record { value: Some(b"v"), token: Some(token), ..Record::default() };
+        producer.send_detached(&topic, &record).await.unwrap();
         let tally = producer.flush().await;
         assert_eq!(tally.delivered, 1, "record {token}");
     }

@@ -27,8 +27,15 @@ fn build(runtime: &Runtime, servers: &str) -> Result<Producer, BuildError> {
     builder.property("linger.ms", "60000").runtime(runtime.handle().clone()).build()
 }
 
-const RECORD: Record<'static> =
-    Record { partition: None, key: None, value: Some(b"v"), headers: &[], timestamp: -1 };
+const RECORD: Record<'static> = Record {
+    value: Some(b"v"),
+    key: None,
+    headers: &[],
+    partition: None,
+    timestamp: None,
+    timeout: None,
+    token: None,
+};
 
 #[test]
 fn a_runtime_without_io_or_time_is_refused_when_the_producer_is_built() {
@@ -62,7 +69,9 @@ fn a_deadline_is_answered_to_who_asks_while_the_runtime_does_not_run() {
     let producer = build(&runtime, &server.bootstrap_servers()).unwrap();
     let topic = producer.topic("t").unwrap();
     let limit = Duration::from_millis(500);
-    let send = || runtime.block_on(producer.send_deadline(&topic, &RECORD, limit)).unwrap();
+    let send = || {
+        runtime.block_on(producer.send(&topic, &Record { timeout: Some(limit), ..RECORD })).unwrap()
+    };
     let [asked, mut polled] = [send(), send()];
     assert_eq!(asked.try_outcome(), None);
     sleep(limit + Duration::from_millis(20));

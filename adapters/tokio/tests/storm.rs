@@ -44,7 +44,12 @@ async fn send_all(producer: Producer, topic: Topic, task: u64) -> Vec<Sent> {
         let delivery = match dice.below(4) {
             // Gives up the send itself.
             0 => timeout(dice.millis(5), producer.send(&topic, &record)).await.ok().map(Result::ok),
-            1 => Some(producer.send_deadline(&topic, &record, dice.millis(60)).await.ok()),
+            1 => Some(
+                producer
+                    .send(&topic, &Record { timeout: Some(dice.millis(60)), ..record })
+                    .await
+                    .ok(),
+            ),
             _ => Some(producer.send(&topic, &record).await.ok()),
         };
         let delivery = delivery.flatten();

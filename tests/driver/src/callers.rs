@@ -6,10 +6,8 @@ use core::{
 };
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
-use ottla_client::{
-    CloseReport, Delivery, Engine, Options, RecordOutcome, Shards, Topic, internal,
-};
-use ottla_core::{Cause, Config, Instant, Record};
+use ottla_client::{CloseReport, Delivery, Engine, Record, RecordOutcome, Shards, Topic, internal};
+use ottla_core::{Cause, Config, Instant};
 use ottla_scenario::{Dated, Dice, Ledger, Said};
 
 use crate::{
@@ -254,26 +252,25 @@ impl Crowd {
         self.story.borrow_mut().ledger.wanted(now, TOPIC);
         let mut value = id.to_be_bytes().to_vec();
         value.resize(len.max(8), b'.');
-        let timestamp = self.dated.get().at(now);
+        let timestamp = Some(self.dated.get().at(now));
         let record = Record { partition, value: Some(&value), timestamp, ..Record::default() };
         internal::be_thread(thread);
-        let options = Options::default();
         // In some storms nobody asks for reports: then tokens are refused.
-        let (what, options) = match how {
-            1 | 6 => ("send with a deadline", options.deadline(own)),
-            2 | 7 => ("send with a token", options.token(id)),
-            5 | 8 | 9 => ("send", options),
-            _ => ("try_send", options),
+        let (what, record) = match how {
+            1 | 6 => ("send with a deadline", Record { timeout: Some(own), ..record }),
+            2 | 7 => ("send with a token", Record { token: Some(id), ..record }),
+            5 | 8 | 9 => ("send", record),
+            _ => ("try_send", record),
         };
         let sent: Result<Delivery, _> = if how >= 5 {
-            let mut sending = shards.sending(&self.topic, &record, options);
+            let mut sending = shards.sending(&self.topic, &record);
             let until = sending.wait_until();
             match self.timers.within(until, &mut sending).await {
                 Some(sent) => sent,
                 None => sending.give_up(),
             }
         } else {
-            shards.try_send(&self.topic, &record, options)
+            shards.try_send(&self.topic, &record)
         };
         self.count(what);
         if self.now() > now {

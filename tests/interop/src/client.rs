@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use anyhow::Result;
-use ottla_client::{CloseReport, Options, RecordOutcome, SendError, Stats, Topic};
+use ottla_client::{CloseReport, Record, RecordOutcome, SendError, Stats, Topic};
 use ottla_core::{Ticket, Verdict};
 use tokio::{runtime::Runtime, time::timeout};
 
@@ -68,14 +68,14 @@ impl Client {
         message: &Message,
         deadline: Option<Duration>,
     ) -> Result<Receipt<'_>, SendError> {
-        let options = deadline.map_or_else(Options::default, |at| Options::default().deadline(at));
-        message.lend(|record| match self {
-            Self::Tokio(producer, runtime) => {
-                let delivery = runtime.block_on(producer.send_with(topic, record, options))?;
-                Ok(Receipt::Tokio(delivery, runtime))
-            }
-            Self::Blocking(producer) => {
-                Ok(Receipt::Blocking(producer.send_with(topic, record, options)?))
+        message.lend(|record| {
+            let record = &Record { timeout: deadline, ..*record };
+            match self {
+                Self::Tokio(producer, runtime) => {
+                    let delivery = runtime.block_on(producer.send(topic, record))?;
+                    Ok(Receipt::Tokio(delivery, runtime))
+                }
+                Self::Blocking(producer) => Ok(Receipt::Blocking(producer.send(topic, record)?)),
             }
         })
     }

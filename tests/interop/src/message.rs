@@ -1,6 +1,7 @@
 //! A record that owns its parts.
 
-use ottla_core::{Header, Record};
+use ottla_client::Record;
+use ottla_core::Header;
 use sha2::{Digest as _, Sha256};
 
 /// A record that owns its parts.
@@ -37,7 +38,8 @@ impl Message {
             key: self.key.as_deref(),
             value: self.value.as_deref(),
             headers: &headers,
-            timestamp: self.timestamp.unwrap_or(-1),
+            timestamp: self.timestamp,
+            ..Record::default()
         })
     }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use ottla_client::{CloseReport, Report, SendError, Stats};
-use ottla_core::{Record, Ticket, Verdict};
+use ottla_client::{CloseReport, Record, Report, SendError, Stats};
+use ottla_core::{Ticket, Verdict};
 
 use crate::{Adapter, Fates, Message, Spread, Told, silence::Silence};
 
@@ -112,9 +112,12 @@ impl<'a> Stream<'a> {
                 let producer = builder.properties(properties()).on_report(on_report).build()?;
                 let topic = producer.topic(self.topic)?;
                 let send = |record: &Record<'_>, index: u32| {
-                    let ticket = producer.send_with_token(&topic, record, u64::from(index))?;
+                    let ticket = producer.send_detached(
+                        &topic,
+                        &Record { token: Some(u64::from(index)), ..*record },
+                    )?;
                     if let Some(deadline) = (self.deadline)(index) {
-                        producer.set_deadline(&ticket, deadline);
+                        producer.cancel_after(&ticket, deadline);
                     }
                     Ok(ticket)
                 };
@@ -130,10 +133,10 @@ impl<'a> Stream<'a> {
                 let producer = builder.runtime(runtime.handle().clone()).build()?;
                 let topic = producer.topic(self.topic)?;
                 let send = |record: &Record<'_>, index: u32| {
-                    let sending = producer.send_with_token(&topic, record, u64::from(index));
-                    let ticket = runtime.block_on(sending)?;
+                    let record = Record { token: Some(u64::from(index)), ..*record };
+                    let ticket = runtime.block_on(producer.send_detached(&topic, &record))?;
                     if let Some(deadline) = (self.deadline)(index) {
-                        producer.set_deadline(&ticket, deadline);
+                        producer.cancel_after(&ticket, deadline);
                     }
                     Ok(ticket)
                 };

@@ -9,7 +9,7 @@
 use core::{fmt, time::Duration};
 use std::{fs, sync::mpsc, thread, time::Instant};
 
-use ottla_core::Record;
+use ottla_client::Record;
 use ottla_interop::{Adapter, Spread, cluster, version};
 use ottla_kafka::{Cluster, Direction, Links};
 use tokio::runtime::{Builder, Runtime};

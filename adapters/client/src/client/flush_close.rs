@@ -1,6 +1,7 @@
 //! Waiting for all records at once: flush and close.
 
 use core::{
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -51,6 +52,13 @@ pub struct CloseReport {
     /// The records that were not delivered, in no order between partitions. Those that were
     /// cancelled before they left are not among them.
     pub returned: Vec<Returned>,
+}
+
+impl fmt::Display for CloseReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.complete { "closed" } else { "not closed in time" };
+        write!(f, "{state}; {}; {} handed back", self.records, self.returned.len())
+    }
 }
 
 impl Engine {

@@ -5,11 +5,10 @@ use core::{
     marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 use std::sync::Arc;
 
-use ottla_core::{Instant, ProduceError, Record, TopicId, TopicStatus};
+use ottla_core::{Instant, ProduceError, TopicId, TopicStatus};
 
 use crate::{
     client::shards::{Shards, Topic, meet},
@@ -17,34 +16,8 @@ use crate::{
     delivery::handle::{Delivery, Receipt},
     engine::{driving::Nudge, locked_core::Engine, state::State, wait_list::Left},
     error::SendError,
+    record::Record,
 };
-
-/// What goes with a record and is not sent.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Options {
-    /// The caller's number for the record, for its reports.
-    pub token: Option<u64>,
-    /// After how long the record is to be cancelled if it has no answer. That includes the wait for
-    /// memory, or for the topic to be known.
-    pub deadline: Option<Duration>,
-}
-
-impl Options {
-    /// With a token.
-    #[must_use]
-    pub const fn token(mut self, token: u64) -> Self {
-        self.token = Some(token);
-        self
-    }
-
-    /// With a deadline.
-    #[must_use]
-    pub const fn deadline(mut self, timeout: Duration) -> Self {
-        self.deadline = Some(timeout);
-        self
-    }
-}
 
 /// A record on its way into the core: a future that is ready once the core took or refused it.
 ///
@@ -60,7 +33,6 @@ pub struct Sending<'a, R = Delivery> {
     routed: bool,
     topic: &'a Topic,
     record: Record<'a>,
-    token: Option<u64>,
     deadline: Option<Instant>,
     /// Not read from the clock before it is needed.
     started: Option<Instant>,
@@ -91,43 +63,28 @@ impl Shards {
     /// # Errors
     ///
     /// Where there is no room, the topic is not known yet, or the record is refused.
-    pub fn try_send<R: Receipt>(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Result<R, SendError> {
-        match self.send_now(topic, record, options) {
+    pub fn try_send<R: Receipt>(&self, topic: &Topic, record: &Record<'_>) -> Result<R, SendError> {
+        match self.send_now(topic, record) {
             Some(receipt) => Ok(receipt),
-            None => self.refused(topic, record, options),
+            None => self.refused(topic, record),
         }
     }
 
     /// The way that most records go: no deadline to be set, nothing to wait for. `None` where the record was
     /// not taken, for whatever reason.
     #[inline]
-    pub fn send_now<R: Receipt>(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Option<R> {
-        let told = options.token.is_none() || self.first().reports();
-        if options.deadline.is_some() || !told || !self.owns(topic) {
+    pub fn send_now<R: Receipt>(&self, topic: &Topic, record: &Record<'_>) -> Option<R> {
+        let told = record.token.is_none() || self.first().reports();
+        if record.timeout.is_some() || !told || !self.owns(topic) {
             return None;
         }
-        self.take_now(topic, record, options.token)
+        self.take_now(topic, record)
     }
 
     #[inline]
-    fn take_now<R: Receipt>(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        token: Option<u64>,
-    ) -> Option<R> {
+    fn take_now<R: Receipt>(&self, topic: &Topic, record: &Record<'_>) -> Option<R> {
         if let Some(only) = self.only() {
-            return only.take_now(topic.id(), record, token, || {});
+            return only.take_now(topic.id(), record, || {});
         }
         let mut record = *record;
         let engine = self.route(topic, &mut record)?;
@@ -137,17 +94,12 @@ impl Shards {
                 meet(engine.clock().now());
             }
         };
-        engine.take_now(topic.id(), &record, token, crowded)
+        engine.take_now(topic.id(), &record, crowded)
     }
 
     #[cold]
-    fn refused<R: Receipt>(
-        &self,
-        topic: &Topic,
-        record: &Record<'_>,
-        options: Options,
-    ) -> Result<R, SendError> {
-        self.sending(topic, record, options).give_up()
+    fn refused<R: Receipt>(&self, topic: &Topic, record: &Record<'_>) -> Result<R, SendError> {
+        self.sending(topic, record).give_up()
     }
 
     /// Starts to send a record.
@@ -155,17 +107,15 @@ impl Shards {
         &'a self,
         topic: &'a Topic,
         record: &Record<'a>,
-        options: Options,
     ) -> Sending<'a, R> {
-        let started = options.deadline.map(|_| self.clock().now());
-        let deadline = started.zip(options.deadline).map(|(at, timeout)| at.after(timeout));
+        let started = record.timeout.map(|_| self.clock().now());
+        let deadline = started.zip(record.timeout).map(|(at, timeout)| at.after(timeout));
         Sending {
             shards: self,
             engine: self.first(),
             routed: false,
             topic,
             record: *record,
-            token: options.token,
             deadline,
             started,
             place: Place::None,
@@ -180,12 +130,11 @@ impl Engine {
         self: &Arc<Self>,
         topic: TopicId,
         record: &Record<'_>,
-        token: Option<u64>,
         crowded: impl FnOnce(),
     ) -> Option<R> {
         let mut state = self.lock_or(crowded);
         let now = state.now(self.clock());
-        let receipt: R = self.produce(&mut state, now, topic, record, token).ok()?;
+        let receipt: R = self.produce(&mut state, now, topic, record).ok()?;
         let nudge = state.nudge_for_record(&receipt.ticket(), false);
         drop(state);
         if !matches!(nudge, Nudge::Nothing) {
@@ -215,7 +164,7 @@ impl<R: Receipt> Sending<'_, R> {
     }
 
     fn check(&self) -> Result<(), SendError> {
-        if self.token.is_some() && !self.engine.reports() {
+        if self.record.token.is_some() && !self.engine.reports() {
             return Err(SendError::NobodyToReportTo);
         }
         if !self.shards.owns(self.topic) {
@@ -267,7 +216,7 @@ impl<R: Receipt> Sending<'_, R> {
         };
         self.started.get_or_insert(now);
         let result: Result<R, _> =
-            self.engine.produce(&mut state, now, self.topic.id(), &self.record, self.token);
+            self.engine.produce(&mut state, now, self.topic.id(), &self.record);
         let parting = match (&result, waker) {
             (Err(ProduceError::Full), Some(waker)) => self.wait_for_memory(&mut state, waker),
             (Err(ProduceError::TopicPending), Some(waker)) => {

@@ -58,8 +58,7 @@ impl Settings {
     pub fn build(self, config: &Config<'_>) -> Result<Shards, BuildError> {
         let mut config = *config;
         for (name, value) in &self.properties {
-            let set = config.set(name, value);
-            set.map_err(|error| BuildError::Property(error.to_string()))?;
+            config.set(name, value)?;
         }
         let shards = self.shards.unwrap_or(1);
         Ok(Shards::new(&config, self.limits, self.on_report, shards)?)

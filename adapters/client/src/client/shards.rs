@@ -2,6 +2,7 @@
 
 use core::{
     cell::Cell,
+    fmt,
     hash::BuildHasher,
     sync::atomic::{AtomicU32, AtomicUsize, Ordering},
     time::Duration,
@@ -12,8 +13,8 @@ use std::{
 };
 
 use ottla_core::{
-    Config, ConfigError, Instant, Limits, Partitioner, Record, ReleaseError, Share, Ticket,
-    TopicError, TopicId, Verdict,
+    Config, ConfigError, Instant, Limits, Partitioner, ReleaseError, Share, Ticket, TopicError,
+    TopicId, Verdict,
 };
 
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
         partition_counts::Partitions,
         state::State,
     },
+    record::Record,
 };
 
 /// The most engines of one producer. Each has threads, connections and tables of its own.
@@ -83,6 +85,12 @@ impl Topic {
 
     pub(crate) fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.name)
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
     }
 }
 
@@ -273,6 +281,11 @@ impl Shards {
         self.of_ticket(ticket).is_some_and(|engine| engine.set_deadline(ticket, at))
     }
 
+    /// Cancels a record when `timeout` is over, as [`Shards::set_deadline`].
+    pub fn cancel_after(&self, ticket: &Ticket, timeout: Duration) -> bool {
+        self.set_deadline(ticket, self.clock().now().after(timeout))
+    }
+
     /// Counters and gauges of all together.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -312,7 +325,7 @@ impl Many {
     ) -> Option<&Arc<Engine>> {
         if record.partition.is_none() {
             let count = topic.partitions.as_ref()?.known()?;
-            match self.partitioner.choose(record, count) {
+            match self.partitioner.choose(&record.for_core(|| -1), count) {
                 Some(number) => record.partition = Some(number as i32),
                 None => {
                     // A shard without a partition of its own has no use.

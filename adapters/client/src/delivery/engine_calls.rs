@@ -10,8 +10,9 @@ pub(crate) trait EngineCalls: Send + Sync {
     /// Cancels a record and tells at once what can be known of it.
     fn cancel(&self, ticket: &Ticket) -> Verdict;
 
-    /// Cancels a record when `timeout` is over, unless it has an answer by then.
-    fn cancel_after(&self, ticket: &Ticket, timeout: Duration);
+    /// Cancels a record when `timeout` is over, unless it has an answer by then. False where
+    /// it has one, or is not known.
+    fn cancel_after(&self, ticket: &Ticket, timeout: Duration) -> bool;
 
     /// Answers the records whose deadline is over, if the driver has not come to it: it may run on a
     /// thread that is busy with something else, or not at all. Whoever asks for an answer is awake.

@@ -2,7 +2,7 @@
 
 use core::{
     fmt,
-    future::Future,
+    future::{Future, IntoFuture},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -25,7 +25,6 @@ use crate::delivery::{
 ///
 /// Dropping it detaches: the record is neither cancelled nor lost, so giving up the wait by a
 /// timeout is safe. A clone waits for the same record, which is never produced twice.
-#[must_use = "it tells what became of the record; drop it to detach"]
 pub struct Delivery {
     cell: Arc<Cell>,
     ticket: Ticket,
@@ -123,12 +122,10 @@ impl Delivery {
     }
 
     /// Cancels the record when `timeout` is over, unless it has an answer by then. This holds even
-    /// if nobody waits, and after the delivery is dropped.
-    pub fn deadline(self, timeout: Duration) -> Self {
-        if let Some(engine) = self.engine() {
-            engine.cancel_after(&self.ticket, timeout);
-        }
-        self
+    /// if nobody waits, and after the delivery is dropped. Of several timeouts the earliest counts. False
+    /// where there is nothing to set, since the record has an answer.
+    pub fn cancel_after(&self, timeout: Duration) -> bool {
+        self.engine().is_some_and(|engine| engine.cancel_after(&self.ticket, timeout))
     }
 
     /// Waits for the same record again.
@@ -207,6 +204,16 @@ impl Future for Delivery {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RecordOutcome> {
         Self::poll(self.get_mut(), Answer::First, cx)
+    }
+}
+
+/// Waits for the same record, as [`Delivery::reattach`]: `(&delivery).await`.
+impl IntoFuture for &Delivery {
+    type Output = RecordOutcome;
+    type IntoFuture = Delivery;
+
+    fn into_future(self) -> Delivery {
+        self.reattach()
     }
 }
 

@@ -109,12 +109,85 @@ impl RecordOutcome {
         }
     }
 
+    /// The same as a `Result`, for `?`: an error says which of the other two it is.
+    ///
+    /// # Errors
+    ///
+    /// Where the record is not delivered, or not known to be.
+    pub const fn into_result(self) -> Result<Delivered, DeliveryError> {
+        match self {
+            Self::Delivered { partition, offset, timestamp, unique } => {
+                Ok(Delivered { partition, offset, timestamp, unique })
+            }
+            Self::NotDelivered(why) => Err(DeliveryError::NotDelivered(why)),
+            Self::Unknown(why) => Err(DeliveryError::Unknown(why)),
+        }
+    }
+
     /// Whether the record is in the log.
     #[must_use]
     pub const fn is_delivered(&self) -> bool {
         matches!(self, Self::Delivered { .. })
     }
 }
+
+impl From<RecordOutcome> for Result<Delivered, DeliveryError> {
+    fn from(outcome: RecordOutcome) -> Self {
+        outcome.into_result()
+    }
+}
+
+/// Where a record is in the log: what [`RecordOutcome::Delivered`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivered {
+    /// The partition that it went to.
+    pub partition: i32,
+    /// Its offset; `None` where the broker proved that it has it without saying where.
+    pub offset: Option<i64>,
+    /// The time that the broker gave it; see [`RecordOutcome::Delivered`].
+    pub timestamp: Option<i64>,
+    /// Whether it is in the log once.
+    pub unique: bool,
+}
+
+/// An outcome that is not `Delivered`, as an error. The two differ in whether it is safe to send again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// The record is not in the log and never will be: it is safe to produce it again.
+    NotDelivered(Why),
+    /// Whether the record is in the log cannot be known yet. Producing it again could duplicate it.
+    Unknown(Why),
+}
+
+impl DeliveryError {
+    /// Why.
+    #[must_use]
+    pub const fn why(&self) -> &Why {
+        match self {
+            Self::NotDelivered(why) | Self::Unknown(why) => why,
+        }
+    }
+}
+
+impl From<DeliveryError> for RecordOutcome {
+    fn from(error: DeliveryError) -> Self {
+        match error {
+            DeliveryError::NotDelivered(why) => Self::NotDelivered(why),
+            DeliveryError::Unknown(why) => Self::Unknown(why),
+        }
+    }
+}
+
+impl fmt::Display for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        RecordOutcome::from(*self).fmt(f)
+    }
+}
+
+/// Without a source: its words are in this one's.
+impl core::error::Error for DeliveryError {}
 
 impl fmt::Display for RecordOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,6 +235,20 @@ pub struct Tally {
     pub unknown: u64,
 }
 
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { delivered, not_delivered, unknown } = self;
+        write!(f, "{delivered} delivered, {not_delivered} not delivered, {unknown} unknown")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let late = if self.late { ", after it was unknown" } else { "" };
+        write!(f, "record {}: {}{late}, after {:?}", self.token, self.outcome, self.elapsed)
+    }
+}
+
 impl Tally {
     /// All of them.
     #[must_use]
@@ -187,5 +274,36 @@ impl Tally {
             not_delivered: self.not_delivered.saturating_sub(earlier.not_delivered),
             unknown: self.unknown.saturating_sub(earlier.unknown),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivered(outcome: RecordOutcome) -> Result<Delivered, DeliveryError> {
+        let delivered = outcome.into_result()?;
+        Ok(delivered)
+    }
+
+    #[test]
+    fn an_outcome_is_a_result_for_a_question_mark() {
+        let (partition, offset, timestamp, unique) = (3, Some(7), None, true);
+        let outcome = RecordOutcome::Delivered { partition, offset, timestamp, unique };
+        assert_eq!(delivered(outcome), Ok(Delivered { partition, offset, timestamp, unique }));
+        for outcome in [
+            RecordOutcome::NotDelivered(Cause::Deadline.into()),
+            RecordOutcome::Unknown(Cause::Closed.into()),
+        ] {
+            let error = delivered(outcome).unwrap_err();
+            assert_eq!(error.to_string(), outcome.to_string());
+            assert_eq!(RecordOutcome::from(error), outcome);
+        }
+    }
+
+    #[test]
+    fn counts_and_reports_are_told_in_words() {
+        let counts = Tally { delivered: 5, not_delivered: 1, unknown: 0 };
+        assert_eq!(counts.to_string(), "5 delivered, 1 not delivered, 0 unknown");
     }
 }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use ottla_core::{Header, Outcome, Payload, Producer, Record, Settled, wire::record::Records};
+use ottla_core::{Header, Outcome, Payload, Producer, Settled, wire::record::Records};
 
-use crate::delivery::outcome::{RecordOutcome, Told, Why};
+use crate::{
+    delivery::outcome::{RecordOutcome, Told, Why},
+    record::Record,
+};
 
 /// A record that was not delivered when its producer was closed, with all that it was sent with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +36,11 @@ impl Returned {
         let headers = headers.map(|(key, value)| Header { key, value: value.as_deref() });
         let headers: Vec<Header<'_>> = headers.collect();
         send(&Record {
-            partition: None,
             key: self.key.as_deref(),
             value: self.value.as_deref(),
             headers: &headers,
-            timestamp: self.timestamp,
+            timestamp: Some(self.timestamp),
+            ..Record::default()
         })
     }
 }

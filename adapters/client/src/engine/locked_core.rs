@@ -13,8 +13,7 @@ use std::{
 };
 
 use ottla_core::{
-    Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Record, Ticket, TopicId,
-    Verdict,
+    Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Ticket, TopicId, Verdict,
 };
 
 use crate::{
@@ -29,6 +28,7 @@ use crate::{
         driving::{Gather, Nudge},
         state::State,
     },
+    record::Record,
 };
 
 /// Bytes of batches that gather at most while the driver sleeps, though they could leave, and of free
@@ -334,14 +334,10 @@ impl Engine {
         now: Instant,
         topic: TopicId,
         record: &Record<'_>,
-        token: Option<u64>,
     ) -> Result<R, ProduceError> {
-        let mut record = *record;
-        if record.timestamp == -1 {
-            record.timestamp = self.clock.wall_ms(now);
-        }
-        let ticket = state.core.produce(now, topic, &record)?;
-        let cell = state.table.enter(now, topic, &ticket, token);
+        let given = record.for_core(|| self.clock.wall_ms(now));
+        let ticket = state.core.produce(now, topic, &given)?;
+        let cell = state.table.enter(now, topic, &ticket, record.token);
         Ok(R::new(cell, ticket))
     }
 
@@ -388,8 +384,8 @@ impl EngineCalls for Engine {
         self.cancel(ticket)
     }
 
-    fn cancel_after(&self, ticket: &Ticket, timeout: Duration) {
-        self.set_deadline(ticket, self.clock.now().after(timeout));
+    fn cancel_after(&self, ticket: &Ticket, timeout: Duration) -> bool {
+        self.set_deadline(ticket, self.clock.now().after(timeout))
     }
 
     fn answer_due(&self) {

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 use ottla_core::Verdict;
-use ottla_tokio::{Delivery, Producer, RecordOutcome, Topic};
+use ottla_tokio::{Delivery, Producer, Record, RecordOutcome, Topic};
 use tokio::{
     runtime::Builder,
     sync::mpsc,
@@ -90,7 +90,10 @@ async fn send_all(
                 let due = Instant::now() + DEADLINE;
                 let message = message(index);
                 let record = record(&message);
-                let delivery = producer.send_deadline(topic, &record, DEADLINE).await.unwrap();
+                let delivery = producer
+                    .send(topic, &Record { timeout: Some(DEADLINE), ..record })
+                    .await
+                    .unwrap();
                 let answer = delivery.reattach();
                 let task = tokio::spawn(async move {
                     answer.await;

@@ -13,8 +13,8 @@ use core::time::Duration;
 use std::time::Instant;
 
 use judge::Round;
-use ottla_client::{CloseReport, RecordOutcome, Stats};
-use ottla_core::Record;
+use ottla_client::{CloseReport, Record, RecordOutcome, Stats};
+
 use ottla_interop::{Adapter, Message, cluster, version};
 use ottla_kafka::Cluster;
 

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use ottla_blocking::{Delivery, Producer, RecordOutcome, Topic};
+use ottla_blocking::{Delivery, Producer, Record, RecordOutcome, Topic};
 use ottla_core::Verdict;
 
 use crate::{
@@ -77,7 +77,9 @@ fn send_all(
             Step::Deadline => {
                 let due = Instant::now() + DEADLINE;
                 let message = message(index);
-                let delivery = producer.send_deadline(topic, &record(&message), DEADLINE).unwrap();
+                let delivery = producer
+                    .send(topic, &Record { timeout: Some(DEADLINE), ..record(&message) })
+                    .unwrap();
                 let answer = delivery.reattach();
                 let thread = thread::spawn(move || {
                     let _ = answer.wait();

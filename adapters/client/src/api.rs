@@ -1,0 +1,23 @@
+//! What an application sees of the client, and of the core through it: for adapters to pass on, as
+//! `pub use ottla_client::api::*`. Each type that a method returns or takes is here.
+
+pub use ottla_core::{
+    Acks, BatchId, Cause, Checksum, ChoosePartition, Config, ConfigError, Disconnect, Header,
+    LastError, Limits, Loss, NoProducerId, OnForgotten, OnUnknown, Partitioner, ProduceError,
+    PropertyError, ReleaseError, Share, Stats as CoreStats, Ticket, TopicError, TopicId, Verdict,
+    wire::ErrorCode,
+};
+
+pub use crate::{
+    client::{
+        flush_close::CloseReport,
+        shards::Topic,
+        stats::{Broker, Latency, Stats},
+    },
+    delivery::{
+        outcome::{Delivered, DeliveryError, RecordOutcome, Report, Tally, Why},
+        undelivered::Returned,
+    },
+    error::{BuildError, Failure, SendError},
+    record::Record,
+};
