@@ -56,8 +56,14 @@ pub enum Cause {
     Deadline,
     /// The producer was closed before the batch was settled.
     Closed,
-    /// A broker refused the batch with this error.
+    /// A broker refused the batch with this error, and did not say which of its records were at fault.
     Broker(ErrorCode),
+    /// A broker refused the batch with this error, and this record is one of those that it found at fault
+    /// (KIP-467): sent again as it is, it will be refused again, and its batch with it.
+    AtFault(ErrorCode),
+    /// A broker refused the batch with this error, and found other records of it at fault (KIP-467), and
+    /// nothing wrong with this one: it can be sent again, without them.
+    Neighbour(ErrorCode),
     /// The topic was deleted and created again, so that an answer about this batch can no longer be had.
     Recreated,
     /// `resolve.timeout.ms` was over: the search for the truth was given up.
@@ -254,11 +260,27 @@ pub enum NoProducerId {
 }
 
 impl Cause {
+    /// Whether the broker that refused the batch found fault with this record, or with others of it and not
+    /// with this one; `None` where it did not say, or it was not refused.
+    #[must_use]
+    pub const fn at_fault(&self) -> Option<bool> {
+        let at_fault = matches!(self, Self::AtFault(_));
+        if at_fault || matches!(self, Self::Neighbour(_)) { Some(at_fault) } else { None }
+    }
+
     /// Whether it says itself what went wrong, so that there is no use in asking
     /// [`Producer::last_error`](crate::Producer::last_error).
     #[must_use]
     pub const fn is_whole(&self) -> bool {
-        matches!(self, Self::Broker(_) | Self::NoProducerId(_) | Self::NoAcks | Self::Recreated)
+        matches!(
+            self,
+            Self::Broker(_)
+                | Self::AtFault(_)
+                | Self::Neighbour(_)
+                | Self::NoProducerId(_)
+                | Self::NoAcks
+                | Self::Recreated
+        )
     }
 }
 
@@ -270,6 +292,10 @@ impl fmt::Display for Cause {
             Self::Deadline => f.write_str("deadline"),
             Self::Closed => f.write_str("closed"),
             Self::Broker(code) => write!(f, "{code}"),
+            Self::AtFault(code) => write!(f, "{code}, and this record is at fault"),
+            Self::Neighbour(code) => {
+                write!(f, "{code}, for the fault of other records of its batch")
+            }
             Self::Recreated => f.write_str("the topic was deleted and created again"),
             Self::ResolveTimeout => f.write_str("resolve timeout"),
             Self::Abandoned => f.write_str("abandoned"),

@@ -1,6 +1,9 @@
 //! What the caller of a producer sees of it: ids, receipts, events.
 
-use crate::{Disconnect, LastError, NoProducerId, Outcome, wire::ErrorCode};
+use crate::{
+    Disconnect, LastError, NoProducerId, Outcome,
+    wire::{ErrorCode, produce::Text},
+};
 #[cfg(doc)]
 use crate::{ProduceError, Producer, Verdict};
 
@@ -180,6 +183,24 @@ pub struct Settled {
     pub unique: bool,
     /// Nothing more will be told of these records. False only with `Unknown`: a late verdict follows.
     pub last: bool,
+}
+
+/// What a broker says in words of records that it refuses (KIP-467), as
+/// [`Producer::handle_received_with`] tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Remark<'a> {
+    /// Their batch.
+    pub batch: BatchId,
+    /// The number of the first of them, as in [`Settled::first`].
+    pub first: u32,
+    /// How many they are: one, or all that the broker had in the same batch.
+    pub records: u32,
+    /// It is about this record, and not about all of a batch (of one, perhaps).
+    pub single: bool,
+    /// What it says.
+    pub text: Text<'a>,
 }
 
 /// What is known of a topic.

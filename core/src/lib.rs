@@ -48,8 +48,8 @@ pub use error::{
     Verdict,
 };
 pub use face::{
-    Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Settled, Stats, Ticket, TopicId,
-    TopicStatus,
+    Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Remark, Settled, Stats, Ticket,
+    TopicId, TopicStatus,
 };
 pub use last_error::{LastError, Loss};
 pub use memory::{Limits, Memory};

@@ -76,6 +76,16 @@ impl<T, C: Chain<T>> List<T, C> {
         self.tail = index;
     }
 
+    /// Puts a slot that is not listed before all others.
+    pub(crate) fn push_front(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
+        let next = core::mem::replace(&mut self.head, index);
+        *C::link_mut(table.at_mut(index)) = Link { before: Link::FIRST, next };
+        match next.some() {
+            Some(next) => C::link_mut(table.at_mut(next)).before = index,
+            None => self.tail = index,
+        }
+    }
+
     /// Puts a slot behind another one that is listed.
     pub(crate) fn insert_after(&mut self, table: &mut Table<'_, T>, place: Ix<T>, index: Ix<T>) {
         let next = core::mem::replace(&mut C::link_mut(table.at_mut(place)).next, index);

@@ -255,7 +255,7 @@ fn reports_come_for_tokens() {
         if report.token.is_multiple_of(100) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        to.lock().unwrap().push(*report);
+        to.lock().unwrap().push(report.clone());
     };
     let producer = builder.on_report(on_report).build().unwrap();
     let topic = producer.topic("t").unwrap();
@@ -341,7 +341,7 @@ fn parts_of_a_batch_that_was_split_have_their_own_answers() {
     let reports = Arc::new(Mutex::new(BTreeMap::new()));
     let to = Arc::clone(&reports);
     let builder = Producer::builder().on_report(move |report| {
-        let before = to.lock().unwrap().insert(report.token, report.outcome);
+        let before = to.lock().unwrap().insert(report.token, report.outcome.clone());
         assert_eq!((before, report.late), (None, false));
     });
     let builder = builder.property("bootstrap.servers", &server.bootstrap_servers());

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
         &config,
         move |report| {
             if !report.outcome.is_delivered() {
-                first_trouble.get_or_init(|| report.outcome);
+                first_trouble.get_or_init(|| report.outcome.clone());
             }
         },
     )?;

@@ -181,12 +181,13 @@ impl Desk {
         let Some(cause) = &verdict.cause else {
             return;
         };
-        let Verdict { line, kind, last_error, .. } = verdict;
+        let Verdict { line, kind, last_error, message, .. } = verdict;
         let known = |(named, last): &(Why, _)| named == cause && last == last_error;
         if self.causes.len() < CAUSES && !self.causes.iter().any(known) {
             let last = last_error.map(|error| format!("; last error: {error}"));
             let last = last.unwrap_or_default();
-            self.progress.complain(&format!("ottla: line {line}: {kind}: {cause}{last}"));
+            let says = message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            self.progress.complain(&format!("ottla: line {line}: {kind}: {cause}{says}{last}"));
             self.causes.push((cause.clone(), *last_error));
         }
     }

@@ -4,7 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use ottla_client::{RecordOutcome, Report};
-use ottla_core::LastError;
+use ottla_core::{Cause, LastError};
 use serde::Serialize;
 
 /// What is told of a line, as it is written in the outcomes file.
@@ -31,6 +31,13 @@ pub(crate) struct Verdict {
     /// What stood in the way last, where the cause does not say it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_words")]
     pub(crate) last_error: Option<LastError>,
+    /// With a refusal of which the broker said so: whether it was for this line's record, or for others of its
+    /// batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at_fault: Option<bool>,
+    /// What the broker says of it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_words")]
+    pub(crate) message: Option<Arc<str>>,
 }
 
 /// The three that there are.
@@ -46,7 +53,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     /// What the producer says of a record that it took.
-    Cause(ottla_core::Cause),
+    Cause(Cause),
     /// Why a record was not taken.
     Refused(Arc<str>),
 }
@@ -63,6 +70,8 @@ impl Verdict {
             elapsed_us,
             cause: Some(Why::Refused(why)),
             last_error: None,
+            at_fault: None,
+            message: None,
         }
     }
 }
@@ -83,6 +92,8 @@ impl From<&Report> for Verdict {
             elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
             cause: why.map(|why| Why::Cause(why.cause)),
             last_error: why.and_then(|why| why.last_error),
+            at_fault: why.and_then(|why| why.cause.at_fault()),
+            message: why.and_then(|why| why.message.clone()),
         }
     }
 }
@@ -119,9 +130,13 @@ impl fmt::Display for Why {
 
 /// As it is told elsewhere.
 #[allow(clippy::ref_option)] // as serde calls it
-fn in_words<S: serde::Serializer>(error: &Option<LastError>, to: S) -> Result<S::Ok, S::Error> {
-    match error {
-        Some(error) => to.collect_str(error),
+fn in_words<T, S>(said: &Option<T>, to: S) -> Result<S::Ok, S::Error>
+where
+    T: fmt::Display,
+    S: serde::Serializer,
+{
+    match said {
+        Some(said) => to.collect_str(said),
         None => to.serialize_none(),
     }
 }
@@ -162,7 +177,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use ottla_core::{Cause, wire::ErrorCode};
+    use ottla_core::wire::ErrorCode;
 
     use super::*;
 
@@ -177,6 +192,8 @@ mod tests {
             elapsed_us: 310,
             cause: None,
             last_error: None,
+            at_fault: None,
+            message: None,
         };
         assert_eq!(
             serde_json::to_string(&delivered).unwrap(),
@@ -193,6 +210,18 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&unknown).unwrap(),
             r#"{"line":1,"verdict":"unknown","late":false,"elapsed_us":310,"cause":"delivery timeout","last_error":"NOT_ENOUGH_REPLICAS (19)"}"#
+        );
+        let refused = Verdict {
+            kind: Kind::NotDelivered,
+            cause: Some(Why::Cause(Cause::Neighbour(ErrorCode::INVALID_RECORD))),
+            last_error: None,
+            at_fault: Some(false),
+            message: Some("no key".into()),
+            ..unknown
+        };
+        assert_eq!(
+            serde_json::to_string(&refused).unwrap(),
+            r#"{"line":1,"verdict":"not_delivered","late":false,"elapsed_us":310,"cause":"INVALID_RECORD (87), for the fault of other records of its batch","at_fault":false,"message":"no key"}"#
         );
     }
 

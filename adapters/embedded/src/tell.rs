@@ -96,7 +96,10 @@ fn why(cause: &ottla_core::Cause) -> &'static str {
         Cause::Cancelled => "cancelled",
         Cause::Deadline => "deadline",
         Cause::Closed => "closed",
-        Cause::Broker(code) => code.name().unwrap_or("an error of the broker"),
+        Cause::Broker(code) | Cause::AtFault(code) => {
+            code.name().unwrap_or("an error of the broker")
+        }
+        Cause::Neighbour(_) => "other records of the batch were at fault",
         Cause::Recreated => "the topic was deleted and created again",
         Cause::ResolveTimeout => "resolve timeout",
         Cause::Abandoned => "abandoned",

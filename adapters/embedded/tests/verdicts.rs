@@ -9,8 +9,9 @@ use lab::{
     face::{Told, check_delivered, is_ready, polled_over, produce, run_async, verdicts},
     producer,
 };
-use ottla_core::{Cause, Instant, ProduceError, Producer, TopicId, Verdict};
+use ottla_core::{Cause, Instant, ProduceError, Producer, TopicId, Verdict, wire::ErrorCode};
 use ottla_embedded::{Backlog, Driver, DropPolicy, RecordOutcome, Turn};
+use ottla_model::{Action, Fault};
 
 type Run = fn(
     &Lab,
@@ -347,5 +348,31 @@ fn everything_is_delivered_where_nothing_goes_wrong() {
         let lab = Lab::new(1, 1);
         let told = run(&lab, Weather::FAIR, DropPolicy::OldestFirst, &mut lab::face::send(10, 40));
         check_delivered(&lab, &told, 10);
+    }
+}
+
+#[test]
+fn a_record_at_fault_is_told_from_its_neighbours() {
+    for (name, run) in FACES {
+        let lab = Lab::new(1, 1);
+        lab.with(|state| state.cluster.inject(Fault::produce(Action::Blame(vec![1, 4]))));
+        let mut sent = false;
+        let told =
+            run(&lab, Weather::FAIR, DropPolicy::NewestFirst, &mut |now, topic, core, log| {
+                if is_ready(core, topic) && !sent {
+                    sent = true;
+                    for number in 0..6 {
+                        produce(core, log, now, topic, number, 8, None).unwrap();
+                    }
+                }
+                sent && log.is_empty()
+            });
+        for report in verdicts(&told) {
+            let bad = report.token == 1 || report.token == 4;
+            let cause = if bad { Cause::AtFault } else { Cause::Neighbour };
+            let outcome = RecordOutcome::NotDelivered(cause(ErrorCode::INVALID_RECORD));
+            assert_eq!(report.outcome, outcome, "{name}, record {}", report.token);
+        }
+        assert_eq!(told.len(), 6, "{name}");
     }
 }

@@ -43,7 +43,7 @@ fn producer(server: &Server, buffer: &str, heard: Option<&Arc<Heard>>) -> Produc
     if let Some(heard) = heard {
         let heard = Arc::clone(heard);
         builder = builder.on_report(move |report| {
-            heard.lock().entry(report.token).or_default().push(report.outcome);
+            heard.lock().entry(report.token).or_default().push(report.outcome.clone());
         });
     }
     builder.build().unwrap()
@@ -71,10 +71,10 @@ fn log(server: &Server) -> BTreeMap<u64, (i32, i64)> {
     log
 }
 
-fn check(number: u64, outcome: RecordOutcome, log: &BTreeMap<u64, (i32, i64)>) {
+fn check(number: u64, outcome: &RecordOutcome, log: &BTreeMap<u64, (i32, i64)>) {
     match outcome {
         RecordOutcome::Delivered { partition, offset, .. } => {
-            assert_eq!(log.get(&number), Some(&(partition, offset.unwrap())), "{number}");
+            assert_eq!(log.get(&number), Some(&(*partition, offset.unwrap())), "{number}");
         }
         RecordOutcome::NotDelivered(_) => assert_eq!(log.get(&number), None, "{number}"),
         other @ (RecordOutcome::Unknown(_) | _) => panic!("{number}: {other}"),
@@ -131,12 +131,12 @@ async fn each_record_gets_its_one_true_answer() {
 
         let log = log(&server);
         for (number, delivery) in &kept {
-            check(*number, delivery.try_outcome().expect("an outcome"), &log);
+            check(*number, &delivery.try_outcome().expect("an outcome"), &log);
         }
         let heard = heard.lock();
         for (number, outcomes) in heard.iter() {
             assert_eq!(outcomes.len(), 1, "{number}");
-            check(*number, outcomes[0], &log);
+            check(*number, &outcomes[0], &log);
         }
         assert_eq!(kept.len() + heard.len(), RECORDS as usize);
         let lost = kept.len() + heard.len() - log.len();
@@ -170,7 +170,7 @@ async fn trouble_in_the_middle_of_it_is_seen_to() {
     assert!(producer.close(Duration::from_secs(30)).await.complete);
     let (log, heard) = (log(&server), heard.lock());
     assert_eq!(heard.len(), RECORDS as usize, "{tally:?}");
-    heard.iter().for_each(|(number, outcomes)| check(*number, *outcomes.last().unwrap(), &log));
+    heard.iter().for_each(|(number, outcomes)| check(*number, outcomes.last().unwrap(), &log));
     assert_eq!(log.len(), RECORDS as usize);
 }
 

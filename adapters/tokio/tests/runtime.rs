@@ -76,7 +76,7 @@ fn a_deadline_is_answered_to_who_asks_while_the_runtime_does_not_run() {
     assert_eq!(asked.try_outcome(), None);
     sleep(limit + Duration::from_millis(20));
     let gone = RecordOutcome::NotDelivered(Cause::Deadline.into());
-    assert_eq!(asked.try_outcome(), Some(gone));
+    assert_eq!(asked.try_outcome(), Some(gone.clone()));
     let mut context = Context::from_waker(Waker::noop());
     assert_eq!(pin!(&mut polled).poll(&mut context), Poll::Ready(gone));
     assert!(runtime.block_on(producer.close(Duration::from_secs(5))).complete);

@@ -29,7 +29,7 @@ struct Reports(Arc<Mutex<BTreeMap<u64, Vec<RecordOutcome>>>>);
 impl Reports {
     fn note(&self, report: &Report) {
         let mut reports = self.0.lock().unwrap();
-        reports.entry(report.token).or_default().push(report.outcome);
+        reports.entry(report.token).or_default().push(report.outcome.clone());
     }
 
     fn of(&self, token: u64) -> Vec<RecordOutcome> {

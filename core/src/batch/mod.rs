@@ -3,6 +3,7 @@
 mod append;
 mod cursor;
 mod entry;
+mod fault;
 mod pages;
 mod plain;
 mod split;
@@ -10,6 +11,7 @@ mod withdraw;
 
 pub(crate) use append::{Place, append, checksum_tail, reserve};
 pub(crate) use entry::Entry;
+pub(crate) use fault::{Marker, Part};
 pub(crate) use pages::{Chunks, PageLink, Pages};
 pub(crate) use plain::Plain;
 pub(crate) use split::{second_half_len, split_off};
@@ -138,6 +140,8 @@ pub(crate) struct Batch {
     /// Back from a request, and what that proves was not noted yet. Should whoever drives the producer
     /// come to its end just then, it may be in the log.
     pub(crate) unjudged: bool,
+    /// It was refused, and the records at fault are marked: the others are not.
+    pub(crate) judged: bool,
     /// The request that it is in, or was in last.
     pub(crate) correlation_id: i32,
     pub(crate) attempts: u8,
@@ -197,6 +201,7 @@ impl Batch {
         moved: false,
         taken: false,
         unjudged: false,
+        judged: false,
         correlation_id: 0,
         attempts: 0,
         cut: 0,

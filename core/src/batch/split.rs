@@ -44,7 +44,7 @@ pub(crate) fn split_off(
 }
 
 /// Skips so many records; returns how many bytes they took.
-fn skip_records(pages: &Pages<'_>, cursor: &mut Cursor, count: u32) -> u32 {
+pub(super) fn skip_records(pages: &Pages<'_>, cursor: &mut Cursor, count: u32) -> u32 {
     let mut len = 0;
     for _ in 0..count {
         let body = cursor.varint(pages);

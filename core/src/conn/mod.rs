@@ -11,7 +11,7 @@ use heapless::Deque;
 
 use crate::{
     Disconnect, Instant,
-    batch::Batch,
+    batch::{Batch, Marker},
     broker::Broker,
     list::{Link, chains},
     partition::Partition,
@@ -103,13 +103,31 @@ pub(crate) struct Place {
     pub(crate) incarnation: Option<u8>,
     /// The partition of the last part.
     pub(crate) partition: Ix<Partition>,
-    /// The broker's versions of Produce, Metadata, InitProducerId and DescribeProducers, as far as they were
-    /// told.
-    pub(crate) offered: [Offer; 4],
     /// The error of the whole answer, or of the partition that is being told of.
     pub(crate) error: ErrorCode,
-    /// What the leader of that partition has last of this producer; -1 where it is of another epoch.
-    pub(crate) last_sequence: Option<i32>,
+    /// What is kept for the parts to come.
+    pub(crate) kept: Kept,
+}
+
+/// What is kept of an answer from one part of it to the next.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)] // so that `Offers` is 0, and an empty slot all zeros
+pub(crate) enum Kept {
+    /// The broker's versions of Produce, Metadata, InitProducerId and DescribeProducers, as far as they were
+    /// told. So each answer begins.
+    Offers([Offer; 4]),
+    /// Nothing.
+    Nothing,
+    /// What the leader of the partition has last of this producer; -1 where it is of another epoch.
+    LastSequence(i32),
+    /// The partition's batch is refused, and what is said of its records is being read (KIP-467): it is in
+    /// flight still, though in no request any more.
+    Refused {
+        /// The batch.
+        batch: Ix<Batch>,
+        /// How far its records are read.
+        marker: Marker,
+    },
 }
 
 impl Place {
@@ -117,9 +135,8 @@ impl Place {
         topic: Ix::NONE,
         incarnation: None,
         partition: Ix::NONE,
-        offered: [Offer::NONE; 4],
         error: ErrorCode::NONE,
-        last_sequence: None,
+        kept: Kept::Offers([Offer::NONE; 4]),
     };
 }
 

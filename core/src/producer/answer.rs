@@ -3,12 +3,13 @@
 use super::{
     Producer,
     fate::{Answer, is_about_sequences},
+    refusal::{Hear, LISTENS},
     window,
 };
 use crate::{
-    Disconnect, Instant, LastError,
+    Disconnect, Instant, LastError, Remark,
     batch::{Batch, Exposure, Life},
-    conn::{Conn, Offer, Place, Read, Request, Versions, Walk, longest_answer},
+    conn::{Conn, Kept, Offer, Place, Read, Request, Versions, Walk, longest_answer},
     seen::seen,
     slots::Ix,
     tell::tell,
@@ -41,6 +42,19 @@ impl Producer<'_> {
     ///
     /// Work is bounded by `len`. Bytes that are no Kafka end the connection, and nothing else.
     pub fn handle_received(&mut self, now: Instant, conn: crate::ConnId, len: usize) {
+        self.handle_received_with(now, conn, len, &mut |_| {});
+    }
+
+    /// As [`handle_received`](Self::handle_received), and tells `hear` what a broker says in words of the
+    /// records that it refuses, before the event of their batch. The words are lent for the call. A broker
+    /// may have some for each record.
+    pub fn handle_received_with(
+        &mut self,
+        now: Instant,
+        conn: crate::ConnId,
+        len: usize,
+        hear: &mut dyn FnMut(&Remark<'_>),
+    ) {
         self.advance(now);
         let Some(conn) = self.live_connection(conn).filter(|conn| self.conns.at(*conn).is_open())
         else {
@@ -56,7 +70,7 @@ impl Producer<'_> {
         let held = (slot.rx.len as usize).saturating_add(len).min(room);
         let mut at = 0;
         let filled = bytes.get(..held).unwrap_or_default();
-        let outcome = self.read_answers(conn, filled, &mut at, room);
+        let outcome = self.read_answers(conn, filled, &mut at, room, hear);
         // What is not read yet moves to the front.
         if let Some(rest) = bytes.get_mut(..held).filter(|filled| at <= filled.len()) {
             rest.copy_within(at.., 0);
@@ -77,6 +91,7 @@ impl Producer<'_> {
         window: &[u8],
         at: &mut usize,
         room: usize,
+        hear: Hear<'_>,
     ) -> Result<(), Disconnect> {
         while self.conns.at(conn).is_open() {
             let read = self.conns.at_mut(conn).rx.read(window, at, room);
@@ -92,7 +107,7 @@ impl Producer<'_> {
                     let told = (item.error, item.producer_id, item.producer_epoch);
                     self.handle_producer_id(conn, told)?;
                 }
-                Read::Produce(item) => self.read_produce(conn, item),
+                Read::Produce(item) => self.read_produce(conn, item, hear),
                 Read::DescribeProducers(item) => self.read_producers(conn, item),
                 Read::Complete => self.complete_answer(conn)?,
             }
@@ -161,7 +176,10 @@ impl Producer<'_> {
         if api.key == ApiKey::API_VERSIONS && slot.place.error == ErrorCode::UNSUPPORTED_VERSION {
             slot.api_versions = slot.api_versions.min(api.max).max(0);
         }
-        for ((key, _), offered) in NEEDED.iter().zip(&mut slot.place.offered) {
+        let Kept::Offers(offers) = &mut slot.place.kept else {
+            return;
+        };
+        for ((key, _), offered) in NEEDED.iter().zip(offers) {
             if *key == api.key {
                 *offered = Offer::new(api.versions());
             }
@@ -187,8 +205,11 @@ impl Producer<'_> {
             }
             return Ok(());
         }
+        let Kept::Offers(offers) = &place.kept else {
+            return Ok(());
+        };
         let mut common = [-1; NEEDED.len()];
-        for (((api, ours), offer), version) in NEEDED.iter().zip(&place.offered).zip(&mut common) {
+        for (((api, ours), offer), version) in NEEDED.iter().zip(offers).zip(&mut common) {
             let theirs = offer.range();
             match theirs.and_then(|theirs| negotiate(*ours, theirs)) {
                 Some(highest) => *version = highest,
@@ -205,15 +226,20 @@ impl Producer<'_> {
     }
 
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
-    fn read_produce(&mut self, conn: Ix<Conn>, item: ProduceResponseItem<'_>) {
+    fn read_produce(&mut self, conn: Ix<Conn>, item: ProduceResponseItem<'_>, hear: Hear<'_>) {
         match item {
             ProduceResponseItem::Topic(topic) => self.read_topic(conn, &topic),
             ProduceResponseItem::Partition(part) => self.read_partition(conn, part),
             ProduceResponseItem::CurrentLeader(leader) => self.read_leader(conn, leader),
             ProduceResponseItem::NodeEndpoint(node) => self.read_endpoint(node),
             ProduceResponseItem::Throttle(ms) => self.throttle(conn, ms),
-            // The whole batch is refused with it; which record was bad is of use to people only.
-            ProduceResponseItem::RecordError { .. } => {}
+            ProduceResponseItem::RecordError { batch_index, message } if LISTENS => {
+                self.read_record_error(conn, batch_index, message, hear);
+            }
+            ProduceResponseItem::ErrorMessage(message) if LISTENS => {
+                self.read_error_message(conn, message, hear);
+            }
+            ProduceResponseItem::RecordError { .. } | ProduceResponseItem::ErrorMessage(_) => {}
         }
     }
 
@@ -251,6 +277,14 @@ impl Producer<'_> {
         };
         let home = self.batches.at(index).partition;
         self.conns.at_mut(conn).place.partition = home;
+        if !(LISTENS && self.put_aside(conn, index, &part)) {
+            self.conclude(conn, index, part);
+        }
+    }
+
+    /// Acts on the answer about a batch.
+    pub(super) fn conclude(&mut self, conn: Ix<Conn>, index: Ix<Batch>, part: produce::Partition) {
+        let home = self.batches.at(index).partition;
         self.land(index);
         let error = part.error;
         self.handle_answer(

@@ -8,7 +8,7 @@ use crate::{
     Instant,
     batch::{Batch, Exposure, Life, Told, sequence_after, sequence_reached},
     broker::{Broker, Origin},
-    conn::{Conn, State},
+    conn::{Conn, Kept, State},
     list::{Chain, List},
     partition::{Listed, Partition, Phase, Question},
     slots::{Ix, Table},
@@ -310,6 +310,7 @@ impl Producer<'_> {
             let (deadline, _) = self.connection_deadline(index);
             holds("the time of a connection", number, self.timers.conn <= deadline)?;
             in_flight += self.check_requests(index, slot)?;
+            in_flight += u32::from(matches!(slot.place.kept, Kept::Refused { .. }));
             self.check_idle(index, slot, broker)?;
         }
         let all = self.batches.iter().filter(|(_, slot)| slot.life == Life::InFlight).count();

@@ -10,7 +10,7 @@ use crate::{
     Disconnect, Instant, OnForgotten,
     batch::{Batch, Life, sequence_reached},
     broker::Broker,
-    conn::Conn,
+    conn::{Conn, Kept},
     partition::{Listed, Partition, Phase, Question},
     seen::seen,
     slots::Ix,
@@ -187,20 +187,25 @@ impl Producer<'_> {
                 let place = &mut self.conns.at_mut(conn).place;
                 place.partition = home;
                 place.error = told.error;
-                place.last_sequence = None;
+                place.kept = Kept::Nothing;
             }
             DescribeProducersItem::Producer(told) => {
                 let place = self.conns.at(conn).place;
                 let chain = place.partition.some().map(|home| self.partitions.at(home));
                 if let Some(chain) = chain.filter(|chain| chain.producer_id == told.producer_id) {
                     let last = chain.known_by(told.producer_epoch, told.last_sequence);
-                    self.conns.at_mut(conn).place.last_sequence = last;
+                    self.conns.at_mut(conn).place.kept =
+                        last.map_or(Kept::Nothing, Kept::LastSequence);
                 }
             }
             DescribeProducersItem::PartitionEnd => {
                 let place = &mut self.conns.at_mut(conn).place;
                 let home = core::mem::replace(&mut place.partition, Ix::NONE);
-                let (error, last) = (place.error, place.last_sequence);
+                let last = match place.kept {
+                    Kept::LastSequence(last) => Some(last),
+                    Kept::Nothing | Kept::Offers(_) | Kept::Refused { .. } => None,
+                };
+                let error = place.error;
                 if home.is_some() {
                     self.partitions.at_mut(home).question = Question::Open;
                     self.handle_described(home, error, last);

@@ -3,7 +3,7 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{Producer, Settled, Ticket};
+use super::{Producer, Settled, Ticket, refusal::LISTENS};
 use crate::{
     Cause, NoProducerId, OnUnknown, Outcome, Verdict,
     batch::{
@@ -111,9 +111,7 @@ impl Producer<'_> {
             // A duplicate that was never sent before is one of somebody else's sequences.
             self.note_attempt(index, Exposure::NotAppended);
             self.handle_out_of_order(index, answer.log_start_offset);
-        } else if code == ErrorCode::INVALID_PRODUCER_EPOCH
-            || code == ErrorCode::INVALID_PRODUCER_ID_MAPPING
-        {
+        } else if is_about_names(code) {
             self.note_attempt(index, Exposure::NotAppended);
             self.handle_fenced(index, code);
         } else {
@@ -381,6 +379,13 @@ impl Producer<'_> {
         }
     }
 
+    /// Whether an answer can do no more to a batch than refuse it: then no byte of it will be sent again.
+    pub(super) fn is_refusal(&self, index: Ix<Batch>, code: ErrorCode) -> bool {
+        let proof = matches!(code.evidence(), Evidence::NotAppended) && !code.is_retriable();
+        let other = is_about_sequences(code) || is_about_names(code) || is_too_large(code);
+        proof && !other && !self.batches.at(index).may_be_in_log()
+    }
+
     /// A batch of which `Unknown` was told is one that its caller does not wait for: it is told
     /// the rest of the truth instead.
     fn may_split(&self, index: Ix<Batch>) -> bool {
@@ -604,6 +609,9 @@ impl Producer<'_> {
         };
         let (first, records, unique) = (batch.first, batch.records, !batch.repeated);
         let (origin, home) = (batch.origin, batch.partition);
+        let whole = (records, outcome);
+        let (records, outcome) =
+            if LISTENS && batch.judged { self.next_part(index, outcome) } else { whole };
         let partition = self.partitions.at(home);
         Some(Settled {
             batch: self.batch_id(origin),
@@ -638,6 +646,11 @@ const LAST_REFUSAL: u8 = 3;
 
 fn is_too_large(code: ErrorCode) -> bool {
     code == ErrorCode::MESSAGE_TOO_LARGE || code == ErrorCode::RECORD_LIST_TOO_LARGE
+}
+
+/// The producer's id or epoch is none, or no longer, that the broker takes.
+fn is_about_names(code: ErrorCode) -> bool {
+    code == ErrorCode::INVALID_PRODUCER_EPOCH || code == ErrorCode::INVALID_PRODUCER_ID_MAPPING
 }
 
 /// A right that was taken away concerns those that follow as well, and may be given back.

@@ -17,6 +17,7 @@ mod internal;
 mod output;
 mod payload;
 mod produce;
+mod refusal;
 mod rest;
 mod route;
 mod runs;
@@ -36,7 +37,7 @@ pub use payload::Payload;
 pub(crate) use crate::face::{BatchId, Settled, Ticket};
 use crate::{
     Address, BrokerStats, Config, ConfigError, Instant, Memory, Stats,
-    batch::{Age, Batch, Events, Linger, Pages},
+    batch::{Age, Batch, Events, Linger, Pages, Part},
     broker::{Broker, Origin},
     conn::{Conn, Writable},
     list::List,
@@ -97,6 +98,8 @@ pub struct Producer<'m> {
     free_batches: Ix<Batch>,
     /// The settled batch that the last output was about.
     shown: Ix<Batch>,
+    /// The part of it that is told, where it is told in parts.
+    part: Part,
     /// Batches that hold records and are not settled.
     unsettled: u32,
     /// Batches of which nothing was told, by age.
@@ -199,6 +202,7 @@ impl<'m> Producer<'m> {
             largest_batch,
             free_batches,
             shown: Ix::NONE,
+            part: Part::NONE,
             unsettled: 0,
             age: List::EMPTY,
             resolving: List::EMPTY,

@@ -15,6 +15,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Payload<'a> {
     base_timestamp: i64,
+    /// What comes before the chunks.
+    head: &'a [u8],
     chunks: Chunks<'a>,
 }
 
@@ -33,12 +35,15 @@ impl<'a> Iterator for Payload<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        self.chunks.next()
+        match core::mem::take(&mut self.head) {
+            [] => self.chunks.next(),
+            head => Some(head),
+        }
     }
 }
 
 impl Producer<'_> {
-    /// The records of the batch that the last output was about: those that are not delivered are
+    /// The records that the last output was about, of this batch: those that are not delivered are
     /// kept until the next call of [`poll_output`](Self::poll_output), so that whoever gave them
     /// can have them back. `None` for any other batch, for one that is delivered, and for one of
     /// which all records were cancelled.
@@ -46,9 +51,10 @@ impl Producer<'_> {
     pub fn payload(&self, batch: BatchId) -> Option<Payload<'_>> {
         let slot = self.batches.at(self.shown.some()?);
         let shown = self.batch_id(slot.origin) == batch;
-        (shown && slot.first_page.is_some() && slot.len > 0).then(|| Payload {
-            base_timestamp: slot.base_timestamp,
-            chunks: self.pages.chain(slot.first_page, slot.len),
+        (shown && slot.first_page.is_some() && slot.len > 0).then(|| {
+            let whole = || (&[][..], self.pages.chain(slot.first_page, slot.len));
+            let (head, chunks) = self.part_bytes().unwrap_or_else(whole);
+            Payload { base_timestamp: slot.base_timestamp, head, chunks }
         })
     }
 
@@ -57,6 +63,9 @@ impl Producer<'_> {
         let Some(index) = core::mem::replace(&mut self.shown, Ix::NONE).some() else {
             return;
         };
+        if self.leave_part(index) {
+            return;
+        }
         self.relieved |= self.starved;
         let batch = self.batches.at_mut(index);
         let origin = batch.origin;

@@ -1,6 +1,6 @@
 //! Which broker has a connection: dialling, giving up, and making room.
 
-use super::Producer;
+use super::{Producer, refusal::LISTENS};
 use crate::{
     Acks, Disconnect, Instant, LastError,
     batch::{Batch, Exposure, Life},
@@ -242,6 +242,10 @@ impl Producer<'_> {
         if !slot.is_alive() {
             return;
         }
+        if LISTENS {
+            self.conclude_refusal(conn, false);
+        }
+        let slot = self.conns.at_mut(conn);
         let untold = matches!(slot.state, State::Dialing { told: false });
         let negotiating = slot.is_negotiating();
         // Who closes at once did not wait to be asked.

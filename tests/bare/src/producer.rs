@@ -197,7 +197,11 @@ fn network(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) 
             let bytes = input.bytes();
             let window = producer.rx_buffer(conn);
             window.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            producer.handle_received(held.now, conn, bytes.len());
+            producer.handle_received_with(held.now, conn, bytes.len(), &mut |remark| {
+                see(remark);
+                #[cfg(all(feature = "format", feature = "record-errors"))]
+                crate::format::show(&remark.text);
+            });
         }
     }
 }

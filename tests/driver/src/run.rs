@@ -105,7 +105,7 @@ impl World {
         let told = Arc::clone(&reports);
         let on_report: Arc<dyn Fn(&Report) + Send + Sync> = Arc::new(move |report: &Report| {
             meanwhile();
-            told.lock().expect("whole").push(*report);
+            told.lock().expect("whole").push(report.clone());
         });
         let on_report = dice.once_in(2).then_some(on_report);
         let made = Shards::simulated(&clock, &config, Some(limits), on_report, shards as usize);

@@ -83,7 +83,7 @@ fn abandon(cluster: &Cluster, adapter: Adapter, fate: Fate) {
         Fate::Late => {}
     }
     let b = send("B", None).first(LIMIT);
-    assert!(b.is_some_and(|outcome| outcome.is_delivered()), "{b:?}");
+    assert!(b.as_ref().is_some_and(|outcome| outcome.is_delivered()), "{b:?}");
     if let Fate::Late = fate {
         assert_eq!(texts(cluster, &name).unwrap(), ["warm", "B"]);
         links.freeze_open(Direction::ToBroker, false);
@@ -91,7 +91,7 @@ fn abandon(cluster: &Cluster, adapter: Adapter, fate: Fate) {
         assert_eq!(said, [ErrorCode::INVALID_PRODUCER_EPOCH], "{name}: B is the fence");
     }
     let c = send("C", None).first(LIMIT);
-    assert!(c.is_some_and(|outcome| outcome.is_delivered()), "{c:?}");
+    assert!(c.as_ref().is_some_and(|outcome| outcome.is_delivered()), "{c:?}");
 
     let stats = client.stats().core;
     assert!(client.close(LIMIT).complete);

@@ -108,7 +108,7 @@ fn miss(cluster: &Cluster, adapter: Adapter, absence: Absence) {
         links.cut(Hangup::Reset);
     }
     let present = send("present", None).unwrap().last(LIMIT);
-    assert!(present.is_some_and(|outcome| outcome.is_delivered()), "{present:?}");
+    assert!(present.as_ref().is_some_and(RecordOutcome::is_delivered), "{present:?}");
     let stats = client.stats().core;
     assert!(client.close(LIMIT).complete);
     assert_eq!(stats.epoch_bumps, 0);

@@ -214,7 +214,10 @@ impl<'a> Client<'a> {
                 waits.then(|| delivery.wait())
             }
         };
-        assert!(outcome.is_none_or(|outcome| outcome.is_delivered()), "{outcome:?}");
+        assert!(
+            outcome.as_ref().is_none_or(ottla_client::RecordOutcome::is_delivered),
+            "{outcome:?}"
+        );
     }
 
     /// Whether `close` was complete.

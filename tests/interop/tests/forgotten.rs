@@ -169,7 +169,7 @@ impl Stage {
         let client = Client::new(adapter, &properties).unwrap();
         let stage = Self { adapter, case, lost, topic, client };
         let warm = stage.send("warm", i32::from(!case.is_warm())).first(LIMIT);
-        assert!(is_at(warm, 0), "{}: {warm:?}", stage.topic);
+        assert!(is_at(warm.as_ref(), 0), "{}: {warm:?}", stage.topic);
         stage
     }
 
@@ -231,24 +231,26 @@ impl Row {
         if !may.iter().any(|log| *log == self.log) {
             return Some("the log".to_owned());
         }
-        for (text, outcome) in [("A", self.first), ("A", self.last), ("B", self.next)] {
-            if !is_true(&self.log, text, outcome) {
+        for (text, outcome) in [("A", &self.first), ("A", &self.last), ("B", &self.next)] {
+            if !is_true(&self.log, text, outcome.as_ref()) {
                 return Some(format!("what is told of {text}"));
             }
         }
-        let in_doubt = |outcome| matches!(outcome, Some(RecordOutcome::Unknown(_)));
-        if self.case.is_remembered() && in_doubt(self.last) {
+        let in_doubt =
+            |outcome: &Option<RecordOutcome>| matches!(outcome, Some(RecordOutcome::Unknown(_)));
+        if self.case.is_remembered() && in_doubt(&self.last) {
             return Some("it could be known".to_owned());
         }
         // That it may be there twice is told of nothing else.
         if self.case == Case::Resends
             && !self
                 .last
+                .as_ref()
                 .is_some_and(|last| matches!(last, RecordOutcome::Delivered { unique: false, .. }))
         {
             return Some("it was sent again, and is not told so".to_owned());
         }
-        if in_doubt(self.next) && self.case != Case::AsksForTwo {
+        if in_doubt(&self.next) && self.case != Case::AsksForTwo {
             return Some("B was never in doubt".to_owned());
         }
         (!self.is_complete).then(|| "it was not closed in time".to_owned())
@@ -258,12 +260,12 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { adapter, case, lost, .. } = self;
-        let said = |outcome: Option<RecordOutcome>| {
-            outcome.map_or_else(|| "nothing".to_owned(), |outcome| outcome.to_string())
+        let said = |outcome: &Option<RecordOutcome>| {
+            outcome.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
         };
         write!(f, "{adapter}, {case:?}, {lost:?} lost: log {};", self.log.join(" "))?;
-        write!(f, " A {}, then {}, after {:.1?};", said(self.first), said(self.last), self.took)?;
-        write!(f, " B {}", said(self.next))
+        write!(f, " A {}, then {}, after {:.1?};", said(&self.first), said(&self.last), self.took)?;
+        write!(f, " B {}", said(&self.next))
     }
 }
 
@@ -275,7 +277,7 @@ fn texts(cluster: &Cluster, topic: &str) -> Vec<String> {
 }
 
 /// Whether that is so.
-fn is_true(log: &[String], text: &str, outcome: Option<RecordOutcome>) -> bool {
+fn is_true(log: &[String], text: &str, outcome: Option<&RecordOutcome>) -> bool {
     let offsets: Vec<i64> =
         (0..).zip(log).filter(|(_, other)| *other == text).map(|(offset, _)| offset).collect();
     match outcome {
@@ -289,8 +291,8 @@ fn is_true(log: &[String], text: &str, outcome: Option<RecordOutcome>) -> bool {
     }
 }
 
-fn is_at(outcome: Option<RecordOutcome>, at: i64) -> bool {
-    matches!(outcome, Some(RecordOutcome::Delivered { offset, .. }) if offset == Some(at))
+fn is_at(outcome: Option<&RecordOutcome>, at: i64) -> bool {
+    matches!(outcome, Some(RecordOutcome::Delivered { offset, .. }) if *offset == Some(at))
 }
 
 /// The time of day, as records have it.

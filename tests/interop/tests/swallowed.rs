@@ -48,7 +48,7 @@ fn lose_the_answer(cluster: &Cluster, adapter: Adapter, end: End) {
     let links = cluster.proxy().all();
 
     let warm = send("warm", None).first(LIMIT);
-    assert!(is_at(warm, 0), "{warm:?}");
+    assert!(is_at(&warm, 0), "{warm:?}");
     links.blackhole(Direction::ToClient, true);
     let a = send("A", Some(DEADLINE));
     let first = a.first(LIMIT);
@@ -66,11 +66,11 @@ fn lose_the_answer(cluster: &Cluster, adapter: Adapter, end: End) {
         End::Cut => assert!(links.cut(Hangup::Reset) > 0, "there is one to cut"),
     }
     let late = a.last(LIMIT);
-    assert!(is_at(late, 1), "{late:?}");
+    assert!(is_at(&late, 1), "{late:?}");
     assert_eq!(a.first(LIMIT), late, "reattached, it is known");
     let c = send("C", None);
     let ends = [b.first(LIMIT), c.first(LIMIT)];
-    assert!(is_at(ends[0], 2) && is_at(ends[1], 3), "{ends:?}");
+    assert!(is_at(&ends[0], 2) && is_at(&ends[1], 3), "{ends:?}");
 
     let stats = client.stats().core;
     assert!(client.close(LIMIT).complete);
@@ -89,6 +89,6 @@ fn lose_the_answer(cluster: &Cluster, adapter: Adapter, end: End) {
     );
 }
 
-fn is_at(outcome: Option<RecordOutcome>, at: i64) -> bool {
-    matches!(outcome, Some(RecordOutcome::Delivered { offset, .. }) if offset == Some(at))
+fn is_at(outcome: &Option<RecordOutcome>, at: i64) -> bool {
+    matches!(outcome, Some(RecordOutcome::Delivered { offset, .. }) if *offset == Some(at))
 }

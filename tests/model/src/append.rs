@@ -50,12 +50,24 @@ impl Refusal {
         Self { log_start_offset, ..Self::new(error) }
     }
 
+    /// Finds fault with these records, whatever they are.
+    pub(crate) fn blaming(numbers: &[i32]) -> Self {
+        let error = |number: &i32| RecordError {
+            batch_index: *number,
+            message: format!("Record {number} is invalid"),
+        };
+        Self {
+            record_errors: numbers.iter().map(error).collect(),
+            ..Self::new(ErrorCode::INVALID_RECORD)
+        }
+    }
+
     fn invalid(invalid: Invalid, log_start_offset: i64) -> Self {
         Self {
             error: invalid.error,
             log_start_offset,
             record_errors: invalid.record_errors,
-            message: invalid.message.map(str::to_owned),
+            message: invalid.message,
         }
     }
 }
@@ -121,8 +133,9 @@ impl Cluster {
         if self.config.check_crc && !record_batch::is_intact(batch, &header) {
             return Err(Refusal::new(ErrorCode::CORRUPT_MESSAGE));
         }
+        let name = format!("{}-{partition}", found.name);
         let deltas = self.config.check_offset_deltas;
-        let max_timestamp = record_batch::validate(batch, &header, config, deltas, now_ms)
+        let max_timestamp = record_batch::validate(batch, &header, config, deltas, now_ms, &name)
             .map_err(|invalid| Refusal::invalid(invalid, start))?;
         if let Some(origin) = origin(&header) {
             let rules = Rules {

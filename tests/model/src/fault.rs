@@ -71,6 +71,9 @@ pub enum Action {
     /// The answer is this error, and nothing is done. For Produce the error is that of the
     /// partitions that match; the others are served.
     Reject(ErrorCode),
+    /// Nothing is done, and the answer for the partitions that match is `INVALID_RECORD` and finds fault with
+    /// the records of these numbers, be there such or not.
+    Blame(Vec<i32>),
     /// The batches that match are appended, and the answer for them is this error. A batch that
     /// is refused is answered as it is.
     AppendThenError {

@@ -31,7 +31,7 @@ pub(crate) struct RecordError {
 pub(crate) struct Invalid {
     pub(crate) error: ErrorCode,
     pub(crate) record_errors: Vec<RecordError>,
-    pub(crate) message: Option<&'static str>,
+    pub(crate) message: Option<String>,
 }
 
 impl From<ErrorCode> for Invalid {
@@ -132,6 +132,7 @@ pub(crate) fn validate(
     topic: &TopicConfig,
     check_offset_deltas: bool,
     now_ms: i64,
+    partition: &str,
 ) -> Result<i64, Invalid> {
     let invalid = Err(Invalid::from(ErrorCode::INVALID_RECORD));
     let count = i64::from(header.records_count);
@@ -164,7 +165,9 @@ pub(crate) fn validate(
         if topic.compacted && record.key.is_none() {
             errors.push(RecordError {
                 batch_index: seen,
-                message: "Compacted topic cannot accept message without key".to_owned(),
+                message: format!(
+                    "Compacted topic cannot accept message without key in topic partition {partition}."
+                ),
             });
         } else if let Some(message) = wrong_timestamp(&record, header, topic, now_ms) {
             error = ErrorCode::INVALID_TIMESTAMP;
@@ -178,11 +181,20 @@ pub(crate) fn validate(
     if errors.is_empty() { Ok(max_timestamp) } else { Err(rejected(error, errors)) }
 }
 
+/// `LogValidator.processRecordErrors`.
 fn rejected(error: ErrorCode, record_errors: Vec<RecordError>) -> Invalid {
     let message = if error == ErrorCode::INVALID_TIMESTAMP {
-        "One or more records have been rejected due to invalid timestamp"
+        "One or more records have been rejected due to invalid timestamp".to_owned()
     } else {
-        "One or more records have been rejected due to record errors"
+        let shown = record_errors.iter().take(3).map(|RecordError { batch_index, message }| {
+            format!("RecordError(batchIndex={batch_index}, message='{message}')")
+        });
+        format!(
+            "One or more records have been rejected due to {} record errors in total, and only \
+             showing the first three errors at most: [{}]",
+            record_errors.len(),
+            shown.collect::<Vec<_>>().join(", ")
+        )
     };
     Invalid { error, record_errors, message: Some(message) }
 }
@@ -205,7 +217,17 @@ fn wrong_timestamp(
         let too_old = topic.timestamp_before_max_ms.is_some_and(|max| age > max);
         let ahead = age.saturating_neg();
         let too_new = topic.timestamp_after_max_ms.is_some_and(|max| ahead > max);
-        (too_old || too_new).then(|| format!("Timestamp {} is out of range", record.timestamp))
+        let max = |max: Option<i64>| max.unwrap_or(i64::MAX);
+        (too_old || too_new).then(|| {
+            format!(
+                "Timestamp {} of message with offset {} is out of range. The timestamp should be \
+                 within [{}, {}]",
+                record.timestamp,
+                record.offset_delta,
+                now_ms.saturating_sub(max(topic.timestamp_before_max_ms)),
+                now_ms.saturating_add(max(topic.timestamp_after_max_ms)),
+            )
+        })
     } else {
         let by_broker = header.attributes.contains(Attributes::LOG_APPEND_TIME);
         by_broker.then(|| "Producer should not set timestamp type to LogAppendTime".to_owned())

@@ -67,6 +67,8 @@ pub struct Ledger {
     batches: BTreeMap<BatchId, Vec<usize>>,
     /// Partitions of which nobody can judge what is said, since a hostile broker leads them.
     pub exempt: BTreeSet<i32>,
+    /// Which records a broker finds at fault; `None` where that is no property of theirs.
+    pub at_fault: Option<fn(u64) -> bool>,
     /// Records that were taken out before they were sent.
     withdrawn: BTreeSet<usize>,
 }
@@ -277,6 +279,12 @@ impl Ledger {
         );
         entry.first.get_or_insert((said, now));
         entry.last = Some(said);
+        if let (Some(at_fault), Said::NotDelivered(cause)) = (self.at_fault, said) {
+            let (blamed, spared) =
+                (matches!(cause, Cause::AtFault(_)), matches!(cause, Cause::Neighbour(_)));
+            assert!(!blamed || at_fault(id), "record {id} is not at fault");
+            assert!(!spared || !at_fault(id), "record {id} is at fault itself");
+        }
         if let Said::Delivered(Some(offset)) = said
             && !self.exempt.contains(&partition)
         {
@@ -292,10 +300,16 @@ impl Ledger {
 
     /// The numbers of the records that are settled with these words, those taken out left out.
     pub fn records_of(&self, settled: &Settled) -> Vec<u64> {
-        let indices = self.batches.get(&settled.batch).into_iter().flatten();
+        // A batch that was too large is settled in parts, and so is one of which records were at fault.
+        self.numbers(settled.batch, settled.first, settled.records)
+    }
+
+    /// The numbers of some records of a batch, those taken out left out.
+    #[must_use]
+    pub fn numbers(&self, batch: BatchId, first: u32, records: u32) -> Vec<u64> {
+        let indices = self.batches.get(&batch).into_iter().flatten();
         let kept = indices.filter(|index| !self.withdrawn.contains(index));
-        // A batch that was too large is settled in parts.
-        let part = kept.skip(settled.first as usize).take(settled.records as usize);
+        let part = kept.skip(first as usize).take(records as usize);
         part.map(|index| *index as u64).collect()
     }
 

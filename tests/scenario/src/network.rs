@@ -128,6 +128,9 @@ pub struct Link {
     pub cut_after: Option<usize>,
     /// The node's end closes after it has said so many more bytes.
     pub hush_after: Option<usize>,
+    /// What the node says after it has said so many more bytes is held up.
+    pub pause_after: Option<usize>,
+    held_up: Vec<u8>,
     /// The core's socket takes nothing before this.
     pub stalled_until: Instant,
     /// The largest response so far.
@@ -148,6 +151,8 @@ impl Link {
             ghost: false,
             cut_after: None,
             hush_after: None,
+            pause_after: None,
+            held_up: Vec::new(),
             stalled_until: Instant::ZERO,
             largest_response: 0,
             told_end: false,
@@ -212,6 +217,10 @@ impl Link {
                 bytes.truncate(*left);
                 *left -= bytes.len();
             }
+            if let Some(left) = &mut self.pause_after {
+                self.held_up.extend(bytes.split_off(bytes.len().min(*left)));
+                *left -= bytes.len();
+            }
             self.largest_response = self.largest_response.max(bytes.len());
             self.down.send(Instant::from_micros(now.as_micros() + latency), Parcel::Bytes(bytes));
         }
@@ -228,6 +237,13 @@ impl Link {
             }
         }
         roomier || self.inbox.len() > before || self.eof
+    }
+
+    /// Lets go what was held up.
+    pub fn release(&mut self) {
+        self.up.held = false;
+        self.pause_after = None;
+        self.inbox.extend(core::mem::take(&mut self.held_up));
     }
 
     /// Whether nothing more can come of the connection.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use core::time::Duration;
 use ottla_core::{
-    Config, ConnId, Disconnect, Event, Instant, LastError, Memory, Outcome, Output, ProduceError,
-    Producer, Record, Settled, TopicId, TopicStatus, Verdict,
+    Config, ConnId, Disconnect, Event, Instant, LastError, Memory, Outcome, Output, Payload,
+    ProduceError, Producer, Record, Settled, TopicId, TopicStatus, Verdict, wire::record::Records,
 };
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
 use crate::{
     hindsight::{Excuses, Hindsight},
-    ledger::Ledger,
+    ledger::{Ledger, number},
     network::{Link, Weather},
     tap::{Place, Tap, View},
     trace::{Lane, Recorder, Tone},
@@ -117,6 +117,12 @@ pub struct World<'m> {
     pub reads_first: bool,
     /// Which timestamps records are given.
     pub dated: Dated,
+    /// Which records are given a key.
+    pub keyed: fn(u64) -> bool,
+    /// What brokers said of records that they refused: of which, and the words.
+    pub remarks: Vec<(Vec<u64>, String)>,
+    /// The records that were handed back as not delivered, and why that is.
+    pub returned: Vec<(u64, Outcome)>,
     /// When the core dialled.
     pub dials: Vec<Instant>,
     /// What the world does by chance.
@@ -191,6 +197,9 @@ impl<'m> World<'m> {
             ledger: Ledger::default(),
             tap: Tap::default(),
             reads_first: false,
+            keyed: |_| false,
+            remarks: Vec::new(),
+            returned: Vec::new(),
             dials: Vec::new(),
             dated: Dated::Now,
             dice: Dice::new(seed),
@@ -285,7 +294,8 @@ impl<'m> World<'m> {
         let mut value = id.to_be_bytes().to_vec();
         value.resize(len.max(8), b'.');
         let timestamp = self.dated.at(self.now);
-        let record = Record { partition, value: Some(&value), timestamp, ..Record::default() };
+        let key = (self.keyed)(id).then_some(&b"key"[..]);
+        let record = Record { partition, key, value: Some(&value), timestamp, ..Record::default() };
         let ticket = self.producer.produce(self.now, topic, &record)?;
         let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();
         if let Some(trace) = &self.trace {
@@ -432,7 +442,16 @@ impl<'m> World<'m> {
             Socket::Opening(..) => None,
         });
         for link in open.chain(&mut self.ghosts) {
-            link.up.held = false;
+            link.release();
+        }
+    }
+
+    /// Holds up what nodes say on the connections that are open after they have said so many more bytes.
+    pub fn pause_after(&mut self, bytes: usize) {
+        for socket in self.sockets.values_mut() {
+            if let Socket::Open(link) = socket {
+                link.pause_after = Some(bytes);
+            }
         }
     }
 
@@ -520,6 +539,19 @@ impl<'m> World<'m> {
         }
     }
 
+    /// Holds what is handed back with an event against what the event is about.
+    fn take_back(&mut self, settled: &Settled) {
+        let payload = self.producer.payload(settled.batch);
+        let bytes: Vec<u8> = payload.into_iter().flatten().flatten().copied().collect();
+        let records = Records::new(&bytes).map(|record| record.expect("a record"));
+        let kept = records.filter(|record| record.head.attributes & Payload::WITHDRAWN == 0);
+        let back: Vec<u64> = kept.filter_map(|record| number(record.value)).collect();
+        let keeps = settled.last && !matches!(settled.outcome, Outcome::Delivered { .. });
+        let due = if keeps { self.ledger.records_of(settled) } else { Vec::new() };
+        assert_eq!(back, due, "handed back with {settled:?}");
+        self.returned.extend(back.into_iter().map(|id| (id, settled.outcome)));
+    }
+
     fn drain(&mut self) -> bool {
         let mut moved = false;
         while let Some(output) = self.producer.poll_output() {
@@ -554,6 +586,7 @@ impl<'m> World<'m> {
                         let ids = self.ledger.records_of(&settled);
                         trace.borrow_mut().said(self.now, &ids, &settled);
                     }
+                    self.take_back(&settled);
                     self.ledger.settled(self.now, &settled, &self.cluster);
                 }
                 Output::Event(event) => {
@@ -732,7 +765,11 @@ impl<'m> World<'m> {
                     if let Some(trace) = &self.trace {
                         trace.borrow_mut().read(self.now, id, &window[..most], &self.tap);
                     }
-                    self.producer.handle_received(self.now, id, most);
+                    let (ledger, remarks) = (&self.ledger, &mut self.remarks);
+                    self.producer.handle_received_with(self.now, id, most, &mut |remark| {
+                        let ids = ledger.numbers(remark.batch, remark.first, remark.records);
+                        remarks.push((ids, remark.text.to_string()));
+                    });
                     moved = true;
                 } else {
                     assert!(link.inbox.is_empty() || !window.is_empty(), "no room to read into");

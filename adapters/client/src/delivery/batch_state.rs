@@ -59,7 +59,7 @@ struct Part {
 }
 
 /// What the core says of a batch, or of a part of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Word {
     pub(crate) partition: i32,
     /// The number of the first record and how many there are, those taken out not counted; `None`
@@ -216,15 +216,16 @@ impl CellState {
                 (first, start..end)
             }
         };
+        let divided = self.divide(&indexes);
         let at = self.parts.partition_point(|part| part.indexes.start < indexes.start);
         let known = self.parts.get_mut(at).filter(|part| part.indexes == indexes);
-        let fresh = known.is_none();
+        let fresh = known.is_none() && !divided;
         match known {
             Some(part) => {
-                (part.told, part.last) = (word.told, word.last);
+                (part.told, part.last) = (word.told.clone(), word.last);
             }
             None => {
-                let (told, last) = (word.told, word.last);
+                let (told, last) = (word.told.clone(), word.last);
                 let indexes = indexes.clone();
                 self.parts.insert(at, Part { indexes, first, told, last });
             }
@@ -241,6 +242,34 @@ impl CellState {
         self.rest = Some(cause);
         self.first_waiters.take(&WHOLE, wakes);
         self.last_waiters.take(&WHOLE, wakes);
+    }
+
+    /// Makes room for a word on some of the records that a part tells of: it goes on to tell of the others.
+    /// Whether there is such a part.
+    fn divide(&mut self, indexes: &Range<u32>) -> bool {
+        let after = self.parts.partition_point(|part| part.indexes.start <= indexes.start);
+        let Some(at) = after.checked_sub(1) else {
+            return false;
+        };
+        let Some(part) = self.parts.get_mut(at).filter(|part| {
+            part.indexes.end >= indexes.end && part.indexes != *indexes && !indexes.is_empty()
+        }) else {
+            return false;
+        };
+        let (whole, first) = (part.indexes.clone(), part.first);
+        let (told, last) = (part.told.clone(), part.last);
+        part.indexes.end = indexes.start;
+        // Where nothing is left before, the rest takes its place. The numbers of records count for those that
+        // are delivered alone, which are never divided.
+        let rest = Part { indexes: indexes.end..whole.end, first, told, last };
+        if part.indexes.is_empty() {
+            self.parts.remove(at);
+        }
+        if !rest.indexes.is_empty() {
+            let at = self.parts.partition_point(|part| part.indexes.start < rest.indexes.start);
+            self.parts.insert(at, rest);
+        }
+        true
     }
 
     /// Whether somebody waits in a place for a record's answer who is woken by this waker.

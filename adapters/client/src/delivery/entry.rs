@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use ottla_core::{BatchId, Instant, Ticket, TopicId};
 
-use crate::delivery::batch_state::Cell;
+use crate::delivery::{batch_state::Cell, words::Words};
 
 /// For how many cancelled records there is room at first.
 const FIRST_ROOM: usize = 16;
@@ -19,6 +19,8 @@ pub(super) struct Book {
     pub(super) cell: Arc<Cell>,
     /// When its records came.
     pub(super) times: Times,
+    /// What brokers said of those that they refused.
+    pub(super) words: Words,
     /// For how many cancelled records the cell has room.
     pub(super) room: usize,
     pub(super) tokens: Vec<Token>,
@@ -55,6 +57,7 @@ impl Book {
     pub(super) fn clear(&mut self) {
         self.tokens.clear();
         self.deadlines.clear();
+        self.words.clear();
         (self.live, self.answered, self.done) = (0, 0, 0);
     }
 }

@@ -11,6 +11,8 @@ pub(crate) mod handle;
 pub(crate) mod latency;
 pub(crate) mod notifications;
 pub(crate) mod outcome;
+mod remarks;
 pub(crate) mod tracker;
 pub(crate) mod undelivered;
 pub(crate) mod waiters;
+pub(crate) mod words;

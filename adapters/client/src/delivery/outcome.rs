@@ -1,11 +1,12 @@
 //! What is told of a single record.
 
 use core::{fmt, time::Duration};
+use std::sync::Arc;
 
 use ottla_core::{Cause, LastError, Outcome, Producer, Settled, TopicId};
 
 /// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordOutcome {
     /// The record is in the log exactly once.
@@ -29,20 +30,23 @@ pub enum RecordOutcome {
 
 /// Why a record is not delivered, or not known to be.
 ///
-/// In words: the cause, and behind it what went wrong last, as in
+/// In words: the cause, and behind it what the broker says, or what went wrong last, as in
 /// `delivery timeout; last error: NOT_ENOUGH_REPLICAS (19)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Why {
     /// What ended the wait.
     pub cause: Cause,
     /// What stood in the way, if something did and the cause does not say it.
     pub last_error: Option<LastError>,
+    /// What the broker that refused the record says in words, if anything: of this record, where it is
+    /// [`Cause::AtFault`], and of its batch otherwise. One line; the end of a long one is cut off.
+    pub message: Option<Arc<str>>,
 }
 
 impl Why {
     pub(crate) const fn new(cause: Cause, last_error: Option<LastError>) -> Self {
-        Self { cause, last_error }
+        Self { cause, last_error, message: None }
     }
 }
 
@@ -55,15 +59,19 @@ impl From<Cause> for Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
+        if let Some(message) = &self.message {
+            write!(f, ": {message}")?;
+        }
         self.last_error.map_or(Ok(()), |error| write!(f, "; last error: {error}"))
     }
 }
 
 /// What the core told of a batch, or of a part of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) outcome: Outcome,
     pub(crate) last_error: Option<LastError>,
+    pub(crate) message: Option<Arc<str>>,
     /// As [`Settled::unique`](ottla_core::Settled).
     pub(crate) unique: bool,
 }
@@ -78,14 +86,15 @@ impl Told {
             }
             Outcome::Delivered { .. } | Outcome::NotDelivered(_) | Outcome::Unknown(_) | _ => None,
         };
-        Self { outcome, last_error, unique }
+        Self { outcome, last_error, message: None, unique }
     }
 }
 
 impl RecordOutcome {
     /// The outcome of the record with this number in its batch, or in a part of it.
     pub(crate) fn of(told: &Told, partition: i32, number: i64) -> Self {
-        let Told { outcome, last_error, unique } = *told;
+        let Told { outcome, last_error, unique, .. } = *told;
+        let why = |cause| Why { cause, last_error, message: told.message.clone() };
         match outcome {
             Outcome::Delivered { base_offset, log_append_time } => Self::Delivered {
                 partition,
@@ -93,8 +102,8 @@ impl RecordOutcome {
                 timestamp: log_append_time,
                 unique,
             },
-            Outcome::NotDelivered(cause) => Self::NotDelivered(Why::new(cause, last_error)),
-            Outcome::Unknown(cause) => Self::Unknown(Why::new(cause, last_error)),
+            Outcome::NotDelivered(cause) => Self::NotDelivered(why(cause)),
+            Outcome::Unknown(cause) => Self::Unknown(why(cause)),
             // A state that this version does not know of proves nothing.
             _ => Self::Unknown(Cause::SequenceDesync.into()),
         }
@@ -114,7 +123,7 @@ impl RecordOutcome {
     /// # Errors
     ///
     /// Where the record is not delivered, or not known to be.
-    pub const fn into_result(self) -> Result<Delivered, DeliveryError> {
+    pub fn into_result(self) -> Result<Delivered, DeliveryError> {
         match self {
             Self::Delivered { partition, offset, timestamp, unique } => {
                 Ok(Delivered { partition, offset, timestamp, unique })
@@ -152,7 +161,7 @@ pub struct Delivered {
 }
 
 /// An outcome that is not `Delivered`, as an error. The two differ in whether it is safe to send again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeliveryError {
     /// The record is not in the log and never will be: it is safe to produce it again.
@@ -182,7 +191,7 @@ impl From<DeliveryError> for RecordOutcome {
 
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        RecordOutcome::from(*self).fmt(f)
+        RecordOutcome::from(self.clone()).fmt(f)
     }
 }
 
@@ -208,7 +217,7 @@ impl fmt::Display for RecordOutcome {
 /// What is told of a record that was sent with a token.
 ///
 /// A record gets one report, or two: `Unknown`, and later the truth with `late` set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     /// The caller's own number for the record.
@@ -295,7 +304,7 @@ mod tests {
             RecordOutcome::NotDelivered(Cause::Deadline.into()),
             RecordOutcome::Unknown(Cause::Closed.into()),
         ] {
-            let error = delivered(outcome).unwrap_err();
+            let error = delivered(outcome.clone()).unwrap_err();
             assert_eq!(error.to_string(), outcome.to_string());
             assert_eq!(RecordOutcome::from(error), outcome);
         }

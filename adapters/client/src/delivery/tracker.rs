@@ -19,6 +19,7 @@ use crate::delivery::{
     latency::Histogram,
     notifications::{Finished, News},
     outcome::{RecordOutcome, Report, Tally, Told},
+    words::Words,
 };
 
 /// Cells that wait to be reused; more than this are given back to the heap.
@@ -30,7 +31,7 @@ const TRIES: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Table {
     engine: Weak<dyn EngineCalls>,
-    books: Vec<Option<Box<Book>>>,
+    pub(super) books: Vec<Option<Box<Book>>>,
     /// The last one closed is opened next, so that the number of books, and of the vectors in
     /// them, follows the number of live batches and not of slots.
     #[expect(clippy::vec_box, reason = "books move by their boxes")]
@@ -118,6 +119,7 @@ impl Table {
                 number: 0,
                 cell: Arc::clone(&cell),
                 times: Times::new(),
+                words: Words::default(),
                 room: 0,
                 tokens: Vec::new(),
                 deadlines: Deadlines::default(),
@@ -264,6 +266,16 @@ impl Table {
 
     /// Notes what became of a batch, or of a part of it.
     pub(crate) fn settle(&mut self, now: Instant, settled: &Settled, told: Told, news: &mut News) {
+        let book = find(&mut self.books, settled.batch);
+        if book.is_none_or(|book| book.words.is_empty()) {
+            return self.settle_piece(now, settled, told, news);
+        }
+        for (piece, message) in self.pieces(settled) {
+            self.settle_piece(now, &piece, Told { message, ..told.clone() }, news);
+        }
+    }
+
+    fn settle_piece(&mut self, now: Instant, settled: &Settled, told: Told, news: &mut News) {
         let slot = settled.batch.index();
         let Some(book) = find(&mut self.books, settled.batch) else {
             return;
@@ -274,7 +286,7 @@ impl Table {
         let word = Word {
             partition: settled.partition,
             part: (!whole).then_some((settled.first, settled.records)),
-            told,
+            told: told.clone(),
             last: settled.last,
         };
         let cell = Arc::clone(&book.cell);

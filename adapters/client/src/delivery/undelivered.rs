@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(doc)]
+use ottla_core::Cause;
 use ottla_core::{Header, Outcome, Payload, Producer, Settled, wire::record::Records};
 
 use crate::{
@@ -25,7 +27,8 @@ pub struct Returned {
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     /// Its create time, in milliseconds since the Unix epoch.
     pub timestamp: i64,
-    /// `NotDelivered`: it is safe to send it again. `Unknown`: that could duplicate it.
+    /// `NotDelivered`: it is safe to send it again, though with [`Cause::AtFault`] it will be refused again.
+    /// `Unknown`: that could duplicate it.
     pub outcome: RecordOutcome,
 }
 
@@ -46,17 +49,16 @@ impl Returned {
 }
 
 /// Copies the records of a batch that the core has told of just now, unless they are delivered.
+/// `words` is what a broker said of each, as far as it did.
 pub(crate) fn take_back(
     core: &Producer<'_>,
     settled: &Settled,
     told: &Told,
+    words: &[Option<Arc<str>>],
     back: &mut Vec<Returned>,
 ) {
-    let outcome = match told.outcome {
-        Outcome::NotDelivered(cause) => {
-            RecordOutcome::NotDelivered(Why::new(cause, told.last_error))
-        }
-        Outcome::Unknown(cause) => RecordOutcome::Unknown(Why::new(cause, told.last_error)),
+    let why = match told.outcome {
+        Outcome::NotDelivered(cause) | Outcome::Unknown(cause) => Why::new(cause, told.last_error),
         Outcome::Delivered { .. } | _ => return,
     };
     let Some(payload) = core.payload(settled.batch) else {
@@ -66,11 +68,14 @@ pub(crate) fn take_back(
     let base = payload.base_timestamp();
     let bytes: Vec<u8> = payload.flatten().copied().collect();
     let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+    let mut words = words.iter();
     for record in Records::new(&bytes).map_while(Result::ok) {
         // The caller has taken this one out and knows.
         if record.head.attributes & Payload::WITHDRAWN != 0 {
             continue;
         }
+        let message = words.next().cloned().flatten();
+        let why = Why { message, ..why.clone() };
         back.push(Returned {
             topic: Arc::clone(&topic),
             partition: settled.partition,
@@ -78,7 +83,12 @@ pub(crate) fn take_back(
             value: owned(record.value),
             headers: record.headers.map(|h| (h.key.to_owned(), owned(h.value))).collect(),
             timestamp: base + record.head.timestamp_delta,
-            outcome,
+            outcome: match settled.outcome {
+                Outcome::Unknown(_) => RecordOutcome::Unknown(why),
+                Outcome::NotDelivered(_) | Outcome::Delivered { .. } | _ => {
+                    RecordOutcome::NotDelivered(why)
+                }
+            },
         });
     }
 }

@@ -274,7 +274,8 @@ impl State {
                 if settled.last
                     && let Some(returned) = &mut self.returned
                 {
-                    take_back(&self.core, settled, &told, returned);
+                    let words = self.table.words_on(settled);
+                    take_back(&self.core, settled, &told, &words, returned);
                 }
                 self.table.settle(now, settled, told, &mut self.news);
                 self.check_flushes();

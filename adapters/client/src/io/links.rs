@@ -1,7 +1,10 @@
 //! The links of a driver, which callers may use while it sleeps.
 
 use core::mem;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError, TryLockError},
+};
 
 use ottla_core::{ConnId, Instant};
 
@@ -127,7 +130,7 @@ impl<L: Link> Links<L> {
         if ready.readable {
             let mut state = engine.lock_busy();
             let now = engine.clock().now();
-            let moved = transfer::read(&mut state.core, now, conn, |window| slot.link.read(window));
+            let moved = read(&mut state, now, conn, |window| slot.link.read(window));
             self.note_read(&mut state, now, conn, moved);
         }
         if ready.writable {
@@ -143,8 +146,7 @@ impl<L: Link> Links<L> {
             };
             let conn = slot.conn;
             if slot.open && state.core.awaits_answer(conn) {
-                let read = |window: &mut [u8]| slot.link.try_read(window);
-                let moved = transfer::read(&mut state.core, now, conn, read);
+                let moved = read(state, now, conn, |window| slot.link.try_read(window));
                 self.note_read(state, now, conn, moved);
             }
         }
@@ -225,4 +227,15 @@ impl<L: Link> Links<L> {
         let mut links = self.links.iter().flatten();
         self.again.is_empty() && links.all(|slot| slot.open && !slot.blocked)
     }
+}
+
+/// Reads what there is for a connection.
+fn read(
+    state: &mut State,
+    now: Instant,
+    conn: ConnId,
+    read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+) -> Result<Moved, Lost> {
+    let State { core, table, .. } = state;
+    transfer::read(core, now, conn, read, &mut |remark| table.remark(remark))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 
-use ottla_core::{ConnId, Disconnect, Instant, Producer};
+use ottla_core::{ConnId, Disconnect, Instant, Producer, Remark};
 
 use crate::io::link_error::Lost;
 
@@ -61,12 +61,13 @@ pub(crate) fn write(
     Ok(Moved::CoreDone)
 }
 
-/// Reads what there is for `conn`, with `read`; fails where the connection has ended.
+/// Reads what there is for `conn`, with `read`, and has `hear` told what brokers say of records; fails where the connection has ended.
 pub(crate) fn read(
     core: &mut Producer<'_>,
     now: Instant,
     conn: ConnId,
     mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    hear: &mut dyn FnMut(&Remark<'_>),
 ) -> Result<Moved, Lost> {
     for _ in 0..READ_TURN {
         let window = core.rx_buffer(conn);
@@ -75,7 +76,7 @@ pub(crate) fn read(
         }
         match read(window) {
             Ok(0) => return Err(Disconnect::Eof.into()),
-            Ok(len) => core.handle_received(now, conn, len),
+            Ok(len) => core.handle_received_with(now, conn, len, hear),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(Lost::broken(error)),

@@ -2,9 +2,12 @@
 
 use super::{
     ApiKey, Count, CurrentLeader, DecodeError, Dialect, Dull, NodeEndpoint, Partition, Step, Tags,
-    Topic, Wire, Writer, atom, dialect, element, reader, skip,
+    Text, Topic, Wire, Writer, atom, dialect, element, reader, skip,
 };
 use crate::wire::walk::{Skipped, Tag};
+
+/// Whether the walk tells what is said of single records; otherwise it passes over that.
+const TOLD: bool = cfg!(feature = "record-errors");
 
 /// One element of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +18,17 @@ pub enum ProduceResponseItem<'a> {
     Topic(Topic<'a>),
     /// What became of the batch for a partition of the last topic.
     Partition(Partition),
-    /// A record for which the batch of the last partition was refused (version 8, KIP-467).
+    /// A record for which the batch of the last partition was refused (version 8, KIP-467). Told with the
+    /// feature `record-errors`.
     RecordError {
         /// The record's number in the batch, from 0.
         batch_index: i32,
+        /// What is wrong with it.
+        message: Option<Text<'a>>,
     },
+    /// Why the batch of the last partition was refused (version 8). Told with the feature `record-errors`, of
+    /// each that has an error, and behind its record errors.
+    ErrorMessage(Option<Text<'a>>),
     /// Who leads the last partition now (version 10, KIP-951).
     CurrentLeader(CurrentLeader),
     /// For how many milliseconds the broker throttles this client.
@@ -42,8 +51,10 @@ pub struct ProduceResponse {
     tags: Tags,
     /// Where the walk is in the tagged fields of an endpoint, within a tagged field itself.
     inner: Tags,
-    /// Bytes that are left of the tagged field that the walk is in.
+    /// Bytes that are left of the tagged field, or of the text, that the walk is in.
     left: usize,
+    /// The partition has an error.
+    refused: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +67,10 @@ enum At {
     RecordErrorCount,
     RecordError,
     RecordErrorMessage,
+    RecordErrorRest,
     RecordErrorTags,
     ErrorMessage,
+    ErrorMessageRest,
     PartitionTags,
     CurrentLeader,
     CurrentLeaderRest,
@@ -91,6 +104,7 @@ impl ProduceResponse {
             tags: Tags::Count,
             inner: Tags::Count,
             left: 0,
+            refused: false,
         }
     }
 
@@ -125,6 +139,7 @@ impl ProduceResponse {
                 At::Partition => {
                     let (used, partition) = atom!(input, |i| Partition::read(i, d));
                     self.partitions = self.partitions.saturating_sub(1);
+                    self.refused = !partition.error.is_none();
                     self.at = At::RecordErrorCount;
                     element!(used, ProduceResponseItem::Partition(partition));
                 }
@@ -136,15 +151,40 @@ impl ProduceResponse {
                     return Ok(Step::Skip { used, skip: 0 });
                 }
                 At::RecordError if self.parts == 0 => self.at = At::ErrorMessage,
-                At::RecordError => {
-                    let (used, batch_index) = atom!(input, reader::int32);
+                At::RecordError if !TOLD => {
+                    let (used, _) = atom!(input, reader::int32);
                     self.parts = self.parts.saturating_sub(1);
                     self.at = At::RecordErrorMessage;
-                    element!(used, ProduceResponseItem::RecordError { batch_index });
+                    return Ok(Step::Skip { used, skip: 0 });
                 }
                 At::RecordErrorMessage => skip!(self, Dull::String, At::RecordErrorTags, input),
+                At::RecordError => {
+                    let (used, (batch_index, (message, left))) = atom!(input, |i| {
+                        let (rest, batch_index) = reader::int32(i)?;
+                        let (rest, message) = Text::read(rest, d)?;
+                        Ok((rest, (batch_index, message)))
+                    });
+                    self.parts = self.parts.saturating_sub(1);
+                    self.left = left;
+                    self.at = At::RecordErrorRest;
+                    element!(used, ProduceResponseItem::RecordError { batch_index, message });
+                }
+                At::RecordErrorRest => {
+                    skip!(self, Dull::Bytes(self.left), At::RecordErrorTags, input);
+                }
                 At::RecordErrorTags => skip!(self, Dull::Tags, At::RecordError, input),
-                At::ErrorMessage => skip!(self, Dull::String, At::PartitionTags, input),
+                At::ErrorMessage if !TOLD || !self.refused => {
+                    skip!(self, Dull::String, At::PartitionTags, input);
+                }
+                At::ErrorMessage => {
+                    let (used, (message, left)) = atom!(input, |i| Text::read(i, d));
+                    self.left = left;
+                    self.at = At::ErrorMessageRest;
+                    element!(used, ProduceResponseItem::ErrorMessage(message));
+                }
+                At::ErrorMessageRest => {
+                    skip!(self, Dull::Bytes(self.left), At::PartitionTags, input);
+                }
                 At::PartitionTags => {
                     if let Some(step) = self.tags(input, At::CurrentLeader, At::Partition)? {
                         return Ok(step);

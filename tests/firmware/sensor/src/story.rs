@@ -23,7 +23,10 @@ pub(crate) fn why(cause: Cause) -> &'static str {
         Cause::DeliveryTimeout => "delivery timeout",
         Cause::ResolveTimeout => "resolve timeout",
         Cause::Closed => "closed",
-        Cause::Broker(code) => code.name().unwrap_or("an error of the broker"),
+        Cause::Broker(code) | Cause::AtFault(code) => {
+            code.name().unwrap_or("an error of the broker")
+        }
+        Cause::Neighbour(_) => "other records of the batch were at fault",
         Cause::Abandoned | Cause::NoAcks | Cause::SequenceDesync | Cause::NoProducerId(_) | _ => {
             "another cause"
         }

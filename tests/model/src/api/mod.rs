@@ -155,6 +155,7 @@ impl Cluster {
             Some(Action::WrongCorrelation(by)) => shift_correlation(out, before, by),
             Some(
                 Action::Reject(_)
+                | Action::Blame(_)
                 | Action::AppendThenError { .. }
                 | Action::Omit
                 | Action::Twice
@@ -216,7 +217,13 @@ fn fate(action: Option<&Action>, result: Result<(), Unanswered>, said: bool) -> 
         Some(Action::WrongCorrelation(_) | Action::Omit | Action::Twice | Action::Stray) => {
             AnswerFate::Wrong
         }
-        Some(Action::Reject(_) | Action::AppendThenError { .. } | Action::Lose { .. }) | None => {
+        Some(
+            Action::Reject(_)
+            | Action::Blame(_)
+            | Action::AppendThenError { .. }
+            | Action::Lose { .. },
+        )
+        | None => {
             if said {
                 AnswerFate::Sent
             } else {

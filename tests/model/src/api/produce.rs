@@ -217,6 +217,11 @@ impl Cluster {
             self.note_judged(delivery.node, (name, index), records, &refusal, None);
             return Told::of(index, refusal);
         }
+        if let Some(Action::Blame(numbers)) = action {
+            let refusal = Err(Refusal::blaming(numbers));
+            self.note_judged(delivery.node, (name, index), records, &refusal, None);
+            return Told::of(index, refusal);
+        }
         let result = self.append(*id, index, records, delivery);
         let rewritten = match action {
             Some(Action::AppendThenError { error, .. }) if result.is_ok() => Some(*error),

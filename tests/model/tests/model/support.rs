@@ -241,6 +241,8 @@ pub(crate) struct Produced {
     pub(crate) topics: Vec<(Option<String>, Uuid)>,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) record_errors: Vec<i32>,
+    /// What is said of records, and then of all of them.
+    pub(crate) words: Vec<String>,
     pub(crate) leaders: Vec<CurrentLeader>,
     pub(crate) throttle: i32,
     pub(crate) endpoints: Vec<(i32, String, i32)>,
@@ -263,8 +265,12 @@ pub(crate) fn read_produced(version: i16, frame: &[u8]) -> Produced {
                 produced.topics.push((topic.name.map(str::to_owned), topic.id));
             }
             ProduceResponseItem::Partition(partition) => produced.partitions.push(partition),
-            ProduceResponseItem::RecordError { batch_index } => {
+            ProduceResponseItem::RecordError { batch_index, message } => {
                 produced.record_errors.push(batch_index);
+                produced.words.extend(message.map(|text| text.to_string()));
+            }
+            ProduceResponseItem::ErrorMessage(message) => {
+                produced.words.extend(message.map(|text| text.to_string()));
             }
             ProduceResponseItem::CurrentLeader(leader) => produced.leaders.push(leader),
             ProduceResponseItem::Throttle(ms) => produced.throttle = ms,

@@ -163,6 +163,7 @@ pub fn name_of(fault: &Fault) -> &'static str {
         (ApiKey::DESCRIBE_PRODUCERS, Action::Reject(_)) => "question refused",
         (ApiKey::DESCRIBE_PRODUCERS, _) => "question disturbed",
         (_, Action::Reject(_)) => "reject",
+        (_, Action::Blame(_)) => "records blamed",
         (_, Action::AppendThenError { .. }) => "append, then error",
         (_, Action::Swallow) => "swallow",
         (_, Action::Hold(_)) => "hold",

@@ -411,6 +411,7 @@ impl fmt::Display for What {
                 }
                 match &fault.action {
                     Action::Reject(error) => write!(f, " is refused with {error}"),
+                    Action::Blame(numbers) => write!(f, " is refused for its records {numbers:?}"),
                     Action::AppendThenError { error, .. } => {
                         write!(f, " is appended and answered {error}")
                     }

@@ -141,6 +141,7 @@ impl Answers {
                         (used, Some(Heard::Partition { topic, id, partition, error }))
                     }
                     ProduceResponseItem::RecordError { .. }
+                    | ProduceResponseItem::ErrorMessage(_)
                     | ProduceResponseItem::CurrentLeader(_)
                     | ProduceResponseItem::NodeEndpoint(_)
                     | ProduceResponseItem::Throttle(_) => (used, None),

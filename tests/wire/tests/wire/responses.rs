@@ -11,7 +11,7 @@ use ottla_core::wire::{
     dialect,
     init_producer_id::InitProducerIdItem,
     metadata::{self, MetadataItem, Replicas},
-    produce::{self, CurrentLeader, Details, NodeEndpoint, ProduceResponseItem},
+    produce::{self, CurrentLeader, Details, NodeEndpoint, ProduceResponseItem, Text},
 };
 use ottla_wire_tests::{Entropy, drive, response};
 use proptest::prelude::*;
@@ -155,7 +155,12 @@ fn produce_elements(m: &ProduceResponse, version: i16) -> Vec<String> {
             items.push(ProduceResponseItem::Partition(our_answer(partition)));
             for error in &partition.record_errors {
                 let batch_index = error.batch_index;
-                items.push(ProduceResponseItem::RecordError { batch_index });
+                let message = error.batch_index_error_message.as_deref().map(our_text);
+                items.push(ProduceResponseItem::RecordError { batch_index, message });
+            }
+            if version >= 8 && partition.error_code != 0 {
+                let message = partition.error_message.as_deref().map(our_text);
+                items.push(ProduceResponseItem::ErrorMessage(message));
             }
             if let Some(leader) = our_leader(&partition.current_leader) {
                 items.push(ProduceResponseItem::CurrentLeader(leader));
@@ -178,6 +183,10 @@ fn our_produce_topic(
         id: Uuid(*topic.topic_id.as_bytes()),
         partitions: topic.partition_responses.len() as u32,
     }
+}
+
+fn our_text(text: &str) -> Text<'_> {
+    Text::new(text.as_bytes())
 }
 
 fn our_answer(

@@ -20,7 +20,7 @@ const BY_DEADLINE: Gone = Gone { by: By::Deadline, last_error: None };
 const DELIVERED: Outcome = delivered(100);
 
 const fn told(outcome: Outcome) -> Told {
-    Told { outcome, last_error: None, unique: true }
+    Told { outcome, last_error: None, message: None, unique: true }
 }
 
 const fn whole(outcome: Outcome, last: bool) -> Word {
@@ -167,6 +167,29 @@ fn one_part_may_be_unknown_for_long_and_others_not() {
     assert_eq!((state.marked_unknown(&(0..2)), state.marked_unknown(&(2..4))), (1, 0));
     assert_eq!(state.tell(&part(0, 2, delivered(10)), &mut wakes), (0..2, false));
     assert_eq!((offset(state.last(0)), offset(state.first(1))), (Some(10), Some(11)));
+}
+
+#[test]
+fn what_was_unknown_as_a_whole_may_be_told_in_parts() {
+    let mut state = CellState::default();
+    let mut wakes = Wakes::default();
+    let refused = |cause| Outcome::NotDelivered(cause);
+    let code = ottla_core::wire::ErrorCode::INVALID_RECORD;
+    let (bad, good) = (Cause::AtFault(code), Cause::Neighbour(code));
+    // Record 1 was taken out, 3 was cancelled too late; the others are told Unknown.
+    state.cancel(1, true, &BY_CALLER, &mut wakes);
+    state.cancel(3, false, &BY_CALLER, &mut wakes);
+    let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
+    assert_eq!(state.tell(&whole(unknown, false), &mut wakes), (WHOLE, true));
+    assert_eq!(state.tell(&part(0, 1, refused(good)), &mut wakes), (0..1, false));
+    assert_eq!(state.first(2), Some(RecordOutcome::Unknown(Cause::DeliveryTimeout.into())));
+    assert_eq!((state.last(2), state.last(4)), (None, None));
+    assert_eq!(state.tell(&part(1, 2, refused(bad)), &mut wakes), (2..4, false));
+    assert_eq!(state.tell(&part(3, 1, refused(good)), &mut wakes), (4..5, false));
+    let told = [0, 2, 3, 4].map(|index| state.last(index));
+    let expected = [good, bad, bad, good];
+    assert_eq!(told, expected.map(|cause| Some(RecordOutcome::NotDelivered(cause.into()))));
+    assert_eq!(told, [0, 2, 3, 4].map(|index| state.first(index)));
 }
 
 #[test]

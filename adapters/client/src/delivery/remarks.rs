@@ -1,0 +1,32 @@
+//! What brokers say of records that they refuse, on its way through the delivery table.
+
+use std::sync::Arc;
+
+use ottla_core::{Remark, Settled};
+
+use crate::delivery::{entry::find, tracker::Table};
+
+impl Table {
+    /// Notes what a broker says of records that it refuses.
+    pub(crate) fn remark(&mut self, remark: &Remark<'_>) {
+        if let Some(book) = find(&mut self.books, remark.batch) {
+            book.words.push(remark);
+        }
+    }
+
+    /// What the core tells, taken apart by what a broker said of the records; `None` where it said nothing.
+    #[cold]
+    pub(super) fn pieces(&mut self, settled: &Settled) -> Vec<(Settled, Option<Arc<str>>)> {
+        let book = find(&mut self.books, settled.batch);
+        book.map_or_else(Vec::new, |book| book.words.pieces(settled))
+    }
+
+    /// What a broker said of each of the records that the core tells of, in order; nothing behind the last one
+    /// of which it said something.
+    pub(crate) fn words_on(&mut self, settled: &Settled) -> Vec<Option<Arc<str>>> {
+        let pieces = self.pieces(settled).into_iter();
+        pieces
+            .flat_map(|(piece, text)| core::iter::repeat_n(text, piece.records as usize))
+            .collect()
+    }
+}
