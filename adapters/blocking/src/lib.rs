@@ -37,14 +37,19 @@
 //! cores share the partitions, each with threads of its own.
 #![forbid(unsafe_code)]
 
-mod builder;
-mod delivery;
-mod drive;
 mod link;
-mod producer;
-mod resolver;
+mod poller;
 
-pub use builder::Builder;
-pub use delivery::{Delivery, Late};
-pub use ottla_client::api::*;
-pub use producer::Producer;
+#[doc(hidden)]
+pub use link::{Tcp, TcpLink};
+pub use ottla_client::{
+    api::*,
+    threads::{Delivery, Late},
+};
+pub use poller::Mio;
+
+/// A producer on threads.
+pub type Producer = ottla_client::threads::Producer<Mio>;
+
+/// A producer on threads that is to be. Its threads are called `ottla`, or with shards `ottla-0`, `ottla-1` and so on.
+pub type Builder = ottla_client::Builder<ottla_client::threads::Threads<Mio>>;

@@ -8,10 +8,11 @@ use std::{
 };
 
 use mio::{Interest, Registry, Token, event::Event, net::TcpStream};
-use ottla_client::{Link, Lost, Network, Rotation, literal};
+use ottla_client::{
+    Link, Lost, Network, Rotation, literal,
+    threads::{Lookup, Resolver},
+};
 use ottla_core::{ConnId, Disconnect};
-
-use crate::resolver::{Lookup, Resolver};
 
 /// Where a short read says that there is nothing more until the poller says otherwise: with epoll
 /// and kqueue. Elsewhere only `WouldBlock` makes the poller look again.
@@ -27,7 +28,7 @@ const SHORT_READ_DRAINS: bool = cfg!(any(
 
 /// Dials with mio.
 #[derive(Debug)]
-pub(crate) struct Tcp {
+pub struct Tcp {
     registry: Arc<Registry>,
     resolver: Resolver,
     rotation: Rotation,
@@ -35,7 +36,7 @@ pub(crate) struct Tcp {
 
 /// One connection, known to the poller by its slot's number.
 #[derive(Debug)]
-pub(crate) struct TcpLink {
+pub struct TcpLink {
     registry: Arc<Registry>,
     index: usize,
     stage: Stage,

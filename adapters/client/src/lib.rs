@@ -1,10 +1,10 @@
-//! What ottla's adapters for machines with an operating system have in common: all that is
-//! neither a socket nor a way of waiting.
+//! The client that ottla's adapters for machines with an operating system share: all but what a runtime or a
+//! system's poller supplies.
 //!
 //! The core of a producer lives behind one lock in an [`Engine`]. Callers hold the lock for as long
 //! as it takes to encode a record; a [`Driver`] holds it while it moves bytes between the core and
-//! the links of its [`Network`]. An adapter gives a network, drives the driver from a task or a
-//! thread, and wraps [`Shards`], which are all engines of one producer, and [`Sending`] and [`Delivery`], which are plain futures, in its own words.
+//! the links of its [`Network`]. [`Shards`] are all engines of one producer; [`Sending`] and [`Delivery`]
+//! are plain futures. Around these, [`tasks`] has a producer for async runtimes, and [`threads`] one for threads.
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -20,13 +20,15 @@ mod error;
 pub mod internal;
 mod io;
 mod record;
+pub mod tasks;
+pub mod threads;
 
 pub use block_on::block_on;
 pub use checksum::checksum;
+pub use client::builder::{Builder, Place};
 pub use client::flush_close::CloseReport;
 pub use client::flush_close_all::{ClosingAll, FlushingAll};
 pub use client::send::Sending;
-pub use client::settings::Settings;
 pub use client::shards::{Shards, Topic};
 pub use client::stats::{Broker, Latency, Stats};
 pub use clock::Clock;

@@ -36,15 +36,13 @@
 //! several cores share the partitions, each with a task of its own.
 #![forbid(unsafe_code)]
 
-mod builder;
-mod drive;
-mod link;
-mod producer;
-mod ready;
 mod runtime;
-mod send;
-mod turn;
 
-pub use builder::Builder;
 pub use ottla_client::{Delivery, Late, api::*};
-pub use producer::Producer;
+pub use runtime::Tokio;
+
+/// A producer on tokio.
+pub type Producer = ottla_client::tasks::Producer<Tokio>;
+
+/// A producer on tokio that is to be. A runtime needs `io` and `time`.
+pub type Builder = ottla_client::Builder<ottla_client::tasks::Tasks<Tokio>>;

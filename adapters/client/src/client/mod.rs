@@ -2,9 +2,9 @@
 //!
 //! May touch: engines. No socket, and no driver.
 
+pub(crate) mod builder;
 pub(crate) mod flush_close;
 pub(crate) mod flush_close_all;
 pub(crate) mod send;
-pub(crate) mod settings;
 pub(crate) mod shards;
 pub(crate) mod stats;

@@ -1,6 +1,6 @@
 //! Looking up names on one thread, however long the operating system takes for it.
 
-use core::net::SocketAddr;
+use core::{net::SocketAddr, task::Waker};
 use std::{
     io,
     sync::{
@@ -10,14 +10,14 @@ use std::{
     thread,
 };
 
-use ottla_client::{Ready, resolve};
+use crate::io::{dial::resolve, network::Ready};
 
 /// Look-ups that may wait for the thread; a producer has fewer connections that are being opened.
 const QUEUE: usize = 64;
 
 /// The thread's other end. The thread starts with the first look-up and ends with this.
 #[derive(Debug)]
-pub(crate) struct Resolver {
+pub struct Resolver {
     requests: Option<SyncSender<Request>>,
     inbox: Arc<Inbox>,
 }
@@ -26,12 +26,12 @@ pub(crate) struct Resolver {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     done: Mutex<Vec<usize>>,
-    waker: Arc<mio::Waker>,
+    waker: Waker,
 }
 
 /// A look-up under way, or done.
 #[derive(Debug, Default)]
-pub(crate) struct Lookup(Mutex<Option<io::Result<Vec<SocketAddr>>>>);
+pub struct Lookup(Mutex<Option<io::Result<Vec<SocketAddr>>>>);
 
 #[derive(Debug)]
 struct Request {
@@ -43,7 +43,7 @@ struct Request {
 }
 
 impl Inbox {
-    pub(crate) const fn new(waker: Arc<mio::Waker>) -> Self {
+    pub(crate) const fn new(waker: Waker) -> Self {
         Self { done: Mutex::new(Vec::new()), waker }
     }
 
@@ -55,15 +55,13 @@ impl Inbox {
 
     fn put(&self, index: usize) {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).push(index);
-        if let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "the driver cannot be woken");
-        }
+        self.waker.wake_by_ref();
     }
 }
 
 impl Lookup {
     /// The addresses, once they are known.
-    pub(crate) fn take(&self) -> Option<io::Result<Vec<SocketAddr>>> {
+    pub fn take(&self) -> Option<io::Result<Vec<SocketAddr>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -78,12 +76,11 @@ impl Resolver {
     }
 
     /// Begins to look a host up for a connection; the inbox tells when it is done.
-    pub(crate) fn look_up(
-        &mut self,
-        index: usize,
-        host: &str,
-        port: u16,
-    ) -> io::Result<Arc<Lookup>> {
+    ///
+    /// # Errors
+    ///
+    /// Where there is no thread, or too many names are being looked up.
+    pub fn look_up(&mut self, index: usize, host: &str, port: u16) -> io::Result<Arc<Lookup>> {
         let lookup = Arc::default();
         let request =
             Request { host: host.to_owned(), port, index, lookup: Arc::downgrade(&lookup) };

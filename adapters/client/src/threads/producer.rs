@@ -1,26 +1,42 @@
-//! The producer as an application holds it.
+//! The producer as an application on threads holds it.
 
-use core::time::Duration;
+use core::{marker::PhantomData, time::Duration};
 use std::{
     io,
     sync::Arc,
     thread::{self, ThreadId},
 };
 
-use ottla_client::{
-    BuildError, CloseReport, Receipt, Record, SendError, Shards, Stats, Tally, Topic, block_on,
-};
-use ottla_core::{ReleaseError, Ticket, TopicError, Verdict};
+use ottla_core::{Config, ReleaseError, Ticket, TopicError, Verdict};
 
-use crate::{Delivery, drive::Shared};
+use crate::{
+    block_on::block_on,
+    client::{
+        builder::{Builder, Place},
+        flush_close::CloseReport,
+        shards::{Shards, Topic},
+        stats::Stats,
+    },
+    delivery::{handle::Receipt, outcome::Tally},
+    error::{BuildError, SendError},
+    record::Record,
+    threads::{delivery::Delivery, drive::Shared, poller::Poller},
+};
 
 /// A handle to a producer. Clones are handles to the same one, and cheap.
 ///
 /// When the last handle is dropped, the producer goes on in the background until what was sent is
 /// settled, for at most `delivery.timeout.ms`; [`Producer::close`] waits for that and tells.
-#[derive(Clone, Debug)]
-pub struct Producer {
+#[derive(Debug)]
+pub struct Producer<P> {
     last: Arc<LastHandle>,
+    poller: PhantomData<fn() -> P>,
+}
+
+impl<P> Clone for Producer<P> {
+    fn clone(&self) -> Self {
+        Self { last: Arc::clone(&self.last), poller: PhantomData }
+    }
 }
 
 #[derive(Debug)]
@@ -35,13 +51,52 @@ impl Drop for LastHandle {
     }
 }
 
-impl Producer {
-    pub(crate) fn start(shards: Shards) -> Result<Self, BuildError> {
-        let drivers = spawn_all(&shards).inspect_err(|_| {
+/// Runs a producer's engines on threads of their own, `ottla`, or with shards `ottla-0`, `ottla-1` and so on.
+#[derive(Debug)]
+pub struct Threads<P>(PhantomData<fn() -> P>);
+
+impl<P: Poller> Place for Threads<P> {
+    type Producer = Producer<P>;
+
+    fn find() -> Result<Self, BuildError> {
+        Ok(Self(PhantomData))
+    }
+
+    fn start(self, shards: Shards) -> Result<Producer<P>, BuildError> {
+        let drivers = spawn_all::<P>(&shards).inspect_err(|_| {
             // Those that run already have nobody to end them.
             shards.close_unattended();
         })?;
-        Ok(Self { last: Arc::new(LastHandle { shards, drivers }) })
+        let last = Arc::new(LastHandle { shards, drivers });
+        Ok(Producer { last, poller: PhantomData })
+    }
+}
+
+impl<P: Poller> Producer<P> {
+    /// Starts to make a producer.
+    #[must_use]
+    pub fn builder() -> Builder<Threads<P>> {
+        Builder::new()
+    }
+
+    /// Makes a producer from properties with Kafka's names.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is unknown or refused, or the operating system gives no thread.
+    pub fn from_properties<N: AsRef<str>, V: AsRef<str>>(
+        properties: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, BuildError> {
+        Self::builder().properties(properties).build()
+    }
+
+    /// Makes a producer from a configuration. Its `checksum` is replaced by the fastest there is.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is refused, or the operating system gives no thread.
+    pub fn new(config: &Config<'_>) -> Result<Self, BuildError> {
+        Self::builder().build_on(config)
     }
 
     fn shards(&self) -> &Shards {
@@ -169,9 +224,9 @@ impl Producer {
 }
 
 /// Starts a thread for each engine.
-fn spawn_all(shards: &Shards) -> io::Result<Box<[ThreadId]>> {
+fn spawn_all<P: Poller>(shards: &Shards) -> io::Result<Box<[ThreadId]>> {
     let spawn = |(shard, engine): (usize, &Arc<_>)| {
-        let drive = Shared::new(engine)?;
+        let drive = Shared::<P>::new(engine)?;
         let name = match shards.engines().len() {
             1 => "ottla".to_owned(),
             _ => format!("ottla-{shard}"),

@@ -1,13 +1,26 @@
-//! The producer as an application holds it.
+//! The producer as an async application holds it.
 
-use core::time::Duration;
+use core::{future::Future, time::Duration};
 use std::sync::Arc;
 
-use ottla_client::{CloseReport, Delivery, Record, SendError, Shards, Stats, Tally, Topic};
-use ottla_core::{ReleaseError, Ticket, TopicError, Verdict};
-use tokio::runtime::Handle;
+use ottla_core::{Config, ReleaseError, Ticket, TopicError, Verdict};
 
-use crate::{drive::Drive, runtime::until, send::Send};
+use crate::{
+    client::{
+        builder::{Builder, Place},
+        flush_close::CloseReport,
+        shards::{Shards, Topic},
+        stats::Stats,
+    },
+    delivery::{handle::Delivery, outcome::Tally},
+    error::{BuildError, SendError},
+    record::Record,
+    tasks::{
+        drive::Drive,
+        runtime::{Runtime, until},
+        send::Send,
+    },
+};
 
 /// A handle to a producer. Clones are handles to the same one, and cheap.
 ///
@@ -20,28 +33,80 @@ use crate::{drive::Drive, runtime::until, send::Send};
 /// answered all the same to who asks: [`Delivery::try_outcome`], [`Delivery::cancel`], or a delivery
 /// that is polled.
 #[derive(Clone, Debug)]
-pub struct Producer {
-    last: Arc<LastHandle>,
+pub struct Producer<R: Runtime> {
+    last: Arc<LastHandle<R>>,
 }
 
 #[derive(Debug)]
-struct LastHandle {
+struct LastHandle<R: Runtime> {
     shards: Shards,
-    runtime: Handle,
+    runtime: R,
 }
 
-impl Drop for LastHandle {
+impl<R: Runtime> Drop for LastHandle<R> {
     fn drop(&mut self) {
         self.shards.close_unattended();
     }
 }
 
-impl Producer {
-    pub(crate) fn start(shards: Shards, runtime: Handle) -> Self {
+/// Runs a producer's engines as tasks of a runtime.
+#[derive(Debug)]
+pub struct Tasks<R>(R);
+
+impl<R: Runtime> Place for Tasks<R> {
+    type Producer = Producer<R>;
+
+    fn find() -> Result<Self, BuildError> {
+        R::current().map(Self)
+    }
+
+    fn check(&self) -> Result<(), BuildError> {
+        self.0.check()
+    }
+
+    fn start(self, shards: Shards) -> Result<Producer<R>, BuildError> {
+        let Self(runtime) = self;
         for engine in shards.engines() {
-            drop(runtime.spawn(Drive::new(Arc::clone(engine))));
+            runtime.spawn(Drive::new(Arc::clone(engine), runtime.clone()));
         }
-        Self { last: Arc::new(LastHandle { shards, runtime }) }
+        Ok(Producer { last: Arc::new(LastHandle { shards, runtime }) })
+    }
+}
+
+impl<R: Runtime> Builder<Tasks<R>> {
+    /// Sets the runtime to run on; by default it is the one that `build` is called in. The producer may be
+    /// used from other threads and executors; see [`Producer`].
+    #[must_use]
+    pub fn runtime(self, runtime: impl Into<R>) -> Self {
+        self.place(Tasks(runtime.into()))
+    }
+}
+
+impl<R: Runtime> Producer<R> {
+    /// Starts to make a producer.
+    #[must_use]
+    pub fn builder() -> Builder<Tasks<R>> {
+        Builder::new()
+    }
+
+    /// Makes a producer from properties with Kafka's names.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is unknown or refused, or there is no runtime.
+    pub fn from_properties<N: AsRef<str>, V: AsRef<str>>(
+        properties: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, BuildError> {
+        Self::builder().properties(properties).build()
+    }
+
+    /// Makes a producer from a configuration. Its `checksum` is replaced by the fastest there is.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is refused, or there is no runtime.
+    pub fn new(config: &Config<'_>) -> Result<Self, BuildError> {
+        Self::builder().build_on(config)
     }
 
     fn shards(&self) -> &Shards {

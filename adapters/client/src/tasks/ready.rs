@@ -10,7 +10,7 @@ use std::{
     task::Wake,
 };
 
-use ottla_client::Ready;
+use crate::io::network::Ready;
 
 /// The connections whose wakers were woken since the driver looked.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use ottla_client::Record;
+use crate::record::Record;
 
 /// Units of work for one unit of tokio's budget, of which a task has 128: together some hundred
 /// microseconds.

@@ -2,38 +2,35 @@
 
 use core::{task::Waker, time::Duration};
 use std::{
-    io::{self, ErrorKind},
+    io,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak},
     task::Wake,
     thread::{self, Thread},
     time::Instant,
 };
 
-use mio::{Events, Poll, Token};
-use ottla_client::{Driver, Engine, InlineDriver, Ready, Turn};
-
 use crate::{
-    link::Tcp,
-    resolver::{Inbox, Resolver},
+    engine::locked_core::{Engine, InlineDriver},
+    io::{
+        driver::{Driver, Turn},
+        network::Ready,
+    },
+    threads::{
+        poller::Poller,
+        resolver::{Inbox, Resolver},
+    },
 };
-
-/// What the poller calls a wake-up; no slot has this number.
-const WOKEN: Token = Token(usize::MAX);
-/// Events that are taken at a time; more wait for the next.
-const EVENTS: usize = 256;
 
 /// How often the driver's thread looks whether a caller still drives.
 const ATTENDED: Duration = Duration::from_millis(1);
 
 /// A driver with what it sleeps on.
-#[derive(Debug)]
-pub(crate) struct Drive {
-    driver: Driver<Tcp>,
-    poll: Poll,
+pub(crate) struct Drive<P: Poller> {
+    driver: Driver<P::Network>,
+    poller: P,
     inbox: Arc<Inbox>,
     wake: Arc<WakeDriver>,
     waker: Waker,
-    events: Events,
     ready: Vec<Ready>,
     /// A caller that drove found the producer closed.
     over: bool,
@@ -48,12 +45,11 @@ enum Step {
 }
 
 /// A driver that its own thread drives, or a caller while that one naps.
-#[derive(Debug)]
-pub(crate) struct Shared(Mutex<Drive>);
+pub(crate) struct Shared<P: Poller>(Mutex<Drive<P>>);
 
 #[derive(Debug)]
 struct WakeDriver {
-    poll: Arc<mio::Waker>,
+    poller: Waker,
     /// The driver's thread, which naps without the poller.
     thread: OnceLock<Thread>,
 }
@@ -67,24 +63,19 @@ impl Wake for WakeDriver {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
-        if let Err(error) = self.poll.wake() {
-            tracing::error!(%error, "the driver cannot be woken");
-        }
+        self.poller.wake_by_ref();
     }
 }
 
-impl Drive {
-    pub(crate) fn new(engine: Arc<Engine>) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let wake_poll = Arc::new(mio::Waker::new(poll.registry(), WOKEN)?);
-        let inbox = Arc::new(Inbox::new(Arc::clone(&wake_poll)));
-        let resolver = Resolver::new(Arc::clone(&inbox));
-        let network = Tcp::new(poll.registry().try_clone()?, resolver);
+impl<P: Poller> Drive<P> {
+    fn new(engine: Arc<Engine>) -> io::Result<Self> {
+        let (poller, wake_poller) = P::new()?;
+        let inbox = Arc::new(Inbox::new(wake_poller.clone()));
+        let network = poller.network(Resolver::new(Arc::clone(&inbox)))?;
         let driver = Driver::new(engine, network);
-        let wake = Arc::new(WakeDriver { poll: wake_poll, thread: OnceLock::new() });
+        let wake = Arc::new(WakeDriver { poller: wake_poller, thread: OnceLock::new() });
         let waker = Waker::from(Arc::clone(&wake));
-        let events = Events::with_capacity(EVENTS);
-        Ok(Self { driver, poll, inbox, wake, waker, events, ready: Vec::new(), over: false })
+        Ok(Self { driver, poller, inbox, wake, waker, ready: Vec::new(), over: false })
     }
 
     /// Does what there is to do and, unless that is `enough`, waits until there may be more, or until then.
@@ -103,33 +94,18 @@ impl Drive {
     }
 
     fn poll(&mut self, sleep: Option<Duration>) -> Step {
-        match self.poll.poll(&mut self.events, sleep) {
-            Ok(()) => self.note(),
-            // What was noted before would be taken for news.
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        match self.poller.wait(&mut self.driver, &mut self.ready, sleep) {
+            Ok(()) => Step::Next,
             Err(error) => {
                 // The driver's end gives everybody an answer.
                 tracing::error!(%error, "the poller failed");
-                return Step::Over;
+                Step::Over
             }
-        }
-        Step::Next
-    }
-
-    fn note(&mut self) {
-        for event in self.events.iter().filter(|event| event.token() != WOKEN) {
-            let index = event.token().0;
-            self.driver.with_link(index, |link| {
-                link.note(event);
-                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                let writable = event.is_writable() || event.is_write_closed() || event.is_error();
-                self.ready.push(Ready { index, readable, writable });
-            });
         }
     }
 }
 
-impl Shared {
+impl<P: Poller> Shared<P> {
     pub(crate) fn new(engine: &Arc<Engine>) -> io::Result<Arc<Self>> {
         let drive = Drive::new(Arc::clone(engine))?;
         let shared = Arc::new(Self(Mutex::new(drive)));
@@ -159,7 +135,7 @@ impl Shared {
     }
 
     /// Naps on for as long as a caller drives.
-    fn lock_after_nap(&self) -> MutexGuard<'_, Drive> {
+    fn lock_after_nap(&self) -> MutexGuard<'_, Drive<P>> {
         loop {
             match self.0.try_lock() {
                 Ok(drive) => return drive,
@@ -175,12 +151,12 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Drive> {
+    fn lock(&self) -> MutexGuard<'_, Drive<P>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl InlineDriver for Shared {
+impl<P: Poller> InlineDriver for Shared<P> {
     fn drive_inline(&self, until: Option<Instant>, done: &mut dyn FnMut() -> bool) {
         let Ok(mut drive) = self.0.try_lock() else {
             return;

@@ -5,44 +5,63 @@ use core::{
     pin::Pin,
     task::{Context, Poll},
 };
-use std::{sync::Arc, time::Instant as StdInstant};
+use std::{sync::Arc, time::Instant};
 
-use ottla_client::{Driver, Engine, Ready, Turn};
-use tokio::time::{Instant, Sleep, sleep_until};
-
-use crate::{link::Tcp, ready::ReadyList};
+use crate::{
+    engine::locked_core::Engine,
+    io::{
+        driver::{Driver, Turn},
+        network::Ready,
+    },
+    tasks::{link::Dialler, ready::ReadyList, runtime::Runtime},
+};
 
 /// A driver as a future, which is ready once the producer is closed.
-#[derive(Debug)]
-pub(crate) struct Drive {
-    driver: Driver<Tcp>,
+pub(crate) struct Drive<R: Runtime> {
+    runtime: R,
+    driver: Driver<Dialler<R>>,
     list: Arc<ReadyList>,
     ready: Vec<Ready>,
     /// Made on the first sleep.
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Alarm<R>>,
     /// Until when links that are ready may wait.
-    nap: Option<StdInstant>,
+    nap: Option<Instant>,
 }
 
-impl Drive {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+/// A timer that is set again and again.
+struct Alarm<R: Runtime> {
+    /// The time that it is set to, which has not come.
+    set_to: Option<Instant>,
+    timer: Pin<Box<R::Timer>>,
+}
+
+impl<R: Runtime> Drive<R> {
+    pub(crate) fn new(engine: Arc<Engine>, runtime: R) -> Self {
         let list = Arc::new(ReadyList::default());
-        let driver = Driver::new(engine, Tcp::new(Arc::clone(&list)));
-        Self { driver, list, ready: Vec::new(), sleep: None, nap: None }
+        let driver = Driver::new(engine, Dialler::new(Arc::clone(&list)));
+        Self { runtime, driver, list, ready: Vec::new(), alarm: None, nap: None }
     }
 
     /// True if the time has come already.
-    fn sleep(&mut self, until: StdInstant, cx: &mut Context<'_>) -> bool {
-        let until = Instant::from_std(until);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if sleep.deadline() != until {
-            sleep.as_mut().reset(until);
+    fn sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> bool {
+        let Self { alarm, runtime, .. } = self;
+        let alarm = alarm.get_or_insert_with(|| Alarm {
+            set_to: Some(until),
+            timer: Box::pin(runtime.timer(until)),
+        });
+        if alarm.set_to != Some(until) {
+            R::reset(alarm.timer.as_mut(), until);
+            alarm.set_to = Some(until);
         }
-        sleep.as_mut().poll(cx).is_ready()
+        let over = alarm.timer.as_mut().poll(cx).is_ready();
+        if over {
+            alarm.set_to = None;
+        }
+        over
     }
 }
 
-impl Future for Drive {
+impl<R: Runtime> Future for Drive<R> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -3,8 +3,12 @@
 use core::time::Duration;
 use std::time::Instant;
 
-use ottla_client::{RecordOutcome, block_on};
 use ottla_core::{Ticket, Verdict};
+
+use crate::{
+    block_on::block_on,
+    delivery::{handle, outcome::RecordOutcome},
+};
 
 /// One record that the producer took.
 ///
@@ -15,15 +19,15 @@ use ottla_core::{Ticket, Verdict};
 /// Dropping it detaches: the record is neither cancelled nor lost, and neither is it by a wait that
 /// is given up. A clone waits for the same record, which is never produced twice.
 #[derive(Clone, Debug)]
-pub struct Delivery(ottla_client::Delivery);
+pub struct Delivery(handle::Delivery);
 
 /// The last word on one record. Dropping it detaches.
 #[derive(Clone, Debug)]
 #[must_use = "it tells what became of the record; drop it to detach"]
-pub struct Late(ottla_client::Delivery);
+pub struct Late(handle::Delivery);
 
 impl Delivery {
-    pub(crate) const fn new(delivery: ottla_client::Delivery) -> Self {
+    pub(crate) const fn new(delivery: handle::Delivery) -> Self {
         Self(delivery)
     }
 

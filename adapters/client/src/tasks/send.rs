@@ -2,32 +2,38 @@
 
 use core::{
     future::Future,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use ottla_client::{Receipt, Record, SendError, Shards, Topic};
-use tokio::{runtime::Handle, task::coop::consume_budget};
-
-use crate::{runtime::until, turn};
+use crate::{
+    client::shards::{Shards, Topic},
+    delivery::handle::Receipt,
+    error::SendError,
+    record::Record,
+    tasks::{
+        runtime::{Runtime, until},
+        turn,
+    },
+};
 
 type Patient<'a, R> = Pin<Box<dyn Future<Output = Result<R, SendError>> + core::marker::Send + 'a>>;
 
 /// Ready once the record was taken, which most are at once: by hand, since an `async fn` moves all that it
 /// was given before it begins.
 #[must_use = "a future does nothing until it is polled"]
-pub(crate) struct Send<'a, R> {
+pub(crate) struct Send<'a, A, R> {
     shards: &'a Shards,
-    runtime: &'a Handle,
+    runtime: &'a A,
     topic: &'a Topic,
     record: &'a Record<'a>,
     patient: Option<Patient<'a, R>>,
 }
 
-impl<'a, R> Send<'a, R> {
+impl<'a, A: Runtime, R> Send<'a, A, R> {
     pub(crate) const fn new(
         shards: &'a Shards,
-        runtime: &'a Handle,
+        runtime: &'a A,
         topic: &'a Topic,
         record: &'a Record<'a>,
     ) -> Self {
@@ -35,7 +41,7 @@ impl<'a, R> Send<'a, R> {
     }
 }
 
-impl<'a, R: Receipt + 'a> Future for Send<'a, R> {
+impl<'a, A: Runtime, R: Receipt + 'a> Future for Send<'a, A, R> {
     type Output = Result<R, SendError>;
 
     #[inline]
@@ -45,7 +51,7 @@ impl<'a, R: Receipt + 'a> Future for Send<'a, R> {
             // A task that sends and sends would never let the driver run on its thread. Before the
             // record is taken, as this may be dropped while it waits.
             if turn::is_due(this.record) {
-                ready!(pin!(consume_budget()).poll(cx));
+                ready!(A::poll_turn(cx));
             }
             if let Some(receipt) = this.shards.send_now(this.topic, this.record) {
                 return Poll::Ready(Ok(receipt));
@@ -55,19 +61,19 @@ impl<'a, R: Receipt + 'a> Future for Send<'a, R> {
     }
 }
 
-impl<'a, R: Receipt + 'a> Send<'a, R> {
+impl<'a, A: Runtime, R: Receipt + 'a> Send<'a, A, R> {
     #[cold]
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, SendError>> {
         let Self { shards, runtime, topic, record, patient } = self;
-        let begin = || -> Patient<'a, R> { Box::pin(send(shards, runtime, topic, record)) };
+        let begin = || -> Patient<'a, R> { Box::pin(send(shards, *runtime, topic, record)) };
         patient.get_or_insert_with(begin).as_mut().poll(cx)
     }
 }
 
 /// Waits for memory or for the topic to be known.
-async fn send<R: Receipt>(
+async fn send<A: Runtime, R: Receipt>(
     shards: &Shards,
-    runtime: &Handle,
+    runtime: &A,
     topic: &Topic,
     record: &Record<'_>,
 ) -> Result<R, SendError> {

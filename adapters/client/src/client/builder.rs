@@ -1,0 +1,149 @@
+//! How a producer is made, whatever it runs on.
+
+use core::fmt;
+use std::sync::Arc;
+
+use ottla_core::{Config, Limits};
+
+use crate::{
+    client::shards::Shards, delivery::outcome::Report, engine::locked_core::OnReport,
+    error::BuildError,
+};
+
+/// What a producer's engines run on.
+pub trait Place: Sized {
+    /// The producer that comes of it.
+    type Producer;
+
+    /// The place where nobody has named one.
+    #[doc(hidden)]
+    fn find() -> Result<Self, BuildError>;
+
+    /// Whether all is there that a producer needs.
+    #[doc(hidden)]
+    fn check(&self) -> Result<(), BuildError> {
+        Ok(())
+    }
+
+    /// Gives each engine a driver.
+    #[doc(hidden)]
+    fn start(self, shards: Shards) -> Result<Self::Producer, BuildError>;
+}
+
+/// A producer to be, on a place `P` to run.
+pub struct Builder<P> {
+    properties: Vec<(String, String)>,
+    limits: Option<Limits>,
+    on_report: Option<OnReport>,
+    shards: Option<usize>,
+    place: Option<P>,
+}
+
+impl<P> fmt::Debug for Builder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("properties", &self.properties)
+            .field("limits", &self.limits)
+            .field("shards", &self.shards)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: Place> Default for Builder<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Place> Builder<P> {
+    /// One without a property.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { properties: Vec::new(), limits: None, on_report: None, shards: None, place: None }
+    }
+
+    /// Adds a property by Kafka's name, or librdkafka's; of two with one name the later one counts. It is judged by [`Builder::build`].
+    #[must_use]
+    pub fn property(mut self, name: &str, value: &str) -> Self {
+        self.properties.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds many.
+    #[must_use]
+    pub fn properties<N: AsRef<str>, V: AsRef<str>>(
+        self,
+        properties: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let add =
+            |builder: Self, (name, value): (N, V)| builder.property(name.as_ref(), value.as_ref());
+        properties.into_iter().fold(self, add)
+    }
+
+    /// Sets how much there is room for. By default it follows `buffer.memory` and `batch.size`.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Sets whom to report to on records that are sent with a token.
+    ///
+    /// It is called by the task or thread that moves all bytes, so it should be quick, and must not block, nor
+    /// wait for a delivery, which only that one could bring. Where it holds a handle to the producer itself, dropping the others does not end it: close it.
+    /// While records come very fast, reports are told a millisecond's worth at a time.
+    #[must_use]
+    pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.on_report = Some(Arc::new(on_report));
+        self
+    }
+
+    /// Sets how many cores share the work, a power of two up to 256; by default it is one.
+    ///
+    /// Each has partitions of its own, those whose number modulo `shards` is the same, and for them a
+    /// lock, a task or thread, a connection to each broker, a producer id, and an equal part of `buffer.memory`
+    /// or of the limits' pages and batches. A record must fit into that part. The order of records of
+    /// one partition is kept, and so is that of records of one key.
+    ///
+    /// A record without a key goes to a shard by the thread that sends it, so that threads do not wait
+    /// for each other; fewer threads than shards use a part of the memory. It pays
+    /// where one core is busy all the time and the machine has processors, and the runtime threads, for more.
+    /// `on_report` is then called by all of them, and so by several threads at a time.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// Sets where to run.
+    pub(crate) fn place(mut self, place: P) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Makes the producer. It needs no network for that.
+    ///
+    /// # Errors
+    ///
+    /// Where a property or the configuration is refused, there is not as much memory, or what it is to run on
+    /// is not there: a runtime that has all that a producer needs, or a thread.
+    pub fn build(self) -> Result<P::Producer, BuildError> {
+        self.build_on(&Config::default())
+    }
+
+    /// As [`Builder::build`], with the properties on top of `config`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn build_on(self, config: &Config<'_>) -> Result<P::Producer, BuildError> {
+        let place = self.place.map_or_else(P::find, Ok)?;
+        place.check()?;
+        let mut config = *config;
+        for (name, value) in &self.properties {
+            config.set(name, value)?;
+        }
+        let shards = self.shards.unwrap_or(1);
+        place.start(Shards::new(&config, self.limits, self.on_report, shards)?)
+    }
+}
