@@ -109,6 +109,12 @@ pub enum ProduceError {
         /// The largest size that is taken, in bytes.
         max: u32,
     },
+    /// The record's timestamp, in milliseconds since the Unix epoch, is below -1, which is that of a record
+    /// without one. No broker takes it.
+    InvalidTimestamp {
+        /// The timestamp.
+        timestamp: i64,
+    },
     /// The topic has more partitions than there are slots for:
     /// [`Limits::partitions`](crate::Limits::partitions) is too small, or other topics are to be
     /// released first.
@@ -336,6 +342,12 @@ impl fmt::Display for ProduceError {
             }
             Self::RecordTooLarge { size, max } => {
                 write!(f, "record of {size} bytes is larger than the {max} that are allowed")
+            }
+            Self::InvalidTimestamp { timestamp } => {
+                write!(
+                    f,
+                    "the timestamp {timestamp} is before 1970, and not the -1 of a record without one"
+                )
             }
             Self::TooManyPartitions { partitions } => {
                 write!(f, "the topic has {partitions} partitions, more than there is room for")

@@ -13,7 +13,8 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// Headers, in order; names may repeat.
     pub headers: &'a [Header<'a>],
-    /// Create time in milliseconds since the Unix epoch; -1, the default, where it is not known.
+    /// Create time in milliseconds since the Unix epoch; -1, the default, where it is not known. What is
+    /// below that is refused, as by Java's client.
     pub timestamp: i64,
 }
 

@@ -56,6 +56,9 @@ impl Producer<'_> {
             return Err(why_not(slot.knowledge));
         }
         let run = slot.partitions;
+        if record.timestamp < -1 {
+            return Err(ProduceError::InvalidTimestamp { timestamp: record.timestamp });
+        }
         let number = self.choose_partition(topic, record);
         if let Some(ticket) = self.append_plain(topic, run, number, record) {
             return Ok(ticket);

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Cause, Config, Event, Limits, Memory, ProduceError, TopicId, Verdict, wire::ErrorCode,
+    Cause, Config, Event, Limits, Memory, ProduceError, Record, TopicId, Verdict, wire::ErrorCode,
 };
 use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, TopicConfig};
 use ottla_scenario::{Dice, Said, Weather, World, quick};
@@ -287,4 +287,30 @@ fn t30_who_waits_for_memory_is_woken_and_every_page_comes_back() {
         assert_eq!(world.producer.stats().pages_used, 0);
         world.finish();
     }
+}
+
+#[test]
+fn a_timestamp_below_that_of_a_record_without_one_is_refused_by_name() {
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
+    for timestamp in [-2, -1_000, i64::MIN] {
+        // As the first of a batch, and behind another one.
+        for _ in 0..2 {
+            let record = Record { value: Some(b"v"), timestamp, ..Record::default() };
+            let refused = world.producer.produce(world.now, topic, &record);
+            assert_eq!(refused, Err(ProduceError::InvalidTimestamp { timestamp }));
+            let _ = world.produce(topic, Some(0), 20).expect("room");
+        }
+        world.run_for(Duration::from_millis(10));
+    }
+    // None is no fault: a device may have no clock.
+    world.ignore_verdicts = true;
+    for timestamp in [-1, 0] {
+        let record = Record { value: Some(b"none"), timestamp, ..Record::default() };
+        assert!(world.producer.produce(world.now, topic, &record).is_ok());
+    }
+    world.run_for(Duration::from_millis(10));
+    let log = world.cluster.log("t", 0);
+    let times: Vec<i64> =
+        log.filter(|record| record.value == Some(b"none")).map(|record| record.timestamp).collect();
+    assert_eq!(times, [-1, 0]);
 }

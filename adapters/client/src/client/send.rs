@@ -284,6 +284,7 @@ impl<R: Receipt> Sending<'_, R> {
             | ProduceError::Topic(_)
             | ProduceError::UnknownPartition { .. }
             | ProduceError::RecordTooLarge { .. }
+            | ProduceError::InvalidTimestamp { .. }
             | ProduceError::Closing
             | ProduceError::NoProducerId(_)
             | _ => SendError::Refused(error),
