@@ -10,7 +10,7 @@ use std::{
 use ottla_model::{ClusterConfig, TopicConfig, serve::Server};
 use ottla_tokio::{Producer, Record, RecordOutcome};
 
-const NO_KEY: &str = "Compacted topic cannot accept message without key in topic partition t-0.";
+const NO_KEY: &str = "Compacted topic cannot accept message without key in topic partition t-0";
 const TEST: Duration = Duration::from_secs(30);
 
 /// A server with the topic `t`, which is compacted, and has one partition.

@@ -166,7 +166,7 @@ pub(crate) fn validate(
             errors.push(RecordError {
                 batch_index: seen,
                 message: format!(
-                    "Compacted topic cannot accept message without key in topic partition {partition}."
+                    "Compacted topic cannot accept message without key in topic partition {partition}"
                 ),
             });
         } else if let Some(message) = wrong_timestamp(&record, header, topic, now_ms) {

@@ -8,7 +8,7 @@ use ottla_scenario::{Dated, Said, Weather, World, quick};
 
 const MS: Duration = Duration::from_millis(1);
 const INVALID: ErrorCode = ErrorCode::INVALID_RECORD;
-const NO_KEY: &str = "Compacted topic cannot accept message without key in topic partition t-0.";
+const NO_KEY: &str = "Compacted topic cannot accept message without key in topic partition t-0";
 
 const fn at_fault(error: ErrorCode) -> Option<Said> {
     Some(Said::NotDelivered(Cause::AtFault(error)))
