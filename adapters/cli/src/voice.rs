@@ -21,7 +21,8 @@ pub(crate) static ERR: LazyLock<Voice> =
 /// A stream that the command speaks on.
 ///
 /// What cannot be written is told on the other one, once, and makes the exit status 1. A pipe whose
-/// reader is gone is no failure: nobody is left who would miss it.
+/// reader is gone is no failure: nobody is left who would miss it. One that was closed from the start is
+/// /dev/null by now, and cannot be told from one that was meant to be (decision 47).
 pub(crate) struct Voice {
     name: &'static str,
     /// A descriptor of its own, since the standard library takes one that is not open for writing
