@@ -91,3 +91,28 @@ fn what_the_cause_says_is_not_said_twice() {
     assert_eq!(first["cause"], "TOPIC_AUTHORIZATION_FAILED (29)");
     assert!(first.get("last_error").is_none() && !ran.stderr.contains("last error"), "{ran:?}");
 }
+
+#[test]
+fn who_was_at_fault_is_told_of_each_line() {
+    for driver in DRIVERS {
+        let outcomes = Scratch::new(&format!("at-fault-{driver}"));
+        let server = server();
+        let blame = Fault::produce(Action::Blame(vec![1, 4]));
+        server.with_cluster(|cluster| cluster.inject(blame));
+        let bootstrap = server.bootstrap_servers();
+        let args = ["produce", "--topic", "t", "--bootstrap", &bootstrap, "--driver", driver];
+        let more = ["--outcomes", outcomes.path(), "--property", "linger.ms=500"];
+        let ran = ottla(&[&args[..], &more].concat(), b"a\nb\nc\nd\ne\nf\n");
+        assert_eq!((ran.status, ran.counts()), (2, [0, 6, 0]), "{ran:?}");
+        for verdict in outcomes.objects() {
+            let line = verdict["line"].as_u64().unwrap();
+            let bad = line == 2 || line == 5;
+            assert_eq!(verdict["at_fault"], bad, "{verdict}");
+            let message = format!("Record {} is invalid", line - 1);
+            assert_eq!(verdict.get("message").is_some(), bad, "{verdict}");
+            assert!(!bad || verdict["message"] == message, "{verdict}");
+        }
+        let told = "INVALID_RECORD (87), and this record is at fault: Record 1 is invalid\n";
+        assert!(ran.stderr.contains(&format!("line 2: not delivered: {told}")), "{ran:?}");
+    }
+}
