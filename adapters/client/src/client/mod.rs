@@ -1,6 +1,6 @@
-//! What an application calls: to send, flush, close, and look at counters, over one engine or several.
+//! What an application calls, on one engine or several. May touch: engines.
 //!
-//! May touch: engines. No socket, and no driver.
+//! To build, send, flush, close, and look at counters. No socket, and no driver.
 
 pub(crate) mod builder;
 pub(crate) mod flush_close;

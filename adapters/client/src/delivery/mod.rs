@@ -1,7 +1,7 @@
-//! What a caller waits for: deliveries, outcomes, reports, and the table from batches to records.
+//! What a caller waits for. May touch: what is noted of batches and records, and what the core says of a batch.
 //!
-//! May touch: what is noted of batches and records, and what the core says of a batch. Not the engine, which is
-//! known by [`engine_calls`] alone, nor its lock; no socket, no clock.
+//! Deliveries, outcomes, reports, and the table from batches to records. The engine is known by [`engine_calls`] alone,
+//! and its lock not at all; no socket, no clock.
 
 pub(crate) mod batch_state;
 pub(crate) mod cancelled;

@@ -1,7 +1,7 @@
-//! The core behind its lock, who waits for it, and who drives it.
+//! The core behind its lock. May touch: the core, the table of deliveries, and clocks.
 //!
-//! May touch: the core, and the table of deliveries. No socket, and no thread or task: who writes or drives in
-//! the driver's stead is known by a trait.
+//! Who waits for it, and who drives it. No socket, and no thread or task: who writes or drives in the driver's stead is
+//! known by a trait.
 
 pub(crate) mod driving;
 pub(crate) mod failures;

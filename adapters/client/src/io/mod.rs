@@ -1,6 +1,6 @@
-//! Moves bytes and time for one engine: driver, links, dialling and pacing.
+//! Moves bytes and time for one engine. May touch: links, and the core under the engine's lock.
 //!
-//! May touch: links, and the core under the engine's lock. Nothing that an application calls.
+//! Driver, links, dialling and pacing. Nothing that an application calls.
 
 pub(crate) mod dial;
 pub(crate) mod driver;

@@ -1,6 +1,6 @@
-//! The producer as tasks of an async runtime have it, over whatever a [`Runtime`] supplies.
+//! The producer as tasks of an async runtime have it. May touch: all layers below, and what a [`Runtime`] supplies.
 //!
-//! May touch: all of the layers below. No socket and no timer but by [`Runtime`].
+//! No socket and no timer of its own.
 
 pub(crate) mod drive;
 pub(crate) mod link;

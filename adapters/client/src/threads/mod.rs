@@ -1,6 +1,6 @@
-//! The producer as threads have it, over whatever a [`Poller`] supplies.
+//! The producer as threads have it. May touch: all layers below, threads, and what a [`Poller`] supplies.
 //!
-//! May touch: all of the layers below. No socket but by [`Poller`]; threads are started here.
+//! No socket of its own.
 
 pub(crate) mod delivery;
 pub(crate) mod drive;
