@@ -176,7 +176,8 @@ pub struct Settled {
     /// What became of them; [`Producer::last_error`] knows what went wrong last, until the next
     /// [`poll_output`](Producer::poll_output).
     pub outcome: Outcome,
-    /// An `Unknown` was told before, so this is the late verdict.
+    /// `Unknown` was told of them before, by an event, so this is the late verdict. What
+    /// [`cancel`](Producer::cancel) answered is not counted: who asked it knows.
     pub late: bool,
     /// With `Delivered`: they are in the log exactly once. False only with
     /// [`OnForgotten::Resend`](crate::OnForgotten), where they may be there twice.
@@ -269,7 +270,8 @@ pub struct Stats {
     pub delivered: u64,
     /// Records not delivered.
     pub not_delivered: u64,
-    /// Records whose last word is `Unknown`.
+    /// Records whose last word is `Unknown`; not those of which `Unknown` was told, be it by `cancel`, and
+    /// something better later.
     pub unknown: u64,
     /// Batches sent again.
     pub retries: u64,
@@ -326,6 +328,19 @@ impl core::ops::AddAssign for Stats {
         self.pages += pages;
         self.batches += batches;
     }
+}
+
+/// Something that waits, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The topic.
+    pub topic: TopicId,
+    /// The partition that has batches without an outcome; `None` where it is the topic that is not known.
+    pub partition: Option<i32>,
+    /// What stands in its way, or went wrong last.
+    pub why: LastError,
 }
 
 /// What is known of a broker.

@@ -21,6 +21,9 @@ pub enum LastError {
     /// The brokers name no leader for the partition, with this error; [`ErrorCode::NONE`] where they gave
     /// none.
     NoLeader(ErrorCode),
+    /// The brokers answer the question for the topic with this error. Told by
+    /// [`Producer::waiting`] alone, as no record is taken for such a topic.
+    Topic(ErrorCode),
     /// The leader is said to listen on this port, which is none of TCP's. It is its
     /// `advertised.listeners` that say so.
     Port(i32),
@@ -113,6 +116,7 @@ impl fmt::Display for LastError {
             Self::Answer(code) => write!(f, "{code}"),
             Self::NoLeader(ErrorCode::NONE) => f.write_str("the partition has no leader"),
             Self::NoLeader(code) => write!(f, "the partition has no leader: {code}"),
+            Self::Topic(code) => write!(f, "the topic is not known: {code}"),
             Self::Port(port) => {
                 write!(f, "the leader's advertised.listeners name port {port}, which is none")
             }

@@ -38,6 +38,8 @@ mod static_memory;
 mod tell;
 mod time;
 mod topic;
+#[cfg(feature = "trace")]
+mod trace;
 pub mod wire;
 
 pub use backlog::{Backlog, DropPolicy, RecordOutcome, Report};
@@ -49,7 +51,7 @@ pub use error::{
 };
 pub use face::{
     Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Remark, Settled, Stats, Ticket,
-    TopicId, TopicStatus,
+    TopicId, TopicStatus, Waiting,
 };
 pub use last_error::{LastError, Loss};
 pub use memory::{Limits, Memory};
@@ -62,3 +64,5 @@ pub use seen::Seen;
 pub use share::Share;
 pub use static_memory::StaticMemory;
 pub use time::Instant;
+#[cfg(feature = "trace")]
+pub use trace::{Trace, Turn};

@@ -12,7 +12,7 @@ pub use crate::{
     client::{
         flush_close::CloseReport,
         shards::Topic,
-        stats::{Broker, Latency, Stats},
+        stats::{Broker, Latency, Stats, WaitingTopic},
     },
     delivery::{
         outcome::{Delivered, DeliveryError, RecordOutcome, Report, Tally, Why},

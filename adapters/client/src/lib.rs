@@ -30,7 +30,7 @@ pub use client::flush_close::CloseReport;
 pub use client::flush_close_all::{ClosingAll, FlushingAll};
 pub use client::send::Sending;
 pub use client::shards::{Shards, Topic};
-pub use client::stats::{Broker, Latency, Stats};
+pub use client::stats::{Broker, Latency, Stats, WaitingTopic};
 pub use clock::Clock;
 pub use delivery::handle::{Delivery, Late, Receipt};
 pub use delivery::outcome::{Delivered, DeliveryError, RecordOutcome, Report, Tally, Why};

@@ -143,6 +143,8 @@ async fn unknown_at_once_the_truth_later_and_no_duplicate() {
         let late = delivery.late().await;
         assert!(matches!(late, RecordOutcome::Delivered { offset: Some(1), .. }), "{late}");
         assert_eq!(log(&server).len(), 2);
+        let stats = producer.stats();
+        assert_eq!((stats.answers.unknown, stats.late.delivered, stats.core.unknown), (1, 1, 0));
     })
     .await;
 }

@@ -4,6 +4,7 @@ use super::{
     Producer,
     fate::{Answer, is_about_sequences},
     refusal::{Hear, LISTENS},
+    tracing::trace,
     window,
 };
 use crate::{
@@ -303,12 +304,16 @@ impl Producer<'_> {
         }
         let broker = self.conns.at(conn).broker;
         if error.is_none() {
-            self.note_use(broker);
-            self.brokers.at_mut(broker).trouble = None;
+            let slot = self.brokers.at_mut(broker);
+            slot.failures = 0;
+            slot.trouble = None;
+            self.metadata.note_use(self.now);
         } else {
             let slot = self.brokers.at_mut(broker);
             slot.errors += 1;
             slot.trouble = Some(LastError::Answer(error));
+            #[cfg(feature = "trace")]
+            self.traces.count(error);
         }
         let done = self.batches.at(index).life == Life::Done;
         if !error.is_none() && !done {
@@ -324,6 +329,7 @@ impl Producer<'_> {
         let passes = error.is_retriable() || batch.may_be_in_log();
         if !error.is_none() && batch.life == Life::Idle && passes && !is_about_sequences(error) {
             tell!(warn, "{}-{}: {}; trying again", self.topic_at(home), part.index, error);
+            trace!(self, home, Retry(error));
             self.back_off(home);
         }
         if is_about_sequences(error) {
@@ -415,6 +421,13 @@ impl Producer<'_> {
         let wait = wait.min(self.settings.request_timeout);
         if wait > Micros(0) {
             let until = self.now.later(wait);
+            trace!(
+                self,
+                Throttled {
+                    node_id: self.node_of(self.conns.at(conn).broker),
+                    by: until.since(self.now)
+                }
+            );
             // It does not read meanwhile, so that what it owes comes later. But whatever it says, what
             // it owes now has no more than its own time again.
             let last = self.request_deadline();

@@ -17,7 +17,7 @@ impl Producer<'_> {
     }
 
     /// What keeps a partition waiting now, or what went wrong with it last.
-    fn blame(&self, home: Ix<Partition>) -> Option<LastError> {
+    pub(super) fn blame(&self, home: Ix<Partition>) -> Option<LastError> {
         let partition = self.partitions.at(home);
         let fault = partition.fault;
         let Some(leader) = partition.leader.some() else {

@@ -1,6 +1,8 @@
 //! What is known of the cluster: when to ask for it, and what an answer changes.
 
 use super::Producer;
+#[cfg(feature = "trace")]
+use super::tracing::trace;
 use crate::{
     Disconnect, Instant, LastError,
     broker::{Broker, Origin},
@@ -66,6 +68,14 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
+    /// An answer of a broker was of use: no other need be sought.
+    #[inline]
+    pub(super) fn note_use(&mut self, now: Instant) {
+        self.lost = 0;
+        self.seek_at = now;
+        self.bootstrap_next = false;
+    }
+
     pub(super) const NEW: Self = Self {
         due: Instant::NEVER,
         not_before: Instant::ZERO,
@@ -496,9 +506,19 @@ impl Producer<'_> {
         }
         if leader.is_none() {
             self.metadata.again |= open;
-            self.partitions.at_mut(home).fault = Some(LastError::NoLeader(told.error));
+            self.note_leaderless(home, told.error);
         }
         self.set_leader(home, leader.unwrap_or(Ix::NONE));
+    }
+
+    #[inline]
+    fn note_leaderless(&mut self, home: Ix<Partition>, error: ErrorCode) {
+        let fault = Some(LastError::NoLeader(error));
+        #[cfg(feature = "trace")]
+        if self.partitions.at(home).fault != fault {
+            trace!(self, home, Leaderless(error));
+        }
+        self.partitions.at_mut(home).fault = fault;
     }
 
     /// Whether what is known of a partition's leader is to be held against older news: it is while
@@ -591,9 +611,8 @@ impl Producer<'_> {
         }
         for home in self.partitions.indices() {
             if self.partitions.at(home).leader == broker {
-                let partition = self.partitions.at_mut(home);
-                partition.leader_epoch = -1;
-                partition.fault = Some(LastError::NoLeader(ErrorCode::NONE));
+                self.partitions.at_mut(home).leader_epoch = -1;
+                self.note_leaderless(home, ErrorCode::NONE);
                 self.set_leader(home, Ix::NONE);
             }
         }

@@ -5,7 +5,7 @@
 //! loses. One that has forgotten takes whatever it is sent, so that a batch that is sent again lies in the
 //! log twice. To ask (DescribeProducers, KIP-664) has no such effect. Decision 44.
 
-use super::{Producer, schedule::PROOF, window};
+use super::{Producer, schedule::PROOF, tracing::trace, window};
 use crate::{
     Disconnect, Instant, OnForgotten,
     batch::{Batch, Life, sequence_reached},
@@ -288,6 +288,7 @@ impl Producer<'_> {
     fn give_up_forgotten(&mut self, home: Ix<Partition>) {
         seen!(self, Forgotten);
         tell!(warn, "{}: the leader may have forgotten this producer", self.topic_at(home));
+        trace!(self, home, Forgotten);
         match self.settings.on_forgotten {
             OnForgotten::Unknown => self.settle_forgotten(home),
             OnForgotten::Resend => {

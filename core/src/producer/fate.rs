@@ -3,7 +3,7 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{Producer, Settled, Ticket, refusal::LISTENS};
+use super::{Producer, Settled, Ticket, refusal::LISTENS, tracing::trace};
 use crate::{
     Cause, NoProducerId, OnUnknown, Outcome, Verdict,
     batch::{
@@ -176,6 +176,7 @@ impl Producer<'_> {
             self.partitions.at_mut(home).proven = false;
             self.stats.desyncs += 1;
             tell!(warn, "{}: the log was cut below what was acknowledged", self.topic_at(home));
+            trace!(self, home, LogCut);
         }
         if self.partitions.at(home).phase == Phase::Probing {
             seen!(self, ProbeFound);
@@ -295,11 +296,13 @@ impl Producer<'_> {
             let expected = self.batches.at(index).after_gap || expired;
             self.stats.desyncs += u64::from(!expected);
             tell!(warn, "{}: the broker expects another sequence", self.topic_at(home));
+            trace!(self, home, Desync);
             self.partitions.at_mut(home).phase = Phase::Sealing;
         } else {
             // Behind a gap that is no surprise.
             self.stats.desyncs += u64::from(!batch.after_gap);
             tell!(warn, "{}: the broker lost its record of this producer", self.topic_at(home));
+            trace!(self, home, Unremembered);
             self.batches.at_mut(index).probed = true;
             self.partitions.at_mut(home).phase = Phase::Probing;
         }
@@ -342,6 +345,7 @@ impl Producer<'_> {
         let home = batch.partition;
         tell!(warn, "{}: fenced, {}", self.topic_at(home), code);
         let ambiguous = batch.may_be_in_log();
+        trace!(self, home, Fenced(code));
         let partition = self.partitions.at_mut(home);
         partition.phase = Phase::Sealing;
         partition.fenced = true;
@@ -374,6 +378,7 @@ impl Producer<'_> {
         } else {
             seen!(self, Refused);
             tell!(warn, "{}: refused, {}", self.topic_at(self.batches.at(index).partition), code);
+            trace!(self, self.batches.at(index).partition, Refused(code));
             self.leave_gap(index);
             self.settle(index, Outcome::NotDelivered(Cause::Broker(code)));
         }

@@ -3,7 +3,7 @@
 //! Epochs are per partition: brokers check them per partition only (semantics §3.8), so a gap on
 //! one partition concerns no other.
 
-use super::Producer;
+use super::{Producer, tracing::trace};
 use crate::{
     Disconnect, Event, Instant, NoProducerId,
     batch::{Batch, Life, compact, sequence_after},
@@ -191,6 +191,7 @@ impl Producer<'_> {
     /// There is a name for chains that begin.
     fn name_chains(&mut self, id: i64, epoch: i16) {
         tell!(info, "producer id {} at epoch {}", id, epoch);
+        trace!(self, ProducerId { id: id, epoch: epoch });
         let wait = self.settings.least_retry_backoff();
         let identity = &mut self.identity;
         identity.known = Some((id, epoch));
@@ -351,6 +352,7 @@ impl Producer<'_> {
                 if bumped {
                     seen!(self, NewEpoch);
                     tell!(warn, "{}: epoch {} begins", self.topic_at(index), epoch);
+                    trace!(self, index, Epoch(epoch));
                     self.stats.epoch_bumps += 1;
                 }
             }

@@ -26,6 +26,7 @@ mod settings;
 mod split;
 mod timeout;
 mod topics;
+mod tracing;
 
 use core::fmt;
 
@@ -134,6 +135,8 @@ pub struct Producer<'m> {
     /// The broker that is first in turn for a free slot.
     dial_first: u32,
     stats: Stats,
+    #[cfg(feature = "trace")]
+    traces: crate::trace::Traces,
     #[cfg(feature = "_internal")]
     seen: crate::seen::Tally,
 }
@@ -224,6 +227,8 @@ impl<'m> Producer<'m> {
             wants_slot: false,
             dial_first: 0,
             stats: Stats::default(),
+            #[cfg(feature = "trace")]
+            traces: crate::trace::Traces::new(),
             #[cfg(feature = "_internal")]
             seen: crate::seen::Tally::NONE,
         })

@@ -1,6 +1,6 @@
 //! Which broker has a connection: dialling, giving up, and making room.
 
-use super::{Producer, refusal::LISTENS};
+use super::{Producer, refusal::LISTENS, tracing::trace};
 use crate::{
     Acks, Disconnect, Instant, LastError,
     batch::{Batch, Exposure, Life},
@@ -103,9 +103,7 @@ impl Producer<'_> {
         if matches!(slot.trouble, Some(LastError::Connection(_))) {
             slot.trouble = None;
         }
-        self.metadata.lost = 0;
-        self.metadata.seek_at = self.now;
-        self.metadata.bootstrap_next = false;
+        self.metadata.note_use(self.now);
     }
 
     /// Whether a broker can be dialled, and is no bootstrap server that is known as one of the cluster.
@@ -445,6 +443,15 @@ impl Producer<'_> {
             self.conns.at(conn).versions.produce,
             self.conns.at(conn).versions.metadata,
             self.conns.at(conn).versions.init_producer_id,
+        );
+        trace!(
+            self,
+            Versions {
+                node_id: self.node_of(self.conns.at(conn).broker),
+                produce: self.conns.at(conn).versions.produce,
+                metadata: self.conns.at(conn).versions.metadata,
+                init_producer_id: self.conns.at(conn).versions.init_producer_id,
+            }
         );
         self.end_doubts_of_mute(self.conns.at(conn).broker);
         self.wake_conn(conn);

@@ -1,6 +1,8 @@
 //! Which partition may send what, and where it waits until it may.
 
 use super::Producer;
+#[cfg(feature = "trace")]
+use super::tracing::trace;
 use crate::{
     batch::{Batch, Life},
     broker::Broker,
@@ -186,6 +188,10 @@ impl Producer<'_> {
         }
         if leader.is_some() {
             self.brokers.at_mut(leader).leads += 1;
+            #[cfg(feature = "trace")]
+            if before.is_some() || self.partitions.at(home).fault.is_some() {
+                trace!(self, home, Leader(self.brokers.at(leader).node_id));
+            }
         }
         self.reconsider(home);
     }

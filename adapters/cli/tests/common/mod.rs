@@ -68,6 +68,25 @@ pub(crate) fn ottla(args: &[&str], input: &[u8]) -> Ran {
     ran
 }
 
+/// Runs the command with these lines on its standard input, a while apart, and all that it logs.
+pub(crate) fn ottla_aloud(args: &[&str], lines: &[&[u8]]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+    command.args(args).env("RUST_LOG", "debug");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let lines: Vec<Vec<u8>> = lines.iter().map(|line| line.to_vec()).collect();
+    let writer = std::thread::spawn(move || {
+        for line in lines {
+            drop(stdin.write_all(&line));
+            std::thread::sleep(core::time::Duration::from_millis(300));
+        }
+    });
+    let ran = ended(child.wait_with_output().unwrap());
+    writer.join().unwrap();
+    ran
+}
+
 /// A cluster of one node that has the topic `t` with one partition.
 pub(crate) fn server() -> Server {
     let config = ClusterConfig { auto_create: AutoCreate::Never, ..ClusterConfig::default() };

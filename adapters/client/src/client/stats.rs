@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use ottla_core::LastError;
+use ottla_core::{LastError, Producer, wire::ErrorCode};
 
 use crate::{
     delivery::{latency::Histogram, outcome::Tally},
@@ -17,6 +17,9 @@ pub struct Stats {
     pub core: ottla_core::Stats,
     /// The first answers that records got.
     pub answers: Tally,
+    /// The last words on records whose first answer was `Unknown`, be it that who cancelled them heard it. What is
+    /// `unknown` in `answers` and is not in here has no last word yet; `core.unknown` counts last words alone.
+    pub late: Tally,
     /// From the call that took a record to its first answer, where that was `Delivered`.
     pub latency: Latency,
     /// Records that were taken and have no answer yet.
@@ -25,6 +28,43 @@ pub struct Stats {
     pub waiting: usize,
     /// What is known of each broker, the bootstrap servers first.
     pub brokers: Vec<Broker>,
+    /// How many batches were answered with each error, be it that they were tried again; `None` stands for
+    /// what there was no room to tell apart.
+    pub errors: Vec<(Option<ErrorCode>, u64)>,
+    /// The topics that something stands in the way of.
+    pub waits: Vec<WaitingTopic>,
+}
+
+/// A topic that waits, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitingTopic {
+    /// Its name.
+    pub topic: String,
+    /// How many of its partitions wait for that, with batches that have no outcome; 0 where the topic itself is
+    /// not known, or cannot be written to.
+    pub partitions: u32,
+    /// What stands in their way, or went wrong last.
+    pub why: LastError,
+}
+
+/// The topics that wait, each with each of its reasons.
+fn waits(core: &Producer<'_>) -> Vec<WaitingTopic> {
+    let mut all = Vec::new();
+    for waiting in core.waiting() {
+        let topic = core.topic_name(waiting.topic).unwrap_or_default().to_owned();
+        let partitions = u32::from(waiting.partition.is_some());
+        add_wait(&mut all, WaitingTopic { topic, partitions, why: waiting.why });
+    }
+    all
+}
+
+fn add_wait(all: &mut Vec<WaitingTopic>, wait: WaitingTopic) {
+    let same = |known: &&mut WaitingTopic| known.topic == wait.topic && known.why == wait.why;
+    match all.iter_mut().find(same) {
+        Some(known) => known.partitions += wait.partitions,
+        None => all.push(wait),
+    }
 }
 
 /// A broker's counters and gauges at one moment.
@@ -116,10 +156,13 @@ impl Engine {
         Stats {
             core: state.core.stats(),
             answers: state.table.first,
+            late: state.table.late,
             latency: Latency::default(),
             queue_depth: state.table.pending(),
             waiting: state.full.len() + state.topics.len(),
             brokers: state.core.brokers().map(Into::into).collect(),
+            errors: state.core.errors().collect(),
+            waits: waits(&state.core),
         }
     }
 }
@@ -127,11 +170,22 @@ impl Engine {
 impl Stats {
     /// Adds what another shard of the same producer has; latencies are added elsewhere.
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { core, answers, latency: _, queue_depth, waiting, brokers } = other;
+        let Self { core, answers, late, latency: _, queue_depth, waiting, brokers, errors, waits } =
+            other;
         self.core += core;
         self.answers = self.answers.plus(&answers);
+        self.late = self.late.plus(&late);
         self.queue_depth += queue_depth;
         self.waiting += waiting;
+        for (code, times) in errors {
+            match self.errors.iter_mut().find(|(known, _)| *known == code) {
+                Some((_, sum)) => *sum += times,
+                None => self.errors.push((code, times)),
+            }
+        }
+        for wait in waits {
+            add_wait(&mut self.waits, wait);
+        }
         for broker in brokers {
             match self.brokers.iter_mut().find(|known| known.is(&broker)) {
                 Some(known) => known.add(&broker),

@@ -1,13 +1,13 @@
 //! What the table found out for others to hear, once the lock is free.
 
-use core::fmt;
+use core::{fmt, ops::Range};
 
 use ottla_core::Instant;
 
 use crate::{
     contain::{Wakes, contain},
     delivery::{
-        batch_state::WHOLE,
+        batch_state::{CellState, WHOLE},
         entry::Book,
         outcome::{RecordOutcome, Report, Told},
     },
@@ -121,5 +121,34 @@ impl Finished {
                 });
             }
         }
+    }
+}
+
+/// Reports what is new of records with tokens.
+pub(super) fn report(
+    book: &mut Book,
+    state: &CellState,
+    now: Instant,
+    indexes: &Range<u32>,
+    last: bool,
+    news: &mut News,
+) {
+    let from = book.tokens.partition_point(|token| token.index < indexes.start);
+    let tokens = book.tokens.iter_mut().skip(from);
+    let tokens = tokens.take_while(|token| token.index < indexes.end);
+    for token in tokens.filter(|token| !token.done) {
+        if let Some(outcome) = state.first(token.index)
+            && (last || !token.told)
+        {
+            news.report(Report {
+                token: token.token,
+                topic: book.topic,
+                outcome,
+                late: token.told,
+                elapsed: book.times.elapsed(now, token.index),
+            });
+        }
+        token.told = true;
+        token.done = last;
     }
 }

@@ -1,9 +1,6 @@
 //! The delivery table: from a batch of the core to those who want to know of its records.
 
-use core::{
-    ops::Range,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Weak},
@@ -12,12 +9,12 @@ use std::{
 use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, TopicId, Verdict};
 
 use crate::delivery::{
-    batch_state::{Cell, CellState, WHOLE, Word},
+    batch_state::{Cell, WHOLE, Word},
     cancelled::Gone,
     engine_calls::EngineCalls,
     entry::{Book, Deadlines, Times, Token, find},
     latency::Histogram,
-    notifications::{Finished, News},
+    notifications::{Finished, News, report},
     outcome::{RecordOutcome, Report, Tally, Told},
     words::Words,
 };
@@ -47,6 +44,8 @@ pub(crate) struct Table {
     pending: u64,
     pub(crate) first: Tally,
     pub(crate) last: Tally,
+    /// Of those, the ones of which `Unknown` was told before.
+    pub(crate) late: Tally,
     pub(crate) latency: Histogram,
 }
 
@@ -64,6 +63,7 @@ impl Table {
             pending: 0,
             first: Tally::default(),
             last: Tally::default(),
+            late: Tally::default(),
             latency: Histogram::new(),
         }
     }
@@ -259,26 +259,42 @@ impl Table {
         match (first, taken) {
             (true, true) => self.first.not_delivered += 1,
             (true, false) => self.first.unknown += 1,
-            (false, _) => {}
+            (false, true) => self.late.not_delivered += 1,
+            (false, false) => {}
         }
         verdict
     }
 
-    /// Notes what became of a batch, or of a part of it.
-    pub(crate) fn settle(&mut self, now: Instant, settled: &Settled, told: Told, news: &mut News) {
+    /// Notes what became of a batch, or of a part of it. Returns of how many records that is the last word after
+    /// `Unknown`, be it that it was told to who cancelled.
+    pub(crate) fn settle(
+        &mut self,
+        now: Instant,
+        settled: &Settled,
+        told: Told,
+        news: &mut News,
+    ) -> u64 {
         let book = find(&mut self.books, settled.batch);
         if book.is_none_or(|book| book.words.is_empty()) {
             return self.settle_piece(now, settled, told, news);
         }
+        let mut late = 0;
         for (piece, message) in self.pieces(settled) {
-            self.settle_piece(now, &piece, Told { message, ..told.clone() }, news);
+            late += self.settle_piece(now, &piece, Told { message, ..told.clone() }, news);
         }
+        late
     }
 
-    fn settle_piece(&mut self, now: Instant, settled: &Settled, told: Told, news: &mut News) {
+    fn settle_piece(
+        &mut self,
+        now: Instant,
+        settled: &Settled,
+        told: Told,
+        news: &mut News,
+    ) -> u64 {
         let slot = settled.batch.index();
         let Some(book) = find(&mut self.books, settled.batch) else {
-            return;
+            return 0;
         };
         let records = u64::from(settled.records);
         let whole = settled.first == 0 && records >= book.live;
@@ -311,9 +327,11 @@ impl Table {
         drop(state);
         book.answered += unmarked;
         self.pending -= unmarked;
+        let late = if settled.last { records - unmarked } else { 0 };
         if settled.last {
             book.done += records;
             count(&mut self.last, settled.outcome, records);
+            count(&mut self.late, settled.outcome, late);
         }
         if book.done >= book.live {
             let partition = settled.partition;
@@ -327,6 +345,7 @@ impl Table {
         } else if book.is_answered() {
             self.answered(slot);
         }
+        late
     }
 
     /// A book's records have an answer: nobody waits to flush them, no deadline is left.
@@ -406,35 +425,6 @@ impl Table {
         self.first.unknown += book.live.saturating_sub(book.answered);
         self.last.unknown += book.live.saturating_sub(book.done);
         self.retire_and_spare(slot);
-    }
-}
-
-/// Reports what is new of records with tokens.
-fn report(
-    book: &mut Book,
-    state: &CellState,
-    now: Instant,
-    indexes: &Range<u32>,
-    last: bool,
-    news: &mut News,
-) {
-    let from = book.tokens.partition_point(|token| token.index < indexes.start);
-    let tokens = book.tokens.iter_mut().skip(from);
-    let tokens = tokens.take_while(|token| token.index < indexes.end);
-    for token in tokens.filter(|token| !token.done) {
-        if let Some(outcome) = state.first(token.index)
-            && (last || !token.told)
-        {
-            news.report(Report {
-                token: token.token,
-                topic: book.topic,
-                outcome,
-                late: token.told,
-                elapsed: book.times.elapsed(now, token.index),
-            });
-        }
-        token.told = true;
-        token.done = last;
     }
 }
 

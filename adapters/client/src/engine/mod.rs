@@ -8,5 +8,6 @@ pub(crate) mod failures;
 pub(crate) mod locked_core;
 pub(crate) mod partition_counts;
 pub(crate) mod state;
+pub(crate) mod trace;
 pub(crate) mod wait_list;
 pub(crate) mod wake_driver;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ottla_core::{
-    Cause, ConnId, Disconnect, Event, Instant, Outcome, Output, Producer, Settled, Ticket, TopicId,
+    Cause, ConnId, Disconnect, Event, Instant, Outcome, Output, Producer, Ticket, TopicId,
     TopicStatus, Verdict,
 };
 
@@ -26,6 +26,7 @@ use crate::{
         driving::{Driving, Gather},
         failures::Losses,
         partition_counts::Told,
+        trace,
         wait_list::WaitList,
     },
     error::Failure,
@@ -166,6 +167,7 @@ impl State {
         while let Some(output) = self.core.poll_output() {
             self.dispatch(now, output);
         }
+        trace::collect(&mut self.core, &mut self.news);
         self.relieve(now);
     }
 
@@ -202,6 +204,7 @@ impl State {
         let gone = Gone { by, last_error: self.core.last_error(ticket.batch()) };
         let verdict = self.core.cancel(now, *ticket);
         let verdict = self.table.cancelled(now, ticket, verdict, &gone, &mut self.news);
+        trace::cancelled(&gone, verdict, &mut self.news);
         self.check_flushes();
         verdict
     }
@@ -260,13 +263,6 @@ impl State {
     fn hear(&mut self, now: Instant, event: &Event) {
         match event {
             Event::Settled(settled) => {
-                if settled.late {
-                    let topic = self.core.topic_name(settled.topic).map(str::to_owned);
-                    let Settled { partition, records, outcome, .. } = *settled;
-                    self.news.note(move || {
-                        tracing::info!(topic, partition, records, ?outcome, "late verdict");
-                    });
-                }
                 if matches!(settled.outcome, Outcome::Delivered { .. }) {
                     self.failure = None;
                 }
@@ -277,7 +273,9 @@ impl State {
                     let words = self.table.words_on(settled);
                     take_back(&self.core, settled, &told, &words, returned);
                 }
-                self.table.settle(now, settled, told, &mut self.news);
+                trace::settled(&self.core, settled, &told, &mut self.news);
+                let late = self.table.settle(now, settled, told, &mut self.news);
+                trace::late(&self.core, settled, late, &mut self.news);
                 self.check_flushes();
             }
             Event::Topic(topic) => {
