@@ -149,8 +149,9 @@ public final class Tool {
         for (int partition = 0; partition < partitions; partition++) {
             ends.put(new TopicPartition(topic, partition), OffsetSpec.latest());
         }
-        // Asked of the leaders, and asked again where one does not lead.
-        get(admin().listOffsets(ends).all());
+        // Asked of the leaders, and asked again where one does not lead, or where the broker that is asked
+        // who leads does not know the topic yet.
+        ask(() -> get(admin().listOffsets(ends).all()));
     }
 
     private void awaitReplicas(String topic, int partitions, int replication) throws Exception {
