@@ -302,9 +302,17 @@ impl Chain {
         }
         // What was refused each time is not in the log, and counts again when it leaves again.
         let doubted = |bound: &&Bound| bound.open > 0 || bound.ambiguous || bound.acked;
-        let open = self.bound[self.resolved..].iter().filter(doubted);
-        let mut bases: Vec<i32> = open.map(|bound| bound.base).collect();
-        bases.push(self.bound[place].base);
+        // Not in the order in which they were sent first, as the second half of a split batch is.
+        let own = self.bound[place].base;
+        let order = |bound: &Bound| {
+            (bound.base as u32).wrapping_sub(own as u32).wrapping_add(CIRCLE / 2) % CIRCLE
+        };
+        let open = || self.bound[self.resolved..].iter().filter(doubted);
+        let unresolved = open().filter(|bound| !bound.is_resolved(ledger)).map(order).min();
+        let oldest = unresolved.unwrap_or(CIRCLE);
+        let mut bases: Vec<i32> =
+            open().filter(|bound| order(bound) >= oldest).map(|bound| bound.base).collect();
+        bases.push(own);
         bases.sort_unstable();
         bases.dedup();
         assert!(bases.len() <= WINDOW, "I4: {} batches in doubt\n{}", bases.len(), story());
