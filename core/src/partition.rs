@@ -91,6 +91,8 @@ pub(crate) struct Partition {
     pub(crate) next_sequence: i32,
     /// Sequence of the last record that was acknowledged in this epoch; -1 before the first.
     pub(crate) last_acked: i32,
+    /// An earlier attempt at what was acknowledged last was not heard of: it may come to a broker yet.
+    pub(crate) echoes: bool,
     /// The last epoch of this producer id before this one in which something was acknowledged, and its last
     /// sequence; -1 where there is none.
     pub(crate) former_epoch: i16,
@@ -143,6 +145,7 @@ impl Partition {
         epoch: 0,
         next_sequence: 0,
         last_acked: 0,
+        echoes: false,
         former_epoch: 0,
         former_acked: 0,
         fenced: false,
@@ -190,6 +193,13 @@ impl Partition {
         let former = self.last_acked < 0
             && (epoch, sequence) == (i32::from(self.former_epoch), self.former_acked);
         (former || epoch > i32::from(self.epoch)).then_some(-1)
+    }
+
+    /// Whether what a leader knows of the chain, its last sequence as [`Self::known_by`] says, may be what an
+    /// earlier attempt at the batch that was acknowledged last has left there, which came after the leader
+    /// had forgotten the producer.
+    pub(crate) const fn is_echo(&self, last: i32) -> bool {
+        self.echoes && last == self.last_acked
     }
 
     /// Whether a batch of its producer id was ever acknowledged.

@@ -242,8 +242,14 @@ impl Producer<'_> {
                 return;
             };
             seen!(self, FoundPresent);
-            self.partitions.at_mut(home).question = Question::Answered;
             self.mark_recognised(home, last);
+            let unknown = |batch: &Batch| batch.may_be_in_log() && !batch.recognised;
+            if self.partitions.at(home).is_echo(last) && self.bound_batches(home).any(unknown) {
+                // Or it has forgotten, and what it knows is of an attempt that came late.
+                self.go_by_time(home);
+                return;
+            }
+            self.partitions.at_mut(home).question = Question::Answered;
             let oldest = self.next_to_resend(home).map(|index| self.batches.at(index));
             if let Some(oldest) = oldest.filter(|batch| last >= 0 && batch.may_be_in_log()) {
                 let own = oldest.last_sequence();

@@ -148,6 +148,7 @@ impl Producer<'_> {
         seen!(self, Acknowledged);
         let batch = self.batches.at(index);
         let (home, epoch, last) = (batch.partition, batch.producer_epoch, batch.last_sequence());
+        let echoes = batch.copies > 0;
         // What cannot be is no offset.
         let end = answer.base_offset.checked_add(i64::from(batch.records) - 1);
         let base = end.filter(|_| answer.base_offset >= 0).map(|_| answer.base_offset);
@@ -161,10 +162,19 @@ impl Producer<'_> {
         let partition = self.partitions.at(home);
         let by_leader = self.conns.at(partition.conn).broker == partition.leader;
         let partition = self.partitions.at_mut(home);
-        // Where the newest was probed for, those before it are acknowledged after it.
-        if partition.epoch == epoch && sequence_reached(partition.last_acked, last) {
-            partition.last_acked = last;
-            partition.last_offset = base.and(end).unwrap_or(-1);
+        let end = base.and(end).unwrap_or(-1);
+        if partition.epoch == epoch {
+            if sequence_reached(partition.last_acked, last) {
+                partition.last_acked = last;
+                partition.last_offset = end;
+                partition.echoes = echoes;
+            } else if partition.last_offset.min(end) < 0 {
+                partition.last_offset = -1;
+            } else {
+                // Where the newest was probed for, those before it are acknowledged after it, and may lie
+                // behind it.
+                partition.last_offset = partition.last_offset.max(end);
+            }
         }
         partition.proven |= by_leader && oldest;
         partition.failures = 0;

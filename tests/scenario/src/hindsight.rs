@@ -2,7 +2,9 @@
 //!
 //! A broker that forgets a producer between the moment at which the producer asked what it knows, or sent
 //! what it does not ask about, and the moment at which a batch arrives, writes the batch a second time,
-//! and nobody is wrong. Anything earlier the producer must know of.
+//! and nobody is wrong. Anything earlier the producer must know of, but for this: one that forgets for no
+//! reason that shows in timestamps, and is then reached by an attempt that was on its way since before,
+//! knows the producer as well as if it had never forgotten it.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,8 @@ pub struct Hindsight {
     questions: Vec<(Instant, Home)>,
     /// When what was known of producers was lost, with the records or without.
     losses: Vec<(Instant, Home)>,
+    /// Those of them that no timestamp explains.
+    sudden: Vec<(Instant, Home)>,
     /// The partitions that forgot producers and kept their records.
     forgot: BTreeSet<Home>,
     copies: Vec<Copy>,
@@ -40,6 +44,18 @@ struct Copy {
     header: BatchHeader,
     conn: Option<ConnId>,
     correlation_id: i32,
+}
+
+impl Copy {
+    /// The request that brought it.
+    fn attempt<'a>(&self, tap: &'a Tap) -> Option<&'a Sent> {
+        tap.sent.iter().find(|sent| {
+            Some(sent.conn) == self.conn
+                && sent.correlation_id == self.correlation_id
+                && sent.partition == self.home.1
+                && sent.topic == self.home.0
+        })
+    }
 }
 
 /// What is not held against the producer.
@@ -64,6 +80,9 @@ impl Hindsight {
                     self.questions.push((now, home(topic, *partition)));
                 }
                 Happening::Forgot { topic, partition, at } => {
+                    if at.is_none() {
+                        self.sudden.push((now, home(topic, *partition)));
+                    }
                     let at = at.map_or(now, |at: Duration| {
                         Instant::from_micros(u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
                     });
@@ -113,13 +132,7 @@ impl Hindsight {
         let mut excuses = Excuses { forgot: self.forgot.clone(), ..Excuses::default() };
         let mut before: BTreeMap<(&Home, i64, i16, i32), (&Copy, &Sent)> = BTreeMap::new();
         for copy in &self.copies {
-            let attempt = tap.sent.iter().find(|sent| {
-                Some(sent.conn) == copy.conn
-                    && sent.correlation_id == copy.correlation_id
-                    && sent.partition == copy.home.1
-                    && sent.topic == copy.home.0
-            });
-            let Some(attempt) = attempt else { continue };
+            let Some(attempt) = copy.attempt(tap) else { continue };
             let BatchHeader { producer_id, producer_epoch, base_sequence, .. } = copy.header;
             let key = (&copy.home, producer_id, producer_epoch, base_sequence);
             let Some((first, earlier)) = before.insert(key, (copy, attempt)) else { continue };
@@ -148,7 +161,7 @@ impl Hindsight {
             .iter()
             .filter(|(at, home)| *home == copy.home && earlier.at <= *at && *at <= attempt.at);
         let asked = asked.map(|(at, _)| *at).max().unwrap_or(attempt.at);
-        if lost(asked) {
+        if lost(asked) || self.is_made_anew(tap, (first, copy), asked) {
             return true;
         }
         // Where nothing was acknowledged yet, that a producer is not known may as well mean that it has
@@ -162,5 +175,23 @@ impl Hindsight {
                     .is_some_and(|(at, error)| error == ErrorCode::NONE && at < attempt.at)
         });
         !acknowledged && lost(earlier.at)
+    }
+
+    /// Whether the state was lost all of a sudden after the first copy, and an attempt that had left before
+    /// that made it anew before the leader was asked.
+    fn is_made_anew(&self, tap: &Tap, (first, copy): (&Copy, &Copy), asked: Instant) -> bool {
+        let mut losses = self
+            .sudden
+            .iter()
+            .filter(|(at, home)| *home == copy.home && first.at <= *at && *at <= asked);
+        losses.any(|(lost, _)| {
+            let late = |other: &&Copy| {
+                other.home == copy.home
+                    && other.header.producer_id == copy.header.producer_id
+                    && (*lost..=asked).contains(&other.at)
+            };
+            let mut late = self.copies.iter().filter(late);
+            late.any(|other| other.attempt(tap).is_some_and(|sent| sent.at < *lost))
+        })
     }
 }

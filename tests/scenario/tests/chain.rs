@@ -5,7 +5,8 @@ use core::time::Duration;
 
 use ottla_core::{Cause, Config, Limits, Memory, TopicId, Verdict, wire::ErrorCode};
 use ottla_model::{
-    Action, ClusterConfig, Duplicates, Fault, NodeConfig, ProducerWindow, TopicConfig, Versions,
+    Action, BaseOffset, ClusterConfig, Duplicates, Fault, NodeConfig, ProducerWindow, TopicConfig,
+    Versions,
 };
 use ottla_scenario::{Said, World, quick};
 
@@ -179,6 +180,30 @@ fn what_is_acknowledged_late_takes_nothing_back() {
     assert_eq!(world.conclude(next), Said::Delivered(Some(4)));
     assert_eq!(world.producer.stats().epoch_bumps, 1);
     world.finish();
+}
+
+#[test]
+fn what_is_appended_late_takes_the_room_of_nobody() {
+    // The leader looks at no sequence: the newer of two is appended once more, and then the older, behind it.
+    let cluster = ClusterConfig {
+        restart_window: ProducerWindow::Everything,
+        duplicates: Duplicates::AppendedAgain,
+        ..ClusterConfig::with_nodes(2)
+    };
+    let (mut world, topic) = World::warm(&quick(), cluster, 1);
+    let (error, base_offset) = (ErrorCode::REQUEST_TIMED_OUT, BaseOffset::Unknown);
+    world.cluster.inject(Fault::produce(Action::AppendThenError { error, base_offset }).times(2));
+    world.cluster.inject(Fault::produce(Action::Reject(ErrorCode::NOT_ENOUGH_REPLICAS)));
+    let ids = [0; 3].map(|_| world.send(topic, 0));
+    // The third is none that was appended, as far as anybody knows; there is one behind it.
+    world.cluster.inject(Fault::produce(Action::Reject(ErrorCode::REQUEST_TIMED_OUT)).after(2));
+    world.run_for(2 * MS);
+    let next = world.send(topic, 0);
+    // Each offset that is told is looked up in the log.
+    for id in ids.into_iter().chain([next]) {
+        let _ = world.conclude(id);
+    }
+    world.close(Duration::from_secs(1));
 }
 
 #[test]

@@ -217,3 +217,44 @@ fn records_of_yesterday_are_not_written_again_where_brokers_do_not_say() {
         assert!(matches!(said, Said::Unknown(_) | Said::Delivered(Some(1))), "{said:?}");
     }
 }
+
+/// A is acknowledged by node 2 after an attempt that node 1 froze over, B is in the log and its answer is
+/// lost; the brokers forget the producer, node 1 leads again, and thaws. What is said of B, and the log.
+fn an_attempt_that_comes_late(dated: Dated, clock: Option<i64>) -> (Said, Vec<u64>) {
+    let config = Config { request_timeout: S, ..quick() };
+    let (mut world, topic) = World::cold(&config, ClusterConfig::with_nodes(2), 1);
+    world.dated = dated;
+    world.set_wall_clock(clock);
+    world.cluster.move_leader("t", 0, 1).expect("a replica");
+    let warm = world.send(topic, 0);
+    assert_eq!(world.conclude(warm), Said::Delivered(Some(0)));
+    world.cluster.inject(Fault::produce(Action::Freeze));
+    let a = world.send(topic, 0);
+    world.run_for(10 * MS);
+    world.cluster.move_leader("t", 0, 2).expect("a replica");
+    world.run_for(10 * MS);
+    world.cut_all();
+    assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
+    world.cluster.inject(Fault::produce(Action::Swallow));
+    let b = world.send(topic, 0);
+    world.run_for(10 * MS);
+    world.cluster.forget_producers("t", 0).expect("a partition");
+    world.cluster.move_leader("t", 0, 1).expect("a replica");
+    world.cluster.thaw(1).expect("a node");
+    world.run_for(10 * MS);
+    let said = world.conclude(b);
+    let ids = world.rows(0).into_iter().flat_map(|(.., ids)| ids).collect();
+    world.close(S);
+    (said, ids)
+}
+
+#[test]
+fn what_a_late_attempt_left_is_not_taken_for_what_a_leader_remembers() {
+    // A lies in the log twice, which nobody can prevent. With that the leader says of the producer what it
+    // would say had it never forgotten it; but it is no proof that it still knows of B.
+    for (dated, clock) in [(Dated::SinceStart, None), (Dated::Ago(25 * 3_600 * S), Some(0))] {
+        let (said, log) = an_attempt_that_comes_late(dated, clock);
+        assert_eq!(said, Said::Unknown(Cause::Forgotten), "{dated:?}");
+        assert_eq!(log, [0, 1, 2, 1], "{dated:?}");
+    }
+}
