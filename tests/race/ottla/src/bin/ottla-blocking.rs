@@ -86,7 +86,8 @@ impl Contestant {
             let record = Record { key, value: Some(&self.value), ..Record::default() };
             match self.entry.outcomes {
                 Outcomes::Report => {
-                    self.producer.send_detached(&self.topic, &Record { token: Some(number), ..record })?;
+                    self.producer
+                        .send_detached(&self.topic, &Record { token: Some(number), ..record })?;
                 }
                 Outcomes::Tally => drop(self.producer.send(&self.topic, &record)?),
             }

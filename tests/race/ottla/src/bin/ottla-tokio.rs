@@ -98,7 +98,9 @@ impl Contestant {
             let record = Record { key, value: Some(&self.value), ..Record::default() };
             match self.entry.outcomes {
                 Outcomes::Report => {
-                    self.producer.send_detached(&self.topic, &Record { token: Some(number), ..record }).await?;
+                    self.producer
+                        .send_detached(&self.topic, &Record { token: Some(number), ..record })
+                        .await?;
                 }
                 Outcomes::Tally => drop(self.producer.send(&self.topic, &record).await?),
             }
