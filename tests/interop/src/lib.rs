@@ -26,7 +26,7 @@ pub use fate::{Causes, Fate, Fates, Told};
 pub use lines::{Lines, Mix, SEPARATOR};
 pub use log::{LogCount, texts};
 pub use message::{Message, rich};
-pub use setup::{Adapter, cluster, version};
+pub use setup::{Adapter, cluster, oldest_timestamp, version};
 pub use spread::Spread;
 pub use stream::{Sent, Stream};
 pub use verify::{Count, verify};

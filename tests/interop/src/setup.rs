@@ -3,7 +3,7 @@
 use core::fmt;
 
 use anyhow::Result;
-use ottla_kafka::{Cluster, Config, NEWEST};
+use ottla_kafka::{Cluster, Config, NEWEST, Version};
 
 /// The largest batch that the tests' brokers take, in bytes.
 const MESSAGE_MAX_BYTES: u32 = 2 << 20;
@@ -41,6 +41,16 @@ impl fmt::Display for Adapter {
 #[must_use]
 pub fn version() -> String {
     std::env::var("OTTLA_KAFKA_VERSION").unwrap_or_else(|_| NEWEST.to_owned())
+}
+
+/// The topic's property that bounds how old a record's timestamp may be, as [`version`] calls it.
+///
+/// # Panics
+/// Where that is no version.
+#[must_use]
+pub fn oldest_timestamp() -> &'static str {
+    let is_newer = version().parse::<Version>().unwrap() >= "3.6.0".parse().unwrap();
+    if is_newer { "message.timestamp.before.max.ms" } else { "message.timestamp.difference.max.ms" }
 }
 
 /// Starts a cluster of [`version`].

@@ -5,8 +5,8 @@ use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ottla_client::RecordOutcome;
-use ottla_interop::{Adapter, Client, Message, version};
-use ottla_kafka::{Cluster, Config, Version};
+use ottla_interop::{Adapter, Client, Message, oldest_timestamp, version};
+use ottla_kafka::{Cluster, Config};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -50,11 +50,7 @@ fn a_record_that_a_broker_refuses_is_told_from_its_neighbours() {
     let cluster = Cluster::start(&Config::new(&version(), 1).unwrap()).unwrap();
     let bootstrap = cluster.bootstrap();
     cluster.create_topic("compacted", 1, 1, &[("cleanup.policy", "compact")]).unwrap();
-    let before = if version().parse::<Version>().unwrap() >= "3.6.0".parse().unwrap() {
-        "message.timestamp.before.max.ms"
-    } else {
-        "message.timestamp.difference.max.ms"
-    };
+    let before = oldest_timestamp();
     cluster.create_topic("recent", 1, 1, &[(before, "3600000")]).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let now = i64::try_from(now).unwrap();
