@@ -2,9 +2,13 @@
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
 use core::{net::SocketAddr, time::Duration};
-use std::{panic::panic_any, time::Instant};
+use std::{
+    panic::panic_any,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-use ottla_blocking::{Producer, Record};
+use ottla_blocking::{Producer, Record, RecordOutcome};
 use ottla_model::{ClusterConfig, serve::Server};
 
 /// What is panicked with when it is dropped is one of these again.
@@ -38,4 +42,35 @@ fn a_report_whose_panic_panics_once_more_when_it_is_dropped_ends_nothing() {
     }
     assert!(start.elapsed() < Duration::from_secs(5));
     assert!(producer.close(Duration::from_secs(5)).complete);
+}
+
+#[test]
+fn a_report_that_panics_leaves_all_others_to_be_told() {
+    let server = server();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let builder = Producer::builder()
+        .property("bootstrap.servers", &server.bootstrap_servers())
+        .property("linger.ms", "1000")
+        .property("batch.size", "128");
+    let notes = Arc::clone(&heard);
+    let builder = builder.on_report(move |report| {
+        let RecordOutcome::Delivered { offset, .. } = &report.outcome else {
+            unreachable!("nothing goes wrong")
+        };
+        notes.lock().unwrap_or_else(PoisonError::into_inner).push((report.token, *offset));
+        if report.token % 3 == 0 {
+            panic_any("thrown by every third");
+        }
+    });
+    let producer = builder.build().unwrap();
+    let topic = producer.topic("t").unwrap();
+    for token in 0..31 {
+        let record = Record { value: Some(b"v"), token: Some(token), ..Record::default() };
+        producer.send_detached(&topic, &record).unwrap();
+    }
+    assert_eq!(producer.flush().delivered, 31);
+    assert!(producer.close(Duration::from_secs(5)).complete);
+    let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+    let each_once: Vec<_> = (0..31).map(|token| (token, Some(token as i64))).collect();
+    assert_eq!(*heard, each_once);
 }

@@ -1,6 +1,6 @@
 //! What the table found out for others to hear, once the lock is free.
 
-use core::{fmt, ops::Range};
+use core::{fmt, ops::Range, time::Duration};
 
 use ottla_core::Instant;
 
@@ -87,13 +87,22 @@ impl News {
         self.reports.push(Reports::Batch(finished));
     }
 
-    /// Tells all reports, in order.
-    pub(crate) fn tell(&self, mut tell: impl FnMut(&Report)) {
+    /// Tells all reports that were not told yet, in order. Where `tell` panics, the next call goes on behind that report.
+    pub(crate) fn tell(&self, progress: &mut Progress, mut tell: impl FnMut(&Report)) {
+        let mut behind = progress.told;
         for reports in &self.reports {
-            match reports {
-                Reports::One(report) => tell(report),
-                Reports::Batch(finished) => finished.tell(&mut tell),
+            match (behind.checked_sub(reports.len()), reports) {
+                (Some(rest), _) => {
+                    behind = rest;
+                    continue;
+                }
+                (None, Reports::One(report)) => {
+                    progress.begin(report);
+                    tell(report);
+                }
+                (None, Reports::Batch(finished)) => finished.tell(behind, progress, &mut tell),
             }
+            behind = 0;
         }
     }
 
@@ -107,18 +116,57 @@ impl News {
     }
 }
 
+impl Reports {
+    fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Batch(finished) => finished.book.tokens.len(),
+        }
+    }
+}
+
+/// How far reports were told.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// How many were begun.
+    told: usize,
+    /// The token of the last of those.
+    pub(crate) token: u64,
+}
+
+impl Progress {
+    const fn begin(&mut self, report: &Report) {
+        self.told += 1;
+        self.token = report.token;
+    }
+}
+
 impl Finished {
-    fn tell(&self, tell: &mut impl FnMut(&Report)) {
-        let mut tokens = self.book.tokens.iter().peekable();
+    /// Tells the reports from this one on. All are made in one place: between records of a batch, little changes.
+    fn tell(&self, from: usize, progress: &mut Progress, tell: &mut impl FnMut(&Report)) {
+        let mut report = Report {
+            token: 0,
+            topic: self.book.topic,
+            outcome: RecordOutcome::of(&self.told, self.partition, 0),
+            late: false,
+            elapsed: Duration::ZERO,
+        };
+        let base = match report.outcome {
+            RecordOutcome::Delivered { offset, .. } => offset,
+            RecordOutcome::NotDelivered(_) | RecordOutcome::Unknown(_) => None,
+        };
+        let mut tokens = self.book.tokens.iter().skip(from).peekable();
         for (indexes, elapsed) in self.book.times.runs(self.at, &WHOLE) {
+            report.elapsed = elapsed;
             while let Some(token) = tokens.next_if(|token| token.index < indexes.end) {
-                tell(&Report {
-                    token: token.token,
-                    topic: self.book.topic,
-                    outcome: RecordOutcome::of(&self.told, self.partition, token.index.into()),
-                    late: false,
-                    elapsed,
-                });
+                report.token = token.token;
+                if let (RecordOutcome::Delivered { offset, .. }, Some(base)) =
+                    (&mut report.outcome, base)
+                {
+                    *offset = Some(base.saturating_add(i64::from(token.index)));
+                }
+                progress.begin(&report);
+                tell(&report);
             }
         }
     }

@@ -21,7 +21,10 @@ use crate::{
     clock::Clock,
     contain::contain,
     delivery::{
-        cancelled::By, engine_calls::EngineCalls, handle::Receipt, notifications::News,
+        cancelled::By,
+        engine_calls::EngineCalls,
+        handle::Receipt,
+        notifications::{News, Progress},
         outcome::Report,
     },
     engine::{
@@ -349,13 +352,12 @@ impl Engine {
     /// heard all reports by then.
     pub(crate) fn tell(&self, news: &mut News) {
         if let Some(on_report) = &self.on_report {
-            news.tell(|report| {
-                // The application's fault must not end the driver, on which others depend.
-                if !contain(|| on_report(report)) {
-                    let token = report.token;
-                    contain(|| tracing::error!(token, "`on_report` panicked"));
-                }
-            });
+            let mut progress = Progress::default();
+            // The application's fault must not end the driver, on which others depend.
+            while !contain(|| news.tell(&mut progress, &**on_report)) {
+                let token = progress.token;
+                contain(|| tracing::error!(token, "`on_report` panicked"));
+            }
         }
         news.log();
         if news.has_reports() {
