@@ -1,8 +1,13 @@
-//! A record's options, and what a delivery is good for.
+//! What a delivery is good for, and sending from where reports are told.
+#![allow(clippy::disallowed_methods)] // tests look at the time
 
 use core::{net::SocketAddr, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
-use ottla_blocking::{Cause, Producer, Record};
+use ottla_blocking::{Producer, Record, SendError, Topic};
 use ottla_model::{ClusterConfig, serve::Server};
 
 fn server() -> Server {
@@ -20,25 +25,6 @@ fn producer(server: &Server) -> Producer {
 
 fn value(bytes: &[u8]) -> Record<'_> {
     Record { value: Some(bytes), ..Record::default() }
-}
-
-#[test]
-fn a_records_options_are_its_own_and_its_outcome_is_a_result() {
-    let server = server();
-    let producer = producer(&server);
-    let topic = producer.topic("t").unwrap();
-    let record = Record {
-        partition: Some(1),
-        timestamp: Some(4_711),
-        timeout: Some(Duration::from_secs(10)),
-        ..value(b"a")
-    };
-    let delivered = producer.send(&topic, &record).unwrap().wait().into_result().unwrap();
-    assert_eq!((delivered.partition, delivered.offset, delivered.unique), (1, Some(0), true));
-    server.with_cluster(|cluster| [1, 2].map(|node| cluster.freeze(node).unwrap()));
-    let record = Record { timeout: Some(Duration::from_millis(20)), ..value(b"b") };
-    let error = producer.send(&topic, &record).unwrap().wait().into_result().unwrap_err();
-    assert_eq!(error.why().cause, Cause::Deadline, "{error}");
 }
 
 #[test]
@@ -60,4 +46,32 @@ fn a_delivery_is_waited_for_again_and_dropped_without_a_word() {
         server.with_cluster(|cluster| cluster.log("t", 0).count() + cluster.log("t", 1).count()),
         4
     );
+}
+
+#[test]
+fn sending_from_a_report_never_waits() {
+    let server = server();
+    let own = Arc::new(Mutex::new(None::<(Producer, Topic)>));
+    let refused = Arc::new(Mutex::new(None));
+    let (of, to) = (Arc::clone(&own), Arc::clone(&refused));
+    let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
+    let producer = builder
+        .on_report(move |_| {
+            let own = of.lock().unwrap();
+            let (producer, _) = own.as_ref().unwrap();
+            let unknown = producer.topic("unknown").unwrap();
+            *to.lock().unwrap() = producer.send(&unknown, &value(b"b")).err();
+        })
+        .build()
+        .unwrap();
+    let topic = producer.topic("t").unwrap();
+    *own.lock().unwrap() = Some((producer.clone(), topic.clone()));
+    producer.send_detached(&topic, &Record { token: Some(1), ..value(b"a") }).unwrap();
+    producer.flush();
+    let start = Instant::now();
+    while refused.lock().unwrap().is_none() && start.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(matches!(*refused.lock().unwrap(), Some(SendError::TopicPending { .. })));
+    own.lock().unwrap().take();
 }

@@ -81,3 +81,14 @@ fn a_deadline_is_answered_to_who_asks_while_the_runtime_does_not_run() {
     assert_eq!(pin!(&mut polled).poll(&mut context), Poll::Ready(gone));
     assert!(runtime.block_on(producer.close(Duration::from_secs(5))).complete);
 }
+
+#[test]
+fn a_runtime_that_ends_takes_nobody_hostage() {
+    let server = server();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let producer = build(&runtime, &server.bootstrap_servers()).unwrap();
+    let topic = producer.topic("t").unwrap();
+    let delivery = runtime.block_on(producer.send(&topic, &RECORD)).unwrap();
+    drop(runtime);
+    assert_eq!(delivery.try_outcome(), Some(RecordOutcome::NotDelivered(Cause::Closed.into())));
+}

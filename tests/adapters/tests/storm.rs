@@ -5,10 +5,11 @@
 use core::{net::SocketAddr, time::Duration};
 use std::collections::BTreeMap;
 
+use ottla_adapter_tests::{Adapter, Delivery, Producer, Record, RecordOutcome, Topic, on_each};
 use ottla_core::wire::ErrorCode;
 use ottla_model::{Action, BaseOffset, Cluster, ClusterConfig, Fault, serve::Server};
-use ottla_tokio::{Delivery, Producer, Record, RecordOutcome, Topic};
-use tokio::time::{sleep, timeout};
+
+on_each!(nobody_is_lied_to,);
 
 const TASKS: u64 = 16;
 const RECORDS: u64 = 400;
@@ -33,7 +34,7 @@ impl Dice {
 /// What is known of one record at the end; without a delivery it was not taken.
 type Sent = (u64, Option<Delivery>);
 
-async fn send_all(producer: Producer, topic: Topic, task: u64) -> Vec<Sent> {
+async fn send_all(on: Adapter, producer: Producer, topic: Topic, task: u64) -> Vec<Sent> {
     let mut dice = Dice(task * 7919 + 17);
     let mut all = Vec::new();
     for number in 0..RECORDS {
@@ -43,7 +44,7 @@ async fn send_all(producer: Producer, topic: Topic, task: u64) -> Vec<Sent> {
         let record = Record { value: Some(&bytes), ..Record::default() };
         let delivery = match dice.below(4) {
             // Gives up the send itself.
-            0 => timeout(dice.millis(5), producer.send(&topic, &record)).await.ok().map(Result::ok),
+            0 => producer.send_within(&topic, &record, dice.millis(5)).await.map(Result::ok),
             1 => Some(
                 producer
                     .send(&topic, &Record { timeout: Some(dice.millis(60)), ..record })
@@ -55,17 +56,17 @@ async fn send_all(producer: Producer, topic: Topic, task: u64) -> Vec<Sent> {
         let delivery = delivery.flatten();
         if let Some(delivery) = &delivery {
             match dice.below(6) {
-                0 => drop(timeout(dice.millis(10), delivery.reattach()).await),
+                0 => drop(delivery.outcome_within(dice.millis(10)).await),
                 1 => drop(delivery.cancel()),
                 2 => {
-                    sleep(dice.millis(10)).await;
+                    on.sleep(dice.millis(10)).await;
                     // Twice, and from elsewhere.
                     let other = delivery.clone();
-                    let cancel = tokio::spawn(async move { other.cancel() });
+                    let cancel = on.spawn(async move { other.cancel() });
                     let _ = delivery.cancel();
-                    cancel.await.unwrap();
+                    cancel.join().await;
                 }
-                3 => drop(delivery.reattach().await),
+                3 => drop(delivery.outcome().await),
                 _ => {}
             }
         }
@@ -90,8 +91,7 @@ fn trouble(cluster: &mut Cluster, dice: &mut Dice) {
     cluster.inject(Fault::produce(action));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_lied_to() {
+async fn nobody_is_lied_to(on: Adapter) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::start(&[any, any], ClusterConfig::with_nodes(2)).unwrap();
     server.with_cluster(|cluster| cluster.create_topic("t", PARTITIONS as u32)).unwrap();
@@ -110,14 +110,14 @@ async fn nobody_is_lied_to() {
         ("reconnect.backoff.ms", "10"),
         ("reconnect.backoff.max.ms", "50"),
     ];
-    let producer = Producer::from_properties(properties).unwrap();
+    let producer = Producer::builder(on).properties(properties).build().unwrap();
     let topic = producer.topic("t").unwrap();
-    let sender = |task| tokio::spawn(send_all(producer.clone(), topic.clone(), task));
+    let sender = |task| on.spawn(send_all(on, producer.clone(), topic.clone(), task));
     let senders: Vec<_> = (1..=TASKS).map(sender).collect();
 
     let mut dice = Dice(4711);
     for _ in 0..500 {
-        sleep(Duration::from_millis(5)).await;
+        on.sleep(Duration::from_millis(5)).await;
         server.with_cluster(|cluster| trouble(cluster, &mut dice));
     }
     server.with_cluster(|cluster| {
@@ -128,11 +128,9 @@ async fn nobody_is_lied_to() {
 
     let mut all = Vec::new();
     for sender in senders {
-        all.extend(
-            timeout(Duration::from_secs(20), sender).await.expect("a sender hangs").unwrap(),
-        );
+        all.extend(sender.join().await);
     }
-    timeout(Duration::from_secs(5), producer.flush()).await.expect("the flush hangs");
+    producer.flush().await;
 
     let mut log = BTreeMap::new();
     let mut delivered = BTreeMap::new();
@@ -143,7 +141,7 @@ async fn nobody_is_lied_to() {
             log.insert(id, false);
             continue;
         };
-        let last = timeout(Duration::from_secs(10), delivery.late()).await;
+        let last = delivery.late_within(Duration::from_secs(10)).await;
         let (name, in_log) = match last.expect("the last word does not come") {
             RecordOutcome::Delivered { partition, offset, .. } => {
                 delivered.insert(id, (partition, offset));

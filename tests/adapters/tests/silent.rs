@@ -5,7 +5,9 @@
 use core::time::Duration;
 use std::{net::TcpListener, time::Instant};
 
-use ottla_tokio::{Producer, Record, SendError};
+use ottla_adapter_tests::{Adapter, Producer, Record, SendError, on_each};
+
+on_each!(a_silent_peer_is_neither_waited_for_nor_spun_on,);
 
 /// The processor time of this process.
 fn processor_time() -> Duration {
@@ -15,8 +17,7 @@ fn processor_time() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-#[tokio::test]
-async fn a_silent_peer_is_neither_waited_for_nor_spun_on() {
+async fn a_silent_peer_is_neither_waited_for_nor_spun_on(on: Adapter) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let servers = silent.local_addr().unwrap().to_string();
     let properties = [
@@ -24,7 +25,7 @@ async fn a_silent_peer_is_neither_waited_for_nor_spun_on() {
         ("max.block.ms", "1500"),
         ("request.timeout.ms", "400"),
     ];
-    let producer = Producer::from_properties(properties).unwrap();
+    let producer = Producer::builder(on).properties(properties).build().unwrap();
     let topic = producer.topic("t").unwrap();
     let (start, before) = (Instant::now(), processor_time());
     let record = Record { value: Some(b"a"), ..Record::default() };

@@ -8,10 +8,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use ottla_adapter_tests::{Adapter, Delivery, Producer, Record, RecordOutcome, Topic, on_each};
 use ottla_core::wire::ErrorCode;
 use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, serve::Server};
-use ottla_tokio::{Delivery, Producer, Record, RecordOutcome, Topic};
-use tokio::{runtime::Builder, time::timeout};
+
+on_each!([Tokio, TokioAlone, Threads]:
+    each_record_gets_its_one_true_answer,
+    trouble_in_the_middle_of_it_is_seen_to,
+    those_that_wait_drive,
+);
 
 const PARTITIONS: u32 = 6;
 const RECORDS: u64 = 60_000;
@@ -33,8 +38,8 @@ fn server() -> Server {
     server
 }
 
-fn producer(server: &Server, buffer: &str, heard: Option<&Arc<Heard>>) -> Producer {
-    let mut builder = Producer::builder()
+fn producer(on: Adapter, server: &Server, buffer: &str, heard: Option<&Arc<Heard>>) -> Producer {
+    let mut builder = Producer::builder(on)
         .property("bootstrap.servers", &server.bootstrap_servers())
         .property("buffer.memory", buffer)
         .property("request.timeout.ms", "500")
@@ -100,11 +105,9 @@ async fn send_share(producer: Producer, topic: Topic, share: u64, of: u64) -> Ve
             continue;
         };
         match number % 1_000 {
-            0 => assert!(delivery.reattach().await.is_delivered()),
+            0 => assert!(delivery.outcome().await.is_delivered()),
             500 => drop(delivery.cancel()),
-            510 => {
-                drop(timeout(Duration::from_micros(200), delivery.reattach()).await);
-            }
+            510 => drop(delivery.outcome_within(Duration::from_micros(200)).await),
             700 => drop(producer.flush().await),
             _ => {}
         }
@@ -113,18 +116,18 @@ async fn send_share(producer: Producer, topic: Topic, share: u64, of: u64) -> Ve
     kept
 }
 
-async fn each_record_gets_its_one_true_answer() {
+async fn each_record_gets_its_one_true_answer(on: Adapter) {
     for (tasks, buffer) in [(1, "33554432"), (3, "1048576")] {
         let server = server();
         let heard = Arc::new(Heard::default());
-        let producer = producer(&server, buffer, Some(&heard));
+        let producer = producer(on, &server, buffer, Some(&heard));
         let topic = producer.topic("t").unwrap();
         let shares = (0..tasks)
-            .map(|share| tokio::spawn(send_share(producer.clone(), topic.clone(), share, tasks)));
+            .map(|share| on.spawn(send_share(producer.clone(), topic.clone(), share, tasks)));
         let shares: Vec<_> = shares.collect();
         let mut kept = Vec::new();
         for share in shares {
-            kept.extend(share.await.unwrap());
+            kept.extend(share.join().await);
         }
         let report = producer.close(Duration::from_secs(30)).await;
         assert!(report.complete, "{report:?}");
@@ -144,10 +147,10 @@ async fn each_record_gets_its_one_true_answer() {
     }
 }
 
-async fn trouble_in_the_middle_of_it_is_seen_to() {
+async fn trouble_in_the_middle_of_it_is_seen_to(on: Adapter) {
     let server = server();
     let heard = Arc::new(Heard::default());
-    let producer = producer(&server, "2097152", Some(&heard));
+    let producer = producer(on, &server, "2097152", Some(&heard));
     let topic = producer.topic("t").unwrap();
     let error = ErrorCode::REQUEST_TIMED_OUT;
     let faults = [
@@ -174,20 +177,36 @@ async fn trouble_in_the_middle_of_it_is_seen_to() {
     assert_eq!(log.len(), RECORDS as usize);
 }
 
-/// On two threads, and on one, where the driver runs only when the task that sends lets it.
-fn on_both(test: impl AsyncFn()) {
-    let mut builders = [Builder::new_multi_thread(), Builder::new_current_thread()];
-    for builder in &mut builders {
-        builder.worker_threads(2).enable_all().build().unwrap().block_on(test());
+/// With those that wait for each record and no reports: on threads, they drive.
+async fn those_that_wait_drive(on: Adapter) {
+    let server = server();
+    let producer = producer(on, &server, "1048576", None);
+    let topic = producer.topic("t").unwrap();
+    let one_by_one = |share: u64, of: u64| {
+        let (producer, topic) = (producer.clone(), topic.clone());
+        on.spawn(async move {
+            for number in (share..4_000).step_by(of as usize) {
+                let delivery = send(&producer, &topic, number, false).await.unwrap();
+                let outcome = delivery.outcome_within(Duration::from_secs(10)).await;
+                assert!(outcome.unwrap().is_delivered());
+                if number % 100 == 0 {
+                    // Nobody waits for this one.
+                    drop(send(&producer, &topic, 1_000_000 + number, false).await);
+                }
+            }
+        })
+    };
+    one_by_one(0, 4).join().await;
+    for other in [one_by_one(1, 4), one_by_one(2, 4), one_by_one(3, 4)] {
+        other.join().await;
     }
-}
-
-#[test]
-fn each_record() {
-    on_both(each_record_gets_its_one_true_answer);
-}
-
-#[test]
-fn trouble() {
-    on_both(trouble_in_the_middle_of_it_is_seen_to);
+    producer.flush().await;
+    assert_eq!(log(&server).len(), 4_040);
+    // What nobody waits for is written and answered all the same.
+    let last = send(&producer, &topic, 5_000_000, false).await.unwrap();
+    while last.try_outcome().is_none() {
+        on.sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(producer.stats().answers.delivered, 4_041);
+    assert!(producer.close(Duration::from_secs(10)).await.complete);
 }

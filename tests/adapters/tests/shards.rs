@@ -8,9 +8,22 @@ use std::{
     time::Instant,
 };
 
+use ottla_adapter_tests::{
+    Adapter, Cause, Producer, Record, RecordOutcome, Report, SendError, Verdict, on_each,
+};
 use ottla_core::wire::murmur2;
 use ottla_model::{ClusterConfig, serve::Server};
-use ottla_tokio::{Cause, Producer, Record, RecordOutcome, Report, SendError, Verdict};
+
+on_each!(
+    every_record_is_there_once_and_in_order_and_told_once,
+    a_ticket_of_any_shard_is_cancelled_or_gets_its_deadline,
+    a_topic_that_grows_keeps_the_order_and_uses_the_new_partitions,
+    records_wait_until_the_topic_is_known_and_go_to_their_shard_then,
+    a_topic_of_one_partition_has_one_writer,
+    close_hands_back_what_no_shard_delivered,
+    topics_of_others_and_numbers_that_are_no_power_of_two_are_refused,
+    who_waits_for_one_record_after_the_other_is_answered,
+);
 
 const SHARDS: usize = 4;
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,10 +50,10 @@ impl Reports {
     }
 }
 
-fn producer(server: &Server, properties: &[(&str, &str)]) -> (Producer, Reports) {
+fn producer(on: Adapter, server: &Server, properties: &[(&str, &str)]) -> (Producer, Reports) {
     let reports = Reports::default();
     let heard = reports.clone();
-    let builder = Producer::builder()
+    let builder = Producer::builder(on)
         .property("bootstrap.servers", &server.bootstrap_servers())
         .properties(properties.iter().copied())
         .on_report(move |report| heard.note(report));
@@ -130,17 +143,16 @@ async fn send_all(producer: &Producer, thread: u32, records: u32, partitions: u3
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_record_is_there_once_and_in_order_and_told_once() {
+async fn every_record_is_there_once_and_in_order_and_told_once(on: Adapter) {
     const RECORDS: u32 = 3_000;
     let server = server(10);
-    let (producer, reports) = producer(&server, &[("batch.size", "4096"), ("linger.ms", "1")]);
+    let (producer, reports) = producer(on, &server, &[("batch.size", "4096"), ("linger.ms", "1")]);
     let tasks = [0, 1, 2, 3].map(|thread| {
         let producer = producer.clone();
-        tokio::spawn(async move { send_all(&producer, thread, RECORDS, 10).await })
+        on.spawn(async move { send_all(&producer, thread, RECORDS, 10).await })
     });
     for task in tasks {
-        task.await.unwrap();
+        task.join().await;
     }
     let tally = producer.flush().await;
     assert!(tally.delivered <= 12_000);
@@ -176,10 +188,9 @@ async fn every_record_is_there_once_and_in_order_and_told_once() {
     assert!(report.complete && report.returned.is_empty(), "{report:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_ticket_of_any_shard_is_cancelled_or_gets_its_deadline() {
+async fn a_ticket_of_any_shard_is_cancelled_or_gets_its_deadline(on: Adapter) {
     let server = server(8);
-    let (producer, reports) = producer(&server, &[("linger.ms", "60000")]);
+    let (producer, reports) = producer(on, &server, &[("linger.ms", "60000")]);
     let topic = producer.topic("t").unwrap();
     let mut tickets = Vec::new();
     for number in 0..16_u32 {
@@ -207,7 +218,7 @@ async fn a_ticket_of_any_shard_is_cancelled_or_gets_its_deadline() {
     let start = Instant::now();
     while reports.0.lock().unwrap().len() < 12 {
         assert!(start.elapsed() < 10 * SECOND);
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        on.sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(producer.flush().await.delivered, 4);
     for number in 0..16_u64 {
@@ -223,11 +234,10 @@ async fn a_ticket_of_any_shard_is_cancelled_or_gets_its_deadline() {
     assert_eq!(numbers, [12, 13, 14, 15]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_topic_that_grows_keeps_the_order_and_uses_the_new_partitions() {
+async fn a_topic_that_grows_keeps_the_order_and_uses_the_new_partitions(on: Adapter) {
     let server = server(1);
     let age = [("metadata.max.age.ms", "50"), ("linger.ms", "0")];
-    let (producer, _) = producer(&server, &age);
+    let (producer, _) = producer(on, &server, &age);
     let topic = producer.topic("t").unwrap();
     let start = Instant::now();
     let mut number = 0;
@@ -248,7 +258,7 @@ async fn a_topic_that_grows_keeps_the_order_and_uses_the_new_partitions() {
             drop(producer.send(&topic, &record).await.unwrap());
         }
         number += 1;
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        on.sleep(Duration::from_millis(1)).await;
     }
     producer.flush().await;
     let log = log(&server);
@@ -261,11 +271,10 @@ async fn a_topic_that_grows_keeps_the_order_and_uses_the_new_partitions() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn records_wait_until_the_topic_is_known_and_go_to_their_shard_then() {
+async fn records_wait_until_the_topic_is_known_and_go_to_their_shard_then(on: Adapter) {
     let server = server(8);
     server.with_cluster(|cluster| [1, 2, 3].map(|node| cluster.freeze(node).unwrap()));
-    let (producer, _) = producer(&server, &[]);
+    let (producer, _) = producer(on, &server, &[]);
     let topic = producer.topic("t").unwrap();
     let bytes = value(0, 0, 0);
     let record = Record { key: Some(b"k"), value: Some(&bytes), ..Record::default() };
@@ -274,19 +283,19 @@ async fn records_wait_until_the_topic_is_known_and_go_to_their_shard_then() {
     let tasks: Vec<_> = (0..20_u32)
         .map(|number| {
             let (producer, topic, bytes) = (producer.clone(), topic.clone(), bytes.clone());
-            tokio::spawn(async move {
+            on.spawn(async move {
                 let key = Some(&b"k"[..]).filter(|_| number % 2 == 0);
                 let record = Record { key, value: Some(&bytes), ..Record::default() };
                 let sent = producer.send(&topic, &record).await.unwrap();
-                assert!(sent.await.is_delivered());
+                assert!(sent.outcome().await.is_delivered());
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    on.sleep(Duration::from_millis(100)).await;
     assert!(log(&server).is_empty());
     server.with_cluster(|cluster| [1, 2, 3].map(|node| cluster.thaw(node).unwrap()));
     for task in tasks {
-        task.await.unwrap();
+        task.join().await;
     }
     assert_one_writer_each(&server);
     let log = log(&server);
@@ -295,13 +304,12 @@ async fn records_wait_until_the_topic_is_known_and_go_to_their_shard_then() {
     assert!(of_key.contains(&murmur2::partition(b"k", 8)));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_topic_of_one_partition_has_one_writer() {
+async fn a_topic_of_one_partition_has_one_writer(on: Adapter) {
     let server = server(1);
-    let (producer, _) = producer(&server, &[]);
+    let (producer, _) = producer(on, &server, &[]);
     let tasks = [0, 1, 2, 3].map(|thread| {
         let producer = producer.clone();
-        tokio::spawn(async move {
+        on.spawn(async move {
             let topic = producer.topic("t").unwrap();
             for number in 0..100 {
                 let bytes = value(thread, NO_KEY, number);
@@ -311,17 +319,16 @@ async fn a_topic_of_one_partition_has_one_writer() {
         })
     });
     for task in tasks {
-        task.await.unwrap();
+        task.join().await;
     }
     producer.flush().await;
     assert_eq!(log(&server).len(), 400);
     assert_eq!(writers(&server)[&0].len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn close_hands_back_what_no_shard_delivered() {
+async fn close_hands_back_what_no_shard_delivered(on: Adapter) {
     let server = server(8);
-    let (producer, reports) = producer(&server, &[("linger.ms", "60000")]);
+    let (producer, reports) = producer(on, &server, &[("linger.ms", "60000")]);
     let topic = producer.topic("t").unwrap();
     for number in 0..40_u32 {
         let value = value(0, NO_KEY, number);
@@ -347,10 +354,9 @@ async fn close_hands_back_what_no_shard_delivered() {
     assert!(matches!(refused, Err(SendError::Refused(_))), "{refused:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn topics_of_others_and_numbers_that_are_no_power_of_two_are_refused() {
+async fn topics_of_others_and_numbers_that_are_no_power_of_two_are_refused(on: Adapter) {
     let server = server(8);
-    let ((one, _), (other, _)) = (producer(&server, &[]), producer(&server, &[]));
+    let ((one, _), (other, _)) = (producer(on, &server, &[]), producer(on, &server, &[]));
     let [first, second, again] = ["t", "u", "t"].map(|name| one.topic(name).unwrap());
     assert_eq!((first.id(), second.id().index()), (again.id(), 1));
     let foreign = other.topic("t").unwrap();
@@ -359,8 +365,34 @@ async fn topics_of_others_and_numbers_that_are_no_power_of_two_are_refused() {
     let refused = one.topic("no/name").unwrap_err();
     assert_eq!(one.topic("").unwrap_err(), refused);
     for shards in [0, 3, 512] {
-        let builder = Producer::builder().property("bootstrap.servers", "127.0.0.1:1");
+        let builder = Producer::builder(on).property("bootstrap.servers", "127.0.0.1:1");
         let refused = builder.shards(shards).build().unwrap_err().to_string();
         assert_eq!(refused, "shards: expected a power of two, at most 256");
     }
+}
+
+/// Threads that wait for their own records drive the shards themselves.
+async fn who_waits_for_one_record_after_the_other_is_answered(on: Adapter) {
+    let server = server(8);
+    let (producer, _) = producer(on, &server, &[]);
+    let tasks = [0, 1, 2, 3].map(|thread| {
+        let producer = producer.clone();
+        on.spawn(async move {
+            let topic = producer.topic("t").unwrap();
+            for number in 0..500_u32 {
+                let (value, bytes) = (value(thread, NO_KEY, number), number.to_be_bytes());
+                let key = Some(&bytes[..]).filter(|_| number % 2 == 0);
+                let record = Record { key, value: Some(&value), ..Record::default() };
+                let sent = producer.send(&topic, &record).await.unwrap();
+                assert!(sent.outcome().await.is_delivered());
+            }
+        })
+    });
+    for task in tasks {
+        task.join().await;
+    }
+    let log = log(&server);
+    assert_eq!(log.len(), 2_000);
+    assert_one_writer_each(&server);
+    assert!(producer.close(5 * SECOND).await.complete);
 }

@@ -8,8 +8,13 @@ use std::{
     time::Instant,
 };
 
-use ottla_blocking::{Producer, Record, RecordOutcome};
+use ottla_adapter_tests::{Adapter, Producer, Record, RecordOutcome, on_each};
 use ottla_model::{ClusterConfig, serve::Server};
+
+on_each!(
+    a_report_whose_panic_panics_once_more_when_it_is_dropped_ends_nothing,
+    a_report_that_panics_leaves_all_others_to_be_told,
+);
 
 /// What is panicked with when it is dropped is one of these again.
 struct Nasty;
@@ -27,28 +32,26 @@ fn server() -> Server {
     server
 }
 
-#[test]
-fn a_report_whose_panic_panics_once_more_when_it_is_dropped_ends_nothing() {
+async fn a_report_whose_panic_panics_once_more_when_it_is_dropped_ends_nothing(on: Adapter) {
     let server = server();
-    let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
+    let builder = Producer::builder(on).property("bootstrap.servers", &server.bootstrap_servers());
     let producer = builder.on_report(|_| panic_any(Nasty)).build().unwrap();
     let topic = producer.topic("t").unwrap();
     let start = Instant::now();
     for token in 0..3 {
         let record = Record { value: Some(b"v"), token: Some(token), ..Record::default() };
-        producer.send_detached(&topic, &record).unwrap();
-        let tally = producer.flush();
+        producer.send_detached(&topic, &record).await.unwrap();
+        let tally = producer.flush().await;
         assert_eq!(tally.delivered, 1, "record {token}");
     }
     assert!(start.elapsed() < Duration::from_secs(5));
-    assert!(producer.close(Duration::from_secs(5)).complete);
+    assert!(producer.close(Duration::from_secs(5)).await.complete);
 }
 
-#[test]
-fn a_report_that_panics_leaves_all_others_to_be_told() {
+async fn a_report_that_panics_leaves_all_others_to_be_told(on: Adapter) {
     let server = server();
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let builder = Producer::builder()
+    let builder = Producer::builder(on)
         .property("bootstrap.servers", &server.bootstrap_servers())
         .property("linger.ms", "1000")
         .property("batch.size", "128");
@@ -66,10 +69,10 @@ fn a_report_that_panics_leaves_all_others_to_be_told() {
     let topic = producer.topic("t").unwrap();
     for token in 0..31 {
         let record = Record { value: Some(b"v"), token: Some(token), ..Record::default() };
-        producer.send_detached(&topic, &record).unwrap();
+        producer.send_detached(&topic, &record).await.unwrap();
     }
-    assert_eq!(producer.flush().delivered, 31);
-    assert!(producer.close(Duration::from_secs(5)).complete);
+    producer.flush().await;
+    assert!(producer.close(Duration::from_secs(5)).await.complete);
     let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
     let each_once: Vec<_> = (0..31).map(|token| (token, Some(token as i64))).collect();
     assert_eq!(*heard, each_once);
