@@ -477,6 +477,10 @@ impl Producer<'_> {
 
     /// Ends everything that is left, at the end of `close` or of the producer.
     pub(super) fn give_up_everything(&mut self, cause: Cause) {
+        // Who hears of the last batches asks for it when connections and the producer id are gone.
+        for home in self.partitions.indices() {
+            self.partitions.at_mut(home).fault = self.blame(home);
+        }
         for conn in self.conns.indices() {
             self.drop_connection(conn, crate::Disconnect::Closed);
         }

@@ -9,6 +9,7 @@ use ottla_core::{
 use ottla_model::{Action, ClusterConfig, Fault, Versions};
 use ottla_scenario::{World, quick};
 
+const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn impatient() -> Config<'static> {
@@ -129,6 +130,45 @@ fn a_timeout_says_that_there_is_no_producer_id_yet() {
     let topic = world.topic("t");
     world.run_for(SECOND);
     assert_eq!(last_error(&mut world, topic), Some(LastError::NoProducerId(code)));
+}
+
+/// Sends a record and closes the producer; returns why the record was not delivered.
+fn last_error_at_the_end(
+    mut world: World<'_>,
+    topic: TopicId,
+    within: Duration,
+) -> (Cause, Option<LastError>) {
+    let _ = world.produce(topic, Some(0), 20).expect("room");
+    world.run_for(10 * MS);
+    world.close(within);
+    let (told, last_error) = world.last_failed.expect("an answer");
+    let Outcome::NotDelivered(cause) = told.outcome else { panic!("{told:?}") };
+    (cause, last_error)
+}
+
+#[test]
+fn the_last_record_of_a_producer_that_closes_has_its_last_error() {
+    // Its outcome is what the end waits for, or the end is what it gets.
+    for (within, cause) in [(10 * SECOND, Cause::DeliveryTimeout), (100 * MS, Cause::Closed)] {
+        let config = Config { request_timeout: 60 * SECOND, ..impatient() };
+        let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+        world.cluster.set_throttle(1, 30 * SECOND).expect("a node");
+        let first = world.send(topic, 0);
+        world.run_for(SECOND);
+        assert!(world.ledger.is_closed(first));
+        let told = last_error_at_the_end(world, topic, within);
+        assert_eq!(told, (cause, Some(LastError::Throttled)));
+
+        let mut world = World::new(&impatient(), ClusterConfig::with_nodes(1), 1);
+        world.cluster.create_topic("t", 1).expect("a topic");
+        let code = ErrorCode::COORDINATOR_LOAD_IN_PROGRESS;
+        let refusal = Fault::new(ApiKey::INIT_PRODUCER_ID, Action::Reject(code));
+        world.cluster.inject(refusal.times(u32::MAX));
+        let topic = world.topic("t");
+        world.run_for(SECOND);
+        let told = last_error_at_the_end(world, topic, within);
+        assert_eq!(told, (cause, Some(LastError::NoProducerId(code))));
+    }
 }
 
 #[test]
