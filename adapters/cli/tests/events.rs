@@ -5,9 +5,9 @@ mod common;
 use core::time::Duration;
 use std::thread;
 
-use common::{DRIVERS, ottla_aloud, server};
-use ottla_core::wire::ErrorCode;
-use ottla_model::{Action, Cluster, Fault};
+use common::{ALOUD, DRIVERS, Scratch, Talk, server, wait_for};
+use ottla_core::wire::{ApiKey, ErrorCode};
+use ottla_model::{Action, Cluster, Fault, serve::Server};
 
 /// What happens to the cluster of the one node 1 that leads `t` before a record is sent, and which events tell of
 /// it.
@@ -75,12 +75,182 @@ fn is_told(driver: &str, (name, make, events): &Happening) {
     let bootstrap = server.bootstrap_servers();
     let args = ["produce", "--topic", "t", "--bootstrap", &bootstrap, "--driver", driver];
     let args = [&args[..], &["--property", "linger.ms=0"]].concat();
-    let ran = thread::scope(|scope| {
-        let run = scope.spawn(|| ottla_aloud(&args, &[b"a\n", b"b\n"]));
-        thread::sleep(Duration::from_millis(400));
-        server.with_cluster(|cluster| cluster.move_leader("t", 0, 1)).unwrap();
-        run.join().unwrap()
+    let mut talk = Talk::start(&args, &ALOUD);
+    talk.say("a");
+    thread::sleep(Duration::from_millis(400));
+    server.with_cluster(|cluster| cluster.move_leader("t", 0, 1)).unwrap();
+    talk.say("b");
+    let ran = talk.end();
+    for event in *events {
+        assert!(ran.stderr.contains(event), "{driver}, {name}: no {event:?} in\n{}", ran.stderr);
+    }
+}
+
+/// Something that happens to records one after the other, and the events that tell of it.
+type Story = (&'static str, fn(&mut Told<'_>), &'static [&'static str]);
+
+/// A run of the command that tells what becomes of each line.
+struct Told<'a> {
+    server: &'a Server,
+    talk: Talk,
+    outcomes: &'a Scratch,
+    said: usize,
+}
+
+impl Told<'_> {
+    fn say(&mut self) {
+        self.talk.say("a");
+        self.said += 1;
+    }
+
+    /// Waits for a verdict on each line.
+    fn hear(&self) {
+        wait_for("a verdict on each line", || self.outcomes.lines() >= self.said);
+    }
+
+    /// Says lines one by one, each with its verdict before the next.
+    fn tell(&mut self, lines: usize) {
+        for _ in 0..lines {
+            self.say();
+            self.hear();
+        }
+    }
+
+    fn cluster(&self, act: impl FnOnce(&mut Cluster)) {
+        self.server.with_cluster(act);
+    }
+
+    /// Says a line that comes into the log, of which no answer comes back until the faults are cleared.
+    fn say_unanswered(&mut self) {
+        let end = |cluster: &mut Cluster| cluster.end_offset("t", 0);
+        let before = self.server.with_cluster(end);
+        self.cluster(|cluster| {
+            cluster.inject(Fault::produce(Action::Swallow).times(u32::MAX));
+        });
+        self.say();
+        wait_for("the line is in the log", || self.server.with_cluster(end) > before);
+    }
+}
+
+const STORIES: [Story; 6] = [
+    (
+        "cut",
+        // With all of it the broker forgets the producer, and takes what comes.
+        |told| {
+            told.tell(2);
+            told.cluster(|cluster| cluster.truncate("t", 0, 0).unwrap());
+            told.tell(1);
+        },
+        &["the log was cut below what was acknowledged topic=\"t\" partition=0"],
+    ),
+    (
+        "lost",
+        // It still knows of the first, and that the second is missing.
+        |told| {
+            told.tell(2);
+            told.cluster(|cluster| cluster.truncate("t", 0, 1).unwrap());
+            told.tell(1);
+        },
+        &[
+            "the leader expects another sequence topic=\"t\" partition=0",
+            "a new epoch begins topic=\"t\" partition=0 epoch=1",
+        ],
+    ),
+    (
+        "in doubt",
+        // What may be in the log, the leader takes for a stranger's.
+        |told| {
+            told.tell(1);
+            told.cluster(|cluster| {
+                reject(cluster, ErrorCode::REQUEST_TIMED_OUT);
+                let stranger = Action::Reject(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+                cluster.inject(Fault::produce(stranger).times(3));
+            });
+            told.tell(1);
+        },
+        &[
+            "the leader lost its record of this producer topic=\"t\" partition=0",
+            "not known whether delivered: the broker lost its record of this producer",
+        ],
+    ),
+    (
+        "forgotten",
+        |told| {
+            told.tell(1);
+            told.say_unanswered();
+            told.cluster(|cluster| {
+                cluster.forget_producers("t", 0).unwrap();
+                cluster.clear_faults();
+            });
+            told.hear();
+        },
+        &[
+            "the leader may have forgotten this producer topic=\"t\" partition=0",
+            "not known whether delivered: the broker may have forgotten this producer by now",
+        ],
+    ),
+    (
+        "late",
+        |told| {
+            told.say_unanswered();
+            told.hear();
+            told.cluster(Cluster::clear_faults);
+            // The first word was `Unknown`, the second is the last.
+            wait_for("a late verdict", || told.outcomes.lines() == 2);
+        },
+        &[
+            "not known whether delivered: delivery timeout",
+            "late verdict topic=\"t\" partition=0 late=1 outcome=Delivered",
+        ],
+    ),
+    (
+        "granted",
+        |told| {
+            let refused = Action::Reject(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
+            let refused = Fault::new(ApiKey::INIT_PRODUCER_ID, refused).times(u32::MAX);
+            told.cluster(|cluster| cluster.inject(refused));
+            told.tell(1);
+            told.cluster(Cluster::clear_faults);
+            let mut delivered = || {
+                told.tell(1);
+                told.server.with_cluster(|cluster| cluster.end_offset("t", 0) > 0)
+            };
+            wait_for("a line is delivered", &mut delivered);
+        },
+        &[
+            "no record can be sent why=not authorized",
+            "there is a producer id: records can be sent",
+        ],
+    ),
+];
+
+#[test]
+fn what_a_broker_loses_and_what_is_known_late_is_told_to_tracing() {
+    thread::scope(|scope| {
+        for driver in DRIVERS {
+            for story in &STORIES {
+                scope.spawn(move || is_told_of(driver, story));
+            }
+        }
     });
+}
+
+fn is_told_of(driver: &str, (name, play, events): &Story) {
+    let (server, outcomes) = (server(), Scratch::new(&format!("story-{name}-{driver}")));
+    let bootstrap = server.bootstrap_servers();
+    let args = ["produce", "--topic", "t", "--bootstrap", &bootstrap, "--driver", driver];
+    let mut args = [&args[..], &["--outcomes", outcomes.path()]].concat();
+    let properties = [
+        "linger.ms=0",
+        "request.timeout.ms=300",
+        "delivery.timeout.ms=1500",
+        "retry.backoff.ms=20",
+    ];
+    args.extend(properties.iter().flat_map(|property| ["--property", property]));
+    let talk = Talk::start(&args, &ALOUD);
+    let mut told = Told { server: &server, talk, outcomes: &outcomes, said: 0 };
+    play(&mut told);
+    let ran = told.talk.end();
     for event in *events {
         assert!(ran.stderr.contains(event), "{driver}, {name}: no {event:?} in\n{}", ran.stderr);
     }

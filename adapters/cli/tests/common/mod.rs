@@ -1,12 +1,15 @@
 //! Running the command, and what it said.
 #![allow(dead_code)] // each test file uses its part
 
+use core::time::Duration;
 use std::{
     collections::BTreeMap,
     fs,
     io::Write,
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdin, Command, Output, Stdio},
+    thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use ottla_model::{AutoCreate, ClusterConfig, serve::Server};
@@ -42,11 +45,15 @@ impl Ran {
     }
 }
 
-pub(crate) fn spawn(args: &[&str]) -> Child {
+fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
     command.args(args).env_remove("RUST_LOG");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+    command
+}
+
+pub(crate) fn spawn(args: &[&str]) -> Child {
+    command(args).spawn().unwrap()
 }
 
 pub(crate) fn ended(output: Output) -> Ran {
@@ -57,35 +64,54 @@ pub(crate) fn ended(output: Output) -> Ran {
     }
 }
 
+/// A run of the command to which lines are said one by one.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    stdin: Option<ChildStdin>,
+    ran: JoinHandle<Ran>,
+}
+
+impl Talk {
+    /// Starts the command with these environment variables.
+    pub(crate) fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut command = command(args);
+        command.envs(env.iter().copied());
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take();
+        // What it says is read as it comes, so that it never waits for that.
+        let ran = thread::spawn(move || ended(child.wait_with_output().unwrap()));
+        Self { stdin, ran }
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("its input is open");
+        writeln!(stdin, "{line}").unwrap();
+    }
+
+    pub(crate) fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> Ran {
+        self.end_input();
+        self.ran.join().unwrap()
+    }
+}
+
 /// Runs the command with this on its standard input.
 pub(crate) fn ottla(args: &[&str], input: &[u8]) -> Ran {
     let mut child = spawn(args);
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
     let ran = ended(child.wait_with_output().unwrap());
     writer.join().unwrap();
     ran
 }
 
-/// Runs the command with these lines on its standard input, a while apart, and all that it logs.
-pub(crate) fn ottla_aloud(args: &[&str], lines: &[&[u8]]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
-    command.args(args).env("RUST_LOG", "debug");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let lines: Vec<Vec<u8>> = lines.iter().map(|line| line.to_vec()).collect();
-    let writer = std::thread::spawn(move || {
-        for line in lines {
-            drop(stdin.write_all(&line));
-            std::thread::sleep(core::time::Duration::from_millis(300));
-        }
-    });
-    let ran = ended(child.wait_with_output().unwrap());
-    writer.join().unwrap();
-    ran
-}
+/// All that it logs.
+pub(crate) const ALOUD: [(&str, &str); 1] = [("RUST_LOG", "debug")];
 
 /// A cluster of one node that has the topic `t` with one partition.
 pub(crate) fn server() -> Server {
@@ -93,6 +119,21 @@ pub(crate) fn server() -> Server {
     let server = Server::start(&["127.0.0.1:0".parse().unwrap()], config).unwrap();
     server.with_cluster(|cluster| cluster.create_topic("t", 1)).unwrap();
     server
+}
+
+/// Longer than anything takes that a test waits for, on a machine that is busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// # Panics
+///
+/// Where it is not done in time.
+#[allow(clippy::disallowed_methods)] // tests look at the time
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < PATIENCE, "in vain: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// A file that goes with its test.
@@ -107,6 +148,11 @@ impl Scratch {
 
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
+    }
+
+    /// How many lines there are so far; the last may not be whole.
+    pub(crate) fn lines(&self) -> usize {
+        fs::read_to_string(&self.0).unwrap_or_default().lines().count()
     }
 
     /// The JSON object on each line.
