@@ -290,6 +290,17 @@ impl Cause {
     }
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotDelivered => "not delivered: it was taken out before it left",
+            Self::Unknown => "unknown: it had left, and its outcome follows",
+            Self::Settled => "too late: it has its outcome",
+            Self::Foreign => "it is another producer's",
+        })
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use ottla_core::{Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
 
 use crate::{
-    client::shards::{Shards, pass_for},
+    client::{
+        callbacks::Callbacks,
+        shards::{Shards, pass_for},
+    },
     clock::Clock,
     delivery::{batch_state::Answer, handle::Delivery},
     engine::{
@@ -46,7 +49,8 @@ impl Shards {
         shards: usize,
     ) -> Result<Self, ConfigError> {
         let clock = Clock::simulated(Arc::clone(now));
-        Self::on(clock, |_| 1, config, limits, on_report, shards)
+        let callbacks = Callbacks { on_report, ..Callbacks::default() };
+        Self::on(clock, |_| 1, config, limits, callbacks, shards)
     }
 }
 

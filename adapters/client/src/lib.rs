@@ -26,6 +26,7 @@ pub mod threads;
 pub use block_on::block_on;
 pub use checksum::checksum;
 pub use client::builder::{Builder, Place};
+pub use client::callbacks::Callbacks;
 pub use client::flush_close::CloseReport;
 pub use client::flush_close_all::{ClosingAll, FlushingAll};
 pub use client::send::Sending;

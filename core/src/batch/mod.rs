@@ -15,7 +15,9 @@ pub(crate) use fault::{Marker, Part};
 pub(crate) use pages::{Chunks, PageLink, Pages};
 pub(crate) use plain::Plain;
 pub(crate) use split::{second_half_len, split_off};
-pub(crate) use withdraw::{WITHDRAWN, compact, keep_taken, mark_withdrawn, was_taken};
+pub(crate) use withdraw::{
+    WITHDRAWN, compact, keep_taken, len_of_record, mark_withdrawn, was_taken,
+};
 
 use crate::{
     Cause, Instant, Outcome,

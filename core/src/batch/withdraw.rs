@@ -34,6 +34,15 @@ pub(crate) fn mark_withdrawn(
     true
 }
 
+/// The length of the record that begins at `at` in `page`, with its own length before it; `None` where it was taken out.
+pub(crate) fn len_of_record(pages: &Pages<'_>, page: Ix<PageLink>, at: u32) -> Option<u32> {
+    let mut cursor = Cursor::new(page, at);
+    let body = cursor.varint(pages);
+    let taken = cursor.byte(pages) & WITHDRAWN != 0;
+    let len = varint::len_i64(body) as i64 + body;
+    (!taken).then(|| u32::try_from(len).ok()).flatten()
+}
+
 /// Closes ranks over the withdrawn records, if there are any, and sums up the checksum.
 pub(crate) fn compact(pages: &mut Pages<'_>, batch: &mut Batch, checksum: Checksum) {
     if batch.withdrawn == 0 {

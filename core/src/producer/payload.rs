@@ -2,7 +2,8 @@
 
 use super::{BatchId, Producer};
 use crate::{
-    batch::{Batch, Chunks, Life, WITHDRAWN, keep_taken},
+    Ticket, TopicId,
+    batch::{Batch, Chunks, Life, Told, WITHDRAWN, keep_taken, len_of_record},
     list::Link,
     slots::Ix,
 };
@@ -14,6 +15,8 @@ use crate::{
 /// out by [`Producer::cancel`].
 #[derive(Clone, Debug)]
 pub struct Payload<'a> {
+    topic: TopicId,
+    partition: i32,
     base_timestamp: i64,
     /// What comes before the chunks.
     head: &'a [u8],
@@ -23,6 +26,12 @@ pub struct Payload<'a> {
 impl Payload<'_> {
     /// Set in the attributes of a record that was cancelled.
     pub const WITHDRAWN: i8 = WITHDRAWN as i8;
+
+    /// Their topic, and the partition of it that was chosen for them.
+    #[must_use]
+    pub const fn topic_partition(&self) -> (TopicId, i32) {
+        (self.topic, self.partition)
+    }
 
     /// What the records' timestamps count from, in milliseconds since the Unix epoch.
     #[must_use]
@@ -54,8 +63,39 @@ impl Producer<'_> {
         (shown && slot.first_page.is_some() && slot.len > 0).then(|| {
             let whole = || (&[][..], self.pages.chain(slot.first_page, slot.len));
             let (head, chunks) = self.part_bytes().unwrap_or_else(whole);
-            Payload { base_timestamp: slot.base_timestamp, head, chunks }
+            self.payload_of(slot, head, chunks)
         })
+    }
+
+    fn payload_of<'a>(&'a self, batch: &Batch, head: &'a [u8], chunks: Chunks<'a>) -> Payload<'a> {
+        let partition = self.partitions.at(batch.partition);
+        Payload {
+            topic: self.topic_id(partition.topic),
+            partition: partition.number,
+            base_timestamp: batch.base_timestamp,
+            head,
+            chunks,
+        }
+    }
+
+    /// One record as it is encoded, while it can still be cancelled: for who wants it back when it is. `None` where it
+    /// has an outcome, was cancelled, or its batch has been written anew or split since it was taken; then
+    /// [`cancel`](Self::cancel) does not answer [`Verdict::NotDelivered`](crate::Verdict::NotDelivered) for the first time.
+    #[must_use]
+    pub fn record(&self, ticket: Ticket) -> Option<Payload<'_>> {
+        let (_, batch) = self.batches.find(ticket.batch.index)?;
+        let is_its =
+            ticket.batch.owner == self.owner && batch.generation == ticket.batch.generation;
+        let is_open = matches!(batch.life, Life::Open | Life::Sealed | Life::InFlight | Life::Idle);
+        if !is_its || !is_open || batch.moved || batch.told != Told::Nothing {
+            return None;
+        }
+        let page = Ix::new(ticket.page);
+        let len = len_of_record(&self.pages, page, ticket.at)?;
+        let head = self.pages.page(page).get(ticket.at as usize..).unwrap_or_default();
+        let head = head.get(..len as usize).unwrap_or(head);
+        let chunks = self.pages.chain(self.pages.next(page), len - head.len() as u32);
+        Some(self.payload_of(batch, head, chunks))
     }
 
     /// Frees the slot of the batch that the last output was about.

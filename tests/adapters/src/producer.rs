@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::Adapter;
 
+type Choose = Box<dyn Fn(&str, &Record<'_>, u32) -> Option<u32> + Send + Sync>;
 type OnReport = Box<dyn Fn(&Report) + Send + Sync>;
 
 /// A producer that is to be.
@@ -18,6 +19,7 @@ pub struct Builder {
     properties: Vec<(String, String)>,
     shards: Option<usize>,
     on_report: Option<OnReport>,
+    partitioner: Option<Choose>,
 }
 
 impl fmt::Debug for Builder {
@@ -35,6 +37,9 @@ macro_rules! build {
         }
         if let Some(on_report) = $builder.on_report {
             builder = builder.on_report(on_report);
+        }
+        if let Some(choose) = $builder.partitioner {
+            builder = builder.partitioner(choose);
         }
         builder.build()
     }};
@@ -74,6 +79,16 @@ impl Builder {
         self
     }
 
+    /// Who chooses partitions.
+    #[must_use]
+    pub fn partitioner(
+        mut self,
+        choose: impl Fn(&str, &Record<'_>, u32) -> Option<u32> + Send + Sync + 'static,
+    ) -> Self {
+        self.partitioner = Some(Box::new(choose));
+        self
+    }
+
     /// The producer.
     pub fn build(self) -> Result<Producer, BuildError> {
         match self.on {
@@ -109,7 +124,7 @@ impl Producer {
     /// One that is to be, on this adapter.
     #[must_use]
     pub const fn builder(on: Adapter) -> Builder {
-        Builder { on, properties: Vec::new(), shards: None, on_report: None }
+        Builder { on, properties: Vec::new(), shards: None, on_report: None, partitioner: None }
     }
 
     /// As the adapters'.

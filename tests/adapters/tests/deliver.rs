@@ -30,6 +30,7 @@ on_each!(
     a_name_is_looked_up,
     a_name_that_nobody_has_is_named_when_the_wait_is_over,
     a_records_options_are_its_own_and_its_outcome_is_a_result,
+    a_record_whose_own_deadline_ends_it_while_the_producer_closes_is_handed_back,
 );
 
 fn server(partitions: u32) -> Server {
@@ -99,6 +100,7 @@ async fn ten_thousand_records_are_where_their_outcomes_say(on: Adapter) {
     let stats = producer.stats();
     assert_eq!(stats.answers.delivered, 10_000);
     assert_eq!(stats.latency.count, 10_000);
+    assert_eq!(stats.latency.buckets.iter().map(|(_, records)| records).sum::<u64>(), 10_000);
     assert_eq!(stats.queue_depth, 0);
 }
 
@@ -428,4 +430,52 @@ async fn a_records_options_are_its_own_and_its_outcome_is_a_result(on: Adapter) 
     let outcome = producer.send(&topic, &record).await.unwrap().outcome().await;
     let error = outcome.into_result().unwrap_err();
     assert_eq!(error.why().cause, Cause::Deadline, "{error}");
+}
+
+async fn a_record_whose_own_deadline_ends_it_while_the_producer_closes_is_handed_back(on: Adapter) {
+    let server = server(1);
+    let producer = producer(on, &server, &[("linger.ms", "0"), ("max.in.flight", "1")]);
+    let topic = producer.topic("t").unwrap();
+    assert!(producer.send(&topic, &value(b"warm")).await.unwrap().outcome().await.is_delivered());
+    // As soon as bytes of the next record have arrived.
+    server.with_cluster(|cluster| cluster.inject(Fault::produce(Action::Freeze)));
+    let sent = |number: u16, timeout| {
+        let (producer, topic) = (producer.clone(), topic.clone());
+        let bytes = number.to_be_bytes();
+        async move {
+            let record = Record { key: Some(b"k"), timeout, ..value(&bytes) };
+            producer.send(&topic, &record).await.unwrap()
+        }
+    };
+    // The first leaves, and what comes behind it waits.
+    let first = sent(0, None).await;
+    while !server.with_cluster(|cluster| cluster.is_frozen(1) || cluster.is_frozen(2)) {
+        on.sleep(Duration::from_millis(1)).await;
+    }
+    let deadline = Duration::from_millis(100);
+    for number in 1..400 {
+        drop(sent(number, (number % 10 != 0).then_some(deadline)).await);
+    }
+    let cancelled = sent(400, Some(deadline)).await;
+    assert_eq!(cancelled.cancel(), Verdict::NotDelivered);
+    let report = producer.close(Duration::from_millis(500)).await;
+    assert!(report.complete, "{report:?}");
+    let mut back = BTreeMap::new();
+    for record in &report.returned {
+        let number = u16::from_be_bytes(record.value.as_deref().unwrap().try_into().unwrap());
+        assert_eq!(
+            (&*record.topic, record.partition, record.key.as_deref()),
+            ("t", 0, Some(&b"k"[..]))
+        );
+        assert_eq!(
+            back.insert(number, record.outcome.why().unwrap().cause),
+            None,
+            "{number} twice"
+        );
+    }
+    assert_eq!(back.keys().copied().collect::<Vec<_>>(), (0..400).collect::<Vec<_>>());
+    let ended_by =
+        |number: u16| if number.is_multiple_of(10) { Cause::Closed } else { Cause::Deadline };
+    assert!(back.iter().skip(1).all(|(number, cause)| *cause == ended_by(*number)), "{back:?}");
+    assert!(matches!(first.outcome().await, RecordOutcome::Unknown(_)));
 }

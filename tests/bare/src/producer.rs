@@ -87,6 +87,10 @@ fn step(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) {
         3 => {
             if let Some(ticket) = held.ticket {
                 see(&producer.last_error(ticket.batch()));
+                if let Some(payload) = producer.record(ticket) {
+                    see(&payload.topic_partition());
+                    payload.for_each(|piece| see(&piece));
+                }
                 see(&producer.cancel(held.now, ticket));
                 see(&ticket);
                 see(&(ticket.batch(), ticket.index()));

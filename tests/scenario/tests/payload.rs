@@ -71,3 +71,40 @@ fn a_batch_whose_records_were_all_cancelled_frees_its_pages_before_its_event_is_
     }
     world.finish();
 }
+
+#[test]
+fn a_record_can_be_had_back_as_long_as_a_cancel_would_take_it_out() {
+    let config = Config { linger: 100 * MS, ..quick() };
+    // Records begin anywhere on a page, and go over its end.
+    let memory = Memory::heap(Limits { page_size: 512, ..Limits::for_config(&config) });
+    let mut world = World::with_memory(&config, ClusterConfig::default(), memory, 1);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    let topic = world.topic("t");
+    world.run_for(500 * MS);
+    let ids: Vec<u64> = (0..200)
+        .map(|len| world.produce(topic, Some(0), 8 + len as usize).expect("room"))
+        .collect();
+    let read = |world: &World<'_>, id: u64| {
+        let payload = world.producer.record(world.ledger.ticket(id))?;
+        assert_eq!(payload.topic_partition(), (topic, 0));
+        let bytes: Vec<u8> = payload.flatten().copied().collect();
+        let mut records = Records::new(&bytes);
+        let value = records.next()?.expect("a record").value?.to_vec();
+        assert!(records.next().is_none(), "one record and nothing else");
+        Some(value)
+    };
+    for (place, id) in ids.iter().enumerate() {
+        let value = read(&world, *id).expect("not cancelled");
+        assert_eq!(value.len(), 8 + place);
+        assert_eq!(value.first_chunk().map(|number| u64::from_be_bytes(*number)), Some(*id));
+    }
+    for id in ids.iter().step_by(3) {
+        assert_eq!(world.cancel(*id), Verdict::NotDelivered);
+        assert_eq!(read(&world, *id), None, "record {id} was taken out");
+    }
+    assert!(read(&world, ids[1]).is_some());
+    // Sent, its bytes have closed ranks.
+    world.run_for(150 * MS);
+    assert_eq!(read(&world, ids[1]), None);
+    world.finish();
+}

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use ottla_core::{Config, Limits};
 
 use crate::{
-    client::shards::Shards, delivery::outcome::Report, engine::locked_core::OnReport,
+    client::{
+        callbacks::{Callbacks, OwnPartitioner},
+        shards::Shards,
+    },
+    delivery::outcome::Report,
     error::BuildError,
+    record::Record,
 };
 
 /// What a producer's engines run on.
@@ -34,7 +39,7 @@ pub trait Place: Sized {
 pub struct Builder<P> {
     properties: Vec<(String, String)>,
     limits: Option<Limits>,
-    on_report: Option<OnReport>,
+    callbacks: Callbacks,
     shards: Option<usize>,
     place: Option<P>,
 }
@@ -59,7 +64,13 @@ impl<P: Place> Builder<P> {
     /// One without a property.
     #[must_use]
     pub fn new() -> Self {
-        Self { properties: Vec::new(), limits: None, on_report: None, shards: None, place: None }
+        Self {
+            properties: Vec::new(),
+            limits: None,
+            callbacks: Callbacks::default(),
+            shards: None,
+            place: None,
+        }
     }
 
     /// Adds a property by Kafka's name, or librdkafka's; of two with one name the later one counts. It is judged by [`Builder::build`].
@@ -94,7 +105,24 @@ impl<P: Place> Builder<P> {
     /// While records come very fast, reports are told a millisecond's worth at a time.
     #[must_use]
     pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
-        self.on_report = Some(Arc::new(on_report));
+        self.callbacks.on_report = Some(Arc::new(on_report));
+        self
+    }
+
+    /// Sets who chooses the partition of a record that names none: it gets the topic's name, the record and how many
+    /// partitions the topic has, and may keep state. `None` leaves the choice to `partitioner.class`, which goes by the
+    /// key; a number that is no partition's is refused as
+    /// [`ProduceError::UnknownPartition`](ottla_core::ProduceError::UnknownPartition).
+    ///
+    /// It is called by who sends, without a lock, once the topic is known; where it panics, the send does. A record that
+    /// waits for memory keeps the partition that was chosen for it, and one that [`Delivery`](crate::Delivery) is never
+    /// made of, because `try_send` found no room, was asked about all the same.
+    #[must_use]
+    pub fn partitioner(
+        mut self,
+        choose: impl Fn(&str, &Record<'_>, u32) -> Option<u32> + Send + Sync + 'static,
+    ) -> Self {
+        self.callbacks.partitioner = Some(OwnPartitioner::new(choose));
         self
     }
 
@@ -144,6 +172,6 @@ impl<P: Place> Builder<P> {
             config.set(name, value)?;
         }
         let shards = self.shards.unwrap_or(1);
-        place.start(Shards::new(&config, self.limits, self.on_report, shards)?)
+        place.start(Shards::new(&config, self.limits, self.callbacks, shards)?)
     }
 }

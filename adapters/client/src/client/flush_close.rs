@@ -49,8 +49,8 @@ pub struct CloseReport {
     pub records: Tally,
     /// Everything was settled and all connections were closed when `close` returned.
     pub complete: bool,
-    /// The records that were not delivered, in no order between partitions. Those that were
-    /// cancelled before they left are not among them.
+    /// The records that were not delivered, in no order between partitions: with those whose own deadline was over
+    /// while the producer closed, without those that their callers cancelled before they left.
     pub returned: Vec<Returned>,
 }
 

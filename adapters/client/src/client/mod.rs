@@ -3,6 +3,7 @@
 //! To build, send, flush, close, and look at counters. No socket, and no driver.
 
 pub(crate) mod builder;
+pub(crate) mod callbacks;
 pub(crate) mod flush_close;
 pub(crate) mod flush_close_all;
 pub(crate) mod send;

@@ -19,16 +19,13 @@ use ottla_core::{
 
 use crate::{
     client::{
+        callbacks::{Callbacks, OwnPartitioner},
         flush_close_all::{ClosingAll, FlushingAll},
         stats::Stats,
     },
     clock::Clock,
     delivery::latency::Histogram,
-    engine::{
-        locked_core::{Engine, OnReport},
-        partition_counts::Partitions,
-        state::State,
-    },
+    engine::{locked_core::Engine, partition_counts::Partitions, state::State},
     record::Record,
 };
 
@@ -45,7 +42,8 @@ const MOST: usize = 256;
 pub struct Shards {
     /// The only one, mostly.
     first: Arc<Engine>,
-    /// All of them, where there are more.
+    /// All of them, where there are more, or the application chooses partitions: then they have to be known
+    /// before an engine has the record.
     many: Option<Box<Many>>,
 }
 
@@ -54,6 +52,8 @@ struct Many {
     /// As many as a power of two.
     engines: Box<[Arc<Engine>]>,
     partitioner: Partitioner,
+    /// The application's own, which is asked first.
+    own: Option<OwnPartitioner>,
     /// By their numbers. Locked while a topic is registered or released, so that it has the same number
     /// everywhere.
     topics: Mutex<Vec<(TopicId, Arc<Partitions>)>>,
@@ -104,10 +104,10 @@ impl Shards {
     pub fn new(
         config: &Config<'_>,
         limits: Option<Limits>,
-        on_report: Option<OnReport>,
+        callbacks: Callbacks,
         shards: usize,
     ) -> Result<Self, ConfigError> {
-        Self::on(Clock::start(), next_owner, config, limits, on_report, shards)
+        Self::on(Clock::start(), next_owner, config, limits, callbacks, shards)
     }
 
     pub(crate) fn on(
@@ -115,9 +115,10 @@ impl Shards {
         owner: impl FnOnce(u32) -> u32,
         config: &Config<'_>,
         limits: Option<Limits>,
-        on_report: Option<OnReport>,
+        callbacks: Callbacks,
         shards: usize,
     ) -> Result<Self, ConfigError> {
+        let Callbacks { on_report, partitioner: own } = callbacks;
         let of = u16::try_from(shards).ok().filter(|of| of.is_power_of_two() && shards <= MOST);
         let expected = "a power of two, at most 256";
         let of = of.ok_or(ConfigError::OutOfRange { property: "shards", expected })?;
@@ -140,9 +141,9 @@ impl Shards {
         let engines = (0..of).map(engine).collect::<Result<Box<[_]>, _>>()?;
         let first = engines.first().map(Arc::clone);
         let first = first.ok_or(ConfigError::OutOfRange { property: "shards", expected })?;
-        let many = (of > 1).then(|| {
+        let many = (of > 1 || own.is_some()).then(|| {
             let (partitioner, topics) = (config.partitioner, Mutex::default());
-            Box::new(Many { engines, partitioner, topics })
+            Box::new(Many { engines, partitioner, own, topics })
         });
         Ok(Self { first, many })
     }
@@ -325,7 +326,8 @@ impl Many {
     ) -> Option<&Arc<Engine>> {
         if record.partition.is_none() {
             let count = topic.partitions.as_ref()?.known()?;
-            match self.partitioner.choose(&record.for_core(|| -1), count) {
+            let own = self.own.as_ref().and_then(|own| own.choose(&topic.name, record, count));
+            match own.or_else(|| self.partitioner.choose(&record.for_core(|| -1), count)) {
                 Some(number) => record.partition = Some(number as i32),
                 None => {
                     // A shard without a partition of its own has no use.

@@ -208,7 +208,7 @@ impl Stats {
 }
 
 /// How long delivery took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Latency {
     /// How many records were measured.
@@ -221,6 +221,10 @@ pub struct Latency {
     pub p999: Duration,
     /// The slowest.
     pub max: Duration,
+    /// A histogram, for systems that sum them up over machines and time: durations with how many records took no
+    /// longer, and longer than the duration before. In order, each at most 3 % longer than what it counts, without
+    /// those that counted nothing. The first 71 minutes are told apart.
+    pub buckets: Vec<(Duration, u64)>,
 }
 
 impl From<&Histogram> for Latency {
@@ -231,6 +235,7 @@ impl From<&Histogram> for Latency {
             p99: histogram.quantile(990),
             p999: histogram.quantile(999),
             max: histogram.max(),
+            buckets: histogram.buckets().collect(),
         }
     }
 }

@@ -46,6 +46,12 @@ impl Histogram {
         Duration::from_micros(self.max)
     }
 
+    /// The buckets that are not empty: the longest duration of each, and how many it counted.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        counts.map(|(index, count)| (Duration::from_micros(last(index as u64)), *count))
+    }
+
     /// The duration that `per_mille` of all are not longer than, rounded up to its bucket's end.
     pub(crate) fn quantile(&self, per_mille: u64) -> Duration {
         let wanted = (self.total * per_mille).div_ceil(1000).max(1);
@@ -98,6 +104,21 @@ mod tests {
         assert!(near(histogram.quantile(990), 990));
         assert_eq!(histogram.quantile(1000), Duration::from_millis(1));
         assert_eq!(histogram.max(), Duration::from_millis(1));
+    }
+
+    #[test]
+    fn buckets_say_how_many_were_not_longer() {
+        let mut histogram = Histogram::new();
+        assert_eq!(histogram.buckets().count(), 0);
+        for (micros, times) in [(7, 2), (90_000, 3), (90_001, 1), (u64::MAX, 4)] {
+            histogram.record(micros, times);
+        }
+        let buckets: Vec<_> = histogram.buckets().collect();
+        assert_eq!(buckets.iter().map(|(_, count)| count).sum::<u64>(), histogram.total());
+        assert_eq!(buckets.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2, 4, 4]);
+        assert_eq!(buckets[0].0, Duration::from_micros(7));
+        assert!((90_001..93_000).contains(&buckets[1].0.as_micros()), "{buckets:?}");
+        assert!(buckets.is_sorted());
     }
 
     #[test]

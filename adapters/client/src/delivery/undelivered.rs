@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-#[cfg(doc)]
+#[cfg(any(doc, test))]
 use ottla_core::Cause;
-use ottla_core::{Header, Outcome, Payload, Producer, Settled, wire::record::Records};
+use ottla_core::{Header, Outcome, Payload, Producer, Settled, Ticket, wire::record::Records};
 
 use crate::{
     delivery::outcome::{RecordOutcome, Told, Why},
@@ -33,7 +33,25 @@ pub struct Returned {
 }
 
 impl Returned {
-    /// The record as it can be sent again, to any partition.
+    /// A record as an application has kept it, to be told from others by its outcome and sent by
+    /// [`with_record`](Self::with_record) like one that was handed back. The partition is -1 where the record names none,
+    /// and so is the timestamp where it has none.
+    #[must_use]
+    pub fn new(topic: &str, record: &Record<'_>, outcome: RecordOutcome) -> Self {
+        let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+        let headers = record.headers.iter();
+        Self {
+            topic: Arc::from(topic),
+            partition: record.partition.unwrap_or(-1),
+            key: owned(record.key),
+            value: owned(record.value),
+            headers: headers.map(|h| (h.key.to_owned(), owned(h.value))).collect(),
+            timestamp: record.timestamp.unwrap_or(-1),
+            outcome,
+        }
+    }
+
+    /// The record as it can be sent again, to any partition; without a timestamp where it has none.
     pub fn with_record<T>(&self, send: impl FnOnce(&Record<'_>) -> T) -> T {
         let headers = self.headers.iter();
         let headers = headers.map(|(key, value)| Header { key, value: value.as_deref() });
@@ -42,7 +60,7 @@ impl Returned {
             key: self.key.as_deref(),
             value: self.value.as_deref(),
             headers: &headers,
-            timestamp: Some(self.timestamp),
+            timestamp: Some(self.timestamp).filter(|ms| *ms >= 0),
             ..Record::default()
         })
     }
@@ -64,31 +82,80 @@ pub(crate) fn take_back(
     let Some(payload) = core.payload(settled.batch) else {
         return;
     };
-    let topic: Arc<str> = Arc::from(core.topic_name(settled.topic).unwrap_or_default());
+    let mut words = words.iter();
+    copy(core, payload, back, || {
+        let message = words.next().cloned().flatten();
+        let why = Why { message, ..why.clone() };
+        match settled.outcome {
+            Outcome::Unknown(_) => RecordOutcome::Unknown(why),
+            Outcome::NotDelivered(_) | Outcome::Delivered { .. } | _ => {
+                RecordOutcome::NotDelivered(why)
+            }
+        }
+    });
+}
+
+/// Copies one record that is about to be cancelled for this reason, as what it is if it can be.
+pub(crate) fn take_one_back(core: &Producer<'_>, ticket: &Ticket, why: &Why) -> Option<Returned> {
+    let mut back = Vec::new();
+    let not_delivered = || RecordOutcome::NotDelivered(why.clone());
+    copy(core, core.record(*ticket)?, &mut back, not_delivered);
+    back.pop()
+}
+
+/// Copies records, each with its outcome.
+fn copy(
+    core: &Producer<'_>,
+    payload: Payload<'_>,
+    back: &mut Vec<Returned>,
+    mut outcome: impl FnMut() -> RecordOutcome,
+) {
+    let (topic, partition) = payload.topic_partition();
+    let topic: Arc<str> = Arc::from(core.topic_name(topic).unwrap_or_default());
     let base = payload.base_timestamp();
     let bytes: Vec<u8> = payload.flatten().copied().collect();
     let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-    let mut words = words.iter();
     for record in Records::new(&bytes).map_while(Result::ok) {
         // The caller has taken this one out and knows.
         if record.head.attributes & Payload::WITHDRAWN != 0 {
             continue;
         }
-        let message = words.next().cloned().flatten();
-        let why = Why { message, ..why.clone() };
         back.push(Returned {
             topic: Arc::clone(&topic),
-            partition: settled.partition,
+            partition,
             key: owned(record.key),
             value: owned(record.value),
             headers: record.headers.map(|h| (h.key.to_owned(), owned(h.value))).collect(),
             timestamp: base + record.head.timestamp_delta,
-            outcome: match settled.outcome {
-                Outcome::Unknown(_) => RecordOutcome::Unknown(why),
-                Outcome::NotDelivered(_) | Outcome::Delivered { .. } | _ => {
-                    RecordOutcome::NotDelivered(why)
-                }
-            },
+            outcome: outcome(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_application_kept_is_sent_as_it_was() {
+        let header = Header { key: "h", value: Some(b"v") };
+        let record = Record {
+            partition: Some(3),
+            key: Some(b"k"),
+            value: None,
+            headers: &[header],
+            timestamp: Some(4_711),
+            ..Record::default()
+        };
+        let outcome = RecordOutcome::NotDelivered(Cause::Closed.into());
+        let kept = Returned::new("t", &record, outcome);
+        assert_eq!((&*kept.topic, kept.partition), ("t", 3));
+        kept.with_record(|again| {
+            assert_eq!((again.partition, again.key, again.value), (None, Some(&b"k"[..]), None));
+            assert_eq!((again.headers, again.timestamp), (&[header][..], Some(4_711)));
+        });
+        let undated = Record { timestamp: None, ..record };
+        let kept = Returned { timestamp: -1, ..kept };
+        kept.with_record(|again| assert_eq!(again.timestamp, undated.timestamp));
     }
 }

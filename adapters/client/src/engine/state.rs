@@ -20,7 +20,7 @@ use crate::{
         notifications::News,
         outcome,
         tracker::Table,
-        undelivered::{Returned, take_back},
+        undelivered::{Returned, take_back, take_one_back},
     },
     engine::{
         driving::{Driving, Gather},
@@ -202,7 +202,17 @@ impl State {
     /// Cancels a record in the core and tells those that wait for it.
     pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, by: By) -> Verdict {
         let gone = Gone { by, last_error: self.core.last_error(ticket.batch()) };
+        // Who cancels has decided; whose time is over while the producer closes gets the record back.
+        let back = match (&self.returned, by) {
+            (Some(_), By::Deadline) => take_one_back(&self.core, ticket, &gone.why()),
+            _ => None,
+        };
         let verdict = self.core.cancel(now, *ticket);
+        if let (Some(returned), Some(back), Verdict::NotDelivered) =
+            (&mut self.returned, back, verdict)
+        {
+            returned.push(back);
+        }
         let verdict = self.table.cancelled(now, ticket, verdict, &gone, &mut self.news);
         trace::cancelled(&gone, verdict, &mut self.news);
         self.check_flushes();

@@ -6,7 +6,7 @@ fn shards(of: usize, partitioner: Partitioner) -> Shards {
     let bootstrap_servers = "127.0.0.1:1";
     let buffer_memory = 1 << 20;
     let config = Config { bootstrap_servers, buffer_memory, partitioner, ..Config::default() };
-    Shards::new(&config, None, None, of).unwrap()
+    Shards::new(&config, None, Callbacks::default(), of).unwrap()
 }
 
 /// The first so many shards hear of so many partitions.
@@ -128,14 +128,14 @@ fn topics_have_one_number_in_all_shards_and_one_owner() {
 fn memory_is_divided_and_time_is_the_same() {
     let limits = Limits { pages: 1_001, batches: 64, ..Limits::default() };
     let config = Config { bootstrap_servers: "127.0.0.1:1", ..Config::default() };
-    let shards = Shards::new(&config, Some(limits), None, 4).unwrap();
+    let shards = Shards::new(&config, Some(limits), Callbacks::default(), 4).unwrap();
     assert_eq!(shards.engines().len(), 4);
     assert_eq!(shards.stats().core.pages, 4 * 251);
     let at = shards.clock().now();
     let std = shards.clock().std(at);
     assert!(shards.engines().iter().all(|engine| engine.clock().std(at) == std));
     for number in [0, 3, 257, 512, 1 << 16] {
-        let refused = Shards::new(&config, None, None, number);
+        let refused = Shards::new(&config, None, Callbacks::default(), number);
         assert!(matches!(refused, Err(ConfigError::OutOfRange { property: "shards", .. })));
     }
 }
