@@ -15,7 +15,7 @@ fn refuse(cluster: &mut Cluster, code: ErrorCode) {
     cluster.inject(Fault::produce(Action::Reject(code)).times(u32::MAX));
 }
 
-fn at(cluster: &mut Cluster, host: &str, port: u16) {
+fn at(cluster: &mut Cluster, host: &str, port: impl Into<i32>) {
     cluster.set_address(1, host, port).unwrap();
 }
 
@@ -24,7 +24,7 @@ fn free() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-const TROUBLES: [Trouble; 9] = [
+const TROUBLES: [Trouble; 10] = [
     ("disk", |c| refuse(c, ErrorCode::KAFKA_STORAGE_ERROR), "KAFKA_STORAGE_ERROR"),
     ("replicas", |c| refuse(c, ErrorCode::NOT_ENOUGH_REPLICAS), "NOT_ENOUGH_REPLICAS"),
     (
@@ -34,6 +34,7 @@ const TROUBLES: [Trouble; 9] = [
     ),
     ("leader", |c| c.remove_leader("t", 0).unwrap(), "LEADER_NOT_AVAILABLE"),
     ("port", |c| at(c, "127.0.0.1", 0), "port 0"),
+    ("beyond", |c| at(c, "127.0.0.1", 70_000), "port 70000"),
     ("host", |c| at(c, "", 9092), "host"),
     ("name", |c| at(c, "nowhere.invalid", 9092), "does not resolve"),
     ("refused", |c| at(c, "127.0.0.1", free()), "could not be set up"),

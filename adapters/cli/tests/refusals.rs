@@ -5,6 +5,8 @@ mod common;
 use std::{io::Write, net::TcpListener, thread};
 
 use common::{DRIVERS, ottla, server};
+use ottla_core::wire::ApiKey;
+use ottla_model::Versions;
 
 /// `ottla produce --topic t` with these arguments.
 fn produce(args: &[&str]) -> common::Ran {
@@ -59,9 +61,7 @@ fn cannot_be_sent(driver: &str, topic: &str, bootstrap: &str, says: &[&str]) {
     let told: Vec<_> = ran.stderr.lines().filter(|line| line.starts_with("ottla: line")).collect();
     assert_eq!(told.len(), 1, "{ran:?}");
     says.iter().for_each(|says| assert!(told[0].contains(says), "{says}: {told:?}"));
-    let elapsed = ran.stderr.split("elapsed_s=").nth(1).unwrap();
-    let elapsed: f64 = elapsed.split(' ').next().unwrap().parse().unwrap();
-    assert!((0.4..0.8).contains(&elapsed), "{ran:?}");
+    assert!((0.4..0.8).contains(&ran.seconds()), "{ran:?}");
 }
 
 #[test]
@@ -86,5 +86,25 @@ fn a_cluster_that_is_not_there_is_named_once_and_waited_for_once() {
         cannot_be_sent(driver, "t", &speaks_http, &no_kafka);
         let unknown = ["\"nobody\"", "UNKNOWN_TOPIC_OR_PARTITION"];
         cannot_be_sent(driver, "nobody", &bootstrap, &unknown);
+    }
+}
+
+#[test]
+fn brokers_that_offer_no_producer_ids_are_told_of_at_once_and_with_the_remedy() {
+    for driver in DRIVERS {
+        let cluster = server();
+        let without = Versions::kafka_4().without(ApiKey::INIT_PRODUCER_ID);
+        cluster.with_cluster(|cluster| cluster.set_versions(1, without)).unwrap();
+        let bootstrap = cluster.bootstrap_servers();
+        let args = ["produce", "--driver", driver, "--topic", "t", "--bootstrap", &bootstrap];
+        let ran = ottla(&args, b"a\nb\n");
+        assert_eq!((ran.status, ran.counts()), (2, [0, 2, 0]), "{ran:?}");
+        let remedy = "offer no producer ids (InitProducerId): set enable.idempotence=false";
+        assert!(ran.stderr.contains(remedy), "{ran:?}");
+        assert!(ran.seconds() < 2.0, "{ran:?}");
+        // Which is one.
+        let ran =
+            ottla(&[&args[..], &["--property", "enable.idempotence=false"]].concat(), b"a\nb\n");
+        assert_eq!((ran.status, ran.counts()), (0, [2, 0, 0]), "{ran:?}");
     }
 }

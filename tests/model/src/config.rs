@@ -110,7 +110,7 @@ pub struct NodeConfig {
     /// The host that it advertises.
     pub host: String,
     /// The port that it advertises.
-    pub port: u16,
+    pub port: i32,
     /// Its rack.
     pub rack: Option<String>,
     /// The API versions that it speaks.
@@ -124,7 +124,7 @@ impl NodeConfig {
         Self {
             id,
             host: "127.0.0.1".to_owned(),
-            port: u16::try_from(id.saturating_add(9091)).unwrap_or(9092),
+            port: id.saturating_add(9091),
             rack: None,
             versions: Versions::default(),
         }

@@ -82,7 +82,12 @@ fn a_timeout_says_that_the_partition_has_no_leader() {
 
 #[test]
 fn a_timeout_names_the_address_that_nobody_can_dial() {
-    for (host, port, flaw) in [("127.0.0.1", 0, LastError::Port(0)), ("", 9093, LastError::Host)] {
+    for (host, port, flaw) in [
+        ("127.0.0.1", 0, LastError::Port(0)),
+        ("127.0.0.1", 70_000, LastError::Port(70_000)),
+        ("127.0.0.1", -1, LastError::Port(-1)),
+        ("", 9093, LastError::Host),
+    ] {
         let config = impatient();
         let mut world = World::new(&config, ClusterConfig::with_nodes(2), 1);
         world.cluster.create_topic("t", 1).expect("a topic");

@@ -38,6 +38,12 @@ impl Ran {
         ["delivered", "not_delivered", "unknown"].map(|field| fields[field].parse().unwrap())
     }
 
+    /// How long it took, by the summary.
+    pub(crate) fn seconds(&self) -> f64 {
+        let elapsed = self.stderr.split("elapsed_s=").nth(1).unwrap_or_default();
+        elapsed.split(' ').next().unwrap_or_default().parse().unwrap()
+    }
+
     /// Refused before anything was sent, in words that hold `says`.
     pub(crate) fn refused(&self, says: &[&str]) {
         assert_eq!(self.status, 1, "{self:?}");

@@ -176,7 +176,7 @@ impl Cluster {
         }
         for node in up {
             let elsewhere = *lie == Lie::Addresses && node.config.id != request.node;
-            let port = if elsewhere { NO_PORT } else { i32::from(node.config.port) };
+            let port = if elsewhere { NO_PORT } else { node.config.port };
             let broker = Broker { node_id: node.config.id, host: &node.config.host, port };
             metadata::write_response_broker(w, d, &broker, None);
         }

@@ -163,11 +163,8 @@ impl Cluster {
         };
         metadata::write_response(w, d, request.throttle_ms(), count(up().count()));
         for node in up() {
-            let broker = Broker {
-                node_id: node.config.id,
-                host: &node.config.host,
-                port: i32::from(node.config.port),
-            };
+            let broker =
+                Broker { node_id: node.config.id, host: &node.config.host, port: node.config.port };
             metadata::write_response_broker(w, d, &broker, node.config.rack.as_deref());
         }
         let controller = up().next().map_or(-1, |node| node.config.id);

@@ -323,11 +323,8 @@ impl Cluster {
                 };
                 let node_id = node.config.id;
                 if endpoints.iter().all(|(known, _)| known.node_id != node_id) {
-                    let endpoint = NodeEndpoint {
-                        node_id,
-                        host: &node.config.host,
-                        port: i32::from(node.config.port),
-                    };
+                    let endpoint =
+                        NodeEndpoint { node_id, host: &node.config.host, port: node.config.port };
                     endpoints.push((endpoint, node.config.rack.as_deref()));
                 }
             }

@@ -11,21 +11,26 @@ impl Cluster {
         self.nodes.keys().copied()
     }
 
-    /// The host and port that a node advertises.
+    /// The host and port that a node advertises; `None` where that is no port of TCP's.
     #[must_use]
     pub fn address(&self, node: NodeId) -> Option<(&str, u16)> {
         let config = &self.nodes.get(&node)?.config;
-        Some((&config.host, config.port))
+        Some((&config.host, u16::try_from(config.port).ok()?))
     }
 
-    /// Sets the host and port that a node advertises.
+    /// Sets the host and port that a node advertises, be they none that there are.
     ///
     /// # Errors
     /// [`AdminError::UnknownNode`].
-    pub fn set_address(&mut self, node: NodeId, host: &str, port: u16) -> Result<(), AdminError> {
+    pub fn set_address(
+        &mut self,
+        node: NodeId,
+        host: &str,
+        port: impl Into<i32>,
+    ) -> Result<(), AdminError> {
         let config = &mut self.node_mut(node)?.config;
         host.clone_into(&mut config.host);
-        config.port = port;
+        config.port = port.into();
         Ok(())
     }
 

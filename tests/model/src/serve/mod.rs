@@ -79,7 +79,7 @@ impl Server {
             let bound = listener.local_addr()?;
             if let Some(node) = config.nodes.get_mut(index) {
                 node.host = advertised(bound.ip()).to_string();
-                node.port = bound.port();
+                node.port = bound.port().into();
                 listeners.push((node.id, listener));
             }
         }

@@ -47,7 +47,7 @@ fn main() -> Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let mut node = NodeConfig::new(id);
         "127.0.0.1".clone_into(&mut node.host);
-        node.port = listener.local_addr()?.port();
+        node.port = listener.local_addr()?.port().into();
         nodes.push(node);
         listeners.push((id, listener));
     }
