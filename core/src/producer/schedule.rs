@@ -67,12 +67,15 @@ impl Producer<'_> {
         None
     }
 
-    /// The newest batch that may have been appended and was not probed yet.
+    /// The newest batch that may have been appended and was not probed yet. Where the leader has said which
+    /// of them it has, it is one of those: another it would append, which proves nothing of them.
     pub(super) fn next_probe(&self, home: Ix<Partition>) -> Option<Ix<Batch>> {
+        let oldest = self.partitions.at(home).queue.head();
+        let told = oldest.some().is_some_and(|oldest| self.batches.at(oldest).recognised);
         let mut next = self.last_bound(home);
         while let Some(index) = next.some() {
             let batch = self.batches.at(index);
-            let open = batch.may_be_in_log() && !batch.probed;
+            let open = batch.may_be_in_log() && !batch.probed && batch.recognised >= told;
             if batch.life == Life::Idle && open {
                 return Some(index);
             }

@@ -1,7 +1,8 @@
 //! The broker's side of the wire: what a frame asks, and the bytes of an answer.
 
 use ottla_core::wire::{
-    ApiKey, Dialect, ErrorCode, Step, Uuid, Wire as _, Writer, api_versions, dialect,
+    ApiKey, Dialect, ErrorCode, Step, Uuid, Wire as _, Writer, api_versions, describe_producers,
+    dialect,
     frame::{self, RequestHeader},
     init_producer_id::InitProducerIdItem,
     metadata,
@@ -15,6 +16,9 @@ use crate::broker::{Batch, Broker, Verdict};
 pub const TOPIC: &str = "t";
 /// The port of the first node; the other one has the next.
 pub const PORT: u16 = 9000;
+
+/// What the wall clock shows, and the timestamp of all records: the broker is sure to remember them.
+pub const WALL_MS: i64 = 1_700_000_000_000;
 
 /// A request as it lies in a broker's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +101,7 @@ pub fn at_once(broker: &mut Broker, request: &Request, api: ApiKey) -> Vec<u8> {
             producer_epoch: 0,
         }
         .write(w, d),
+        ApiKey::DESCRIBE_PRODUCERS => write_producers(w, d, broker),
         other => panic!("request {other:?}"),
     })
 }
@@ -106,6 +111,7 @@ fn write_versions(w: &mut Writer<'_>, d: Dialect) {
         (ApiKey::PRODUCE, 11),
         (ApiKey::METADATA, 9),
         (ApiKey::INIT_PRODUCER_ID, 4),
+        (ApiKey::DESCRIBE_PRODUCERS, 0),
         (ApiKey::API_VERSIONS, 3),
     ];
     api_versions::write_response(w, d, ErrorCode::NONE, apis.len() as u32);
@@ -144,6 +150,18 @@ fn write_metadata(w: &mut Writer<'_>, d: Dialect, broker: &Broker) {
     metadata::write_response_end(w, d, ErrorCode::NONE);
 }
 
+/// What is known of each producer, on the one partition. As Kafka's, a node does not ask whether it leads.
+fn write_producers(w: &mut Writer<'_>, d: Dialect, broker: &Broker) {
+    let known: Vec<_> = broker.producers().collect();
+    describe_producers::write_response(w, d, 0, 1);
+    let topic = describe_producers::Topic { name: TOPIC, partitions: 1 };
+    describe_producers::write_response_topic(w, d, &topic);
+    let head = describe_producers::Partition { index: 0, error: ErrorCode::NONE };
+    describe_producers::write_response_partition(w, d, &head, None, &known);
+    describe_producers::write_response_topic_end(w, d);
+    describe_producers::write_response_end(w, d);
+}
+
 /// Writes what became of a batch.
 #[must_use]
 pub fn verdict(request: &Request, verdict: &Verdict) -> Vec<u8> {
@@ -157,7 +175,7 @@ pub fn verdict(request: &Request, verdict: &Verdict) -> Vec<u8> {
             index: 0,
             error: ErrorCode(verdict.error),
             base_offset: verdict.base_offset,
-            log_append_time_ms: -1,
+            log_append_time_ms: if verdict.duplicate { WALL_MS } else { -1 },
             log_start_offset: 0,
         };
         let current_leader = verdict

@@ -2,7 +2,9 @@
 //!
 //! Written for the search and apart from `ottla-model`, so that a mistake in one is not in both.
 
-use ottla_core::wire::ErrorCode;
+use ottla_core::wire::{ErrorCode, describe_producers::ProducerState};
+
+use crate::answers::WALL_MS;
 
 /// How many batches back a broker knows a duplicate.
 const WINDOW: usize = 5;
@@ -47,6 +49,8 @@ pub struct Verdict {
     pub error: i16,
     /// The offset of the batch's first record, -1 where none is told.
     pub base_offset: i64,
+    /// A batch that was in the log already: Kafka answers that with a time, and what is new without one.
+    pub duplicate: bool,
     /// The leader and its epoch, where another one leads.
     pub leader: Option<(u8, i32)>,
 }
@@ -98,6 +102,18 @@ impl Broker {
         self.log.iter().flat_map(|batch| batch.records.iter().copied())
     }
 
+    /// What is told of the producers that are known.
+    pub fn producers(&self) -> impl Iterator<Item = ProducerState> {
+        self.states.iter().map(|state| ProducerState {
+            producer_id: state.producer,
+            producer_epoch: state.epoch.into(),
+            last_sequence: state.batches.last().map_or(-1, |known| known.1),
+            last_timestamp: WALL_MS,
+            coordinator_epoch: -1,
+            current_txn_start_offset: -1,
+        })
+    }
+
     /// A node takes a request for a batch.
     pub fn serve(&mut self, node: u8, batch: &Batch, course: Course) -> Verdict {
         if node != self.leader {
@@ -111,23 +127,27 @@ impl Broker {
             Course::TooLarge => return self.refusal(ErrorCode::MESSAGE_TOO_LARGE),
             Course::Plain | Course::SlowReplicas | Course::LeaderLeaves => {}
         }
-        let base_offset = match self.place(batch) {
-            Ok(offset) => offset,
+        let (base_offset, duplicate) = match self.place(batch) {
+            Ok(place) => place,
             Err(error) => return self.refusal(error),
         };
         match course {
             Course::SlowReplicas => {
-                Verdict { base_offset, ..self.refusal(ErrorCode::REQUEST_TIMED_OUT) }
+                Verdict { base_offset, duplicate, ..self.refusal(ErrorCode::REQUEST_TIMED_OUT) }
             }
             Course::LeaderLeaves => {
                 self.move_leader(false);
-                Verdict { base_offset, ..self.refusal(ErrorCode::NOT_LEADER_OR_FOLLOWER) }
+                Verdict {
+                    base_offset,
+                    duplicate,
+                    ..self.refusal(ErrorCode::NOT_LEADER_OR_FOLLOWER)
+                }
             }
             Course::Plain | Course::TooFewReplicas | Course::Invalid | Course::TooLarge => {
                 if !self.unclean {
                     self.committed = self.log.len();
                 }
-                Verdict { error: 0, base_offset, leader: None }
+                Verdict { error: 0, base_offset, duplicate, leader: None }
             }
         }
     }
@@ -135,16 +155,16 @@ impl Broker {
     fn refusal(&self, error: ErrorCode) -> Verdict {
         let hint = error == ErrorCode::NOT_LEADER_OR_FOLLOWER;
         let leader = hint.then_some((self.leader, self.leader_epoch));
-        Verdict { error: error.0, base_offset: -1, leader }
+        Verdict { error: error.0, base_offset: -1, duplicate: false, leader }
     }
 
-    /// The offset of a batch: of the one in the log where this is a duplicate.
-    fn place(&mut self, batch: &Batch) -> Result<i64, ErrorCode> {
+    /// The offset of a batch, and whether it was in the log already, at that offset.
+    fn place(&mut self, batch: &Batch) -> Result<(i64, bool), ErrorCode> {
         let (producer, epoch, first) = batch.origin;
         if let Some(state) = self.states.iter().find(|state| state.producer == producer) {
             let same = |known: &&(i32, i32, i64)| (known.0, known.1) == (first, batch.last());
             if let Some(known) = state.batches.iter().find(same).filter(|_| state.epoch == epoch) {
-                return Ok(known.2);
+                return Ok((known.2, true));
             }
             if epoch < state.epoch {
                 return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
@@ -161,7 +181,7 @@ impl Broker {
         self.remember(batch, offset);
         self.log.push(batch.clone());
         self.written = true;
-        Ok(offset)
+        Ok((offset, false))
     }
 
     fn remember(&mut self, batch: &Batch, offset: i64) {

@@ -10,7 +10,7 @@ use ottla_core::{
 
 use crate::{
     Action, Cost, Scope,
-    answers::{self, Asks, PORT, Request, TOPIC},
+    answers::{self, Asks, PORT, Request, TOPIC, WALL_MS},
     broker::{Broker, Verdict},
     ledger::{Ledger, Said},
 };
@@ -48,9 +48,6 @@ pub struct World<'s> {
     pub(crate) troubles: u8,
     pub(crate) impatience: u8,
 }
-
-/// What the wall clock shows, and the timestamp of all records: the broker is sure to remember them.
-const WALL_MS: i64 = 1_700_000_000_000;
 
 /// No deadline of a connection or of metadata ever comes: a cut stands for all of them.
 const NEVER: Duration = Duration::from_secs(1 << 40);
@@ -342,13 +339,21 @@ impl<'s> World<'s> {
         }
         self.run_until_told();
         stragglers(self);
-        if self.ledger.broken.is_none() {
+        for other in [true, false] {
+            if self.ledger.broken.is_some() {
+                return;
+            }
             self.apply(Action::Produce);
             self.run_until_told();
-            let last = self.ledger.entries.last().map(|entry| entry.said);
-            if !matches!(last, Some(Said::Delivered(Some(_)))) {
-                let how = format!("with all well again, a new record is told {last:?}");
-                self.ledger.broken.get_or_insert(how);
+            match self.ledger.entries.last().map(|entry| entry.said) {
+                Some(Said::Delivered(Some(_))) => return,
+                // A leader that knows of nothing but a batch that was given up may have forgotten what came
+                // after it, for all that the core can tell: so what is in doubt is lost, and no more.
+                Some(Said::Unknown) if other => {}
+                last => {
+                    let how = format!("with all well again, a new record is told {last:?}");
+                    self.ledger.broken.get_or_insert(how);
+                }
             }
         }
     }

@@ -138,6 +138,25 @@ fn a_probe_that_hits_ends_what_came_before_it_without_another_attempt() {
 }
 
 #[test]
+fn a_probe_is_of_what_the_leader_says_it_has() {
+    // A and B are in the log, C never came, and the leader restarts with its last batch, which is B. C would
+    // be new to it, and say nothing of A, which it would not recognise.
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
+    world.cluster.inject(Fault::produce(Action::Swallow));
+    let [a, b] = [0; 2].map(|_| world.send(topic, 0));
+    world.run_for(MS);
+    world.hold_up();
+    let c = world.send(topic, 0);
+    world.run_for(MS);
+    assert_eq!(world.cluster.end_offset("t", 0), 3);
+    world.cluster.restart(1).expect("a node");
+    let said = [a, b, c].map(|id| world.conclude(id));
+    assert_eq!(said, [1, 2, 3].map(|at| Said::Delivered(Some(at))));
+    assert_eq!([a, b, c].map(|id| world.tap.attempts(id).count()), [1, 2, 2]);
+    world.finish();
+}
+
+#[test]
 fn probing_is_over_where_the_last_that_was_not_probed_is_given_up() {
     // C and B are refused as probes, and A waits for its turn when its time is over; then the leader says
     // once more that it has more than B.
