@@ -498,8 +498,14 @@ impl Producer<'_> {
         if told.leader_epoch >= 0 {
             partition.leader_epoch = told.leader_epoch;
         }
-        let leader =
-            if told.leader_id < 0 { None } else { self.place_leader(home, told.leader_id) };
+        let leader = if told.leader_id < 0 {
+            None
+        } else {
+            let broker = self.broker_of_node(told.leader_id);
+            // Its old leader may be what takes the last slot for nothing: there is room next time.
+            self.metadata.crowded |= broker.is_none();
+            broker
+        };
         if number >= self.topics.at(topic).partition_count {
             // To make room for the leader was to end this answer, and with it went the partition.
             return;
@@ -530,19 +536,6 @@ impl Producer<'_> {
             let leader = self.brokers.at(leader);
             partition.failures == 0 && leader.failures == 0 && leader.has_address()
         })
-    }
-
-    /// The broker that is said to lead a partition. Where all slots are taken, the partition's old
-    /// leader may be what takes one for nothing.
-    fn place_leader(&mut self, home: Ix<Partition>, node_id: i32) -> Option<Ix<Broker>> {
-        let broker = self.broker_of_node(node_id);
-        if broker.is_some() {
-            return broker;
-        }
-        self.set_leader(home, Ix::NONE);
-        let broker = self.broker_of_node(node_id);
-        self.metadata.crowded |= broker.is_none();
-        broker
     }
 
     /// The answer is complete.
