@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
-def copy_tree(into):
-    """All files that git knows or does not ignore. Their times are kept, so that little is built anew."""
+def copy_tree(into, mutants):
+    """All files that git knows or does not ignore. Their times are kept, so that little is built anew; but those
+    of what is to be changed are new, since a run that was interrupted leaves what it built of a change."""
     shutil.rmtree(into, ignore_errors=True)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -26,6 +27,8 @@ def copy_tree(into):
         if (ROOT / name).is_file():
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, into / name)
+    for file in {mutant[1] for mutant in mutants}:
+        (into / file).touch()
 
 
 def build(tree, cargo, env):

@@ -51,6 +51,8 @@ pub enum Lie {
     Addresses,
     /// Metadata: each topic has so many partitions, of which so many are listed.
     Partitions(u32, u32),
+    /// Metadata: each topic has so many partitions, and its first one is listed as often.
+    SamePartition(u32),
     /// Metadata: each topic has another id.
     TopicIds,
     /// Metadata: this error for each topic.
@@ -91,7 +93,7 @@ impl Lie {
             Self::InventedLeaders(..) => "hostile: invented leaders",
             Self::InventedBrokers(_) => "hostile: invented brokers",
             Self::Addresses => "hostile: wrong addresses",
-            Self::Partitions(..) => "hostile: partition count",
+            Self::Partitions(..) | Self::SamePartition(_) => "hostile: partition count",
             Self::TopicIds => "hostile: topic ids",
             Self::TopicError(_) => "hostile: topic error",
             Self::NoTopics => "hostile: no topics",
@@ -153,6 +155,7 @@ impl Lie {
             | Self::InventedBrokers(_)
             | Self::Addresses
             | Self::Partitions(..)
+            | Self::SamePartition(_)
             | Self::TopicIds
             | Self::TopicError(_)
             | Self::NoTopics

@@ -19,10 +19,18 @@ fn reject(error: ErrorCode) -> Fault {
     Fault::produce(Action::Reject(error))
 }
 
+/// Brokers that cannot be asked what they know of producers.
+fn unasked(mut cluster: ClusterConfig) -> ClusterConfig {
+    for node in &mut cluster.nodes {
+        node.versions = Versions::kafka_4().without(ApiKey::DESCRIBE_PRODUCERS);
+    }
+    cluster
+}
+
 /// A, which is refused, and B behind it, which a leader takes that has forgotten the producer, and whose
 /// answer is of no use.
-fn refused_and_taken(refused: ErrorCode) -> (World<'static>, [u64; 2]) {
-    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
+fn refused_and_taken(refused: ErrorCode, cluster: ClusterConfig) -> (World<'static>, [u64; 2]) {
+    let (mut world, topic) = World::warm(&quick(), cluster, 1);
     world.cluster.inject(reject(refused));
     world.cluster.inject(Fault::produce(Action::AppendThenError {
         error: ErrorCode::REQUEST_TIMED_OUT,
@@ -89,7 +97,8 @@ fn a_base_offset_at_or_below_the_last_acknowledged_one_shows_that_the_log_was_cu
 fn a_probe_that_hits_proves_nothing_of_what_was_never_taken() {
     // A may be in the log as far as its answer goes, and is not. The leader forgets, and takes B in its
     // place; then A is out of order, and B is a duplicate.
-    let (mut world, [a, b]) = refused_and_taken(ErrorCode::REQUEST_TIMED_OUT);
+    let (mut world, [a, b]) =
+        refused_and_taken(ErrorCode::REQUEST_TIMED_OUT, ClusterConfig::default());
     let _ = world.conclude(a);
     let _ = world.conclude(b);
     assert_eq!(world.rows(0)[1].2, [b]);
@@ -99,23 +108,26 @@ fn a_probe_that_hits_proves_nothing_of_what_was_never_taken() {
 #[test]
 fn a_probe_that_is_taken_a_second_time_proves_nothing_of_what_was_never_taken() {
     // As before, and the leader forgets once more before B is asked about: then B lies in the log twice,
-    // which cannot be helped here, and its first place is not A's.
-    let (mut world, [a, b]) = refused_and_taken(ErrorCode::REQUEST_TIMED_OUT);
-    let refused = |world: &World<'_>| {
-        let out_of_order = Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
-        world.tap.attempts(a).any(|sent| sent.answer.map(|(_, error)| error) == out_of_order)
-    };
-    let _ = world.run_until(S, refused);
-    world.cluster.forget_producers("t", 0).expect("a partition");
-    let (a, _b) = (world.conclude(a), world.conclude(b));
-    assert!(!matches!(a, Said::Delivered(_)), "{a:?}");
+    // which cannot be helped here, and its first place is not A's. A leader that can be asked says so.
+    for cluster in [ClusterConfig::default(), unasked(ClusterConfig::default())] {
+        let (mut world, [a, b]) = refused_and_taken(ErrorCode::REQUEST_TIMED_OUT, cluster);
+        let refused = |world: &World<'_>| {
+            let out_of_order = Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+            world.tap.attempts(a).any(|sent| sent.answer.map(|(_, error)| error) == out_of_order)
+        };
+        let _ = world.run_until(S, refused);
+        world.cluster.forget_producers("t", 0).expect("a partition");
+        let (a, _b) = (world.conclude(a), world.conclude(b));
+        assert!(!matches!(a, Said::Delivered(_)), "{a:?}");
+    }
 }
 
 #[test]
 fn what_a_forgetful_leader_took_behind_a_gap_is_not_written_again() {
     // A is refused for good and leaves a gap, behind which a broker that knew the chain took nothing.
     // This one forgets, and takes B; its answer is lost.
-    let (mut world, [a, b]) = refused_and_taken(ErrorCode::INVALID_RECORD);
+    let (mut world, [a, b]) =
+        refused_and_taken(ErrorCode::INVALID_RECORD, ClusterConfig::default());
     assert!(matches!(world.conclude(a), Said::NotDelivered(_)));
     let _ = world.conclude(b);
     assert_eq!(world.rows(0)[1].2, [b]);
@@ -197,10 +209,7 @@ fn by_default() -> ClusterConfig {
 
 #[test]
 fn records_of_yesterday_are_not_written_again_where_brokers_cannot_be_asked() {
-    let mut cluster = by_default();
-    for node in &mut cluster.nodes {
-        node.versions = Versions::kafka_4().without(ApiKey::DESCRIBE_PRODUCERS);
-    }
+    let cluster = unasked(by_default());
     for dated in [Dated::Ago(25 * 3_600 * S), Dated::SinceStart] {
         let (said, log) = warm_a_b(cluster.clone(), dated, TimestampType::CreateTime);
         assert_eq!(log, [0, 1, 2], "{dated:?}");
@@ -257,4 +266,79 @@ fn what_a_late_attempt_left_is_not_taken_for_what_a_leader_remembers() {
         assert_eq!(said, Said::Unknown(Cause::Forgotten), "{dated:?}");
         assert_eq!(log, [0, 1, 2, 1], "{dated:?}");
     }
+}
+
+/// Brokers with Kafka's default of a day that look each 2 s and cannot be asked, and whose clock is 45
+/// minutes ahead of ours.
+#[test]
+fn records_that_a_clock_ahead_of_ours_takes_for_a_day_old_are_not_written_again() {
+    let cluster = unasked(by_default());
+    let config = Config { request_timeout: 8 * S, ..Config::default() };
+    let mut world = World::new(&config, cluster, 1);
+    world.set_wall_clock(Some(-45 * 60 * 1_000));
+    world.cluster.create_topic("t", 1).expect("a topic");
+    // By our own clock they are not quite a day old.
+    world.dated = Dated::Ago(24 * 3_600 * S + 600 * S);
+    let topic = world.topic("t");
+    let warm = world.send(topic, 0);
+    assert_eq!(world.conclude(warm), Said::Delivered(Some(0)));
+    world.cluster.inject(Fault::produce(Action::Swallow));
+    let a = world.send(topic, 0);
+    assert_eq!(world.conclude(a), Said::Unknown(Cause::Forgotten));
+    let ids: Vec<u64> = world.rows(0).into_iter().flat_map(|(.., ids)| ids).collect();
+    assert_eq!(ids, [warm, a]);
+    world.finish();
+}
+
+/// How many of five batches leave at once, right after one was acknowledged.
+fn at_once(dated: Dated, by: TimestampType) -> usize {
+    let mut world = World::new(&quick(), ClusterConfig::default(), 1);
+    let topic = TopicConfig { timestamp_type: by, ..TopicConfig::default() };
+    world.cluster.create_topic_with("t", 1, topic).expect("a topic");
+    world.dated = dated;
+    let topic = world.topic("t");
+    world.run_for(500 * MS);
+    let warm = world.send(topic, 0);
+    assert_eq!(world.conclude(warm), Said::Delivered(Some(0)));
+    let ids = [0; 5].map(|_| world.send(topic, 0));
+    let sent = ids.iter().flat_map(|id| world.tap.attempts(*id)).count();
+    assert_eq!(
+        ids.map(|id| world.conclude(id)),
+        [1, 2, 3, 4, 5].map(|at| Said::Delivered(Some(at)))
+    );
+    world.finish();
+    sent
+}
+
+#[test]
+fn batches_that_brokers_may_forget_at_once_go_one_at_a_time() {
+    // Of five, the second could be taken by a leader that has forgotten the first since.
+    let old = [Dated::Ago(25 * 3_600 * S), Dated::SinceStart];
+    assert_eq!(at_once(Dated::Now, TimestampType::CreateTime), 5);
+    assert_eq!(old.map(|dated| at_once(dated, TimestampType::CreateTime)), [1, 1]);
+    assert_eq!(old.map(|dated| at_once(dated, TimestampType::LogAppendTime)), [5, 5]);
+}
+
+#[test]
+fn the_time_of_a_duplicate_does_not_show_whose_clock_dates_a_topics_records() {
+    // A duplicate is answered with a time whatever the topic's setting. A is one; then B is in the log, the
+    // brokers forget, and say nothing when they are asked.
+    let cluster = ClusterConfig { producer_id_expiration_check: 5 * S, ..ClusterConfig::default() };
+    let config = Config { request_timeout: 8 * S, ..quick() };
+    let (mut world, topic) = World::cold(&config, cluster, 1);
+    world.dated = Dated::Ago(25 * 3_600 * S);
+    let warm = world.send(topic, 0);
+    assert_eq!(world.conclude(warm), Said::Delivered(Some(0)));
+    world.cluster.inject(Fault::produce(Action::CloseAfter));
+    let a = world.send(topic, 0);
+    assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
+    assert_eq!(world.tap.attempts(a).count(), 2, "a duplicate");
+    world.cluster.inject(Fault::produce(Action::Swallow));
+    let b = world.send(topic, 0);
+    world.run_for(10 * MS);
+    world.cluster.allow_read(false);
+    assert_eq!(world.conclude(b), Said::Unknown(Cause::Forgotten));
+    let ids: Vec<u64> = world.rows(0).into_iter().flat_map(|(.., ids)| ids).collect();
+    assert_eq!(ids, [warm, a, b]);
+    world.finish();
 }

@@ -87,6 +87,7 @@ impl Cluster {
             | Lie::InventedBrokers(_)
             | Lie::Addresses
             | Lie::Partitions(..)
+            | Lie::SamePartition(_)
             | Lie::TopicIds
             | Lie::TopicError(_)
             | Lie::NoTopics
@@ -208,6 +209,10 @@ impl Cluster {
                 told = usize::try_from(*of).unwrap_or(0);
                 listed = usize::try_from(*some).unwrap_or(0);
             }
+            Lie::SamePartition(of) => {
+                told = usize::try_from(*of).unwrap_or(0);
+                listed = told;
+            }
             Lie::TopicError(code) => (error, told, listed) = (*code, 0, 0),
             _ => {}
         }
@@ -219,6 +224,8 @@ impl Cluster {
         // As many as are listed and no more: where that is not as many as were announced, what
         // follows is read as something else.
         for (index, at) in (0_i32..).zip(0..listed) {
+            let same = matches!(lie, Lie::SamePartition(_));
+            let (index, at) = if same { (0, 0) } else { (index, at) };
             let truth = truth.get(at).map(|partition| partition.told_leader());
             let (leader_id, leader_epoch) = truth.unwrap_or((request.node, 0));
             let (leader_id, leader_epoch) = match lie {
