@@ -100,8 +100,15 @@ impl Engine {
 
     /// Who sleeps though what it waits for is there, or was chosen to be woken and was not; for when
     /// everything is at rest. With so many pages free, and batches unsettled at most, any record is taken.
+    /// So many, at the most, wait for another topic than this one.
     #[must_use]
-    pub fn sleeper(&self, topic: TopicId, pages: u32, batches: u32) -> Option<&'static str> {
+    pub fn sleeper(
+        &self,
+        topic: TopicId,
+        elsewhere: usize,
+        pages: u32,
+        batches: u32,
+    ) -> Option<&'static str> {
         let state = self.lock();
         let State { core, table, full, topics, flushes, closes, closed, .. } = &*state;
         let [memory, status, answers, end] = [
@@ -122,7 +129,7 @@ impl Engine {
             Some("who waits for memory, and is refused")
         } else if memory > 0 && state.relief.is_none() && roomy {
             Some("who waits for memory, of which there is enough")
-        } else if status > 0 && (refused || !pending) {
+        } else if (status > 0 && refused) || (status > elsewhere && !pending) {
             Some("who waits for a topic, and is to hear of it")
         } else if flushes.asleep().any(|number| *closed || table.answered_before(*number)) {
             Some("who flushes, and has its answers")

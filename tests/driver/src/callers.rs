@@ -17,6 +17,10 @@ use crate::{
 
 /// What a deadline may be late by: a turn of a driver that naps.
 pub(crate) const TURN: Duration = Duration::from_millis(1);
+/// A topic that no broker has.
+const PASSING: &str = "passing";
+/// How long it is there at the most.
+pub(crate) const PASSING_BY: Duration = Duration::from_millis(20);
 
 /// What is known of records, for tasks to write into.
 #[derive(Default)]
@@ -52,6 +56,8 @@ pub(crate) struct Crowd {
     pub(crate) dice: RefCell<Dice>,
     pub(crate) dated: Cell<Dated>,
     pub(crate) flushing: Cell<u64>,
+    /// How many wait for a topic that no broker has.
+    pub(crate) elsewhere: Cell<usize>,
     /// By when `close` is to end, once it was called.
     pub(crate) close_by: Cell<Option<Instant>>,
 }
@@ -348,6 +354,41 @@ impl Crowd {
                 None => closing.give_up(),
             };
             crowd.story.borrow_mut().report = Some(report);
+        }));
+    }
+
+    /// A topic comes and goes: somebody waits for it to be known, and somebody else releases it meanwhile.
+    pub(crate) fn pass_by(self: &Rc<Self>) {
+        let Some(shards) = self.shards.borrow().clone() else { return };
+        // None of the brokers has it, and there may be no room for it.
+        let Ok(topic) = shards.topic(PASSING) else { return };
+        let released = Rc::new(Cell::new(None));
+        let (crowd, at, name) = (Rc::clone(self), Rc::clone(&released), topic.clone());
+        self.enter(Task::new("who waits for a topic that is released".to_owned(), async move {
+            let shards = crowd.shards.borrow().clone();
+            let Some(shards) = shards else { return };
+            let record = Record { value: Some(b"v"), ..Record::default() };
+            let mut sending = shards.sending::<Delivery>(&name, &record);
+            let until = sending.wait_until();
+            crowd.elsewhere.update(|waiting| waiting + 1);
+            let sent = crowd.timers.within(until, &mut sending).await;
+            crowd.elsewhere.update(|waiting| waiting - 1);
+            assert!(!matches!(sent, Some(Ok(_))), "a record is taken for a topic that nobody has");
+            if let Some(released) = at.get() {
+                crowd.count("a topic is released");
+                let (now, due) = (crowd.now(), until.min(released).after(TURN));
+                assert!(now <= due, "who waits for a topic is told at {now:?}, not by {due:?}");
+            }
+        }));
+        let crowd = Rc::clone(self);
+        let pause =
+            self.now().after(Duration::from_micros(self.roll(0, PASSING_BY.as_micros() as u64)));
+        self.enter(Task::new("who releases a topic".to_owned(), async move {
+            crowd.timers.within(pause, core::future::pending::<()>()).await;
+            let shards = crowd.shards.borrow().clone();
+            if shards.is_some_and(|shards| shards.release_topic(&topic).is_ok()) {
+                released.set(Some(crowd.now()));
+            }
         }));
     }
 

@@ -16,17 +16,17 @@ use std::{
 
 use ottla_client::{Driver, Engine, Ready, Report, Shards, Turn, internal};
 use ottla_core::{Cause, Config, Instant, Limits};
-use ottla_model::Cluster;
+use ottla_model::{AutoCreate, Cluster, ClusterConfig};
 use ottla_scenario::{
     Dice, Said,
     storm::{End, Plan, What, name_of, own},
 };
 
 use crate::{
-    callers::{Crowd, Manner, Story, TURN},
+    callers::{Crowd, Manner, PASSING_BY, Story, TURN},
     link::SimNet,
     net::{Net, Shared, TOPIC, Woken, bootstrap_servers},
-    tally::Tally,
+    tally::{Tally, is_concentrated},
     tasks::{Flag, Timers, meanwhile, set_meanwhile},
 };
 
@@ -96,7 +96,7 @@ impl World {
     fn new(plan: &Plan) -> Self {
         let mut dice = Dice::new(plan.seed ^ 0x0d41_7e47);
         let shards = [1, 1, 2, 4][dice.roll(0, 3) as usize];
-        let large = dice.once_in(20);
+        let large = dice.once_in(if is_concentrated() { 3 } else { 20 });
         let config = configure(plan, &mut dice, shards, large);
         let limits = Limits { connections: plan.connections, ..Limits::for_config(&config) };
         let net = Net::of(plan, &mut dice);
@@ -137,6 +137,7 @@ impl World {
             dice: RefCell::new(dice),
             dated: Cell::new(plan.dated),
             flushing: Cell::new(0),
+            elsewhere: Cell::new(0),
             close_by: Cell::new(None),
         });
         if plan.hostile.is_some() {
@@ -241,7 +242,8 @@ impl World {
         let (pages, batches) = self.roomy;
         for (number, wheel) in self.wheels.iter().enumerate() {
             wheel.hold();
-            let asleep = wheel.engine.sleeper(self.crowd.topic.id(), pages, batches);
+            let (topic, elsewhere) = (self.crowd.topic.id(), self.crowd.elsewhere.get());
+            let asleep = wheel.engine.sleeper(topic, elsewhere, pages, batches);
             assert!(asleep.is_none(), "a wake-up is lost: {} sleeps", asleep.unwrap_or_default());
             if let Mode::Sleep(_) = wheel.mode {
                 let overslept = self.net.lock().overslept(number, |slot| wheel.engine.wants(slot));
@@ -324,6 +326,31 @@ impl World {
         }
     }
 
+    /// What callers do now and then, beside what the plan says; or often, where storms are concentrated.
+    fn now_and_then(&mut self, plan: &Plan) {
+        let often = if is_concentrated() { 7 } else { 1 };
+        let mut roll = self.crowd.roll(0, 99);
+        let mut falls = |share: u64| {
+            let hit = roll < share;
+            roll = if hit { u64::MAX } else { roll - share };
+            hit
+        };
+        let flood = if self.large { 14 } else { 0 };
+        let [burst, queue, passing] = [4, 2, 1].map(|share| falls(share * often));
+        if burst {
+            self.burst();
+        } else if queue {
+            self.queue();
+        } else if passing && plan.hostile.is_none() {
+            // A hostile broker may say that it has the topic.
+            self.crowd.pass_by();
+        } else if falls(flood) {
+            self.flood();
+        } else if falls(1) && self.crowd.once_in(6 / often.min(6)) {
+            self.kill();
+        }
+    }
+
     /// More callers at a time than there is memory for.
     fn queue(&self) {
         self.crowd.count("queue for memory");
@@ -365,13 +392,7 @@ impl World {
                 for (partition, len) in records {
                     self.crowd.send(*partition, *len);
                 }
-                match self.crowd.roll(0, 99) {
-                    0..4 => self.burst(),
-                    4..6 => self.queue(),
-                    6..20 if self.large => self.flood(),
-                    20 if self.crowd.once_in(6) => self.kill(),
-                    _ => {}
-                }
+                self.now_and_then(plan);
             }
             What::Cancel(back) => self.crowd.cancel(*back),
             What::Flush => self.crowd.flush(),
@@ -466,6 +487,8 @@ impl World {
     fn end(mut self, plan: &Plan) -> Tally {
         self.finish(plan);
         let crowd = Rc::clone(&self.crowd);
+        // Who is to release a topic does so once it is time.
+        self.run_for(PASSING_BY);
         let waits = || format!("somebody waits for ever: {:?}", crowd.tasks.borrow());
         // All is told, and whoever is left to wait has been.
         assert!(crowd.tasks.borrow().is_empty(), "{}", waits());
@@ -555,7 +578,9 @@ impl Wheel {
 impl Net {
     /// The network and the brokers of a storm, with what goes wrong at first.
     pub(crate) fn of(plan: &Plan, dice: &mut Dice) -> Shared {
-        let shared = Shared::new(Cluster::new(plan.cluster.clone()), plan.seed);
+        // Some topics are nobody's.
+        let cluster = ClusterConfig { auto_create: AutoCreate::Never, ..plan.cluster.clone() };
+        let shared = Shared::new(Cluster::new(cluster), plan.seed);
         let net = &mut *shared.lock();
         let partitions = plan.leaders.len() as u32;
         net.cluster.create_topic_with(TOPIC, partitions, plan.topic.clone()).expect("a topic");

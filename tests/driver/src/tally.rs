@@ -1,6 +1,9 @@
 //! What storms saw.
 
-use core::panic::AssertUnwindSafe;
+use core::{
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use std::{collections::BTreeMap, panic::catch_unwind};
 
 use ottla_scenario::{
@@ -64,6 +67,17 @@ pub fn plan(seed: u64) -> Plan {
         3 => Plan::hostile(seed),
         _ => Plan::of(seed),
     }
+}
+
+static CONCENTRATED: AtomicBool = AtomicBool::new(false);
+
+/// From now on, what callers do now and then they do often: such storms find what few do, and are like no use.
+pub fn concentrate() {
+    CONCENTRATED.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn is_concentrated() -> bool {
+    CONCENTRATED.load(Ordering::Relaxed)
 }
 
 /// Runs a storm, and tells which law it breaks, if it does.

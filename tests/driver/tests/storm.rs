@@ -1,11 +1,13 @@
 //! Storms over the real adapters: see `ottla_driver`.
 //!
+//! `OTTLA_CONCENTRATED=1` has callers do often what they do now and then.
+//!
 //! `OTTLA_SEEDS=20000` runs so many, with `OTTLA_FIRST=1` up to the first that breaks a law; `OTTLA_SEED=7` runs
 //! that one.
 
 use std::collections::BTreeMap;
 
-use ottla_driver::{Tally, attempt, plan, run, run_async, run_polled};
+use ottla_driver::{Tally, attempt, concentrate, plan, run, run_async, run_polled};
 use ottla_model::Lie;
 use ottla_scenario::storm::Plan;
 
@@ -61,9 +63,10 @@ const TROUBLES: [&str; 43] = [
 ];
 
 /// What must come about, too, in those of the shared driver.
-const SHARED: [&str; 17] = [
+const SHARED: [&str; 18] = [
     "a driver comes to a bad end",
     "a driver is dropped",
+    "a topic is released",
     "burst",
     "closed twice",
     "delivery dropped",
@@ -83,6 +86,9 @@ const SHARED: [&str; 17] = [
 
 /// `own`: what must come about with this adapter, beside the troubles and the hostile acts.
 fn storms(run: fn(&Plan) -> Tally, own: &[&str]) {
+    if variable("OTTLA_CONCENTRATED").is_some() {
+        concentrate();
+    }
     if let Some(seed) = variable("OTTLA_SEED") {
         println!("{:?}", run(&plan(seed)));
         return;
