@@ -17,7 +17,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ottla_tokio::{Producer, Record, RecordOutcome, Topic};
+use ottla_tokio::{Cause, Producer, Record, RecordOutcome, Topic};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -114,6 +114,8 @@ pub async fn run(
     let mut unknown = 0;
     for record in report.returned {
         match record.outcome {
+            // Too old by now.
+            RecordOutcome::NotDelivered(why) if why.cause == Cause::Deadline => {}
             RecordOutcome::NotDelivered(_) => left.push(Reading {
                 at_ms: record.timestamp,
                 device: text(record.key),

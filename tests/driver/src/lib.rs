@@ -18,4 +18,4 @@ mod tasks;
 
 pub use faces::{run_async, run_polled};
 pub use run::run;
-pub use tally::{Tally, attempt, concentrate, plan};
+pub use tally::{Tally, attempt, plan};

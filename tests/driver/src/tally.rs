@@ -1,10 +1,7 @@
 //! What storms saw.
 
-use core::{
-    panic::AssertUnwindSafe,
-    sync::atomic::{AtomicBool, Ordering},
-};
-use std::{collections::BTreeMap, panic::catch_unwind};
+use core::panic::AssertUnwindSafe;
+use std::{collections::BTreeMap, panic::catch_unwind, sync::OnceLock};
 
 use ottla_scenario::{
     Laws, Ledger, Said,
@@ -69,15 +66,11 @@ pub fn plan(seed: u64) -> Plan {
     }
 }
 
-static CONCENTRATED: AtomicBool = AtomicBool::new(false);
-
-/// From now on, what callers do now and then they do often: such storms find what few do, and are like no use.
-pub fn concentrate() {
-    CONCENTRATED.store(true, Ordering::Relaxed);
-}
-
+/// Whether callers do often what they do now and then, as `OTTLA_CONCENTRATED` asks for: such storms find what few do, and are
+/// like no use.
 pub(crate) fn is_concentrated() -> bool {
-    CONCENTRATED.load(Ordering::Relaxed)
+    static CONCENTRATED: OnceLock<bool> = OnceLock::new();
+    *CONCENTRATED.get_or_init(|| std::env::var_os("OTTLA_CONCENTRATED").is_some())
 }
 
 /// Runs a storm, and tells which law it breaks, if it does.

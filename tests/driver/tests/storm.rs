@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use ottla_driver::{Tally, attempt, concentrate, plan, run, run_async, run_polled};
+use ottla_driver::{Tally, attempt, plan, run, run_async, run_polled};
 use ottla_model::Lie;
 use ottla_scenario::storm::Plan;
 
@@ -86,9 +86,6 @@ const SHARED: [&str; 18] = [
 
 /// `own`: what must come about with this adapter, beside the troubles and the hostile acts.
 fn storms(run: fn(&Plan) -> Tally, own: &[&str]) {
-    if variable("OTTLA_CONCENTRATED").is_some() {
-        concentrate();
-    }
     if let Some(seed) = variable("OTTLA_SEED") {
         println!("{:?}", run(&plan(seed)));
         return;
