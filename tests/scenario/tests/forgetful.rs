@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Cause, Config, TopicId,
+    Cause, Config, OnForgotten, Seen, TopicId,
     wire::{ApiKey, ErrorCode},
 };
 use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, TimestampType, TopicConfig, Versions};
@@ -341,4 +341,54 @@ fn the_time_of_a_duplicate_does_not_show_whose_clock_dates_a_topics_records() {
     let ids: Vec<u64> = world.rows(0).into_iter().flat_map(|(.., ids)| ids).collect();
     assert_eq!(ids, [warm, a, b]);
     world.finish();
+}
+
+#[test]
+fn one_question_is_about_all_partitions_of_a_leader_that_are_in_doubt() {
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 10);
+    world.cluster.inject(Fault::produce(Action::Swallow));
+    let ids: Vec<u64> =
+        (0..10).map(|at| world.produce(topic, Some(at), 20).expect("room")).collect();
+    world.run_for(10 * MS);
+    world.cut_all();
+    for id in ids {
+        assert_eq!(world.conclude(id), Said::Delivered(Some(1)));
+    }
+    assert_eq!(world.producer.internal_seen(Seen::Asked), 1);
+    world.finish();
+}
+
+#[test]
+fn who_prefers_twice_to_unknown_is_told_that_it_may_be_twice() {
+    let config = Config { on_forgotten: OnForgotten::Resend, ..quick() };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+    let unique = [false, true].map(|forgets| {
+        world.cluster.inject(Fault::produce(Action::Swallow));
+        let id = world.send(topic, 0);
+        world.run_for(10 * MS);
+        if forgets {
+            world.cluster.forget_producers("t", 0).expect("a partition");
+        }
+        world.cut_all();
+        assert!(matches!(world.conclude(id), Said::Delivered(_)));
+        world.ledger.entry(id).unique
+    });
+    assert_eq!(unique, [true, false]);
+    let log: Vec<u64> = world.rows(0).into_iter().flat_map(|(.., ids)| ids).collect();
+    assert_eq!(log, [0, 1, 2, 2]);
+}
+
+#[test]
+fn that_a_leader_has_a_batch_is_no_proof_that_it_is_kept() {
+    // What it says counts what is not committed yet.
+    let config = Config { delivery_timeout: 2 * S, resolve_timeout: 2 * S, ..quick() };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+    world.cluster.inject(Fault::produce(Action::AppendThenError {
+        error: ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        base_offset: BaseOffset::Kept,
+    }));
+    world.cluster.inject(reject(ErrorCode::NOT_ENOUGH_REPLICAS).times(u32::MAX));
+    let a = world.send(topic, 0);
+    assert_eq!(world.conclude(a), Said::Unknown(Cause::ResolveTimeout));
+    assert!(world.producer.internal_seen(Seen::FoundPresent) > 0);
 }
