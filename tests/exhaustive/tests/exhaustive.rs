@@ -24,10 +24,16 @@ fn run(name: &str, scope: Scope) {
     }
     assert!(report.complete, "{name}: {report}");
     if impatience == 0 && troubles < 4 && !scope.abandon {
-        // Time alone makes the core give up a search for the truth; that, or an attempt that is
-        // lost and three that are refused for good.
-        let [_, _, unknown] = report.last_words;
-        assert_eq!(unknown, 0, "{name}: {report}");
+        // Where one thing goes wrong, time alone makes the core give up a search for the truth. Where more does,
+        // what may be in the log behind a batch that was refused for good is not told either (decision 43), and
+        // what a leader may have forgotten.
+        let [delivered, _, unknown] = report.last_words;
+        let share = match (troubles, scope.forgetful) {
+            (..=1, _) => 0,
+            (_, false) => delivered / 100,
+            (_, true) => delivered / 20,
+        };
+        assert!(unknown <= share, "{name}: {report}");
     }
 }
 
