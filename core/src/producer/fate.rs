@@ -5,7 +5,7 @@
 
 use super::{Producer, Settled, Ticket, refusal::LISTENS, tracing::trace};
 use crate::{
-    Cause, NoProducerId, OnUnknown, Outcome, Verdict,
+    Cause, LastError, NoProducerId, OnUnknown, Outcome, Verdict,
     batch::{
         Batch, Exposure, Life, Told, mark_withdrawn, sequence_after, sequence_reached, was_taken,
     },
@@ -477,11 +477,12 @@ impl Producer<'_> {
 
     /// Ends everything that is left, at the end of `close` or of the producer.
     pub(super) fn give_up_everything(&mut self, cause: Cause) {
-        // Who hears of the last batches asks for it when connections and the producer id are gone.
-        for home in self.partitions.indices() {
-            self.partitions.at_mut(home).fault = self.blame(home);
-        }
         for conn in self.conns.indices() {
+            // Who hears of the last batches asks for what stood in their way when connections are gone.
+            let slot = self.conns.at(conn);
+            if slot.throttled_until > self.now {
+                self.brokers.at_mut(slot.broker).trouble = Some(LastError::Throttled);
+            }
             self.drop_connection(conn, crate::Disconnect::Closed);
         }
         for index in self.batches.indices() {
@@ -502,7 +503,7 @@ impl Producer<'_> {
         }
         self.metadata = super::cluster::Metadata::NEW;
         self.timers = super::timeout::Timers::NEW;
-        self.identity = super::Identity::new(false);
+        self.identity.end();
     }
 
     /// The topic was deleted and created again: what was sent to the old one can no longer be

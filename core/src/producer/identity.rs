@@ -29,6 +29,8 @@ enum Ask {
     /// To be asked, and not before this.
     Due(Instant),
     Asked,
+    /// The producer is closed.
+    Over,
 }
 
 /// Whose name the producer's chains bear.
@@ -79,9 +81,17 @@ impl Identity {
         }
     }
 
-    /// Whether idempotence is off.
-    pub(super) fn is_off(&self) -> bool {
-        self.ask == Ask::Never
+    /// Whether idempotence is off, or nothing is sent any more.
+    pub(super) const fn is_off(&self) -> bool {
+        matches!(self.ask, Ask::Never | Ask::Over)
+    }
+
+    /// The producer is closed. What was heard of producer ids is kept, to be told with the last batches.
+    pub(super) fn end(&mut self) {
+        if self.ask != Ask::Never {
+            self.ask = Ask::Over;
+        }
+        self.untold = false;
     }
 
     /// Whether there will be a new one.
@@ -292,7 +302,8 @@ impl Producer<'_> {
 
     fn next_chain(&self, home: Ix<Partition>) -> Chain {
         let partition = self.partitions.at(home);
-        if partition.phase == Phase::Normal && partition.producer_id >= 0 || self.identity.is_off()
+        if partition.phase == Phase::Normal && partition.producer_id >= 0
+            || self.identity.ask == Ask::Never
         {
             return Chain::GoesOn;
         }
