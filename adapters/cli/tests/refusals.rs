@@ -108,3 +108,16 @@ fn brokers_that_offer_no_producer_ids_are_told_of_at_once_and_with_the_remedy() 
         assert_eq!((ran.status, ran.counts()), (0, [2, 0, 0]), "{ran:?}");
     }
 }
+
+#[test]
+fn a_broker_with_no_version_in_common_is_told_of_with_the_api_and_both_ranges() {
+    for driver in DRIVERS {
+        let cluster = server();
+        let old = Versions::kafka_4().with(ApiKey::PRODUCE, 0, 2);
+        cluster.with_cluster(|cluster| cluster.set_versions(1, old)).unwrap();
+        let bootstrap = cluster.bootstrap_servers();
+        let ranges = "of PRODUCE (0) this client has 3 to 13, the broker 0 to 2";
+        let words = [bootstrap.as_str(), "no version in common with the broker", ranges];
+        cannot_be_sent(driver, "t", &bootstrap, &words);
+    }
+}

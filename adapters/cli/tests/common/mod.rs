@@ -5,9 +5,10 @@ use core::time::Duration;
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write,
+    io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
     process::{Child, ChildStdin, Command, Output, Stdio},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::Instant,
 };
@@ -73,20 +74,32 @@ pub(crate) fn ended(output: Output) -> Ran {
 /// A run of the command to which lines are said one by one.
 #[derive(Debug)]
 pub(crate) struct Talk {
+    child: Child,
     stdin: Option<ChildStdin>,
-    ran: JoinHandle<Ran>,
+    /// What it says is read as it comes, so that it never waits for that.
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<()>,
+    heard: Arc<Mutex<String>>,
 }
 
 impl Talk {
     /// Starts the command with these environment variables.
     pub(crate) fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut command = command(args);
-        command.envs(env.iter().copied());
-        let mut child = command.spawn().unwrap();
-        let stdin = child.stdin.take();
-        // What it says is read as it comes, so that it never waits for that.
-        let ran = thread::spawn(move || ended(child.wait_with_output().unwrap()));
-        Self { stdin, ran }
+        let mut child = command(args).envs(env.iter().copied()).spawn().unwrap();
+        let (mut out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let stdout = thread::spawn(move || {
+            let mut all = String::new();
+            out.read_to_string(&mut all).unwrap();
+            all
+        });
+        let heard = Arc::new(Mutex::new(String::new()));
+        let theirs = Arc::clone(&heard);
+        let stderr = thread::spawn(move || {
+            for line in BufReader::new(err).lines() {
+                *theirs.lock().unwrap() += &(line.unwrap() + "\n");
+            }
+        });
+        Self { stdin: child.stdin.take(), child, stdout, stderr, heard }
     }
 
     pub(crate) fn say(&mut self, line: &str) {
@@ -98,10 +111,19 @@ impl Talk {
         self.stdin = None;
     }
 
+    /// Waits until its standard error holds this.
+    pub(crate) fn hear(&self, what: &str) {
+        wait_for(what, || self.heard.lock().unwrap().contains(what));
+    }
+
     /// Waits for the end.
     pub(crate) fn end(mut self) -> Ran {
         self.end_input();
-        self.ran.join().unwrap()
+        let status = self.child.wait().unwrap().code().unwrap_or(-1);
+        let stdout = self.stdout.join().unwrap();
+        self.stderr.join().unwrap();
+        let stderr = self.heard.lock().unwrap().clone();
+        Ran { status, stdout, stderr }
     }
 }
 

@@ -38,11 +38,15 @@ const fn provoke(
     Provocation { table, name, properties: &[], deadline: None, settle: None, before, play }
 }
 
-/// With a short `delivery.timeout.ms`, and no long search for the truth. What is refused is not tried again before
-/// that is over, so that it is on its way only once.
+/// With a short `delivery.timeout.ms`, and no long search for the truth.
 const fn in_vain(provocation: Provocation) -> Provocation {
+    with(provocation, &["delivery.timeout.ms=1500", "resolve.timeout.ms=300"])
+}
+
+/// The same, and what is refused is not tried again before the time is over, so that it is not on its way then.
+const fn refused(provocation: Provocation) -> Provocation {
     let properties = &[
-        "delivery.timeout.ms=1000",
+        "delivery.timeout.ms=1500",
         "resolve.timeout.ms=300",
         "retry.backoff.ms=2000",
         "retry.backoff.max.ms=2000",
@@ -110,7 +114,7 @@ fn two_of_which_the_first_is_bad(play: &mut Play<'_>) {
 const TOGETHER: &[&str] = &["linger.ms=400"];
 
 pub(crate) static PROVOCATIONS: &[Provocation] = &[
-    in_vain(provoke(Causes, "DeliveryTimeout", no_replicas, one)),
+    refused(provoke(Causes, "DeliveryTimeout", no_replicas, one)),
     in_vain(provoke(Causes, "DeliveryTimeout", mute, one)),
     provoke(Causes, "Cancelled", leaderless, |play| {
         play.send();
@@ -122,8 +126,8 @@ pub(crate) static PROVOCATIONS: &[Provocation] = &[
         play.cancel();
         play.cluster(Cluster::clear_faults);
     }),
-    within(in_vain(provoke(Causes, "Deadline", leaderless, one)), 500),
-    within(in_vain(provoke(Causes, "Deadline", mute, one)), 500),
+    within(in_vain(provoke(Causes, "Deadline", leaderless, one)), 1000),
+    within(in_vain(provoke(Causes, "Deadline", mute, one)), 1000),
     in_vain(provoke(Causes, "Closed", leaderless, |play| {
         play.send();
         play.close(SHORT);
@@ -140,7 +144,7 @@ pub(crate) static PROVOCATIONS: &[Provocation] = &[
                 play.wait();
                 play.close(SHORT);
             }),
-            &["delivery.timeout.ms=1000"],
+            &["delivery.timeout.ms=1500"],
         ),
         200,
     ),
@@ -166,7 +170,8 @@ pub(crate) static PROVOCATIONS: &[Provocation] = &[
     in_vain(provoke(Causes, "ResolveTimeout", mute, one)),
     with(
         provoke(Causes, "Abandoned", mute, one),
-        &["delivery.timeout.ms=1000", "on.unknown=abandon"],
+        // So that it is on its way when that is over, and no answer can come a while later.
+        &["delivery.timeout.ms=1500", "request.timeout.ms=2000", "on.unknown=abandon"],
     ),
     with(provoke(Causes, "NoAcks", |_| {}, one), &["acks=0", "enable.idempotence=false"]),
     provoke(
@@ -207,7 +212,7 @@ pub(crate) static PROVOCATIONS: &[Provocation] = &[
             });
         },
     ),
-    in_vain(provoke(LastErrors, "Answer", no_replicas, one)),
+    refused(provoke(LastErrors, "Answer", no_replicas, one)),
     in_vain(provoke(LastErrors, "NoLeader", leaderless, one)),
     with(
         provoke(
@@ -218,7 +223,7 @@ pub(crate) static PROVOCATIONS: &[Provocation] = &[
             },
             one,
         ),
-        &["max.block.ms=600"],
+        &["max.block.ms=1500"],
     ),
     in_vain(provoke(LastErrors, "Port", |cluster| at(cluster, "127.0.0.1", 0), one)),
     in_vain(provoke(LastErrors, "Host", |cluster| at(cluster, "", 9092), one)),
@@ -241,7 +246,7 @@ pub(crate) static PROVOCATIONS: &[Provocation] = &[
             },
         ),
         // A broker is not left alone for longer than a request may take.
-        &["delivery.timeout.ms=1000", "request.timeout.ms=60000"],
+        &["delivery.timeout.ms=1500", "request.timeout.ms=60000"],
     ),
     in_vain(provoke(
         LastErrors,

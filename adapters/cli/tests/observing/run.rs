@@ -12,7 +12,7 @@ use std::{
     thread::{self, ThreadId},
 };
 
-use ottla_client::{Record, RecordOutcome, Report, Stats, Topic};
+use ottla_adapter_tests::{Adapter, Delivery, Producer, Record, RecordOutcome, Topic};
 use ottla_model::{Cluster, serve::Server};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -27,7 +27,7 @@ const MS: Duration = Duration::from_millis(1);
 /// Of all producers.
 const PROPERTIES: [&str; 7] = [
     "linger.ms=0",
-    "request.timeout.ms=300",
+    "request.timeout.ms=600",
     "retry.backoff.ms=20",
     "retry.backoff.max.ms=50",
     "reconnect.backoff.ms=20",
@@ -134,94 +134,9 @@ fn events_about(bootstrap: &str) -> Vec<String> {
     Vec::into_iter(ours).map(|(_, event)| event).collect()
 }
 
-#[derive(Clone)]
-enum Producer {
-    Tokio(Arc<Runtime>, ottla_tokio::Producer),
-    Blocking(ottla_blocking::Producer),
-}
-
-enum Delivery {
-    Tokio(ottla_tokio::Delivery),
-    Blocking(ottla_blocking::Delivery),
-}
-
-impl Producer {
-    fn new(
-        driver: &str,
-        properties: &[(&str, &str)],
-        on_report: impl Fn(&Report) + Send + Sync + 'static,
-    ) -> Self {
-        if driver == "tokio" {
-            // With one thread, on which all is told.
-            let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-            let runtime = Arc::new(runtime.unwrap());
-            let builder = ottla_tokio::Producer::builder().runtime(runtime.handle().clone());
-            let builder = builder.properties(properties.iter().copied()).on_report(on_report);
-            Self::Tokio(runtime, builder.build().unwrap())
-        } else {
-            let builder = ottla_blocking::Producer::builder();
-            let builder = builder.properties(properties.iter().copied()).on_report(on_report);
-            Self::Blocking(builder.build().unwrap())
-        }
-    }
-
-    fn topic(&self) -> Topic {
-        match self {
-            Self::Tokio(_, producer) => producer.topic("t"),
-            Self::Blocking(producer) => producer.topic("t"),
-        }
-        .unwrap()
-    }
-
-    /// `None` where it is not taken.
-    fn send(&self, topic: &Topic, record: &Record<'_>) -> Option<Delivery> {
-        match self {
-            Self::Tokio(runtime, producer) => {
-                runtime.block_on(producer.send(topic, record)).ok().map(Delivery::Tokio)
-            }
-            Self::Blocking(producer) => producer.send(topic, record).ok().map(Delivery::Blocking),
-        }
-    }
-
-    fn first(&self, delivery: &Delivery) -> RecordOutcome {
-        let outcome = match (self, delivery) {
-            (Self::Tokio(runtime, _), Delivery::Tokio(delivery)) => {
-                runtime.block_on(async { tokio::time::timeout(PATIENCE, delivery).await.ok() })
-            }
-            (_, Delivery::Blocking(delivery)) => delivery.wait_timeout(PATIENCE),
-            _ => None,
-        };
-        outcome.expect("a first answer")
-    }
-
-    fn last(&self, delivery: Delivery) -> RecordOutcome {
-        let outcome = match (self, delivery) {
-            (Self::Tokio(runtime, _), Delivery::Tokio(delivery)) => {
-                let late = async { tokio::time::timeout(PATIENCE, delivery.late()).await.ok() };
-                runtime.block_on(late)
-            }
-            (_, Delivery::Blocking(delivery)) => delivery.late().wait_timeout(PATIENCE),
-            _ => None,
-        };
-        outcome.expect("a last word")
-    }
-
-    fn close(&self, within: Duration) {
-        match self {
-            Self::Tokio(runtime, producer) => drop(runtime.block_on(producer.close(within))),
-            Self::Blocking(producer) => drop(producer.close(within)),
-        }
-    }
-
-    fn stats(&self) -> Stats {
-        match self {
-            Self::Tokio(_, producer) => producer.stats(),
-            Self::Blocking(producer) => producer.stats(),
-        }
-    }
-}
-
+/// A producer of this process. What is awaited blocks this thread, and not the driver.
 struct InProcess {
+    runtime: Runtime,
     producer: Producer,
     topic: Topic,
     deadline: Option<Duration>,
@@ -230,29 +145,34 @@ struct InProcess {
     answers: Vec<RecordOutcome>,
 }
 
+impl InProcess {
+    fn last(&self, delivery: &Delivery) -> RecordOutcome {
+        self.runtime.block_on(delivery.late_within(PATIENCE)).expect("a last word")
+    }
+}
+
 impl Client for InProcess {
     fn send(&mut self) {
         let token = Some(self.deliveries.len() as u64);
         let record =
             Record { value: Some(b"v"), token, timeout: self.deadline, ..Record::default() };
-        self.deliveries.extend(self.producer.send(&self.topic, &record));
+        // What is not taken has no outcome.
+        self.deliveries.extend(self.runtime.block_on(self.producer.send(&self.topic, &record)));
     }
 
     fn cancel(&mut self) {
-        let _ = match self.deliveries.last().expect("a record") {
-            Delivery::Tokio(delivery) => delivery.cancel(),
-            Delivery::Blocking(delivery) => delivery.cancel(),
-        };
+        let _ = self.deliveries.last().expect("a record").cancel();
     }
 
     fn wait(&mut self) {
         for delivery in &self.deliveries[self.answers.len()..] {
-            self.answers.push(self.producer.first(delivery));
+            let answer = self.runtime.block_on(delivery.outcome_within(PATIENCE));
+            self.answers.push(answer.expect("a first answer"));
         }
     }
 
     fn close(&mut self, within: Duration) {
-        self.producer.close(within);
+        let _ = self.runtime.block_on(self.producer.close(within));
     }
 }
 
@@ -273,12 +193,23 @@ pub(crate) fn in_process(driver: &str, provocation: &Provocation) -> Seen {
     properties.push(("bootstrap.servers", &bootstrap));
     let reports = Arc::new(Mutex::new(Vec::new()));
     let theirs = Arc::clone(&reports);
-    let producer = Producer::new(driver, &properties, move |report| {
+    // With one thread, on which all is told.
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let context = runtime.enter();
+    let adapter = if driver == "tokio" { Adapter::Tokio } else { Adapter::Threads };
+    let producer = Producer::builder(adapter).properties(properties).on_report(move |report| {
         theirs.lock().unwrap().extend(Sight::of(&report.outcome, report.late));
     });
-    let (topic, deadline) = (producer.topic(), provocation.deadline.map(Duration::from_millis));
-    let (deliveries, answers) = (Vec::new(), Vec::new());
-    let mut client = InProcess { producer: producer.clone(), topic, deadline, deliveries, answers };
+    let producer = producer.build().unwrap();
+    drop(context);
+    let mut client = InProcess {
+        runtime,
+        producer: producer.clone(),
+        topic: producer.topic("t").unwrap(),
+        deadline: provocation.deadline.map(Duration::from_millis),
+        deliveries: Vec::new(),
+        answers: Vec::new(),
+    };
     let over = AtomicBool::new(false);
     let mut seen = thread::scope(|scope| {
         let sampler = scope.spawn(|| {
@@ -293,18 +224,16 @@ pub(crate) fn in_process(driver: &str, provocation: &Provocation) -> Seen {
         let until = Ending(&over);
         (provocation.play)(&mut Play { server: &server, client: &mut client });
         client.wait();
-        let InProcess { deliveries, answers, .. } = client;
-        let last = deliveries.into_iter().map(|delivery| producer.last(delivery));
-        let last: Vec<_> = last.collect();
+        let last: Vec<_> = client.deliveries.iter().map(|delivery| client.last(delivery)).collect();
         drop(until);
         let mut seen = sampler.join().unwrap();
-        for (first, last) in answers.into_iter().zip(last) {
-            seen.outcomes.extend(Sight::of(&first, false));
-            seen.outcomes.extend(Sight::of(&last, true).filter(|_| last != first));
+        for (first, last) in client.answers.iter().zip(last) {
+            seen.outcomes.extend(Sight::of(first, false));
+            seen.outcomes.extend(Sight::of(&last, true).filter(|_| last != *first));
         }
         seen
     });
-    producer.close(PATIENCE);
+    client.close(PATIENCE);
     seen.sample(&producer.stats());
     seen.reports = mem::take(&mut *reports.lock().unwrap());
     seen.events = events_about(&bootstrap);
