@@ -173,7 +173,7 @@ pub fn run(
                     Output::Connect(conn) => this.resolve(conn),
                     Output::Disconnect(conn) => drop(this.lines.remove(&conn)),
                     Output::Event(event) => {
-                        this.backlog.handle_event(&event);
+                        this.backlog.handle_event(&this.producer, &event);
                         full &= !matches!(event, Event::BufferAvailable | Event::Topic(_));
                     }
                     Output::Closed => {

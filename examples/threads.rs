@@ -91,7 +91,7 @@ pub fn run(
                     }
                     Output::Disconnect(conn) => hang_up(&mut lines, conn),
                     Output::Event(event) => {
-                        backlog.handle_event(&event);
+                        backlog.handle_event(&producer, &event);
                         let status = producer.topic_status(topic);
                         let room = match event {
                             Event::BufferAvailable => true,

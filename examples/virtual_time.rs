@@ -143,7 +143,7 @@ impl<'m> World<'m> {
                         // What was sent is still handled; see `Connection::handle_eof` for stragglers.
                         self.lines.remove(&conn);
                     }
-                    Output::Event(event) => self.backlog.handle_event(&event),
+                    Output::Event(event) => self.backlog.handle_event(&self.producer, &event),
                     _ => {}
                 }
             }

@@ -2,13 +2,13 @@
 //! on the producer's public methods alone: nothing below knows of it, and nothing of it is linked where it
 //! is not used.
 
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
 use heapless::Vec;
 
 use crate::{
-    Cause, Event, Instant, Outcome, ProduceError, Producer, Record, Settled, Ticket, TopicId,
-    Verdict,
+    BatchId, Cause, Event, Instant, LastError, Outcome, ProduceError, Producer, Record, Settled,
+    Ticket, TopicId, Verdict,
 };
 
 /// What became of a record.
@@ -26,9 +26,55 @@ pub enum RecordOutcome {
         unique: bool,
     },
     /// The record is not in the log and never will be.
-    NotDelivered(Cause),
+    NotDelivered(Why),
     /// Whether the record is in the log cannot be known yet. Producing it again could duplicate it.
-    Unknown(Cause),
+    Unknown(Why),
+}
+
+/// Why a record is not delivered, or not known to be.
+///
+/// In words: the cause, and behind it what went wrong last, as in
+/// `delivery timeout; last error: NOT_ENOUGH_REPLICAS (19)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Why {
+    /// What ended the wait.
+    pub cause: Cause,
+    /// What stood in the way, if something did and the cause does not say it.
+    pub last_error: Option<LastError>,
+}
+
+impl RecordOutcome {
+    /// Why it is not delivered, or not known to be.
+    #[must_use]
+    pub const fn why(&self) -> Option<&Why> {
+        match self {
+            Self::NotDelivered(why) | Self::Unknown(why) => Some(why),
+            Self::Delivered { .. } => None,
+        }
+    }
+}
+
+impl Why {
+    /// With what is known now of a record's batch.
+    fn of(producer: &Producer<'_>, batch: BatchId, cause: Cause) -> Self {
+        let last_error = if cause.is_whole() { None } else { producer.last_error(batch) };
+        Self { cause, last_error }
+    }
+}
+
+impl From<Cause> for Why {
+    fn from(cause: Cause) -> Self {
+        Self { cause, last_error: None }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        self.last_error.map_or(Ok(()), |error| write!(f, "; last error: {error}"))
+    }
 }
 
 /// What is told of a record that went through a [`Backlog`].
@@ -162,10 +208,10 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
         }
     }
 
-    /// Takes note of what the producer told.
-    pub fn handle_event(&mut self, event: &Event) {
+    /// Takes note of what the producer told, before its next [`poll_output`](Producer::poll_output).
+    pub fn handle_event(&mut self, producer: &Producer<'_>, event: &Event) {
         if let Event::Settled(settled) = event {
-            self.settle(settled);
+            self.settle(producer, settled);
         }
     }
 
@@ -261,13 +307,14 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
             if entry.is_over() || held == Some(batch) {
                 continue;
             }
+            let why = Why::of(producer, batch, Cause::Cancelled);
             let dropped = producer.cancel(now, entry.ticket) == Verdict::NotDelivered;
             if !dropped {
                 // Its bytes are out, and those of its batch with it.
                 held = Some(batch);
                 continue;
             }
-            self.take_out(at, Cause::Cancelled);
+            self.take_out(at, why);
             for at in at..self.entries.len() {
                 let mate = self.entries.get(at).filter(|e| e.ticket.batch() == batch);
                 if mate.is_some_and(|mate| !mate.is_over()) {
@@ -289,10 +336,11 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
         let Some(entry) = self.entries.get(at) else {
             return Verdict::Settled;
         };
+        let why = Why::of(producer, entry.ticket.batch(), cause);
         let verdict = producer.cancel(now, entry.ticket);
         match verdict {
-            Verdict::NotDelivered => self.take_out(at, cause),
-            Verdict::Unknown => self.report(at, RecordOutcome::Unknown(cause), false),
+            Verdict::NotDelivered => self.take_out(at, why),
+            Verdict::Unknown => self.report(at, RecordOutcome::Unknown(why), false),
             // The batch's event has told, or is about to.
             Verdict::Settled | Verdict::Foreign => {}
         }
@@ -300,16 +348,17 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
     }
 
     /// A record was taken out of its batch: the numbers of those that follow it change.
-    fn take_out(&mut self, at: usize, cause: Cause) {
+    fn take_out(&mut self, at: usize, why: Why) {
         let Some(Entry { ticket, .. }) = self.entries.get(at).copied() else { return };
         for mate in self.entries.iter_mut().filter(|e| e.ticket.batch() == ticket.batch()) {
             mate.gone += 1;
             mate.gone_before += u32::from(mate.ticket.index() > ticket.index());
         }
-        self.report(at, RecordOutcome::NotDelivered(cause), true);
+        self.report(at, RecordOutcome::NotDelivered(why), true);
     }
 
-    fn settle(&mut self, settled: &Settled) {
+    fn settle(&mut self, producer: &Producer<'_>, settled: &Settled) {
+        let why = |cause| Why::of(producer, settled.batch, cause);
         let numbers = settled.first..settled.first.saturating_add(settled.records);
         for at in 0..self.entries.len() {
             let Some(entry) = self.entries.get(at) else { break };
@@ -326,8 +375,8 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
                     offset: base_offset.map(|base| base + i64::from(number - settled.first)),
                     unique: settled.unique,
                 },
-                Outcome::NotDelivered(cause) => RecordOutcome::NotDelivered(cause),
-                Outcome::Unknown(cause) => RecordOutcome::Unknown(cause),
+                Outcome::NotDelivered(cause) => RecordOutcome::NotDelivered(why(cause)),
+                Outcome::Unknown(cause) => RecordOutcome::Unknown(why(cause)),
             };
             self.report(at, outcome, settled.last);
         }

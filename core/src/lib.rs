@@ -42,7 +42,7 @@ mod topic;
 mod trace;
 pub mod wire;
 
-pub use backlog::{Backlog, DropPolicy, RecordOutcome, Report};
+pub use backlog::{Backlog, DropPolicy, RecordOutcome, Report, Why};
 pub use config::{Acks, Checksum, ChoosePartition, Config, OnForgotten, OnUnknown, Partitioner};
 pub use conn::Segments;
 pub use error::{

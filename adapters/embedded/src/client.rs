@@ -32,8 +32,8 @@ impl Application for () {
 }
 
 impl<T: Copy, const N: usize> Application for Backlog<T, N> {
-    fn handle_event(&mut self, _: &mut Producer<'_>, _: Instant, event: &Event) {
-        Self::handle_event(self, event);
+    fn handle_event(&mut self, producer: &mut Producer<'_>, _: Instant, event: &Event) {
+        Self::handle_event(self, producer, event);
     }
 
     fn poll_timeout(&self) -> Instant {

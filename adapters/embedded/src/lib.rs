@@ -22,7 +22,7 @@ pub use driver::{Driver, Turn};
 #[cfg(feature = "nal")]
 pub use nal::{Nal, NalReader, NalStream, NalWriter, NoDns};
 pub use network::{Clock, Connect, Duplex};
-pub use ottla_core::{Backlog, DropPolicy, RecordOutcome, Report};
+pub use ottla_core::{Backlog, DropPolicy, RecordOutcome, Report, Why};
 pub use port::Port;
 pub use run::{Buffers, run};
 pub use serial::{Serial, SerialError};

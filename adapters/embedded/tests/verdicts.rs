@@ -9,7 +9,9 @@ use lab::{
     face::{Told, check_delivered, is_ready, polled_over, produce, run_async, verdicts},
     producer,
 };
-use ottla_core::{Cause, Instant, ProduceError, Producer, TopicId, Verdict, wire::ErrorCode};
+use ottla_core::{
+    Cause, Config, Instant, LastError, ProduceError, Producer, TopicId, Verdict, wire::ErrorCode,
+};
 use ottla_embedded::{Backlog, Driver, DropPolicy, RecordOutcome, Turn};
 use ottla_model::{Action, Fault};
 
@@ -97,12 +99,15 @@ fn readings_that_are_too_old_are_dropped_while_the_broker_is_silent_and_the_next
         check(&lab, &told, &refused);
         let same = (verdicts(&told), refused.clone());
         assert_eq!(*before.get_or_insert_with(|| same.clone()), same, "both faces tell the same");
-        let dropped = |cause| {
-            let of = told.iter().filter(|(_, report)| report.outcome == cause);
+        let dropped = |certain: bool| {
+            let of = told.iter().filter(|(_, report)| match report.outcome {
+                RecordOutcome::NotDelivered(why) => certain && why.cause == Cause::Deadline,
+                RecordOutcome::Unknown(why) => !certain && why.cause == Cause::Deadline,
+                RecordOutcome::Delivered { .. } | _ => false,
+            });
             of.count()
         };
-        let old = dropped(RecordOutcome::NotDelivered(Cause::Deadline));
-        let out = dropped(RecordOutcome::Unknown(Cause::Deadline));
+        let (old, out) = (dropped(true), dropped(false));
         // 250 readings came while it was silent, and all but the last 25 of them were too old.
         assert!(old >= 100, "{name}: {old} too old, {} refused", refused.len());
         assert!((1..40).contains(&out), "{name}: {out} were out by then");
@@ -195,7 +200,9 @@ fn oldest_first_keeps_the_newest_records_and_says_what_became_of_the_others() {
     let log = lab.log(0);
     let dropped: Vec<u32> = told
         .iter()
-        .filter(|(_, report)| report.outcome == RecordOutcome::NotDelivered(Cause::Cancelled))
+        .filter(|(_, report)| {
+            report.outcome == RecordOutcome::NotDelivered(Cause::Cancelled.into())
+        })
         .map(|(_, report)| report.token)
         .collect();
     assert_eq!(told.len(), 100, "one report each");
@@ -263,7 +270,7 @@ fn what_is_out_is_never_dropped_whoever_asks() {
     ));
     let of_first: Vec<_> = told.iter().filter(|(_, report)| report.token == 0).collect();
     assert_eq!(of_first.len(), 2, "{told:?}");
-    assert_eq!(of_first[0].1.outcome, RecordOutcome::Unknown(Cause::Cancelled));
+    assert_eq!(of_first[0].1.outcome, RecordOutcome::Unknown(Cause::Cancelled.into()));
     assert!(of_first[1].1.late && of_first[1].1.last);
     assert_eq!(lab.log(0), [0, 1, 2, 3]);
 }
@@ -306,7 +313,7 @@ fn a_backlog_that_is_full_of_records_drops_its_oldest_or_refuses() {
     for policy in [DropPolicy::OldestFirst, DropPolicy::NewestFirst] {
         let lab = Lab::new(1, 1);
         let mut memory = Small::new();
-        let config = ottla_core::Config { linger: SECOND, ..config() };
+        let config = Config { linger: SECOND, ..config() };
         let mut driver: Driver<'_, _, 1> = Driver::new(
             producer(&config, &mut memory),
             [lab::port::Socket::new(&lab, Weather::FAIR)],
@@ -370,9 +377,45 @@ fn a_record_at_fault_is_told_from_its_neighbours() {
         for report in verdicts(&told) {
             let bad = report.token == 1 || report.token == 4;
             let cause = if bad { Cause::AtFault } else { Cause::Neighbour };
-            let outcome = RecordOutcome::NotDelivered(cause(ErrorCode::INVALID_RECORD));
+            let outcome = RecordOutcome::NotDelivered(cause(ErrorCode::INVALID_RECORD).into());
             assert_eq!(report.outcome, outcome, "{name}, record {}", report.token);
         }
         assert_eq!(told.len(), 6, "{name}");
+    }
+}
+
+#[test]
+fn what_stood_in_a_records_way_is_told_with_its_outcome() {
+    // Of two records, the one is too old after a while, the other is given up when the batch is.
+    let code = ErrorCode::NOT_ENOUGH_REPLICAS;
+    let config = Config { delivery_timeout: 5 * SECOND, ..config() };
+    for polled in [true, false] {
+        let lab = Lab::new(1, 1);
+        let refuse = Fault::produce(Action::Reject(code)).times(u32::MAX);
+        lab.with(|state| state.cluster.inject(refuse));
+        let mut sent = false;
+        let mut sensor = |now, topic, core: &mut Producer<'_>, log: &mut lab::face::Readings| {
+            if is_ready(core, topic) && !sent {
+                sent = true;
+                produce(core, log, now, topic, 0, 8, Some(SECOND)).unwrap();
+                produce(core, log, now, topic, 1, 8, None).unwrap();
+            }
+            sent && log.is_empty()
+        };
+        let (weather, policy) = (Weather::FAIR, DropPolicy::NewestFirst);
+        let told = match polled {
+            true => polled_over::<2>(&lab, &config, weather, policy, &mut sensor),
+            false => run_async::<2>(&lab, &config, weather, policy, &mut sensor),
+        };
+        for (token, cause) in [(0, Cause::Deadline), (1, Cause::DeliveryTimeout)] {
+            let told = told.iter().map(|(_, report)| report);
+            let report = told.clone().find(|report| report.token == token);
+            let report = report.unwrap_or_else(|| panic!("{token}: no report"));
+            let why = report.outcome.why().unwrap_or_else(|| panic!("{report:?}"));
+            let want = (cause, Some(LastError::Answer(code)));
+            assert_eq!((why.cause, why.last_error), want, "polled: {polled}");
+            let words = format!("{cause}; last error: NOT_ENOUGH_REPLICAS (19)");
+            assert_eq!(why.to_string(), words);
+        }
     }
 }

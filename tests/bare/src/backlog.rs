@@ -38,7 +38,7 @@ fn step(
         4 => see(&(backlog.poll_timeout(), backlog.len(), backlog.is_empty())),
         5 => see(&backlog.poll_report()),
         6 => match producer.poll_output() {
-            Some(Output::Event(event)) => hear(backlog, &event),
+            Some(Output::Event(event)) => hear(backlog, producer, &event),
             output => see(&output),
         },
         _ => producer.handle_timeout(now),
@@ -46,6 +46,6 @@ fn step(
 }
 
 #[inline(never)]
-fn hear(backlog: &mut Backlog<u32, 8>, event: &Event) {
-    backlog.handle_event(event);
+fn hear(backlog: &mut Backlog<u32, 8>, producer: &Producer<'_>, event: &Event) {
+    backlog.handle_event(producer, event);
 }

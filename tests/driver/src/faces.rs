@@ -82,7 +82,7 @@ impl Face for Polled {
         self.log.handle_timeout(self.driver.producer_mut(), now);
         let due = loop {
             match self.driver.poll(now) {
-                Turn::Event(event) => self.log.handle_event(&event),
+                Turn::Event(event) => self.log.handle_event(self.driver.producer(), &event),
                 Turn::Idle(due) => break due,
                 Turn::Closed => {
                     self.over = true;
@@ -247,8 +247,8 @@ struct World<'a, F> {
 fn said(outcome: RecordOutcome) -> (i32, Said) {
     match outcome {
         RecordOutcome::Delivered { partition, offset, .. } => (partition, Said::Delivered(offset)),
-        RecordOutcome::NotDelivered(cause) => (-1, Said::NotDelivered(cause)),
-        RecordOutcome::Unknown(cause) => (-1, Said::Unknown(cause)),
+        RecordOutcome::NotDelivered(why) => (-1, Said::NotDelivered(why.cause)),
+        RecordOutcome::Unknown(why) => (-1, Said::Unknown(why.cause)),
         other => panic!("outcome {other:?}"),
     }
 }

@@ -105,7 +105,7 @@ pub fn polled<'m, P: Port, const N: usize>(
         ours(|| log.handle_timeout(driver.producer_mut(), now));
         let due = loop {
             match ours(|| driver.poll(now)) {
-                Turn::Event(event) => ours(|| log.handle_event(&event)),
+                Turn::Event(event) => ours(|| log.handle_event(driver.producer(), &event)),
                 Turn::Idle(due) => break due.min(log.poll_timeout()),
                 Turn::Closed => return told,
             }

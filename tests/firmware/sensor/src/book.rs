@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use ottla_core::{Event, Instant, Outcome, ProduceError, Producer, Record, TopicId};
-use ottla_embedded::{Backlog, RecordOutcome};
+use ottla_embedded::{Backlog, RecordOutcome, Why};
 
 use crate::story::{say, why};
 
@@ -46,12 +46,12 @@ impl Summary {
                 }
                 self.deliver(1);
             }
-            RecordOutcome::NotDelivered(cause) => self.drop_reading(number, why(cause)),
-            RecordOutcome::Unknown(cause) if last => {
+            RecordOutcome::NotDelivered(Why { cause, .. }) => self.drop_reading(number, why(cause)),
+            RecordOutcome::Unknown(Why { cause, .. }) if last => {
                 say!(error, "reading {} is unknown for good: {}", number, why(cause));
                 self.unknown += 1;
             }
-            RecordOutcome::Unknown(cause) => {
+            RecordOutcome::Unknown(Why { cause, .. }) => {
                 say!(warn, "reading {} is unknown: {}", number, why(cause));
             }
             _ => {}
@@ -79,7 +79,7 @@ pub trait Book {
     fn expire(&mut self, producer: &mut Producer<'_>, now: Instant);
 
     /// Takes note of what the producer told.
-    fn hear(&mut self, event: &Event);
+    fn hear(&mut self, producer: &Producer<'_>, event: &Event);
 
     /// Sums up what was told since.
     fn sum_up(&mut self, summary: &mut Summary);
@@ -108,8 +108,8 @@ impl<const N: usize> Book for Backlog<u32, N> {
         self.handle_timeout(producer, now);
     }
 
-    fn hear(&mut self, event: &Event) {
-        self.handle_event(event);
+    fn hear(&mut self, producer: &Producer<'_>, event: &Event) {
+        self.handle_event(producer, event);
     }
 
     fn sum_up(&mut self, summary: &mut Summary) {
@@ -157,7 +157,7 @@ impl Book for Count {
 
     fn expire(&mut self, _producer: &mut Producer<'_>, _now: Instant) {}
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, _producer: &Producer<'_>, event: &Event) {
         let Event::Settled(settled) = event else { return };
         if !settled.last {
             return;

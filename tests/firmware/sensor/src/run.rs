@@ -122,7 +122,7 @@ fn work<U: Read + Write + ReadReady + WriteReady>(
         match driver.poll(at) {
             Turn::Event(event) => {
                 sensor.hear(driver.producer(), &event, at);
-                readings.hear(&event);
+                readings.hear(driver.producer(), &event);
             }
             Turn::Idle(_) => {}
             Turn::Closed => break,
