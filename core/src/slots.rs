@@ -108,6 +108,12 @@ impl<'m, T> Table<'m, T> {
         self.slots.all_mut().get_mut(index.number() as usize)
     }
 
+    /// Two slots at once; none where one of them is none, or both are the same.
+    pub(crate) fn both_mut(&mut self, one: Ix<T>, other: Ix<T>) -> Option<[&mut T; 2]> {
+        let numbers = [one, other].map(|index| index.number() as usize);
+        self.slots.all_mut().get_disjoint_mut(numbers).ok()
+    }
+
     /// The slot of a number that came from outside, if there is one.
     #[inline]
     pub(crate) fn find(&self, number: u32) -> Option<(Ix<T>, &T)> {

@@ -20,6 +20,7 @@ use crate::{
         api_versions::{Api, ApiVersionsItem},
         negotiate,
         produce::{self, CurrentLeader, NodeEndpoint, ProduceResponseItem},
+        put,
     },
 };
 
@@ -72,10 +73,7 @@ impl Producer<'_> {
         let mut at = 0;
         let filled = bytes.get(..held).unwrap_or_default();
         let outcome = self.read_answers(conn, filled, &mut at, room, hear);
-        // What is not read yet moves to the front.
-        if let Some(rest) = bytes.get_mut(..held).filter(|filled| at <= filled.len()) {
-            rest.copy_within(at.., 0);
-        }
+        close_up(bytes.get_mut(..held).unwrap_or_default(), at);
         self.rx = region;
         let slot = self.conns.at_mut(conn);
         if slot.is_open() {
@@ -117,6 +115,7 @@ impl Producer<'_> {
     }
 
     /// A broker answers in the order in which it was asked (semantics §3.7).
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn begin_answer(&mut self, conn: Ix<Conn>, correlation_id: i32) -> Result<(), Disconnect> {
         let slot = self.conns.at_mut(conn);
         let expected = slot.requests.front().filter(|request| request.complete);
@@ -445,5 +444,19 @@ impl Producer<'_> {
 
     fn front_request(&self, conn: Ix<Conn>) -> Option<&Request> {
         self.conns.at(conn).requests.front()
+    }
+}
+
+/// Moves what is not read yet, from `at` on, to the front of a window: in pieces that do not overlap, since
+/// on a small machine one call of `memmove` brings 1.6 KiB along.
+fn close_up(window: &mut [u8], at: usize) {
+    let mut to = 0;
+    while let Some((front, rest)) = window.split_at_mut_checked(to + at) {
+        let piece = rest.get(..at).unwrap_or(rest);
+        if piece.is_empty() {
+            return;
+        }
+        put(front.get_mut(to..).unwrap_or_default(), piece);
+        to += at;
     }
 }

@@ -18,15 +18,18 @@ impl Producer<'_> {
         let Some(other) = self.free_batches.some().filter(|_| needed <= self.pages.free()) else {
             return false;
         };
+        let Some([batch, second]) = self.batches.both_mut(index, other) else {
+            return false;
+        };
         seen!(self, Split);
-        self.free_batches = self.batches.at(other).next_in_request;
-        let (home, origin, since) = (batch.partition, batch.origin, batch.since);
-        let mut second = Batch {
-            generation: self.batches.at(other).generation.wrapping_add(1),
+        self.free_batches = second.next_in_request;
+        let (home, origin, before) = (batch.partition, batch.origin, batch.len);
+        *second = Batch {
+            generation: second.generation.wrapping_add(1),
             life: Life::Idle,
             exposure: batch.exposure,
             partition: home,
-            since,
+            since: batch.since,
             producer_id: batch.producer_id,
             producer_epoch: batch.producer_epoch,
             base_sequence: batch.base_sequence,
@@ -39,11 +42,8 @@ impl Producer<'_> {
         if second.base_sequence >= 0 {
             second.base_sequence = sequence_after(second.base_sequence, half);
         }
-        let before = batch.len;
-        let batch = self.batches.at_mut(index);
-        split_off(&mut self.pages, batch, &mut second, half, self.settings.checksum);
+        split_off(&mut self.pages, batch, second, half, self.settings.checksum);
         let both = batch.len + second.len;
-        *self.batches.at_mut(other) = second;
         self.batches.at_mut(origin).parts += 1;
         let partition = self.partitions.at_mut(home);
         partition.queued = partition.queued + both - before;
