@@ -67,7 +67,7 @@ pub fn uuid(input: &[u8]) -> Read<'_, Uuid> {
 pub fn bytes(input: &[u8], len: usize) -> Read<'_, &[u8]> {
     match input.split_at_checked(len) {
         Some((bytes, rest)) => Ok((rest, bytes)),
-        None => more(len.saturating_sub(input.len())),
+        None => more(),
     }
 }
 
@@ -223,13 +223,13 @@ pub(super) fn length(len: u32) -> Result<usize, Err<DecodeError>> {
 fn chunk<const N: usize>(input: &[u8]) -> Read<'_, [u8; N]> {
     match input.split_first_chunk() {
         Some((bytes, rest)) => Ok((rest, *bytes)),
-        None => more(N.saturating_sub(input.len())),
+        None => more(),
     }
 }
 
-/// So many bytes are missing.
-fn more<T>(missing: usize) -> Result<T, Err<DecodeError>> {
-    Err(Err::Incomplete(Needed::new(missing)))
+/// Bytes are missing. Nobody asks how many.
+fn more<T>() -> Result<T, Err<DecodeError>> {
+    Err(Err::Incomplete(Needed::Unknown))
 }
 
 /// Fails: the bytes are wrong, and more would not help.

@@ -1,6 +1,8 @@
 //! Flat structures as tables: each field's type and the versions that have it, once for both
 //! directions.
 
+use core::ops::{RangeFrom, RangeInclusive};
+
 use super::{
     ApiKey, DecodeError, Dialect, ErrorCode, Uuid, Writer,
     reader::{self, Read},
@@ -73,6 +75,27 @@ impl<'a> Wire<'a> for ApiKey {
     }
 }
 
+/// The versions that have a field.
+pub(super) trait Versions {
+    /// Whether one of them, which is 0 or more, has it.
+    fn have(&self, version: i16) -> bool;
+}
+
+// That a version is not below 0 only `dialect` knows, and each field of version 0 would test it.
+impl Versions for RangeFrom<i16> {
+    #[inline(always)]
+    fn have(&self, version: i16) -> bool {
+        self.start == 0 || self.start <= version
+    }
+}
+
+impl Versions for RangeInclusive<i16> {
+    #[inline(always)]
+    fn have(&self, version: i16) -> bool {
+        (*self.start()..).have(version) && version <= *self.end()
+    }
+}
+
 /// Reads a whole message that is not walked, with nothing behind it.
 ///
 /// # Errors
@@ -130,7 +153,7 @@ macro_rules! wire_struct {
             ) -> $crate::wire::reader::Read<$lt, Self> {
                 let rest = input;
                 $(
-                    let (rest, $field) = if ($versions).contains(&dialect.version) {
+                    let (rest, $field) = if $crate::wire::table::Versions::have(&($versions), dialect.version) {
                         $crate::wire::Wire::read(rest, dialect)?
                     } else {
                         (rest, wire_struct!(@default $($default)?))
@@ -142,7 +165,7 @@ macro_rules! wire_struct {
 
             fn write(&self, w: &mut $crate::wire::Writer<'_>, dialect: $crate::wire::Dialect) {
                 $(
-                    if ($versions).contains(&dialect.version) {
+                    if $crate::wire::table::Versions::have(&($versions), dialect.version) {
                         $crate::wire::Wire::write(&self.$field, w, dialect);
                     }
                 )+

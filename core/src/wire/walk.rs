@@ -36,7 +36,7 @@ pub(super) fn large_atom<'a, T>(
     read: impl FnOnce(&'a [u8]) -> Read<'a, T>,
 ) -> Result<Option<(usize, T)>, DecodeError> {
     match read(input) {
-        Ok((rest, value)) => Ok(Some((input.len().saturating_sub(rest.len()), value))),
+        Ok((rest, value)) => Ok(Some((input.len() - rest.len(), value))),
         Err(Err::Incomplete(_)) => Ok(None),
         Err(Err::Error(error) | Err::Failure(error)) => Err(error),
     }
