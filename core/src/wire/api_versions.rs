@@ -88,10 +88,11 @@ impl ApiVersionsResponse {
     ///
     /// # Errors
     /// The bytes are no such response.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub fn step(&mut self, input: &[u8]) -> Result<Step<ApiVersionsItem>, DecodeError> {
         loop {
             let d = self.dialect;
-            match self.at {
+            let (dull, next) = match self.at {
                 At::Error => {
                     let (used, error) = atom!(input, |i| ErrorCode::read(i, d));
                     // Who does not know the version that was asked answers in version 0; the
@@ -108,23 +109,24 @@ impl ApiVersionsResponse {
                     self.at = At::Api;
                     return Ok(Step::Skip { used, skip: 0 });
                 }
-                At::Api if self.apis == 0 => self.at = At::Throttle,
+                At::Api if self.apis == 0 => (Dull::Nothing, At::Throttle),
                 At::Api => {
                     let (used, api) = atom!(input, |i| Api::read(i, d));
                     self.apis = self.apis.saturating_sub(1);
                     self.at = At::ApiTags;
                     element!(used, ApiVersionsItem::Api(api));
                 }
-                At::ApiTags => skip!(self, Dull::Tags, At::Api, input),
-                At::Throttle if d.version < 1 => self.at = At::Tags,
+                At::ApiTags => (Dull::Tags, At::Api),
+                At::Throttle if d.version < 1 => (Dull::Nothing, At::Tags),
                 At::Throttle => {
                     let (used, throttle) = atom!(input, reader::int32);
                     self.at = At::Tags;
                     element!(used, ApiVersionsItem::Throttle(throttle));
                 }
-                At::Tags => skip!(self, Dull::Tags, At::End, input),
+                At::Tags => (Dull::Tags, At::End),
                 At::End => return Ok(Step::Done { used: 0 }),
-            }
+            };
+            skip!(self, dull, next, input);
         }
     }
 }

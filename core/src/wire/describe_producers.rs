@@ -221,14 +221,15 @@ impl DescribeProducersResponse {
     ///
     /// # Errors
     /// The bytes are no such response.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub fn step<'a>(
         &mut self,
         input: &'a [u8],
     ) -> Result<Step<DescribeProducersItem<'a>>, DecodeError> {
         let d = self.dialect;
         loop {
-            match self.at {
-                At::Header => skip!(self, Dull::Tags, At::Throttle, input),
+            let (dull, next) = match self.at {
+                At::Header => (Dull::Tags, At::Throttle),
                 At::Throttle => {
                     let (used, throttle) = atom!(input, reader::int32);
                     self.at = At::TopicCount;
@@ -240,7 +241,7 @@ impl DescribeProducersResponse {
                     self.at = At::Topic;
                     return Ok(Step::Skip { used, skip: 0 });
                 }
-                At::Topic if self.topics == 0 => self.at = At::Tags,
+                At::Topic if self.topics == 0 => (Dull::Nothing, At::Tags),
                 At::Topic => {
                     let (used, topic) = atom!(input, |i| Topic::read(i, d));
                     self.topics = self.topics.saturating_sub(1);
@@ -248,28 +249,28 @@ impl DescribeProducersResponse {
                     self.at = At::Partition;
                     element!(used, DescribeProducersItem::Topic(topic));
                 }
-                At::Partition if self.partitions == 0 => self.at = At::TopicTags,
+                At::Partition if self.partitions == 0 => (Dull::Nothing, At::TopicTags),
                 At::Partition => {
                     let (used, partition) = atom!(input, |i| Partition::read(i, d));
                     self.partitions = self.partitions.saturating_sub(1);
                     self.at = At::ErrorMessage;
                     element!(used, DescribeProducersItem::Partition(partition));
                 }
-                At::ErrorMessage => skip!(self, Dull::String, At::ProducerCount, input),
+                At::ErrorMessage => (Dull::String, At::ProducerCount),
                 At::ProducerCount => {
                     let (used, producers) = atom!(input, |i| reader::count(i, d));
                     self.producers = producers;
                     self.at = At::Producer;
                     return Ok(Step::Skip { used, skip: 0 });
                 }
-                At::Producer if self.producers == 0 => self.at = At::PartitionEnd,
+                At::Producer if self.producers == 0 => (Dull::Nothing, At::PartitionEnd),
                 At::Producer => {
                     let (used, producer) = atom!(input, |i| ProducerState::read(i, d));
                     self.producers = self.producers.saturating_sub(1);
                     self.at = At::ProducerTags;
                     element!(used, DescribeProducersItem::Producer(producer));
                 }
-                At::ProducerTags => skip!(self, Dull::Tags, At::Producer, input),
+                At::ProducerTags => (Dull::Tags, At::Producer),
                 At::PartitionEnd => {
                     // Every version has tagged fields, so that there is a byte to stand for the end.
                     let (used, fields) = atom!(input, reader::uvarint);
@@ -277,11 +278,12 @@ impl DescribeProducersResponse {
                     self.at = At::PartitionTags;
                     element!(used, DescribeProducersItem::PartitionEnd);
                 }
-                At::PartitionTags => skip!(self, Dull::Tags, At::Partition, input),
-                At::TopicTags => skip!(self, Dull::Tags, At::Topic, input),
-                At::Tags => skip!(self, Dull::Tags, At::End, input),
+                At::PartitionTags => (Dull::Tags, At::Partition),
+                At::TopicTags => (Dull::Tags, At::Topic),
+                At::Tags => (Dull::Tags, At::End),
                 At::End => return Ok(Step::Done { used: 0 }),
-            }
+            };
+            skip!(self, dull, next, input);
         }
     }
 }

@@ -71,17 +71,18 @@ impl InitProducerIdResponse {
     pub fn step(&mut self, input: &[u8]) -> Result<Step<InitProducerIdItem>, DecodeError> {
         let d = self.dialect;
         loop {
-            match self.at {
-                At::Header => skip!(self, Dull::Tags, At::Item, input),
+            let (dull, next) = match self.at {
+                At::Header => (Dull::Tags, At::Item),
                 At::Item => {
                     // Without the tagged fields, which may be larger than the window.
                     let (used, item) = atom!(input, |i| InitProducerIdItem::read(i, d.classic()));
                     self.at = At::Tags;
                     element!(used, item);
                 }
-                At::Tags => skip!(self, Dull::Tags, At::End, input),
+                At::Tags => (Dull::Tags, At::End),
                 At::End => return Ok(Step::Done { used: 0 }),
-            }
+            };
+            skip!(self, dull, next, input);
         }
     }
 }

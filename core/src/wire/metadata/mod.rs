@@ -139,6 +139,7 @@ impl MetadataResponse {
     ///
     /// # Errors
     /// The bytes are no such response.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub fn step<'a>(&mut self, input: &'a [u8]) -> Result<Step<MetadataItem<'a>>, DecodeError> {
         let d = self.dialect;
         loop {
