@@ -109,6 +109,7 @@ pub(super) fn put_varint(to: &mut impl Sink, value: i64) {
     to.byte(rest as u8);
 }
 
+#[cfg_attr(target_pointer_width = "64", inline(always))]
 fn put_field(to: &mut impl Sink, field: Option<&[u8]>) {
     match field {
         None => to.byte(1), // the varint of -1

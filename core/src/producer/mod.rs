@@ -310,6 +310,7 @@ impl fmt::Debug for Producer<'_> {
 }
 
 /// The share of each connection in a region, in bytes.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn window(region: &Slots<'_, u8>, connections: u32) -> u32 {
     region.all().len().checked_div(connections as usize).unwrap_or(0) as u32
 }

@@ -33,8 +33,9 @@ pub const fn len_i32(value: i32) -> usize {
 }
 
 /// How many bytes `value` takes as a varlong.
-#[inline]
+#[cfg_attr(target_pointer_width = "64", inline)]
 #[must_use]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 pub const fn len_i64(value: i64) -> usize {
     len_u64(zigzag_64(value))
 }
