@@ -47,8 +47,14 @@ pub(crate) fn len_of_record(pages: &Pages<'_>, page: Ix<PageLink>, at: u32) -> O
 pub(crate) fn compact(pages: &mut Pages<'_>, batch: &mut Batch, checksum: Checksum) {
     if batch.withdrawn == 0 {
         checksum_tail(pages, batch, checksum);
-        return;
+    } else {
+        close_ranks(pages, batch, checksum);
     }
+}
+
+// Apart, since most batches have nothing to be left out, and only ask.
+#[cold]
+fn close_ranks(pages: &mut Pages<'_>, batch: &mut Batch, checksum: Checksum) {
     let mut from = Cursor::start(batch.first_page);
     let start = Cursor::start(batch.first_page);
     let taken = Taken { head: start.clone(), tail: start.clone(), at: 0, bytes: 0 };
