@@ -44,7 +44,7 @@ mod poller;
 pub use link::{Tcp, TcpLink};
 pub use ottla_client::{
     api::*,
-    threads::{Delivery, Late},
+    threads::{Delivery, FinalOutcome},
 };
 pub use poller::Mio;
 

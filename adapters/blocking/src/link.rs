@@ -9,7 +9,7 @@ use std::{
 
 use mio::{Interest, Registry, Token, event::Event, net::TcpStream};
 use ottla_client::{
-    Link, Lost, Network, Rotation, literal,
+    Link, LinkError, Network, Rotation, literal,
     threads::{Lookup, Resolver},
 };
 use ottla_core::{ConnId, Disconnect};
@@ -70,7 +70,7 @@ impl Tcp {
 impl Network for Tcp {
     type Link = TcpLink;
 
-    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<TcpLink, Lost> {
+    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<TcpLink, LinkError> {
         let index = conn.index();
         let stage = match literal(host, port) {
             Some(address) => {
@@ -79,7 +79,7 @@ impl Network for Tcp {
             None => {
                 let lookup = self.resolver.look_up(index, host, port);
                 let lookup =
-                    lookup.map_err(|error| Lost::undialled(Disconnect::Unresolved, error))?;
+                    lookup.map_err(|error| LinkError::undialled(Disconnect::Unresolved, error))?;
                 Stage::LookingUp { lookup, attempt: self.rotation.attempt(host, port) }
             }
         };
@@ -111,7 +111,7 @@ impl TcpLink {
         index: usize,
         left: &mut vec::IntoIter<SocketAddr>,
         error: &mut Option<io::Error>,
-    ) -> Result<TcpStream, Lost> {
+    ) -> Result<TcpStream, LinkError> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         for address in left {
             let stream = TcpStream::connect(address).and_then(|mut stream| {
@@ -123,20 +123,20 @@ impl TcpLink {
             }
         }
         Err(match error.take() {
-            Some(error) => Lost::undialled(Disconnect::Refused, error),
+            Some(error) => LinkError::undialled(Disconnect::Refused, error),
             None => Disconnect::Refused.into(),
         })
     }
 }
 
 impl Link for TcpLink {
-    fn open(&mut self) -> Result<bool, Lost> {
+    fn open(&mut self) -> Result<bool, LinkError> {
         if let Stage::LookingUp { lookup, attempt } = &self.stage {
             let Some(found) = lookup.take() else {
                 return Ok(false);
             };
             let mut addresses =
-                found.map_err(|error| Lost::undialled(Disconnect::Unresolved, error))?;
+                found.map_err(|error| LinkError::undialled(Disconnect::Unresolved, error))?;
             if addresses.is_empty() {
                 return Err(Disconnect::Unresolved.into());
             }
@@ -168,7 +168,7 @@ impl Link for TcpLink {
             // Batches are written whole; waiting for more would only delay them.
             let nodelay = stream.set_nodelay(true);
             self.stage = Stage::Open(stream);
-            nodelay.map_err(Lost::broken)?;
+            nodelay.map_err(LinkError::broken)?;
         }
         self.readable = true;
         Ok(true)

@@ -84,7 +84,7 @@ fn costs(queued: usize) {
     assert_eq!(work(&producer), [given_up + queued as u64, sent, retried, epochs]);
     assert_eq!(producer.stats().queue_depth, 0);
     server.with_cluster(|cluster| cluster.thaw(1)).unwrap();
-    assert!(first.late().wait().is_delivered());
+    assert!(first.final_outcome().wait().is_delivered());
     let logged = server.with_cluster(|cluster| cluster.log("t", 0).count());
     assert_eq!(logged, 2);
 }

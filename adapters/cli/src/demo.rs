@@ -182,7 +182,7 @@ impl Story {
     }
 
     fn last_word(&mut self, delivery: &Delivery, what: &str) -> anyhow::Result<RecordOutcome> {
-        let last = delivery.reattach().late().wait_timeout(AT_MOST);
+        let last = delivery.reattach().final_outcome().wait_timeout(AT_MOST);
         let last = last.context("A's fate stays unknown")?;
         self.say(format_args!("{what}: {last}"));
         ensure!(last.is_delivered(), "A should be delivered in the end");

@@ -109,7 +109,7 @@ mod tests {
         .unwrap();
         let topic = producer.topic("t").unwrap();
         let send = |record: &Record<'_>| {
-            let outcome = producer.send(&topic, record).unwrap().late();
+            let outcome = producer.send(&topic, record).unwrap().final_outcome();
             outcome.wait_timeout(Duration::from_secs(20)).unwrap()
         };
         assert!(send(&Record { key: Some(b"k\n"), ..Record::default() }).is_delivered());

@@ -15,9 +15,9 @@ pub use crate::{
         stats::{Broker, Latency, Stats, WaitingTopic},
     },
     delivery::{
-        outcome::{Delivered, DeliveryError, RecordOutcome, Report, Tally, Why},
-        undelivered::Returned,
+        outcome::{Delivered, DeliveryError, OutcomeCounts, RecordOutcome, Report, Why},
+        undelivered::UndeliveredRecord,
     },
-    error::{BuildError, Failure, SendError},
+    error::{BuildError, ConnectionError, SendError},
     record::Record,
 };

@@ -104,7 +104,7 @@ impl From<io::Error> for BuildError {
 /// says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Failure {
+pub struct ConnectionError {
     /// The broker, as `host:port`.
     pub broker: Arc<str>,
     /// Why.
@@ -113,7 +113,7 @@ pub struct Failure {
     pub error: Option<Arc<str>>,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.broker, self.cause)?;
         self.error.as_ref().map_or(Ok(()), |error| write!(f, " ({error})"))
@@ -129,7 +129,7 @@ pub enum SendError {
         /// How long that was.
         waited: Duration,
         /// What the last connection was lost for, if no broker was of use since, or which peer says nothing.
-        failure: Option<Failure>,
+        failure: Option<ConnectionError>,
     },
     /// The topic's partitions were not known all the time that the call was allowed to wait.
     TopicPending {
@@ -140,14 +140,14 @@ pub enum SendError {
         /// What brokers last said about the topic.
         error: Option<ErrorCode>,
         /// What the last connection was lost for, if no broker was of use since, or which peer says nothing.
-        failure: Option<Failure>,
+        failure: Option<ConnectionError>,
     },
     /// The core refused it, and waiting would not help.
     Refused(ProduceError),
     /// The topic is another producer's.
-    ForeignTopic,
+    WrongProducer,
     /// The record has a token, but nobody was named whom to report to.
-    NobodyToReportTo,
+    NoReportCallback,
 }
 
 impl SendError {
@@ -173,8 +173,8 @@ impl fmt::Display for SendError {
                 (failure, waited)
             }
             Self::Refused(error) => return write!(f, "{error}"),
-            Self::ForeignTopic => return f.write_str("the topic is another producer's"),
-            Self::NobodyToReportTo => {
+            Self::WrongProducer => return f.write_str("the topic is another producer's"),
+            Self::NoReportCallback => {
                 return f.write_str("a record with a token needs `on_report`");
             }
         };

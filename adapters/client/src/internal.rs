@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Held {
-    pub books: usize,
+    pub entries: usize,
     pub deadlines: usize,
     pub unanswered: usize,
     /// For memory, topics, flushes and closes.
@@ -59,11 +59,11 @@ impl Engine {
     pub fn held(&self) -> Held {
         let state = self.lock();
         let stats = state.core.stats();
-        let (books, deadlines, unanswered) = state.table.held();
+        let (entries, deadlines, unanswered) = state.table.held();
         let waiters =
             [state.full.len(), state.topics.len(), state.flushes.len(), state.closes.len()];
         Held {
-            books,
+            entries,
             deadlines,
             unanswered,
             waiters,

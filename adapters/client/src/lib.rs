@@ -3,7 +3,7 @@
 //!
 //! The core of a producer lives behind one lock in an [`Engine`]. Callers hold the lock for as long
 //! as it takes to encode a record; a [`Driver`] holds it while it moves bytes between the core and
-//! the links of its [`Network`]. [`Shards`] are all engines of one producer; [`Sending`] and [`Delivery`]
+//! the links of its [`Network`]. [`Shards`] are all engines of one producer; [`SendFuture`] and [`Delivery`]
 //! are plain futures. Around these, [`tasks`] has a producer for async runtimes, and [`threads`] one for threads.
 #![forbid(unsafe_code)]
 
@@ -28,18 +28,18 @@ pub use checksum::checksum;
 pub use client::builder::{Builder, Place};
 pub use client::callbacks::Callbacks;
 pub use client::flush_close::CloseReport;
-pub use client::flush_close_all::{ClosingAll, FlushingAll};
-pub use client::send::Sending;
+pub use client::flush_close_all::{CloseAll, FlushAll};
+pub use client::send::SendFuture;
 pub use client::shards::{Shards, Topic};
 pub use client::stats::{Broker, Latency, Stats, WaitingTopic};
 pub use clock::Clock;
-pub use delivery::handle::{Delivery, Late, Receipt};
-pub use delivery::outcome::{Delivered, DeliveryError, RecordOutcome, Report, Tally, Why};
-pub use delivery::undelivered::Returned;
+pub use delivery::handle::{Delivery, FinalOutcome, Receipt};
+pub use delivery::outcome::{Delivered, DeliveryError, OutcomeCounts, RecordOutcome, Report, Why};
+pub use delivery::undelivered::UndeliveredRecord;
 pub use engine::locked_core::{Engine, InlineDriver};
-pub use error::{BuildError, Failure, SendError};
+pub use error::{BuildError, ConnectionError, SendError};
 pub use io::dial::{Rotation, literal, resolve};
 pub use io::driver::{Driver, Turn};
-pub use io::link_error::Lost;
+pub use io::link_error::LinkError;
 pub use io::network::{Link, Network, Ready};
 pub use record::Record;

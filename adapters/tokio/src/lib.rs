@@ -38,7 +38,7 @@
 
 mod runtime;
 
-pub use ottla_client::{Delivery, Late, api::*};
+pub use ottla_client::{Delivery, FinalOutcome, api::*};
 pub use runtime::Tokio;
 
 /// A producer on tokio.

@@ -3,8 +3,8 @@
 use core::{fmt, time::Duration};
 
 use ottla_client::api::{
-    BuildError, CloseReport, Record, RecordOutcome, ReleaseError, Report, SendError, Stats, Tally,
-    Ticket, Topic, TopicError, Verdict,
+    BuildError, CloseReport, OutcomeCounts, Record, RecordOutcome, ReleaseError, Report, SendError,
+    Stats, Ticket, Topic, TopicError, Verdict,
 };
 use tokio::time::timeout;
 
@@ -191,7 +191,7 @@ impl Producer {
     }
 
     /// As the adapters'.
-    pub async fn flush(&self) -> Tally {
+    pub async fn flush(&self) -> OutcomeCounts {
         match self {
             Self::Tokio(inner) => inner.flush().await,
             Self::Threads(inner) => inner.flush(),
@@ -263,18 +263,18 @@ impl Delivery {
     }
 
     /// Waits for the final outcome.
-    pub async fn late(self) -> RecordOutcome {
+    pub async fn final_outcome(self) -> RecordOutcome {
         match self {
-            Self::Tokio(inner) => inner.late().await,
-            Self::Threads(inner) => inner.late().wait(),
+            Self::Tokio(inner) => inner.final_outcome().await,
+            Self::Threads(inner) => inner.final_outcome().wait(),
         }
     }
 
     /// Waits for the final outcome, up to a time.
-    pub async fn late_within(&self, time: Duration) -> Option<RecordOutcome> {
+    pub async fn final_outcome_within(&self, time: Duration) -> Option<RecordOutcome> {
         match self.clone() {
-            Self::Tokio(inner) => timeout(time, inner.late()).await.ok(),
-            Self::Threads(inner) => inner.late().wait_timeout(time),
+            Self::Tokio(inner) => timeout(time, inner.final_outcome()).await.ok(),
+            Self::Threads(inner) => inner.final_outcome().wait_timeout(time),
         }
     }
 

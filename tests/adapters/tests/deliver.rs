@@ -147,8 +147,8 @@ async fn unknown_at_once_the_truth_later_and_no_duplicate(on: Adapter) {
     assert_eq!(delivery.cancel(), Verdict::Unknown);
     assert_eq!(delivery.outcome().await, RecordOutcome::Unknown(Cause::Cancelled.into()));
     assert!(start.elapsed() < Duration::from_millis(300));
-    assert_eq!(delivery.late_within(Duration::ZERO).await, None);
-    let late = delivery.late().await;
+    assert_eq!(delivery.final_outcome_within(Duration::ZERO).await, None);
+    let late = delivery.final_outcome().await;
     assert!(matches!(late, RecordOutcome::Delivered { offset: Some(1), .. }), "{late}");
     assert_eq!(log(&server).len(), 2);
     let stats = producer.stats();
@@ -315,7 +315,7 @@ async fn parts_of_a_batch_that_was_split_have_their_own_answers(on: Adapter) {
     producer.flush().await;
     let mut told = BTreeMap::new();
     for (number, (bytes, delivery)) in deliveries.into_iter().enumerate() {
-        let outcome = delivery.late().await;
+        let outcome = delivery.final_outcome().await;
         assert_eq!(reports.lock().unwrap().get(&(number as u64)), Some(&outcome));
         match outcome {
             RecordOutcome::Delivered { partition, offset: Some(offset), .. } => {
@@ -374,7 +374,7 @@ async fn fifty_deadlines_are_kept_and_answered_with_the_truth(on: Adapter) {
     assert_eq!(producer.flush().await.total(), 0);
     assert_eq!(producer.stats().queue_depth, 0);
     server.with_cluster(|cluster| (cluster.thaw(1).unwrap(), cluster.thaw(2).unwrap()));
-    assert!(deliveries.swap_remove(0).late().await.is_delivered());
+    assert!(deliveries.swap_remove(0).final_outcome().await.is_delivered());
     assert!(producer.close(Duration::from_secs(5)).await.complete);
     let log: Vec<_> = log(&server).into_values().collect();
     assert_eq!(log, [&b"warm"[..], &[0]]);

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use ottla_adapter_tests::{Adapter, Producer, Record, RecordOutcome, Returned, on_each};
+use ottla_adapter_tests::{Adapter, Producer, Record, RecordOutcome, UndeliveredRecord, on_each};
 use ottla_model::{ClusterConfig, TopicConfig, serve::Server};
 
 on_each!(
@@ -104,7 +104,7 @@ async fn what_is_handed_back_can_be_sent_again_without_the_guilty(on: Adapter) {
     let topic = producer.topic("t").unwrap();
     // The topic is known once one is sent.
     drop(producer.send(&topic, &record(true)).await.unwrap());
-    let innocent = |at: &&Returned| told(&at.outcome).0 == Some(false);
+    let innocent = |at: &&UndeliveredRecord| told(&at.outcome).0 == Some(false);
     for back in report.returned.iter().filter(innocent) {
         drop(back.with_record(|record| producer.try_send(&topic, record)).unwrap());
     }

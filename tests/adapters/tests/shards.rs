@@ -361,7 +361,7 @@ async fn topics_of_others_and_numbers_that_are_no_power_of_two_are_refused(on: A
     assert_eq!((first.id(), second.id().index()), (again.id(), 1));
     let foreign = other.topic("t").unwrap();
     let sent = one.send(&foreign, &Record::default()).await;
-    assert!(matches!(sent, Err(SendError::ForeignTopic)), "{sent:?}");
+    assert!(matches!(sent, Err(SendError::WrongProducer)), "{sent:?}");
     let refused = one.topic("no/name").unwrap_err();
     assert_eq!(one.topic("").unwrap_err(), refused);
     for shards in [0, 3, 512] {

@@ -141,7 +141,7 @@ async fn nobody_is_lied_to(on: Adapter) {
             log.insert(id, false);
             continue;
         };
-        let last = delivery.late_within(Duration::from_secs(10)).await;
+        let last = delivery.final_outcome_within(Duration::from_secs(10)).await;
         let (name, in_log) = match last.expect("the last word does not come") {
             RecordOutcome::Delivered { partition, offset, .. } => {
                 delivered.insert(id, (partition, offset));

@@ -214,7 +214,7 @@ impl Crowd {
                 self.hear(id, delivery.reattach().await);
                 if manner.after == 0 {
                     wait(true);
-                    let last = delivery.reattach().late().await;
+                    let last = delivery.reattach().final_outcome().await;
                     self.count("late");
                     self.hear(id, last);
                 }
@@ -234,7 +234,7 @@ impl Crowd {
             }
             6 => {
                 wait(true);
-                let last = delivery.reattach().late().await;
+                let last = delivery.reattach().final_outcome().await;
                 self.count("late");
                 self.hear(id, last);
             }

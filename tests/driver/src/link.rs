@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 
-use ottla_client::{Link, Lost, Network};
+use ottla_client::{Link, LinkError, Network};
 use ottla_core::ConnId;
 
 use crate::{
@@ -29,7 +29,7 @@ pub(crate) struct SimLink {
 impl Network for SimNet {
     type Link = SimLink;
 
-    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<SimLink, Lost> {
+    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<SimLink, LinkError> {
         // Nobody has the engine's lock.
         meanwhile();
         let key = self.net.lock().dial(self.engine, conn.index(), host, port)?;
@@ -58,7 +58,7 @@ impl Link for SimLink {
         self.net.lock().try_read(self.key, window)
     }
 
-    fn open(&mut self) -> Result<bool, Lost> {
+    fn open(&mut self) -> Result<bool, LinkError> {
         meanwhile();
         Ok(self.net.lock().open(self.key)?)
     }

@@ -115,10 +115,9 @@ impl Receipt<'_> {
     #[must_use]
     pub fn last(&self, limit: Duration) -> Option<RecordOutcome> {
         match self {
-            Self::Tokio(delivery, runtime) => {
-                runtime.block_on(async { timeout(limit, delivery.reattach().late()).await.ok() })
-            }
-            Self::Blocking(delivery) => delivery.reattach().late().wait_timeout(limit),
+            Self::Tokio(delivery, runtime) => runtime
+                .block_on(async { timeout(limit, delivery.reattach().final_outcome()).await.ok() }),
+            Self::Blocking(delivery) => delivery.reattach().final_outcome().wait_timeout(limit),
         }
     }
 

@@ -147,7 +147,7 @@ struct InProcess {
 
 impl InProcess {
     fn last(&self, delivery: &Delivery) -> RecordOutcome {
-        self.runtime.block_on(delivery.late_within(PATIENCE)).expect("a last word")
+        self.runtime.block_on(delivery.final_outcome_within(PATIENCE)).expect("a last word")
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ottla_core::Instant;
 
 use crate::{
-    delivery::{outcome::Tally, undelivered::Returned},
+    delivery::{outcome::OutcomeCounts, undelivered::UndeliveredRecord},
     engine::{locked_core::Engine, state::State},
 };
 
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Flushing {
     engine: Arc<Engine>,
     number: u64,
-    before: Tally,
+    before: OutcomeCounts,
     /// Once all is answered: how many reports there were by then.
     reports: Option<u64>,
     key: Option<u64>,
@@ -34,7 +34,7 @@ pub(crate) struct Flushing {
 #[must_use = "a future does nothing until it is polled"]
 pub(crate) struct Closing {
     engine: Arc<Engine>,
-    before: Tally,
+    before: OutcomeCounts,
     until: Instant,
     /// As in [`Flushing`].
     reports: Option<u64>,
@@ -46,12 +46,12 @@ pub(crate) struct Closing {
 #[non_exhaustive]
 pub struct CloseReport {
     /// The last word on each record that had none when `close` was called.
-    pub records: Tally,
+    pub records: OutcomeCounts,
     /// Everything was settled and all connections were closed when `close` returned.
     pub complete: bool,
     /// The records that were not delivered, in no order between partitions: with those whose own deadline was over
     /// while the producer closed, without those that their callers cancelled before they left.
-    pub returned: Vec<Returned>,
+    pub returned: Vec<UndeliveredRecord>,
 }
 
 impl fmt::Display for CloseReport {
@@ -112,9 +112,9 @@ impl Closing {
 }
 
 impl Future for Flushing {
-    type Output = Tally;
+    type Output = OutcomeCounts;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tally> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeCounts> {
         let this = &mut *self;
         let waker = cx.waker().clone();
         let mut state = this.engine.lock();

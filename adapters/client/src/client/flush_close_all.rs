@@ -13,7 +13,7 @@ use ottla_core::Instant;
 
 use crate::{
     client::flush_close::{CloseReport, Closing, Flushing},
-    delivery::outcome::Tally,
+    delivery::outcome::OutcomeCounts,
     engine::locked_core::Engine,
 };
 
@@ -21,28 +21,28 @@ use crate::{
 /// and reports of them were told.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
-pub struct FlushingAll {
+pub struct FlushAll {
     left: Vec<Flushing>,
-    sum: Tally,
+    sum: OutcomeCounts,
 }
 
 /// The future of a close: ready once all is settled, and reports of it were told.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
-pub struct ClosingAll {
+pub struct CloseAll {
     left: Vec<Closing>,
     sum: CloseReport,
     wait_until: Instant,
 }
 
-impl FlushingAll {
+impl FlushAll {
     /// Begins to flush all of them, before it waits for any.
     pub(crate) fn new(engines: &[Arc<Engine>]) -> Self {
-        Self { left: engines.iter().map(Engine::flush).collect(), sum: Tally::default() }
+        Self { left: engines.iter().map(Engine::flush).collect(), sum: OutcomeCounts::default() }
     }
 }
 
-impl ClosingAll {
+impl CloseAll {
     /// Begins to close all of them, before it waits for any.
     pub(crate) fn new(engines: &[Arc<Engine>], timeout: Duration) -> Self {
         let left: Vec<_> = engines.iter().map(|engine| engine.close(timeout)).collect();
@@ -51,7 +51,7 @@ impl ClosingAll {
         Self { left, sum, wait_until }
     }
 
-    /// When it is late enough to call [`ClosingAll::give_up`]: a little after the deadline, by which
+    /// When it is late enough to call [`CloseAll::give_up`]: a little after the deadline, by which
     /// the drivers end if they run at all.
     #[must_use]
     pub const fn wait_until(&self) -> Instant {
@@ -93,17 +93,17 @@ fn poll_left<F: Future + Unpin>(
     if left.is_empty() { Poll::Ready(()) } else { Poll::Pending }
 }
 
-impl Future for FlushingAll {
-    type Output = Tally;
+impl Future for FlushAll {
+    type Output = OutcomeCounts;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tally> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeCounts> {
         let Self { left, sum } = self.get_mut();
         let done = poll_left(left, cx, |tally| *sum = sum.plus(&tally));
         done.map(|()| *sum)
     }
 }
 
-impl Future for ClosingAll {
+impl Future for CloseAll {
     type Output = CloseReport;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReport> {

@@ -22,10 +22,10 @@ use crate::{
 /// A record on its way into the core: a future that is ready once the core took or refused it.
 ///
 /// It knows no time. Who waits for it does so until `max.block.ms` is over and then calls
-/// [`Sending::give_up`]. Dropped, it leaves nothing behind.
+/// [`SendFuture::give_up`]. Dropped, it leaves nothing behind.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
-pub struct Sending<'a, R = Delivery> {
+pub struct SendFuture<'a, R = Delivery> {
     shards: &'a Shards,
     /// The one that is to take it. Before that is known, one that it waits for to know the topic.
     engine: &'a Arc<Engine>,
@@ -107,10 +107,10 @@ impl Shards {
         &'a self,
         topic: &'a Topic,
         record: &Record<'a>,
-    ) -> Sending<'a, R> {
+    ) -> SendFuture<'a, R> {
         let started = record.timeout.map(|_| self.clock().now());
         let deadline = started.zip(record.timeout).map(|(at, timeout)| at.after(timeout));
-        Sending {
+        SendFuture {
             shards: self,
             engine: self.first(),
             routed: false,
@@ -144,7 +144,7 @@ impl Engine {
     }
 }
 
-impl<R: Receipt> Sending<'_, R> {
+impl<R: Receipt> SendFuture<'_, R> {
     /// Until when it may wait.
     #[must_use]
     pub fn wait_until(&self) -> Instant {
@@ -165,10 +165,10 @@ impl<R: Receipt> Sending<'_, R> {
 
     fn check(&self) -> Result<(), SendError> {
         if self.record.token.is_some() && !self.engine.reports() {
-            return Err(SendError::NobodyToReportTo);
+            return Err(SendError::NoReportCallback);
         }
         if !self.shards.owns(self.topic) {
-            return Err(SendError::ForeignTopic);
+            return Err(SendError::WrongProducer);
         }
         Ok(())
     }
@@ -292,7 +292,7 @@ impl<R: Receipt> Sending<'_, R> {
     }
 }
 
-impl<R: Receipt> Future for Sending<'_, R> {
+impl<R: Receipt> Future for SendFuture<'_, R> {
     type Output = Result<R, SendError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -306,8 +306,8 @@ impl<R: Receipt> Future for Sending<'_, R> {
     }
 }
 
-impl<R> Sending<'_, R> {
-    /// As [`Sending::leave`], with the lock free.
+impl<R> SendFuture<'_, R> {
+    /// As [`SendFuture::leave`], with the lock free.
     fn leave_unlocked(&mut self) {
         if matches!(self.place, Place::None) {
             return;
@@ -334,7 +334,7 @@ impl<R> Sending<'_, R> {
     }
 }
 
-impl<R> Drop for Sending<'_, R> {
+impl<R> Drop for SendFuture<'_, R> {
     fn drop(&mut self) {
         self.leave_unlocked();
     }

@@ -20,7 +20,7 @@ use ottla_core::{
 use crate::{
     client::{
         callbacks::{Callbacks, OwnPartitioner},
-        flush_close_all::{ClosingAll, FlushingAll},
+        flush_close_all::{CloseAll, FlushAll},
         stats::Stats,
     },
     clock::Clock,
@@ -300,13 +300,13 @@ impl Shards {
     }
 
     /// Sends what is buffered without waiting for it to linger.
-    pub fn flush(&self) -> FlushingAll {
-        FlushingAll::new(self.engines())
+    pub fn flush(&self) -> FlushAll {
+        FlushAll::new(self.engines())
     }
 
     /// Takes no more records and ends within `timeout`.
-    pub fn close(&self, timeout: Duration) -> ClosingAll {
-        ClosingAll::new(self.engines(), timeout)
+    pub fn close(&self, timeout: Duration) -> CloseAll {
+        CloseAll::new(self.engines(), timeout)
     }
 
     /// Closes in the background: for when the last handle is gone and nobody waits.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use ottla_core::{LastError, Producer, wire::ErrorCode};
 
 use crate::{
-    delivery::{latency::Histogram, outcome::Tally},
+    delivery::{latency::Histogram, outcome::OutcomeCounts},
     engine::locked_core::Engine,
 };
 
@@ -16,10 +16,10 @@ pub struct Stats {
     /// The core's own.
     pub core: ottla_core::Stats,
     /// The first answers that records got.
-    pub answers: Tally,
+    pub answers: OutcomeCounts,
     /// The last words on records whose first answer was `Unknown`, be it that who cancelled them heard it. What is
     /// `unknown` in `answers` and is not in here has no last word yet; `core.unknown` counts last words alone.
-    pub late: Tally,
+    pub late: OutcomeCounts,
     /// From the call that took a record to its first answer, where that was `Delivered`.
     pub latency: Latency,
     /// Records that were taken and have no answer yet.

@@ -8,7 +8,7 @@ use ottla_core::{Cause, LastError, Verdict};
 use crate::{
     contain::Wakes,
     delivery::{
-        cancelled::{Gone, Mark},
+        cancelled::{CancelReason, Mark},
         engine_calls::EngineCalls,
         outcome::{RecordOutcome, Told, Why},
         waiters::Waiters,
@@ -18,9 +18,9 @@ use crate::{
 /// What is shared between the table, which learns what became of a batch, and its records'
 /// deliveries. Reused for another batch once no delivery holds it.
 #[derive(Debug)]
-pub(crate) struct Cell {
+pub(crate) struct BatchState {
     pub(crate) engine: Weak<dyn EngineCalls>,
-    state: Mutex<CellState>,
+    state: Mutex<BatchStateInner>,
 }
 
 /// Which answer is waited for.
@@ -33,7 +33,7 @@ pub(crate) enum Answer {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct CellState {
+pub(crate) struct BatchStateInner {
     partition: i32,
     /// What was told, in the order of the records: one part, unless the batch was split.
     parts: Vec<Part>,
@@ -60,7 +60,7 @@ struct Part {
 
 /// What the core says of a batch, or of a part of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Word {
+pub(crate) struct Update {
     pub(crate) partition: i32,
     /// The number of the first record and how many there are, those taken out not counted; `None`
     /// is the whole batch.
@@ -72,12 +72,12 @@ pub(crate) struct Word {
 /// The indexes of a batch that was not split.
 pub(crate) const WHOLE: Range<u32> = 0..u32::MAX;
 
-impl Cell {
+impl BatchState {
     pub(crate) fn new(engine: Weak<dyn EngineCalls>) -> Self {
         Self { engine, state: Mutex::default() }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, CellState> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, BatchStateInner> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,7 +93,7 @@ impl Cell {
     }
 }
 
-impl CellState {
+impl BatchStateInner {
     /// Makes room for as many cancelled records, so that to cancel takes nothing from the heap.
     pub(crate) fn reserve(&mut self, records: usize) {
         self.marks.reserve(records.saturating_sub(self.marks.len()));
@@ -183,7 +183,13 @@ impl CellState {
     }
 
     /// Notes that a record was cancelled, and wakes those that wait for it.
-    pub(crate) fn cancel(&mut self, index: u32, taken: bool, gone: &Gone, wakes: &mut Wakes) {
+    pub(crate) fn cancel(
+        &mut self,
+        index: u32,
+        taken: bool,
+        gone: &CancelReason,
+        wakes: &mut Wakes,
+    ) {
         self.last_error = gone.last_error;
         match self.marks.binary_search_by_key(&index, |mark| mark.index()) {
             Ok(at) => {
@@ -202,7 +208,7 @@ impl CellState {
 
     /// Notes what became of the batch or of a part of it, and wakes those that waited for that.
     /// Returns the indexes that it is about, and whether it is the first word on them.
-    pub(crate) fn tell(&mut self, word: &Word, wakes: &mut Wakes) -> (Range<u32>, bool) {
+    pub(crate) fn tell(&mut self, word: &Update, wakes: &mut Wakes) -> (Range<u32>, bool) {
         self.partition = word.partition;
         let (first, indexes) = match word.part {
             None => (0, WHOLE),

@@ -6,7 +6,7 @@ use crate::delivery::outcome::Why;
 
 /// Why a record was cancelled, and what had gone wrong last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gone {
+pub(crate) struct CancelReason {
     pub(crate) by: By,
     pub(crate) last_error: Option<LastError>,
 }
@@ -20,7 +20,7 @@ pub(crate) enum By {
     Deadline,
 }
 
-impl Gone {
+impl CancelReason {
     pub(crate) const fn why(&self) -> Why {
         let cause = match self.by {
             By::Caller => Cause::Cancelled,

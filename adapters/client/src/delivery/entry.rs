@@ -5,22 +5,22 @@ use std::{collections::VecDeque, sync::Arc};
 
 use ottla_core::{BatchId, Instant, Ticket, TopicId};
 
-use crate::delivery::{batch_state::Cell, words::Words};
+use crate::delivery::{batch_state::BatchState, broker_messages::BrokerMessages};
 
 /// For how many cancelled records there is room at first.
 const FIRST_ROOM: usize = 16;
 
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct Entry {
     pub(super) batch: BatchId,
     pub(super) topic: TopicId,
     /// Grows with each opening.
     pub(super) number: u64,
-    pub(super) cell: Arc<Cell>,
+    pub(super) cell: Arc<BatchState>,
     /// When its records came.
     pub(super) times: Times,
     /// What brokers said of those that they refused.
-    pub(super) words: Words,
+    pub(super) words: BrokerMessages,
     /// For how many cancelled records the cell has room.
     pub(super) room: usize,
     pub(super) tokens: Vec<Token>,
@@ -41,7 +41,7 @@ pub(super) struct Token {
     pub(super) done: bool,
 }
 
-impl Book {
+impl Entry {
     pub(super) const fn is_answered(&self) -> bool {
         self.answered >= self.live
     }
@@ -121,10 +121,10 @@ impl<T> Deadlines<T> {
     }
 }
 
-/// The book of a batch that is live.
-pub(super) fn find(books: &mut [Option<Box<Book>>], batch: BatchId) -> Option<&mut Book> {
-    let book = books.get_mut(batch.index())?.as_deref_mut()?;
-    (book.batch == batch).then_some(book)
+/// The entry of a batch that is live.
+pub(super) fn find(entries: &mut [Option<Box<Entry>>], batch: BatchId) -> Option<&mut Entry> {
+    let entry = entries.get_mut(batch.index())?.as_deref_mut()?;
+    (entry.batch == batch).then_some(entry)
 }
 
 /// When records came. Those that came fast have the same time, so that many records are few entries.

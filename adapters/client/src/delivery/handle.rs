@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Instant as StdInstant};
 use ottla_core::{Ticket, Verdict};
 
 use crate::delivery::{
-    batch_state::{Answer, Cell},
+    batch_state::{Answer, BatchState},
     engine_calls::EngineCalls,
     outcome::RecordOutcome,
 };
@@ -21,12 +21,12 @@ use crate::delivery::{
 ///
 /// It is ready with the first answer, and `Unknown` is one: no later than `delivery.timeout.ms`,
 /// the record's own deadline or a cancel, whatever the network does. Where the answer is `Unknown`
-/// the producer goes on to find out; [`Delivery::late`] waits for that.
+/// the producer goes on to find out; [`Delivery::final_outcome`] waits for that.
 ///
 /// Dropping it detaches: the record is neither cancelled nor lost, so giving up the wait by a
 /// timeout is safe. A clone waits for the same record, which is never produced twice.
 pub struct Delivery {
-    cell: Arc<Cell>,
+    cell: Arc<BatchState>,
     ticket: Ticket,
     place: Option<usize>,
 }
@@ -35,14 +35,14 @@ pub struct Delivery {
 pub trait Receipt: fmt::Debug {
     #[doc(hidden)]
     #[expect(private_interfaces, reason = "nobody else is to implement it")]
-    fn new(cell: &Arc<Cell>, ticket: Ticket) -> Self;
+    fn new(cell: &Arc<BatchState>, ticket: Ticket) -> Self;
     #[doc(hidden)]
     fn ticket(&self) -> Ticket;
 }
 
 impl Receipt for Delivery {
     #[expect(private_interfaces, reason = "nobody else is to implement it")]
-    fn new(cell: &Arc<Cell>, ticket: Ticket) -> Self {
+    fn new(cell: &Arc<BatchState>, ticket: Ticket) -> Self {
         Self::of(Arc::clone(cell), ticket)
     }
 
@@ -54,7 +54,7 @@ impl Receipt for Delivery {
 /// For who is told by a report: it costs less than a [`Delivery`], which holds on to its batch.
 impl Receipt for Ticket {
     #[expect(private_interfaces, reason = "nobody else is to implement it")]
-    fn new(_: &Arc<Cell>, ticket: Ticket) -> Self {
+    fn new(_: &Arc<BatchState>, ticket: Ticket) -> Self {
         ticket
     }
 
@@ -64,7 +64,7 @@ impl Receipt for Ticket {
 }
 
 impl Delivery {
-    const fn of(cell: Arc<Cell>, ticket: Ticket) -> Self {
+    const fn of(cell: Arc<BatchState>, ticket: Ticket) -> Self {
         Self { cell, ticket, place: None }
     }
 
@@ -136,8 +136,8 @@ impl Delivery {
     /// Waits for the last word on the record. It is `Unknown` only if the truth could not be found
     /// out within `resolve.timeout.ms`, or before the producer was closed.
     #[must_use = "a future does nothing until it is polled"]
-    pub fn late(self) -> Late {
-        Late(self.reattach())
+    pub fn final_outcome(self) -> FinalOutcome {
+        FinalOutcome(self.reattach())
     }
 
     fn engine(&self) -> Option<Arc<dyn EngineCalls>> {
@@ -234,16 +234,16 @@ impl fmt::Debug for Delivery {
 
 /// The future of the last word on a record. Dropping it detaches.
 #[derive(Debug)]
-pub struct Late(Delivery);
+pub struct FinalOutcome(Delivery);
 
-impl Late {
+impl FinalOutcome {
     /// Waits for the first answer again, or for nothing.
     pub fn delivery(&self) -> Delivery {
         self.0.reattach()
     }
 }
 
-impl Future for Late {
+impl Future for FinalOutcome {
     type Output = RecordOutcome;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RecordOutcome> {
@@ -251,7 +251,7 @@ impl Future for Late {
     }
 }
 
-impl Drop for Late {
+impl Drop for FinalOutcome {
     fn drop(&mut self) {
         // Before the delivery's own drop, which would look for its place among the others.
         self.0.detach(Answer::Last);

@@ -4,6 +4,7 @@
 //! and its lock not at all; no socket, no clock.
 
 pub(crate) mod batch_state;
+pub(crate) mod broker_messages;
 pub(crate) mod cancelled;
 pub(crate) mod engine_calls;
 pub(crate) mod entry;
@@ -15,4 +16,3 @@ mod remarks;
 pub(crate) mod tracker;
 pub(crate) mod undelivered;
 pub(crate) mod waiters;
-pub(crate) mod words;

@@ -7,15 +7,15 @@ use ottla_core::Instant;
 use crate::{
     contain::{Wakes, contain},
     delivery::{
-        batch_state::{CellState, WHOLE},
-        entry::Book,
+        batch_state::{BatchStateInner, WHOLE},
+        entry::Entry,
         outcome::{RecordOutcome, Report, Told},
     },
 };
 
 /// To be told without the lock, in this order.
 #[derive(Debug, Default)]
-pub(crate) struct News {
+pub(crate) struct Notifications {
     pub(crate) wakes: Wakes,
     /// What is to be logged: whoever listens to that may use the producer.
     notes: Vec<Note>,
@@ -44,13 +44,13 @@ enum Reports {
 /// when they are told, by who tells them.
 #[derive(Debug)]
 pub(super) struct Finished {
-    pub(super) book: Box<Book>,
+    pub(super) entry: Box<Entry>,
     pub(super) partition: i32,
     pub(super) told: Told,
     pub(super) at: Instant,
 }
 
-impl News {
+impl Notifications {
     pub(crate) fn is_empty(&self) -> bool {
         self.wakes.is_empty() && self.reports.is_empty() && self.notes.is_empty()
     }
@@ -83,7 +83,7 @@ impl News {
     }
 
     pub(super) fn finish(&mut self, finished: Finished) {
-        self.records += finished.book.tokens.len();
+        self.records += finished.entry.tokens.len();
         self.reports.push(Reports::Batch(finished));
     }
 
@@ -106,12 +106,12 @@ impl News {
         }
     }
 
-    /// Forgets the reports, and gives back the books that they were made of.
-    pub(super) fn forget_reports(&mut self) -> impl Iterator<Item = Box<Book>> {
+    /// Forgets the reports, and gives back the entries that they were made of.
+    pub(super) fn forget_reports(&mut self) -> impl Iterator<Item = Box<Entry>> {
         self.records = 0;
         self.reports.drain(..).filter_map(|reports| match reports {
             Reports::One(_) => None,
-            Reports::Batch(finished) => Some(finished.book),
+            Reports::Batch(finished) => Some(finished.entry),
         })
     }
 }
@@ -120,7 +120,7 @@ impl Reports {
     fn len(&self) -> usize {
         match self {
             Self::One(_) => 1,
-            Self::Batch(finished) => finished.book.tokens.len(),
+            Self::Batch(finished) => finished.entry.tokens.len(),
         }
     }
 }
@@ -146,7 +146,7 @@ impl Finished {
     fn tell(&self, from: usize, progress: &mut Progress, tell: &mut impl FnMut(&Report)) {
         let mut report = Report {
             token: 0,
-            topic: self.book.topic,
+            topic: self.entry.topic,
             outcome: RecordOutcome::of(&self.told, self.partition, 0),
             late: false,
             elapsed: Duration::ZERO,
@@ -155,8 +155,8 @@ impl Finished {
             RecordOutcome::Delivered { offset, .. } => offset,
             RecordOutcome::NotDelivered(_) | RecordOutcome::Unknown(_) => None,
         };
-        let mut tokens = self.book.tokens.iter().skip(from).peekable();
-        for (indexes, elapsed) in self.book.times.runs(self.at, &WHOLE) {
+        let mut tokens = self.entry.tokens.iter().skip(from).peekable();
+        for (indexes, elapsed) in self.entry.times.runs(self.at, &WHOLE) {
             report.elapsed = elapsed;
             while let Some(token) = tokens.next_if(|token| token.index < indexes.end) {
                 report.token = token.token;
@@ -174,15 +174,15 @@ impl Finished {
 
 /// Reports what is new of records with tokens.
 pub(super) fn report(
-    book: &mut Book,
-    state: &CellState,
+    entry: &mut Entry,
+    state: &BatchStateInner,
     now: Instant,
     indexes: &Range<u32>,
     last: bool,
-    news: &mut News,
+    news: &mut Notifications,
 ) {
-    let from = book.tokens.partition_point(|token| token.index < indexes.start);
-    let tokens = book.tokens.iter_mut().skip(from);
+    let from = entry.tokens.partition_point(|token| token.index < indexes.start);
+    let tokens = entry.tokens.iter_mut().skip(from);
     let tokens = tokens.take_while(|token| token.index < indexes.end);
     for token in tokens.filter(|token| !token.done) {
         if let Some(outcome) = state.first(token.index)
@@ -190,10 +190,10 @@ pub(super) fn report(
         {
             news.report(Report {
                 token: token.token,
-                topic: book.topic,
+                topic: entry.topic,
                 outcome,
                 late: token.told,
-                elapsed: book.times.elapsed(now, token.index),
+                elapsed: entry.times.elapsed(now, token.index),
             });
         }
         token.told = true;

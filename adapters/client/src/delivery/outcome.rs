@@ -24,7 +24,7 @@ pub enum RecordOutcome {
     /// The record is not in the log and never will be: it is safe to produce it again.
     NotDelivered(Why),
     /// Whether the record is in the log cannot be known yet. Producing it again could duplicate
-    /// it; `reattach` and `late` wait for the truth instead.
+    /// it; `reattach` and `final_outcome` wait for the truth instead.
     Unknown(Why),
 }
 
@@ -235,7 +235,7 @@ pub struct Report {
 /// How many records got which answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tally {
+pub struct OutcomeCounts {
     /// In the log.
     pub delivered: u64,
     /// Not in the log, now and for ever.
@@ -244,7 +244,7 @@ pub struct Tally {
     pub unknown: u64,
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for OutcomeCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { delivered, not_delivered, unknown } = self;
         write!(f, "{delivered} delivered, {not_delivered} not delivered, {unknown} unknown")
@@ -258,7 +258,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl Tally {
+impl OutcomeCounts {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn counts_and_reports_are_told_in_words() {
-        let counts = Tally { delivered: 5, not_delivered: 1, unknown: 0 };
+        let counts = OutcomeCounts { delivered: 5, not_delivered: 1, unknown: 0 };
         assert_eq!(counts.to_string(), "5 delivered, 1 not delivered, 0 unknown");
     }
 }

@@ -9,16 +9,16 @@ use crate::delivery::{entry::find, tracker::Table};
 impl Table {
     /// Notes what a broker says of records that it refuses.
     pub(crate) fn remark(&mut self, remark: &Remark<'_>) {
-        if let Some(book) = find(&mut self.books, remark.batch) {
-            book.words.push(remark);
+        if let Some(entry) = find(&mut self.entries, remark.batch) {
+            entry.words.push(remark);
         }
     }
 
     /// What the core tells, taken apart by what a broker said of the records; `None` where it said nothing.
     #[cold]
     pub(super) fn pieces(&mut self, settled: &Settled) -> Vec<(Settled, Option<Arc<str>>)> {
-        let book = find(&mut self.books, settled.batch);
-        book.map_or_else(Vec::new, |book| book.words.pieces(settled))
+        let entry = find(&mut self.entries, settled.batch);
+        entry.map_or_else(Vec::new, |entry| entry.words.pieces(settled))
     }
 
     /// What a broker said of each of the records that the core tells of, in order; nothing behind the last one

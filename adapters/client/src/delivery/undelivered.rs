@@ -14,7 +14,7 @@ use crate::{
 /// A record that was not delivered when its producer was closed, with all that it was sent with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Returned {
+pub struct UndeliveredRecord {
     /// Its topic.
     pub topic: Arc<str>,
     /// The partition that was chosen for it.
@@ -32,7 +32,7 @@ pub struct Returned {
     pub outcome: RecordOutcome,
 }
 
-impl Returned {
+impl UndeliveredRecord {
     /// A record as an application has kept it, to be told from others by its outcome and sent by
     /// [`with_record`](Self::with_record) like one that was handed back. The partition is -1 where the record names none,
     /// and so is the timestamp where it has none.
@@ -73,7 +73,7 @@ pub(crate) fn take_back(
     settled: &Settled,
     told: &Told,
     words: &[Option<Arc<str>>],
-    back: &mut Vec<Returned>,
+    back: &mut Vec<UndeliveredRecord>,
 ) {
     let why = match told.outcome {
         Outcome::NotDelivered(cause) | Outcome::Unknown(cause) => Why::new(cause, told.last_error),
@@ -96,7 +96,11 @@ pub(crate) fn take_back(
 }
 
 /// Copies one record that is about to be cancelled for this reason, as what it is if it can be.
-pub(crate) fn take_one_back(core: &Producer<'_>, ticket: &Ticket, why: &Why) -> Option<Returned> {
+pub(crate) fn take_one_back(
+    core: &Producer<'_>,
+    ticket: &Ticket,
+    why: &Why,
+) -> Option<UndeliveredRecord> {
     let mut back = Vec::new();
     let not_delivered = || RecordOutcome::NotDelivered(why.clone());
     copy(core, core.record(*ticket)?, &mut back, not_delivered);
@@ -107,7 +111,7 @@ pub(crate) fn take_one_back(core: &Producer<'_>, ticket: &Ticket, why: &Why) -> 
 fn copy(
     core: &Producer<'_>,
     payload: Payload<'_>,
-    back: &mut Vec<Returned>,
+    back: &mut Vec<UndeliveredRecord>,
     mut outcome: impl FnMut() -> RecordOutcome,
 ) {
     let (topic, partition) = payload.topic_partition();
@@ -120,7 +124,7 @@ fn copy(
         if record.head.attributes & Payload::WITHDRAWN != 0 {
             continue;
         }
-        back.push(Returned {
+        back.push(UndeliveredRecord {
             topic: Arc::clone(&topic),
             partition,
             key: owned(record.key),
@@ -148,14 +152,14 @@ mod tests {
             ..Record::default()
         };
         let outcome = RecordOutcome::NotDelivered(Cause::Closed.into());
-        let kept = Returned::new("t", &record, outcome);
+        let kept = UndeliveredRecord::new("t", &record, outcome);
         assert_eq!((&*kept.topic, kept.partition), ("t", 3));
         kept.with_record(|again| {
             assert_eq!((again.partition, again.key, again.value), (None, Some(&b"k"[..]), None));
             assert_eq!((again.headers, again.timestamp), (&[header][..], Some(4_711)));
         });
         let undated = Record { timestamp: None, ..record };
-        let kept = Returned { timestamp: -1, ..kept };
+        let kept = UndeliveredRecord { timestamp: -1, ..kept };
         kept.with_record(|again| assert_eq!(again.timestamp, undated.timestamp));
     }
 }

@@ -4,7 +4,7 @@ use core::{mem::discriminant, time::Duration};
 
 use ottla_core::Disconnect;
 
-use crate::error::Failure;
+use crate::error::ConnectionError;
 
 /// Brokers whose last failure is remembered; beyond it all are forgotten.
 const BROKERS: usize = 1024;
@@ -13,12 +13,12 @@ const USEFUL: Duration = Duration::from_secs(10);
 
 /// The last failure of each broker.
 #[derive(Debug, Default)]
-pub(crate) struct Losses(Vec<Failure>);
+pub(crate) struct Losses(Vec<ConnectionError>);
 
 impl Losses {
     /// Notes a failure; true if it is news: not the same again of a broker that was of no use in
     /// between. `open`: how long the connection was open, if it was.
-    pub(crate) fn note(&mut self, failure: &Failure, open: Option<Duration>) -> bool {
+    pub(crate) fn note(&mut self, failure: &ConnectionError, open: Option<Duration>) -> bool {
         // One that gives no answer may be open for long.
         let useful = open.is_some_and(|open| open >= USEFUL)
             && !matches!(failure.cause, Disconnect::RequestTimedOut | Disconnect::Mute);
@@ -41,8 +41,8 @@ impl Losses {
 mod tests {
     use super::*;
 
-    fn failure(broker: &str, cause: Disconnect, error: Option<&str>) -> Failure {
-        Failure { broker: broker.into(), cause, error: error.map(Into::into) }
+    fn failure(broker: &str, cause: Disconnect, error: Option<&str>) -> ConnectionError {
+        ConnectionError { broker: broker.into(), cause, error: error.map(Into::into) }
     }
 
     #[test]

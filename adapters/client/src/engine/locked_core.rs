@@ -24,7 +24,7 @@ use crate::{
         cancelled::By,
         engine_calls::EngineCalls,
         handle::Receipt,
-        notifications::{News, Progress},
+        notifications::{Notifications, Progress},
         outcome::Report,
     },
     engine::{
@@ -307,7 +307,7 @@ impl Engine {
     pub(crate) fn leave(&self, mut state: MutexGuard<'_, State>) {
         let wake = state.rouse();
         // Nobody would tell the news otherwise.
-        let mut news = state.closed.then(News::default);
+        let mut news = state.closed.then(Notifications::default);
         if let Some(news) = &mut news {
             state.take_news(news);
         }
@@ -350,7 +350,7 @@ impl Engine {
 
     /// Reports, and then wakes, with the lock free: whoever has waited for a flush or a close has
     /// heard all reports by then.
-    pub(crate) fn tell(&self, news: &mut News) {
+    pub(crate) fn tell(&self, news: &mut Notifications) {
         if let Some(on_report) = &self.on_report {
             let mut progress = Progress::default();
             // The application's fault must not end the driver, on which others depend.
@@ -367,7 +367,7 @@ impl Engine {
     }
 
     /// The driver's end, for whatever reason: whoever waits for anything is told that no more will come.
-    pub(crate) fn end(&self, news: &mut News) {
+    pub(crate) fn end(&self, news: &mut Notifications) {
         // What the driver was about to tell.
         self.tell(news);
         let now = self.clock.now();

@@ -15,12 +15,12 @@ use crate::{
     clock::{Clock, Recent, Tick},
     contain::contain,
     delivery::{
-        cancelled::{By, Gone},
+        cancelled::{By, CancelReason},
         engine_calls::EngineCalls,
-        notifications::News,
+        notifications::Notifications,
         outcome,
         tracker::Table,
-        undelivered::{Returned, take_back, take_one_back},
+        undelivered::{UndeliveredRecord, take_back, take_one_back},
     },
     engine::{
         driving::{Driving, Gather},
@@ -29,7 +29,7 @@ use crate::{
         trace,
         wait_list::WaitList,
     },
-    error::Failure,
+    error::ConnectionError,
 };
 
 /// How many of those that wait for memory are woken when some is free. Each one that gets some
@@ -64,10 +64,10 @@ pub(crate) struct State {
     pub(crate) core: Producer<'static>,
     pub(crate) table: Table,
     /// What to tell once the lock is free.
-    pub(crate) news: News,
+    pub(crate) news: Notifications,
     pub(crate) full: WaitList<()>,
     pub(crate) topics: WaitList<()>,
-    /// With the number of the first book that is not waited for.
+    /// With the number of the first entry that is not waited for.
     pub(crate) flushes: WaitList<u64>,
     pub(crate) closes: WaitList<()>,
     pub(crate) actions: VecDeque<Action>,
@@ -75,7 +75,7 @@ pub(crate) struct State {
     pub(crate) peers: Vec<Peer>,
     losses: Losses,
     /// The last failure, until a broker was of use again: some accept and do no more.
-    pub(crate) failure: Option<Failure>,
+    pub(crate) failure: Option<ConnectionError>,
     pub(crate) closed: bool,
     /// When those that wait for memory are woken at the latest, once there is some.
     pub(crate) relief: Option<Instant>,
@@ -84,7 +84,7 @@ pub(crate) struct State {
     /// And that were told.
     told: u64,
     /// What is to be handed back, once somebody closes the producer and waits for it.
-    pub(crate) returned: Option<Vec<Returned>>,
+    pub(crate) returned: Option<Vec<UndeliveredRecord>>,
     pub(super) driver: Driving,
     /// When the driver wakes by itself.
     pub(super) armed: Instant,
@@ -113,7 +113,7 @@ impl State {
         Self {
             core,
             table: Table::new(engine, due),
-            news: News::default(),
+            news: Notifications::default(),
             full: WaitList::new(),
             topics: WaitList::new(),
             flushes: WaitList::new(),
@@ -201,7 +201,7 @@ impl State {
 
     /// Cancels a record in the core and tells those that wait for it.
     pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, by: By) -> Verdict {
-        let gone = Gone { by, last_error: self.core.last_error(ticket.batch()) };
+        let gone = CancelReason { by, last_error: self.core.last_error(ticket.batch()) };
         // Who cancels has decided; whose time is over while the producer closes gets the record back.
         let back = match (&self.returned, by) {
             (Some(_), By::Deadline) => take_one_back(&self.core, ticket, &gone.why()),
@@ -243,7 +243,7 @@ impl State {
     }
 
     /// Nobody is left who would tell what was not told: those that flush or close need not wait for it.
-    pub(crate) fn nobody_tells_more(&mut self, news: &mut News) {
+    pub(crate) fn nobody_tells_more(&mut self, news: &mut Notifications) {
         self.told = self.taken;
         self.flushes.wake_where(&mut news.wakes, |_| true);
         self.closes.wake_where(&mut news.wakes, |()| true);
@@ -342,10 +342,10 @@ impl State {
             return;
         }
         let error = peer.error.take();
-        let failure = Failure { broker: Arc::clone(&peer.name), cause, error };
+        let failure = ConnectionError { broker: Arc::clone(&peer.name), cause, error };
         // The same again and again would hide what else there is to see.
         let fresh = self.losses.note(&failure, peer.opened.map(|opened| now.since(opened)));
-        let Failure { broker, cause, error } = failure.clone();
+        let ConnectionError { broker, cause, error } = failure.clone();
         self.news.note(move || {
             let error = error.as_deref();
             if fresh {
@@ -359,14 +359,14 @@ impl State {
 
     /// What stands in the way, as far as it is known: the last failure, or else a peer that takes connections
     /// and says nothing, though its time is not over.
-    pub(crate) fn obstacle(&self, now: Instant) -> Option<Failure> {
+    pub(crate) fn obstacle(&self, now: Instant) -> Option<ConnectionError> {
         self.failure.clone().or_else(|| {
             let peers = self.core.unanswered().filter_map(|conn| self.peers.get(conn.index()));
             let opened =
                 |peer: &&Peer| peer.opened.map_or(Duration::ZERO, |opened| now.since(opened));
             let peer = peers.max_by_key(opened).filter(|peer| opened(peer) >= SILENCE)?;
             let broker = Arc::clone(&peer.name);
-            Some(Failure { broker, cause: Disconnect::Mute, error: None })
+            Some(ConnectionError { broker, cause: Disconnect::Mute, error: None })
         })
     }
 
@@ -379,7 +379,7 @@ impl State {
     }
 
     /// Takes the news with the room that `news` has, so that neither is ever allocated anew.
-    pub(crate) fn take_news(&mut self, news: &mut News) {
+    pub(crate) fn take_news(&mut self, news: &mut Notifications) {
         mem::swap(&mut self.news, news);
         self.taken += news.records() as u64;
     }
@@ -395,7 +395,7 @@ impl State {
     }
 
     /// Notes that the application has heard these reports. Those that flush or close waited for that.
-    pub(crate) fn heard(&mut self, news: &mut News) {
+    pub(crate) fn heard(&mut self, news: &mut Notifications) {
         self.told += news.records() as u64;
         self.table.told(news);
         let wakes = &mut news.wakes;

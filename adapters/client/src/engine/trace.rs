@@ -7,13 +7,13 @@ use ottla_core::{Cause, Outcome, Producer, Settled, TopicId, Trace, Turn, Verdic
 use tracing::{Level, level_filters::LevelFilter};
 
 use crate::delivery::{
-    cancelled::Gone,
-    notifications::News,
+    cancelled::CancelReason,
+    notifications::Notifications,
     outcome::{RecordOutcome, Told},
 };
 
 /// Takes what happened in the core, to be told.
-pub(crate) fn collect(core: &mut Producer<'_>, news: &mut News) {
+pub(crate) fn collect(core: &mut Producer<'_>, news: &mut Notifications) {
     while let Some(trace) = core.poll_trace() {
         // What is kept without asking the listener, who might use the producer.
         if level(&trace) <= LevelFilter::current() {
@@ -28,7 +28,7 @@ pub(crate) fn collect(core: &mut Producer<'_>, news: &mut News) {
 }
 
 /// Has it told that `late` records of a batch were `Unknown` before, and are no more.
-pub(crate) fn late(core: &Producer<'_>, settled: &Settled, late: u64, news: &mut News) {
+pub(crate) fn late(core: &Producer<'_>, settled: &Settled, late: u64, news: &mut Notifications) {
     if late > 0 && LevelFilter::current() >= Level::INFO {
         let Settled { partition, outcome, .. } = *settled;
         let topic = name(core, settled.topic);
@@ -37,7 +37,12 @@ pub(crate) fn late(core: &Producer<'_>, settled: &Settled, late: u64, news: &mut
 }
 
 /// Has it told what became of a batch, where that is not as it should be.
-pub(crate) fn settled(core: &Producer<'_>, settled: &Settled, told: &Told, news: &mut News) {
+pub(crate) fn settled(
+    core: &Producer<'_>,
+    settled: &Settled,
+    told: &Told,
+    news: &mut Notifications,
+) {
     let Settled { partition, records, outcome, .. } = *settled;
     let level = match outcome {
         Outcome::Delivered { .. } => return,
@@ -59,7 +64,7 @@ pub(crate) fn settled(core: &Producer<'_>, settled: &Settled, told: &Told, news:
 }
 
 /// Has it told that a record was given up.
-pub(crate) fn cancelled(gone: &Gone, verdict: Verdict, news: &mut News) {
+pub(crate) fn cancelled(gone: &CancelReason, verdict: Verdict, news: &mut Notifications) {
     if LevelFilter::current() >= Level::DEBUG {
         let why = gone.why();
         news.note(move || tracing::debug!(?verdict, "a record is given up: {why}"));

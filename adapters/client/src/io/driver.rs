@@ -10,7 +10,7 @@ use std::{
 use ottla_core::{ConnId, Instant};
 
 use crate::{
-    delivery::notifications::News,
+    delivery::notifications::Notifications,
     engine::{
         locked_core::Engine,
         state::{Action, Peer},
@@ -50,7 +50,7 @@ pub struct Driver<N: Network> {
     links: Arc<Mutex<Links<N::Link>>>,
     /// Kept for the room they have.
     actions: VecDeque<Action>,
-    news: News,
+    news: Notifications,
     pace: Pace,
     /// Until when it naps.
     nap: Option<Instant>,
@@ -68,7 +68,7 @@ impl<N: Network> Driver<N> {
             network,
             links,
             actions: VecDeque::new(),
-            news: News::default(),
+            news: Notifications::default(),
             pace: Pace::new(),
             nap: None,
         }

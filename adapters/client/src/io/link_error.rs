@@ -20,14 +20,14 @@ const EXHAUSTED: [i32; 0] = [];
 /// Why a link ended, or could not be had.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Lost {
+pub struct LinkError {
     /// In the core's words.
     pub cause: Disconnect,
     /// In the operating system's, if it was asked.
     pub error: Option<io::Error>,
 }
 
-impl Lost {
+impl LinkError {
     /// With what the operating system said.
     #[must_use]
     pub const fn new(cause: Disconnect, error: io::Error) -> Self {
@@ -63,7 +63,7 @@ impl Lost {
     }
 }
 
-impl From<Disconnect> for Lost {
+impl From<Disconnect> for LinkError {
     fn from(cause: Disconnect) -> Self {
         Self { cause, error: None }
     }
@@ -75,8 +75,8 @@ mod tests {
 
     #[test]
     fn what_has_no_name_has_its_own_words() {
-        let lost = Lost::broken(io::Error::other("the cable is cut"));
+        let lost = LinkError::broken(io::Error::other("the cable is cut"));
         assert_eq!(lost.words().as_deref(), Some("the cable is cut"));
-        assert_eq!(Lost::broken(ErrorKind::ConnectionReset.into()).cause, Disconnect::Eof);
+        assert_eq!(LinkError::broken(ErrorKind::ConnectionReset.into()).cause, Disconnect::Eof);
     }
 }

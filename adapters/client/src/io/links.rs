@@ -14,7 +14,7 @@ use crate::{
         state::State,
     },
     io::{
-        link_error::Lost,
+        link_error::LinkError,
         network::{Link, Ready},
         transfer::{self, Moved},
     },
@@ -157,7 +157,7 @@ impl<L: Link> Links<L> {
         state: &mut State,
         now: Instant,
         conn: ConnId,
-        moved: Result<Moved, Lost>,
+        moved: Result<Moved, LinkError>,
     ) {
         match moved {
             Ok(Moved::TurnOver) => {
@@ -207,13 +207,13 @@ impl<L: Link> Links<L> {
     }
 
     /// Loses a link that was never open.
-    pub(crate) fn lose_unopened(&mut self, engine: &Engine, conn: ConnId, lost: Lost) {
+    pub(crate) fn lose_unopened(&mut self, engine: &Engine, conn: ConnId, lost: LinkError) {
         let mut state = engine.lock_busy();
         let now = engine.clock().now();
         self.lose(&mut state, now, conn, lost);
     }
 
-    fn lose(&mut self, state: &mut State, now: Instant, conn: ConnId, lost: Lost) {
+    fn lose(&mut self, state: &mut State, now: Instant, conn: ConnId, lost: LinkError) {
         self.remove(conn);
         if let Some(peer) = state.peers.get_mut(conn.index()) {
             peer.error = lost.words();
@@ -235,7 +235,7 @@ fn read(
     now: Instant,
     conn: ConnId,
     read: impl FnMut(&mut [u8]) -> io::Result<usize>,
-) -> Result<Moved, Lost> {
+) -> Result<Moved, LinkError> {
     let State { core, table, .. } = state;
     transfer::read(core, now, conn, read, &mut |remark| table.remark(remark))
 }

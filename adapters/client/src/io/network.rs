@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use ottla_core::ConnId;
 
-use crate::io::link_error::Lost;
+use crate::io::link_error::LinkError;
 
 /// Opens connections.
 pub trait Network {
@@ -16,7 +16,7 @@ pub trait Network {
     /// # Errors
     ///
     /// Where it is clear at once that there will be none.
-    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<Self::Link, Lost>;
+    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<Self::Link, LinkError>;
 }
 
 /// A non-blocking connection that sees to it that the driver runs again, with a [`Ready`] for it,
@@ -34,7 +34,7 @@ pub trait Link: Read + Write {
     /// # Errors
     ///
     /// Where it cannot be opened.
-    fn open(&mut self) -> Result<bool, Lost>;
+    fn open(&mut self) -> Result<bool, LinkError>;
 }
 
 /// A connection slot whose link may go on.

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 
 use ottla_core::{ConnId, Disconnect, Instant, Producer, Remark};
 
-use crate::io::link_error::Lost;
+use crate::io::link_error::LinkError;
 
 /// Pieces a vectored write has at most.
 const PIECES: usize = 64;
@@ -30,7 +30,7 @@ pub(crate) fn write(
     now: Instant,
     conn: ConnId,
     stream: &mut impl Write,
-) -> Result<Moved, Lost> {
+) -> Result<Moved, LinkError> {
     let mut written = 0;
     while core.wants_write(now, conn) {
         if written >= WRITE_TURN {
@@ -55,7 +55,7 @@ pub(crate) fn write(
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Lost::broken(error)),
+            Err(error) => return Err(LinkError::broken(error)),
         }
     }
     Ok(Moved::CoreDone)
@@ -68,7 +68,7 @@ pub(crate) fn read(
     conn: ConnId,
     mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
     hear: &mut dyn FnMut(&Remark<'_>),
-) -> Result<Moved, Lost> {
+) -> Result<Moved, LinkError> {
     for _ in 0..READ_TURN {
         let window = core.rx_buffer(conn);
         if window.is_empty() {
@@ -79,7 +79,7 @@ pub(crate) fn read(
             Ok(len) => core.handle_received_with(now, conn, len, hear),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Lost::broken(error)),
+            Err(error) => return Err(LinkError::broken(error)),
         }
     }
     Ok(Moved::TurnOver)

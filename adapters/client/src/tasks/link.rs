@@ -17,7 +17,7 @@ use ottla_core::{ConnId, Disconnect};
 use crate::{
     io::{
         dial::{Rotation, literal},
-        link_error::Lost,
+        link_error::LinkError,
         network::{Link, Network},
     },
     tasks::{ready::ReadyList, runtime::Runtime},
@@ -37,7 +37,7 @@ pub(crate) struct TaskLink<R: Runtime> {
     waker: Waker,
 }
 
-type Dialing<S> = Pin<Box<dyn Future<Output = Result<S, Lost>> + Send>>;
+type Dialing<S> = Pin<Box<dyn Future<Output = Result<S, LinkError>> + Send>>;
 
 enum Stream<R: Runtime> {
     Dialing(Dialing<R::Stream>),
@@ -53,7 +53,7 @@ impl<R: Runtime> Dialler<R> {
 impl<R: Runtime> Network for Dialler<R> {
     type Link = TaskLink<R>;
 
-    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<TaskLink<R>, Lost> {
+    fn dial(&mut self, conn: ConnId, host: &str, port: u16) -> Result<TaskLink<R>, LinkError> {
         let attempt = self.rotation.attempt(host, port);
         let dial = Box::pin(dial::<R>(host.to_owned(), port, attempt));
         Ok(TaskLink { stream: Stream::Dialing(dial), waker: self.ready.waker(conn.index()) })
@@ -61,23 +61,23 @@ impl<R: Runtime> Network for Dialler<R> {
 }
 
 /// Tries a host's addresses in turn. Dropped, it stops.
-async fn dial<R: Runtime>(host: String, port: u16, attempt: usize) -> Result<R::Stream, Lost> {
+async fn dial<R: Runtime>(host: String, port: u16, attempt: usize) -> Result<R::Stream, LinkError> {
     let mut addresses = match literal(&host, port) {
         Some(address) => vec![address],
         None => {
             let found = R::look_up(host, port).await;
-            found.map_err(|error| Lost::undialled(Disconnect::Unresolved, error))?
+            found.map_err(|error| LinkError::undialled(Disconnect::Unresolved, error))?
         }
     };
     if addresses.is_empty() {
         return Err(Disconnect::Unresolved.into());
     }
     Rotation::order(&mut addresses, attempt);
-    let mut lost = Lost::from(Disconnect::Refused);
+    let mut lost = LinkError::from(Disconnect::Refused);
     for address in addresses {
         match R::connect(address).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => lost = Lost::undialled(Disconnect::Refused, error),
+            Err(error) => lost = LinkError::undialled(Disconnect::Refused, error),
         }
     }
     Err(lost)
@@ -93,7 +93,7 @@ impl<R: Runtime> TaskLink<R> {
 }
 
 impl<R: Runtime> Link for TaskLink<R> {
-    fn open(&mut self) -> Result<bool, Lost> {
+    fn open(&mut self) -> Result<bool, LinkError> {
         if let Stream::Dialing(dial) = &mut self.stream {
             let mut cx = Context::from_waker(&self.waker);
             let Poll::Ready(stream) = dial.as_mut().poll(&mut cx) else {

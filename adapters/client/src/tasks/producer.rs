@@ -12,7 +12,7 @@ use crate::{
         shards::{Shards, Topic},
         stats::Stats,
     },
-    delivery::{handle::Delivery, outcome::Tally},
+    delivery::{handle::Delivery, outcome::OutcomeCounts},
     error::{BuildError, SendError},
     record::Record,
     tasks::{
@@ -187,7 +187,7 @@ impl<R: Runtime> Producer<R> {
 
     /// Sends what is buffered at once, and waits until each record that was taken before has an
     /// answer. Returns how many answers of which kind came meanwhile.
-    pub async fn flush(&self) -> Tally {
+    pub async fn flush(&self) -> OutcomeCounts {
         self.shards().flush().await
     }
 

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// Its first answer comes no later than `delivery.timeout.ms`, the record's own deadline or a
 /// cancel, whatever the network does; `Unknown` is one. Where it is, the producer goes on to find
-/// out, and [`Delivery::late`] waits for that.
+/// out, and [`Delivery::final_outcome`] waits for that.
 ///
 /// Dropping it detaches: the record is neither cancelled nor lost, and neither is it by a wait that
 /// is given up. A clone waits for the same record, which is never produced twice.
@@ -24,7 +24,7 @@ pub struct Delivery(handle::Delivery);
 /// The last word on one record. Dropping it detaches.
 #[derive(Clone, Debug)]
 #[must_use = "it tells what became of the record; drop it to detach"]
-pub struct Late(handle::Delivery);
+pub struct FinalOutcome(handle::Delivery);
 
 impl Delivery {
     pub(crate) const fn new(delivery: handle::Delivery) -> Self {
@@ -93,12 +93,12 @@ impl Delivery {
 
     /// Waits for the last word on the record. It is `Unknown` only if the truth could not be found
     /// out within `resolve.timeout.ms`, or before the producer was closed.
-    pub fn late(self) -> Late {
-        Late(self.0)
+    pub fn final_outcome(self) -> FinalOutcome {
+        FinalOutcome(self.0)
     }
 }
 
-impl Late {
+impl FinalOutcome {
     /// Waits for the last word.
     #[must_use]
     pub fn wait(&self) -> RecordOutcome {
@@ -116,7 +116,7 @@ impl Late {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Option<RecordOutcome> {
-        block_on(self.0.reattach().late(), deadline)
+        block_on(self.0.reattach().final_outcome(), deadline)
     }
 }
 

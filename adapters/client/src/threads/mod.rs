@@ -8,7 +8,7 @@ pub(crate) mod poller;
 pub(crate) mod producer;
 pub(crate) mod resolver;
 
-pub use delivery::{Delivery, Late};
+pub use delivery::{Delivery, FinalOutcome};
 pub use poller::Poller;
 pub use producer::{Producer, Threads};
 pub use resolver::{Lookup, Resolver};

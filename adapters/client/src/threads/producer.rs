@@ -17,7 +17,7 @@ use crate::{
         shards::{Shards, Topic},
         stats::Stats,
     },
-    delivery::{handle::Receipt, outcome::Tally},
+    delivery::{handle::Receipt, outcome::OutcomeCounts},
     error::{BuildError, SendError},
     record::Record,
     threads::{delivery::Delivery, drive::Shared, poller::Poller},
@@ -203,7 +203,7 @@ impl<P: Poller> Producer<P> {
     /// answer. Returns how many answers of which kind came meanwhile.
     ///
     /// That takes `delivery.timeout.ms` at most. Called from `on_report`, it does not wait.
-    pub fn flush(&self) -> Tally {
+    pub fn flush(&self) -> OutcomeCounts {
         let flushing = self.shards().flush();
         block_on(flushing, self.no_wait()).unwrap_or_default()
     }

@@ -70,7 +70,7 @@ async fn play(stage: &Stage<'_>, producer: &Producer) -> Heat {
     for (first, delivery, due, answered) in firsts {
         let mut late = None;
         if let RecordOutcome::Unknown(_) = first {
-            late = Some(timeout(LIMIT, delivery.late()).await.unwrap());
+            late = Some(timeout(LIMIT, delivery.final_outcome()).await.unwrap());
         }
         answers.push(Answer { due, answered, first, late });
     }

@@ -58,7 +58,7 @@ pub(crate) fn run(stage: &Stage<'_>) -> Heat {
     for (first, delivery, due, answered) in firsts {
         let mut late = None;
         if let RecordOutcome::Unknown(_) = first {
-            late = Some(delivery.late().wait_timeout(LIMIT).unwrap());
+            late = Some(delivery.final_outcome().wait_timeout(LIMIT).unwrap());
         }
         answers.push(Answer { due, answered, first, late });
     }

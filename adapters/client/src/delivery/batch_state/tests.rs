@@ -15,20 +15,20 @@ impl Wake for Count {
     }
 }
 
-const BY_CALLER: Gone = Gone { by: By::Caller, last_error: None };
-const BY_DEADLINE: Gone = Gone { by: By::Deadline, last_error: None };
+const BY_CALLER: CancelReason = CancelReason { by: By::Caller, last_error: None };
+const BY_DEADLINE: CancelReason = CancelReason { by: By::Deadline, last_error: None };
 const DELIVERED: Outcome = delivered(100);
 
 const fn told(outcome: Outcome) -> Told {
     Told { outcome, last_error: None, message: None, unique: true }
 }
 
-const fn whole(outcome: Outcome, last: bool) -> Word {
-    Word { partition: 3, part: None, told: told(outcome), last }
+const fn whole(outcome: Outcome, last: bool) -> Update {
+    Update { partition: 3, part: None, told: told(outcome), last }
 }
 
-const fn part(first: u32, records: u32, outcome: Outcome) -> Word {
-    Word { partition: 3, part: Some((first, records)), told: told(outcome), last: true }
+const fn part(first: u32, records: u32, outcome: Outcome) -> Update {
+    Update { partition: 3, part: Some((first, records)), told: told(outcome), last: true }
 }
 
 const fn delivered(base: i64) -> Outcome {
@@ -44,7 +44,7 @@ fn offset(outcome: Option<RecordOutcome>) -> Option<i64> {
 
 #[test]
 fn records_before_that_were_taken_out_shift_the_offset() {
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let mut wakes = Wakes::default();
     state.cancel(4, true, &BY_CALLER, &mut wakes);
     state.cancel(1, true, &BY_CALLER, &mut wakes);
@@ -60,7 +60,7 @@ fn records_before_that_were_taken_out_shift_the_offset() {
 
 #[test]
 fn unknown_is_an_answer_and_the_last_word_replaces_it() {
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let mut wakes = Wakes::default();
     let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
     state.tell(&whole(unknown, false), &mut wakes);
@@ -73,7 +73,7 @@ fn unknown_is_an_answer_and_the_last_word_replaces_it() {
 
 #[test]
 fn a_record_may_be_taken_out_after_it_was_unknown() {
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let mut wakes = Wakes::default();
     state.cancel(0, false, &BY_CALLER, &mut wakes);
     assert_eq!(state.verdict(0), Some(Verdict::Unknown));
@@ -88,7 +88,7 @@ fn a_record_may_be_taken_out_after_it_was_unknown() {
 fn each_waiter_is_woken_for_what_it_waits_for_and_once() {
     let counts: [Arc<Count>; 3] = core::array::from_fn(|_| Arc::default());
     let [mine, other, late] = &counts;
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let mut wakes = Wakes::default();
     let mut places = [None; 4];
     state.wait(Answer::First, 0, &mut places[0], Arc::clone(mine).into());
@@ -115,7 +115,7 @@ fn each_waiter_is_woken_for_what_it_waits_for_and_once() {
 
 #[test]
 fn who_waits_and_leaves_again_and_again_takes_no_more_room() {
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let noop = || Waker::noop().clone();
     let mut places = [None; 2];
     state.wait(Answer::First, 0, &mut places[0], noop());
@@ -131,7 +131,7 @@ fn who_waits_and_leaves_again_and_again_takes_no_more_room() {
 
 #[test]
 fn parts_are_told_one_by_one_in_any_order() {
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let mut wakes = Wakes::default();
     // Eight records; 0, 3 and 6 were taken out before the other five, in two parts, left.
     for index in [6, 0, 3] {
@@ -154,10 +154,10 @@ fn parts_are_told_one_by_one_in_any_order() {
 
 #[test]
 fn one_part_may_be_unknown_for_long_and_others_not() {
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let mut wakes = Wakes::default();
     let unknown = Outcome::Unknown(Cause::DeliveryTimeout);
-    let first = Word { last: false, ..part(0, 2, unknown) };
+    let first = Update { last: false, ..part(0, 2, unknown) };
     state.cancel(1, false, &BY_CALLER, &mut wakes);
     assert_eq!(state.tell(&first, &mut wakes), (0..2, true));
     assert_eq!(state.tell(&part(2, 2, delivered(12)), &mut wakes), (2..4, true));
@@ -171,7 +171,7 @@ fn one_part_may_be_unknown_for_long_and_others_not() {
 
 #[test]
 fn what_was_unknown_as_a_whole_may_be_told_in_parts() {
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let mut wakes = Wakes::default();
     let refused = |cause| Outcome::NotDelivered(cause);
     let code = ottla_core::wire::ErrorCode::INVALID_RECORD;
@@ -194,7 +194,7 @@ fn what_was_unknown_as_a_whole_may_be_told_in_parts() {
 
 #[test]
 fn where_no_more_word_comes_the_rest_is_unknown() {
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let mut wakes = Wakes::default();
     state.tell(&part(0, 2, delivered(10)), &mut wakes);
     state.cancel(3, false, &BY_CALLER, &mut wakes);
@@ -207,7 +207,7 @@ fn where_no_more_word_comes_the_rest_is_unknown() {
 #[test]
 fn a_part_wakes_its_own_waiters_and_a_void_place_is_left_alone() {
     let counts: [Arc<Count>; 3] = core::array::from_fn(|_| Arc::default());
-    let mut state = CellState::default();
+    let mut state = BatchStateInner::default();
     let mut wakes = Wakes::default();
     let mut places = [None; 3];
     for (index, (place, count)) in (0..).zip(places.iter_mut().zip(&counts)) {

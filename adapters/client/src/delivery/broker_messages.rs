@@ -10,14 +10,14 @@ const MOST: usize = 10_000;
 
 /// What was said of a batch, by the numbers of its records.
 #[derive(Debug, Default)]
-pub(crate) struct Words {
+pub(crate) struct BrokerMessages {
     /// Of single records, in order.
     records: Vec<(Range<u32>, Arc<str>)>,
     /// Of all records of the batch, or of a part of it.
     batches: Vec<(Range<u32>, Arc<str>)>,
 }
 
-impl Words {
+impl BrokerMessages {
     pub(crate) const fn is_empty(&self) -> bool {
         self.records.is_empty() && self.batches.is_empty()
     }
