@@ -153,7 +153,7 @@ impl Producer<'_> {
         let end = answer.base_offset.checked_add(i64::from(batch.records) - 1);
         let base = end.filter(|_| answer.base_offset >= 0).map(|_| answer.base_offset);
         let cut = self.is_cut(index, base);
-        if let Some(base) = base.filter(|_| !cut && self.has_predecessor(index)) {
+        if let Some(base) = base.filter(|_| self.has_predecessor(index)) {
             self.settle_before(index, base, answer);
         }
         // One that was on its way when an older one failed says nothing of what the broker would
@@ -226,7 +226,7 @@ impl Producer<'_> {
 
     /// Settles what was sent between the last batch that was acknowledged and this one, where the log
     /// has just as many offsets between them as records were sent: then these are the records
-    /// (decision 43). That the later one was taken proves nothing by itself: a broker that has
+    /// (decision 43). Where the log was cut there is no room for any. That the later one was taken proves nothing by itself: a broker that has
     /// forgotten a producer takes any sequence.
     fn settle_before(&mut self, index: Ix<Batch>, base: i64, answer: &Answer) {
         let home = self.batches.at(index).partition;
