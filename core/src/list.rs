@@ -42,47 +42,47 @@ pub(crate) trait Chain<T> {
 /// A list through the slots of a table, in order of insertion.
 #[derive(Debug)]
 pub(crate) struct List<T, C> {
-    ends: Ends<T>,
+    head: Ix<T>,
+    tail: Ix<T>,
     chain: PhantomData<fn() -> C>,
 }
 
-/// A list of any kind: what appends a slot and takes one out is there once for all lists of a table, where machines
-/// are small.
-#[derive(Debug)]
-struct Ends<T> {
-    head: Ix<T>,
-    tail: Ix<T>,
-}
-
 impl<T, C: Chain<T>> List<T, C> {
-    pub(crate) const EMPTY: Self =
-        Self { ends: Ends { head: Ix::NONE, tail: Ix::NONE }, chain: PhantomData };
+    pub(crate) const EMPTY: Self = Self { head: Ix::NONE, tail: Ix::NONE, chain: PhantomData };
 
     pub(crate) const fn head(&self) -> Ix<T> {
-        self.ends.head
+        self.head
     }
 
     pub(crate) const fn tail(&self) -> Ix<T> {
-        self.ends.tail
+        self.tail
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.ends.head.is_none()
+        self.head.is_none()
     }
 
     /// Appends a slot; one that is listed already stays where it is.
-    #[inline]
     pub(crate) fn push(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
-        self.ends.push(table, index, C::link_mut);
+        let link = C::link_mut(table.at_mut(index));
+        if link.is_listed() {
+            return;
+        }
+        *link = Link { before: self.tail.some().unwrap_or(Link::FIRST), next: Ix::NONE };
+        match self.tail.some() {
+            Some(tail) => C::link_mut(table.at_mut(tail)).next = index,
+            None => self.head = index,
+        }
+        self.tail = index;
     }
 
     /// Puts a slot that is not listed before all others.
     pub(crate) fn push_front(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
-        let next = core::mem::replace(&mut self.ends.head, index);
+        let next = core::mem::replace(&mut self.head, index);
         *C::link_mut(table.at_mut(index)) = Link { before: Link::FIRST, next };
         match next.some() {
             Some(next) => C::link_mut(table.at_mut(next)).before = index,
-            None => self.ends.tail = index,
+            None => self.tail = index,
         }
     }
 
@@ -92,74 +92,40 @@ impl<T, C: Chain<T>> List<T, C> {
         *C::link_mut(table.at_mut(index)) = Link { before: place, next };
         match next.some() {
             Some(next) => C::link_mut(table.at_mut(next)).before = index,
-            None => self.ends.tail = index,
+            None => self.tail = index,
         }
     }
 
     /// Takes a slot out; one that is not listed stays out.
-    #[inline]
     pub(crate) fn remove(&mut self, table: &mut Table<'_, T>, index: Ix<T>) {
-        self.ends.remove(table, index, C::link_mut);
-    }
-
-    /// Takes the first slot out.
-    pub(crate) fn pop(&mut self, table: &mut Table<'_, T>) -> Option<Ix<T>> {
-        let head = self.ends.head.some()?;
-        let link = C::link_mut(table.at_mut(head));
-        let next = link.next;
-        *link = Link::EMPTY;
-        self.ends.head = next;
-        match next.some() {
-            Some(next) => C::link_mut(table.at_mut(next)).before = Link::FIRST,
-            None => self.ends.tail = Ix::NONE,
-        }
-        Some(head)
-    }
-}
-
-impl<T> Ends<T> {
-    #[cfg_attr(target_pointer_width = "64", inline(always))]
-    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
-    fn push(
-        &mut self,
-        table: &mut Table<'_, T>,
-        index: Ix<T>,
-        link_mut: fn(&mut T) -> &mut Link<T>,
-    ) {
-        let link = link_mut(table.at_mut(index));
-        if link.is_listed() {
-            return;
-        }
-        *link = Link { before: self.tail.some().unwrap_or(Link::FIRST), next: Ix::NONE };
-        match self.tail.some() {
-            Some(tail) => link_mut(table.at_mut(tail)).next = index,
-            None => self.head = index,
-        }
-        self.tail = index;
-    }
-
-    #[cfg_attr(target_pointer_width = "64", inline(always))]
-    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
-    fn remove(
-        &mut self,
-        table: &mut Table<'_, T>,
-        index: Ix<T>,
-        link_mut: fn(&mut T) -> &mut Link<T>,
-    ) {
-        let link = link_mut(table.at_mut(index));
+        let link = C::link_mut(table.at_mut(index));
         if !link.is_listed() {
             return;
         }
         let (before, prev, next) = (link.before, link.prev(), link.next);
         *link = Link::EMPTY;
         match prev.some() {
-            Some(prev) => link_mut(table.at_mut(prev)).next = next,
+            Some(prev) => C::link_mut(table.at_mut(prev)).next = next,
             None => self.head = next,
         }
         match next.some() {
-            Some(next) => link_mut(table.at_mut(next)).before = before,
+            Some(next) => C::link_mut(table.at_mut(next)).before = before,
             None => self.tail = prev,
         }
+    }
+
+    /// Takes the first slot out.
+    pub(crate) fn pop(&mut self, table: &mut Table<'_, T>) -> Option<Ix<T>> {
+        let head = self.head.some()?;
+        let link = C::link_mut(table.at_mut(head));
+        let next = link.next;
+        *link = Link::EMPTY;
+        self.head = next;
+        match next.some() {
+            Some(next) => C::link_mut(table.at_mut(next)).before = Link::FIRST,
+            None => self.tail = Ix::NONE,
+        }
+        Some(head)
     }
 }
 
