@@ -10,9 +10,24 @@
 mod adapter;
 mod producer;
 
+use core::net::SocketAddr;
+
 pub use adapter::{Adapter, Task};
 pub use ottla_client::api::*;
+use ottla_model::{ClusterConfig, serve::Server};
 pub use producer::{Builder, Delivery, Producer};
+
+/// A cluster of so many nodes on loopback, with these topics and their numbers of partitions.
+#[must_use]
+pub fn serve(nodes: u16, topics: &[(&str, u32)]) -> Server {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = ClusterConfig::with_nodes(nodes);
+    let server = Server::start(&vec![any; nodes.into()], config).unwrap();
+    for (topic, partitions) in topics {
+        server.with_cluster(|cluster| cluster.create_topic(topic, *partitions)).unwrap();
+    }
+    server
+}
 
 /// Makes tests of these functions, on every adapter; or with names of adapters before them, on these.
 #[macro_export]

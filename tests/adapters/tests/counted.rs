@@ -1,12 +1,12 @@
 //! What is counted is what callers were told.
 
-use core::{net::SocketAddr, time::Duration};
+use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
 use ottla_adapter_tests::{
-    Adapter, Cause, ErrorCode, LastError, Producer, Record, RecordOutcome, Verdict, on_each,
+    Adapter, Cause, ErrorCode, LastError, Producer, Record, RecordOutcome, Verdict, on_each, serve,
 };
-use ottla_model::{Action, ClusterConfig, Fault, serve::Server};
+use ottla_model::{Action, Fault, serve::Server};
 
 on_each!(
     what_who_cancels_is_told_is_counted_and_the_last_word_on_it_is_late,
@@ -14,10 +14,7 @@ on_each!(
 );
 
 fn server(partitions: u32) -> Server {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::start(&[any], ClusterConfig::default()).unwrap();
-    server.with_cluster(|cluster| cluster.create_topic("t", partitions)).unwrap();
-    server
+    serve(1, &[("t", partitions)])
 }
 
 fn value(bytes: &[u8]) -> Record<'_> {

@@ -1,7 +1,7 @@
 //! The whole way, on loopback: a producer and the model broker, whose log is the truth.
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
-use core::{net::SocketAddr, time::Duration};
+use core::time::Duration;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -10,9 +10,9 @@ use std::{
 
 use ottla_adapter_tests::{
     Adapter, Cause, Header, Producer, Record, RecordOutcome, Report, SendError, Verdict, Why,
-    on_each,
+    on_each, serve,
 };
-use ottla_model::{Action, ClusterConfig, Fault, TopicConfig, serve::Server};
+use ottla_model::{Action, Fault, TopicConfig, serve::Server};
 
 on_each!(
     ten_thousand_records_are_where_their_outcomes_say,
@@ -34,11 +34,7 @@ on_each!(
 );
 
 fn server(partitions: u32) -> Server {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = ClusterConfig::with_nodes(2);
-    let server = Server::start(&[any, any], config).unwrap();
-    server.with_cluster(|cluster| cluster.create_topic("t", partitions)).unwrap();
-    server
+    serve(2, &[("t", partitions)])
 }
 
 fn producer(on: Adapter, server: &Server, properties: &[(&str, &str)]) -> Producer {

@@ -2,15 +2,17 @@
 //! is asked for in between, each record gets its one answer, and the answer is true.
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
-use core::{net::SocketAddr, time::Duration};
+use core::time::Duration;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use ottla_adapter_tests::{Adapter, Delivery, Producer, Record, RecordOutcome, Topic, on_each};
+use ottla_adapter_tests::{
+    Adapter, Delivery, Producer, Record, RecordOutcome, Topic, on_each, serve,
+};
 use ottla_core::wire::ErrorCode;
-use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, serve::Server};
+use ottla_model::{Action, BaseOffset, Fault, serve::Server};
 
 on_each!([Tokio, TokioAlone, Threads]:
     each_record_gets_its_one_true_answer,
@@ -32,10 +34,7 @@ impl Heard {
 }
 
 fn server() -> Server {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::start(&[any, any], ClusterConfig::with_nodes(2)).unwrap();
-    server.with_cluster(|cluster| cluster.create_topic("t", PARTITIONS)).unwrap();
-    server
+    serve(2, &[("t", PARTITIONS)])
 }
 
 fn producer(on: Adapter, server: &Server, buffer: &str, heard: Option<&Arc<Heard>>) -> Producer {

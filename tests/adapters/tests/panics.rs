@@ -1,15 +1,15 @@
 //! The application's own code panics where the producer calls it.
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
-use core::{net::SocketAddr, time::Duration};
+use core::time::Duration;
 use std::{
     panic::panic_any,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
-use ottla_adapter_tests::{Adapter, Producer, Record, RecordOutcome, on_each};
-use ottla_model::{ClusterConfig, serve::Server};
+use ottla_adapter_tests::{Adapter, Producer, Record, RecordOutcome, on_each, serve};
+use ottla_model::serve::Server;
 
 on_each!(
     a_report_whose_panic_panics_once_more_when_it_is_dropped_ends_nothing,
@@ -26,10 +26,7 @@ impl Drop for Nasty {
 }
 
 fn server() -> Server {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::start(&[any], ClusterConfig::with_nodes(1)).unwrap();
-    server.with_cluster(|cluster| cluster.create_topic("t", 1)).unwrap();
-    server
+    serve(1, &[("t", 1)])
 }
 
 async fn a_report_whose_panic_panics_once_more_when_it_is_dropped_ends_nothing(on: Adapter) {

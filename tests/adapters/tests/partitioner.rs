@@ -1,6 +1,6 @@
 //! The application chooses partitions.
 
-use core::{net::SocketAddr, time::Duration};
+use core::time::Duration;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -8,8 +8,9 @@ use std::{
 
 use ottla_adapter_tests::{
     Adapter, Builder, Cause, ProduceError, Producer, Record, RecordOutcome, SendError, on_each,
+    serve,
 };
-use ottla_model::{ClusterConfig, serve::Server};
+use ottla_model::serve::Server;
 
 on_each!(
     a_partitioner_keeps_state_and_sees_topic_record_and_partitions,
@@ -18,12 +19,7 @@ on_each!(
 );
 
 fn server() -> Server {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::start(&[any], ClusterConfig::default()).unwrap();
-    for (topic, partitions) in [("a", 3), ("b", 5)] {
-        server.with_cluster(|cluster| cluster.create_topic(topic, partitions)).unwrap();
-    }
-    server
+    serve(1, &[("a", 3), ("b", 5)])
 }
 
 fn builder(on: Adapter, server: &Server, shards: usize) -> Builder {

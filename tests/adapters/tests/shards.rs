@@ -1,7 +1,7 @@
 //! Several cores behind one handle, on loopback: the model broker's log is the truth.
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
-use core::{net::SocketAddr, time::Duration};
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
@@ -9,10 +9,11 @@ use std::{
 };
 
 use ottla_adapter_tests::{
-    Adapter, Cause, Producer, Record, RecordOutcome, Report, SendError, Verdict, on_each,
+    Adapter, Cause, Producer, Record, RecordOutcome, Report, SendError, Ticket, Topic, Verdict,
+    on_each, serve,
 };
 use ottla_core::wire::murmur2;
-use ottla_model::{ClusterConfig, serve::Server};
+use ottla_model::serve::Server;
 
 on_each!(
     every_record_is_there_once_and_in_order_and_told_once,
@@ -29,10 +30,7 @@ const SHARDS: usize = 4;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn server(partitions: u32) -> Server {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::start(&[any, any, any], ClusterConfig::with_nodes(3)).unwrap();
-    server.with_cluster(|cluster| cluster.create_topic("t", partitions)).unwrap();
-    server
+    serve(3, &[("t", partitions)])
 }
 
 /// What was reported of each token, in order.
@@ -143,6 +141,18 @@ async fn send_all(producer: &Producer, thread: u32, records: u32, partitions: u3
     }
 }
 
+/// Sends a record to the partition of its number, with that for a token.
+async fn send_to_one_of_eight(producer: &Producer, topic: &Topic, number: u32) -> Ticket {
+    let value = value(0, NO_KEY, number);
+    let record = Record {
+        partition: Some((number % 8) as i32),
+        value: Some(&value),
+        token: Some(number.into()),
+        ..Record::default()
+    };
+    producer.send_detached(topic, &record).await.unwrap()
+}
+
 async fn every_record_is_there_once_and_in_order_and_told_once(on: Adapter) {
     const RECORDS: u32 = 3_000;
     let server = server(10);
@@ -194,16 +204,7 @@ async fn a_ticket_of_any_shard_is_cancelled_or_gets_its_deadline(on: Adapter) {
     let topic = producer.topic("t").unwrap();
     let mut tickets = Vec::new();
     for number in 0..16_u32 {
-        let value = value(0, NO_KEY, number);
-        let partition = Some((number % 8) as i32);
-        let record = Record {
-            partition,
-            value: Some(&value),
-            token: Some(number.into()),
-            ..Record::default()
-        };
-        let sent = producer.send_detached(&topic, &record).await;
-        tickets.push(sent.unwrap());
+        tickets.push(send_to_one_of_eight(&producer, &topic, number).await);
     }
     let first = tickets[0].batch().owner();
     let of_ticket = |number: usize| tickets[number].batch().owner().wrapping_sub(first) as usize;
@@ -331,15 +332,7 @@ async fn close_hands_back_what_no_shard_delivered(on: Adapter) {
     let (producer, reports) = producer(on, &server, &[("linger.ms", "60000")]);
     let topic = producer.topic("t").unwrap();
     for number in 0..40_u32 {
-        let value = value(0, NO_KEY, number);
-        let partition = Some((number % 8) as i32);
-        let record = Record {
-            partition,
-            value: Some(&value),
-            token: Some(number.into()),
-            ..Record::default()
-        };
-        producer.send_detached(&topic, &record).await.unwrap();
+        send_to_one_of_eight(&producer, &topic, number).await;
     }
     server.with_cluster(|cluster| [1, 2, 3].map(|node| cluster.freeze(node).unwrap()));
     let start = Instant::now();

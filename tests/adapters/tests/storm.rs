@@ -2,12 +2,14 @@
 //! was told in the end is held against the log.
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
-use core::{net::SocketAddr, time::Duration};
+use core::time::Duration;
 use std::collections::BTreeMap;
 
-use ottla_adapter_tests::{Adapter, Delivery, Producer, Record, RecordOutcome, Topic, on_each};
+use ottla_adapter_tests::{
+    Adapter, Delivery, Producer, Record, RecordOutcome, Topic, on_each, serve,
+};
 use ottla_core::wire::ErrorCode;
-use ottla_model::{Action, BaseOffset, Cluster, ClusterConfig, Fault, serve::Server};
+use ottla_model::{Action, BaseOffset, Cluster, Fault};
 
 on_each!(nobody_is_lied_to,);
 
@@ -92,9 +94,7 @@ fn trouble(cluster: &mut Cluster, dice: &mut Dice) {
 }
 
 async fn nobody_is_lied_to(on: Adapter) {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::start(&[any, any], ClusterConfig::with_nodes(2)).unwrap();
-    server.with_cluster(|cluster| cluster.create_topic("t", PARTITIONS as u32)).unwrap();
+    let server = serve(2, &[("t", PARTITIONS as u32)]);
     let servers = server.bootstrap_servers();
     let properties = [
         ("bootstrap.servers", servers.as_str()),

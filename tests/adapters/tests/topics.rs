@@ -1,13 +1,14 @@
 //! Topics that come and go, and limits that are the producer's own.
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
-use core::{net::SocketAddr, time::Duration};
+use core::time::Duration;
 
 use ottla_adapter_tests::{
     Adapter, BuildError, Producer, Record, ReleaseError, SendError, TopicError, Verdict, on_each,
+    serve,
 };
 use ottla_core::{ConfigError, ProduceError};
-use ottla_model::{ClusterConfig, serve::Server};
+use ottla_model::serve::Server;
 
 on_each!(
     a_topic_is_released_once_nothing_of_it_is_open_and_its_room_serves_others,
@@ -18,12 +19,7 @@ on_each!(
 const RECORD: &[u8] = b"v";
 
 fn server() -> Server {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::start(&[any], ClusterConfig::with_nodes(1)).unwrap();
-    for (name, partitions) in [("a", 4), ("b", 4), ("c", 4), ("large", 9)] {
-        server.with_cluster(|cluster| cluster.create_topic(name, partitions)).unwrap();
-    }
-    server
+    serve(1, &[("a", 4), ("b", 4), ("c", 4), ("large", 9)])
 }
 
 fn producer(on: Adapter, server: &Server, shards: usize) -> Producer {
