@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use crate::{
@@ -18,10 +18,13 @@ use crate::{
     prepare::{format, start_zookeeper},
     process::Process,
     properties::{self, Addresses},
+    view,
 };
 
 /// How long a node that has started may take to be seen by the others.
 const RETURN: Duration = Duration::from_secs(30);
+/// How long it may take until all nodes know what one of them knows.
+const SPREAD: Duration = Duration::from_secs(30);
 
 /// A running Kafka with a [`FaultProxy`] before each broker.
 ///
@@ -136,7 +139,8 @@ impl Cluster {
         (1..).zip(&self.nodes).map(|(id, _)| id).collect()
     }
 
-    /// Creates a topic, and returns once every replica is in sync.
+    /// Creates a topic, and returns once every replica is in sync, every leader leads, and every node
+    /// that is awake knows it.
     ///
     /// # Errors
     /// With Kafka's reason, such as that the topic exists.
@@ -147,15 +151,20 @@ impl Cluster {
         replication: i16,
         configs: &[(&str, &str)],
     ) -> Result<()> {
-        self.tool.create_topic(name, partitions, replication, configs)
+        self.tool.create_topic(name, partitions, replication, configs)?;
+        let count = usize::try_from(partitions)?;
+        self.await_everywhere(name, SPREAD, |all| {
+            all.len() == count && all.iter().all(|p| p.leader.is_some())
+        })
     }
 
-    /// Deletes a topic.
+    /// Deletes a topic, and returns once no node that is awake knows it.
     ///
     /// # Errors
     /// With Kafka's reason.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
-        self.tool.delete_topic(name)
+        self.tool.delete_topic(name)?;
+        self.await_everywhere(name, SPREAD, <[Partition]>::is_empty)
     }
 
     /// What everybody may do with a topic from now on, in a cluster of [`Config::with_acls`] and one
@@ -189,15 +198,20 @@ impl Cluster {
             .with_context(|| format!("{topic}-{partition} has no leader"))
     }
 
-    /// Makes a node that holds a replica of a partition its preferred leader, and has it elected.
+    /// Makes a node that holds a replica of a partition its preferred leader, has it elected, and returns
+    /// once every node that is awake knows.
     ///
     /// # Errors
     /// With Kafka's reason, such as that it leads already, or that it is not in sync.
     pub fn lead(&self, topic: &str, partition: i32, node: i32) -> Result<()> {
-        self.tool.lead(topic, partition, node)
+        self.tool.lead(topic, partition, node)?;
+        self.await_everywhere(topic, SPREAD, |all| {
+            all.iter().any(|p| p.partition == partition && p.leader == Some(node))
+        })
     }
 
-    /// Waits until each partition of `topic` has a leader and at least `replicas` replicas in sync.
+    /// Waits until each partition of `topic` has a leader and at least `replicas` replicas in sync, as
+    /// every node that is awake says.
     ///
     /// # Errors
     /// When that is not so within `limit`.
@@ -205,7 +219,8 @@ impl Cluster {
         self.await_partitions(topic, limit, |p| p.leader.is_some() && p.isr.len() >= replicas)
     }
 
-    /// Waits until no partition of `topic` is led by `node`, and each has a leader.
+    /// Waits until no partition of `topic` is led by `node`, and each has a leader, as every node that is
+    /// awake says.
     ///
     /// # Errors
     /// When that is not so within `limit`. After a kill or a freeze it takes at least 6 s: the
@@ -220,17 +235,37 @@ impl Cluster {
         limit: Duration,
         holds: impl Fn(&Partition) -> bool,
     ) -> Result<()> {
+        self.await_everywhere(topic, limit, |all| !all.is_empty() && all.iter().all(&holds))
+    }
+
+    /// Waits until `holds` of the topic's partitions as each node that is awake knows them: whoever is
+    /// asked next may be any of them.
+    fn await_everywhere(
+        &self,
+        topic: &str,
+        limit: Duration,
+        holds: impl Fn(&[Partition]) -> bool,
+    ) -> Result<()> {
         let begin = Instant::now();
         loop {
-            let state = self.partitions(topic);
-            if state.as_ref().is_ok_and(|all| all.iter().all(&holds)) {
+            let said: Vec<(i32, Result<Vec<Partition>>)> = self
+                .awake()
+                .into_iter()
+                .map(|(id, address)| (id, view::partitions(address, topic)))
+                .collect();
+            let agrees = |all: &Result<Vec<Partition>>| all.as_ref().is_ok_and(|all| holds(all));
+            if !said.is_empty() && said.iter().all(|(_, all)| agrees(all)) {
                 return Ok(());
             }
-            if begin.elapsed() > limit {
-                bail!("after {limit:?}, {topic} is {state:?}");
-            }
-            std::thread::sleep(Duration::from_millis(100));
+            ensure!(begin.elapsed() <= limit, "after {limit:?}, {topic} is {said:?}");
+            std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The nodes that can answer. One that somebody is starting or ending right now cannot.
+    fn awake(&self) -> Vec<(i32, SocketAddr)> {
+        let nodes = self.nodes.iter().filter_map(|node| node.try_lock().ok());
+        nodes.filter(|it| it.is_awake()).map(|it| (it.id, it.addresses.direct)).collect()
     }
 
     /// The brokers that are registered and not fenced.

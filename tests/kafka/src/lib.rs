@@ -20,6 +20,7 @@ mod proxy;
 mod record;
 mod tool;
 mod version;
+mod view;
 
 pub use cache::{Jars, cache_dir};
 pub use cluster::Cluster;

@@ -30,6 +30,7 @@ pub(crate) struct Node {
     heap_mib: u32,
     starts: u32,
     process: Option<Process>,
+    is_frozen: bool,
     /// When it was last ended without a farewell to ZooKeeper.
     killed: Option<Instant>,
 }
@@ -37,7 +38,17 @@ pub(crate) struct Node {
 impl Node {
     /// A node that lives in `dir`, and has its `server.properties` there.
     pub(crate) fn new(id: i32, addresses: Addresses, dir: PathBuf, jars: Jars, heap: u32) -> Self {
-        Self { id, addresses, dir, jars, heap_mib: heap, starts: 0, process: None, killed: None }
+        Self {
+            id,
+            addresses,
+            dir,
+            jars,
+            heap_mib: heap,
+            starts: 0,
+            process: None,
+            is_frozen: false,
+            killed: None,
+        }
     }
 
     pub(crate) fn log_dir(&self) -> PathBuf {
@@ -46,6 +57,11 @@ impl Node {
 
     pub(crate) const fn is_up(&self) -> bool {
         self.process.is_some()
+    }
+
+    /// Whether it is up and not frozen.
+    pub(crate) const fn is_awake(&self) -> bool {
+        self.is_up() && !self.is_frozen
     }
 
     /// Starts `kafka.tools.StorageTool format`.
@@ -70,6 +86,7 @@ impl Node {
         let mut command = jvm(&self.jars, &self.dir, &self.run_name(), "INFO", self.heap_mib)?;
         command.arg("kafka.Kafka").arg(self.dir.join("server.properties"));
         self.process = Some(Process::start(command)?);
+        self.is_frozen = false;
         Ok(())
     }
 
@@ -96,13 +113,17 @@ impl Node {
         Ok(())
     }
 
-    pub(crate) fn freeze(&self) -> Result<()> {
-        self.process.as_ref().with_context(|| format!("node {} is down", self.id))?.freeze()
+    pub(crate) fn freeze(&mut self) -> Result<()> {
+        self.process.as_ref().with_context(|| format!("node {} is down", self.id))?.freeze()?;
+        self.is_frozen = true;
+        Ok(())
     }
 
-    pub(crate) fn thaw(&self) -> Result<()> {
+    pub(crate) fn thaw(&mut self) -> Result<()> {
         let process = self.process.as_ref().with_context(|| format!("node {} is down", self.id))?;
-        process.signal(Signal::CONT)
+        process.signal(Signal::CONT)?;
+        self.is_frozen = false;
+        Ok(())
     }
 
     /// Each start logs to files of its own.

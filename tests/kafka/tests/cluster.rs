@@ -71,6 +71,23 @@ fn nodes_die_and_come_back() {
     }
 }
 
+/// Kafka's clients ask any node, and the next question goes to another one.
+#[test]
+#[ignore = "needs Java and Maven"]
+fn what_was_changed_is_known_to_whichever_node_is_asked_next() {
+    let cluster = three_nodes();
+    cluster.create_topic("t", 1, 3, &[]).unwrap();
+    for round in 0..30 {
+        let leader = cluster.leader("t", 0).unwrap() % 3 + 1;
+        cluster.lead("t", 0, leader).unwrap();
+        for _ in 0..3 {
+            assert_eq!(cluster.leader("t", 0).unwrap(), leader, "in round {round}");
+        }
+    }
+    cluster.delete_topic("t").unwrap();
+    assert!(cluster.partitions("t").is_err(), "it is gone");
+}
+
 #[test]
 #[ignore = "needs Java and Maven"]
 fn clients_of_the_proxy_stay_with_the_proxy() {
