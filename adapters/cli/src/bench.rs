@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use crate::{
     args::Bench,
+    cluster::{Inside, config},
+    outcome_text::{Kind, Tally},
     sender::{Sender, Threads},
-    target::{Inside, config},
-    verdict::{Kind, Tally},
-    voice::{ERR, OUT},
+    stdio::{ERR, OUT},
 };
 
 /// How long the producer may take to close once all is answered.

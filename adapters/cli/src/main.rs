@@ -6,20 +6,20 @@
 mod args;
 mod bench;
 mod broker;
+mod cluster;
 mod demo;
 mod dump;
-mod input;
-mod lines;
-mod mailbox;
-mod outcomes;
+mod line_splitter;
+mod outcome_queue;
+mod outcome_text;
+mod outcome_writer;
 mod produce;
 mod progress;
-mod same;
+mod reader;
+mod same_file;
 mod sender;
-mod stop;
-mod target;
-mod verdict;
-mod voice;
+mod signals;
+mod stdio;
 
 use std::{
     io::{self, Write},
@@ -30,8 +30,8 @@ use clap::{Parser, error::ErrorKind};
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command};
-use verdict::Tally;
-use voice::{ERR, OUT};
+use outcome_text::Tally;
+use stdio::{ERR, OUT};
 
 /// Usage, configuration, or something that cannot be read or written.
 const REFUSED: u8 = 1;

@@ -12,16 +12,16 @@ use ottla_model::Storage;
 
 use crate::{
     args::Produce,
-    input::{self, Input},
-    lines::{Line, Lines, split_key},
-    mailbox::Mailbox,
-    outcomes::{Outcomes, Sink, Writer},
+    cluster::{Inside, config},
+    line_splitter::{Line, Lines, split_key},
+    outcome_queue::Mailbox,
+    outcome_text::{Tally, Verdict},
+    outcome_writer::{Outcomes, Sink, Writer},
     progress::Progress,
+    reader::{self, Input},
     sender::{Sender, Threads},
-    stop::Stop,
-    target::{Inside, config},
-    verdict::{Tally, Verdict},
-    voice::ERR,
+    signals::Stop,
+    stdio::ERR,
 };
 
 /// What is on its way gets this long once the user has asked for the end.
@@ -33,7 +33,7 @@ const KEPT: usize = 16 * 1024 * 1024;
 
 /// Produces all lines, and tells what became of them.
 pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
-    let source = input::open(args.file.as_deref())?;
+    let source = reader::open(args.file.as_deref())?;
     let outcomes = args.outcomes.as_ref();
     let outcomes =
         outcomes.map(|path| Outcomes::open(path, source.metadata.as_ref())).transpose()?;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
     let progress = Progress::new((!args.quiet).then_some(source.size()));
     let writer = Writer::start(mailbox, sink, progress.clone());
     let max_line = config.max_request_size;
-    let (ender, input) = input::start(source, max_line as usize, args.rate);
+    let (ender, input) = reader::start(source, max_line as usize, args.rate);
     let closer = sender.clone();
     let stop = Stop::on_signal(move || {
         // Where there is no room for it, nobody waits for input.

@@ -5,8 +5,8 @@ use core::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    verdict::Tally,
-    voice::{ERR, OUT},
+    outcome_text::Tally,
+    stdio::{ERR, OUT},
 };
 
 const REDRAW: Duration = Duration::from_millis(100);

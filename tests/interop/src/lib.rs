@@ -8,27 +8,27 @@
 
 mod client;
 mod command;
-mod fate;
+mod durations;
 mod lines;
 mod log;
 mod message;
+mod outage;
+mod outcomes;
+mod recorded_frames;
 mod setup;
-mod silence;
-mod spread;
 mod stream;
 mod verify;
 mod versions;
-mod witness;
 
 pub use client::{Client, Receipt};
 pub use command::{Command, Ended};
-pub use fate::{Causes, Fate, Fates, Told};
+pub use durations::Spread;
 pub use lines::{Lines, Mix, SEPARATOR};
 pub use log::{LogCount, texts};
 pub use message::{Message, rich};
+pub use outcomes::{Causes, Fate, Fates, Told};
+pub use recorded_frames::{Request, requests, verdicts};
 pub use setup::{Adapter, cluster, oldest_timestamp, version};
-pub use spread::Spread;
 pub use stream::{Sent, Stream};
 pub use verify::{Count, verify};
 pub use versions::spoken;
-pub use witness::{Request, requests, verdicts};

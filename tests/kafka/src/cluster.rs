@@ -14,11 +14,10 @@ use tempfile::TempDir;
 use crate::{
     Batch, Config, FaultProxy, Jars, Partition, Record, Tool, Version,
     node::{Node, jvm, tail},
-    ports,
+    node_metadata, ports,
     prepare::{format, start_zookeeper},
     process::Process,
     properties::{self, Addresses},
-    view,
 };
 
 /// How long a node that has started may take to be seen by the others.
@@ -251,7 +250,7 @@ impl Cluster {
             let said: Vec<(i32, Result<Vec<Partition>>)> = self
                 .awake()
                 .into_iter()
-                .map(|(id, address)| (id, view::partitions(address, topic)))
+                .map(|(id, address)| (id, node_metadata::partitions(address, topic)))
                 .collect();
             let agrees = |all: &Result<Vec<Partition>>| all.as_ref().is_ok_and(|all| holds(all));
             if !said.is_empty() && said.iter().all(|(_, all)| agrees(all)) {

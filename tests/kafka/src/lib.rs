@@ -12,6 +12,7 @@ mod cluster;
 mod config;
 mod dump;
 mod node;
+mod node_metadata;
 mod ports;
 mod prepare;
 mod process;
@@ -20,7 +21,6 @@ mod proxy;
 mod record;
 mod tool;
 mod version;
-mod view;
 
 pub use cache::{Jars, cache_dir};
 pub use cluster::Cluster;

@@ -11,16 +11,16 @@ mod append;
 mod cluster;
 mod config;
 mod connection;
+mod event;
 mod fault;
-mod happening;
 mod hostile;
 mod log;
 mod producer_state;
 mod random;
+mod read_logs;
 mod record_batch;
 pub mod serve;
 mod topic;
-mod truth;
 mod versions;
 
 pub use cluster::{AdminError, Cluster, NodeId};
@@ -29,8 +29,8 @@ pub use config::{
     ProducerWindow, Storage, TimestampType, TopicConfig,
 };
 pub use connection::Connection;
+pub use event::{AnswerFate, Happening, Judgement};
 pub use fault::{Action, BaseOffset, Fault};
-pub use happening::{AnswerFate, Happening, Judgement};
 pub use hostile::Lie;
-pub use truth::{Counts, Gone, LoggedBatch, LoggedHeader, LoggedRecord};
+pub use read_logs::{Counts, Gone, LoggedBatch, LoggedHeader, LoggedRecord};
 pub use versions::Versions;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, Verdict};
 use ottla_model::{Cluster, Duplicates, Gone, LoggedBatch};
 
-use crate::hindsight::Excuses;
+use crate::unavoidable_duplicates::Excuses;
 
 /// What was said of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,11 +10,11 @@ use ottla_core::{
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
 use crate::{
-    hindsight::{Excuses, Hindsight},
     ledger::{Ledger, number},
     network::{Link, Weather},
     tap::{Place, Tap, View},
     trace::{Lane, Recorder, Tone},
+    unavoidable_duplicates::{Excuses, Hindsight},
 };
 
 /// A small generator of random numbers for what the world does.

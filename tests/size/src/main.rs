@@ -220,7 +220,7 @@ mod tests {
         let part = |path| own_part(Path::new(path), false).map(|(_, part)| part);
         assert_eq!(part("core/src/producer/route.rs").as_deref(), Some("core: producer/route"));
         assert_eq!(part("core/src/wire/produce/mod.rs").as_deref(), Some("core: wire"));
-        assert_eq!(part("tests/bare/src/main.rs").as_deref(), Some("tests/bare"));
+        assert_eq!(part("tests/no_panic/src/main.rs").as_deref(), Some("tests/no_panic"));
         assert_eq!(part("/rustc/abc/library/core/src/fmt/mod.rs"), None);
         assert_eq!(part("library/core/src/fmt/mod.rs"), None);
     }

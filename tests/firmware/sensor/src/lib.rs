@@ -5,14 +5,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod book;
+mod job;
+mod log_lines;
+mod no_line;
 mod reading;
 mod run;
-mod story;
-mod task;
-mod unwired;
+mod under_way;
 
-pub use book::{Book, Count, Each, Summary};
+pub use job::{OnFull, Task};
+pub use no_line::unwired;
 pub use run::{Memory, Trouble, run};
-pub use task::{OnFull, Task};
-pub use unwired::unwired;
+pub use under_way::{Book, Count, Each, Summary};

@@ -10,10 +10,10 @@ use ottla_core::{
 use ottla_embedded::{Driver, Serial, Turn};
 
 use crate::{
-    book::{Book, Summary},
+    job::{OnFull, Task},
+    log_lines::say,
     reading::Reading,
-    story::say,
-    task::{OnFull, Task},
+    under_way::{Book, Summary},
 };
 
 /// Bytes of a batch: its header, and a page.

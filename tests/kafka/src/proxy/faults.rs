@@ -8,7 +8,7 @@ use core::{
 
 use tokio::sync::watch;
 
-use super::tap::Tap;
+use super::recording::Tap;
 
 /// A direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

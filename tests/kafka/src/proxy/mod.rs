@@ -4,7 +4,7 @@ mod connection;
 mod faults;
 mod links;
 mod plan;
-mod tap;
+mod recording;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 pub use faults::{Counters, Direction, Hangup};
 pub use links::Links;
-pub use tap::Heard;
+pub use recording::Heard;
 
 /// A TCP proxy on loopback with one listener per broker. It forwards bytes and knows nothing of
 /// Kafka; its faults are those of a network: [`Links`] has them.

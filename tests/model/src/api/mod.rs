@@ -11,8 +11,8 @@ use crate::{Action, AnswerFate, Cluster, Happening, NodeId, cluster::NodeState, 
 
 mod api_versions;
 mod describe_producers;
+mod hostile_responses;
 mod init_producer_id;
-mod lies;
 mod metadata;
 mod produce;
 

@@ -15,11 +15,11 @@ use std::{
 
 use crate::{Cluster, ClusterConfig, NodeConfig, NodeId};
 
+mod event_loop;
 mod registered;
-mod turn;
 
+use event_loop::Loop;
 use registered::Poller;
-use turn::Loop;
 
 /// A cluster that is served over TCP by one thread, until it is dropped.
 #[derive(Debug)]

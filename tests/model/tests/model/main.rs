@@ -1,14 +1,14 @@
 //! The model broker at the level of raw requests.
 
-mod checks;
 mod connections;
-mod described;
-mod expiry;
+mod describe_producers;
 mod faults;
-mod hostile;
 mod idempotence;
+mod malformed_requests;
 mod metadata;
 mod operations;
+mod produce_checks;
+mod producer_expiry;
 mod replicas;
-mod served;
 mod support;
+mod tcp;

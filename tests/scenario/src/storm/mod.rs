@@ -3,6 +3,7 @@
 //! The seed makes a [`Plan`], and the plan is all that the run depends on. So a plan that fails can
 //! be made smaller, step by step, for as long as it fails in the same way ([`shrink`]).
 
+mod coverage;
 mod faults;
 mod hostile;
 mod losses;
@@ -11,8 +12,8 @@ mod plan;
 mod replay;
 mod run;
 mod shrink;
-mod tally;
 
+pub use coverage::Tally;
 pub use faults::{name_of, row_of, rows};
 pub use hostile::own;
 pub use operator::Operator;
@@ -20,4 +21,3 @@ pub use plan::{End, Plan, Step, What};
 pub use replay::{Replay, replay};
 pub use run::{attempt, counted, run};
 pub use shrink::{Broken, Shrunk, law_of, quietly, shrink};
-pub use tally::Tally;

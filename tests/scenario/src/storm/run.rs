@@ -7,12 +7,12 @@ use ottla_core::{Config, Limits, Memory, ProduceError, TopicId, wire::ApiKey};
 use ottla_model::{ClusterConfig, TimestampType};
 
 use super::{
+    coverage::Tally,
     faults::name_of,
     hostile,
     operator::Operator,
     plan::{End, Plan, TOPIC, What},
     shrink::{Broken, quietly},
-    tally::Tally,
 };
 use crate::{
     network::Weather,

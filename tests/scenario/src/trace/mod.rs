@@ -2,8 +2,8 @@
 //!
 //! Nothing is recorded unless [`World::record`](crate::World::record) asks for it.
 
-mod hear;
-mod page;
+mod html;
+mod observe;
 
 use core::{cell::RefCell, fmt};
 use std::{
@@ -16,7 +16,7 @@ use ottla_model::NodeId;
 
 use crate::ledger::Said;
 
-pub use page::Page;
+pub use html::Page;
 
 /// A trace that outlives a run that ends in a panic.
 pub type Recorder = Rc<RefCell<Trace>>;

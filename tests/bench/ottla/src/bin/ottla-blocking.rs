@@ -1,0 +1,142 @@
+//! ottla's blocking adapter in the benchmark.
+
+use std::{sync::Arc, thread, time::Instant};
+
+use anyhow::Result;
+use bench_contestant::{Arguments, Counting, Latencies, Meter, Report, Shape, noise};
+use bench_ottla::{Entry, Heard, Outcomes, VERSION};
+use clap::Parser as _;
+use ottla_blocking::{Producer, Record, Topic};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const NAME: &str = "ottla-blocking";
+
+struct Contestant {
+    entry: Entry,
+    producer: Producer,
+    topic: Topic,
+    heard: Arc<Heard>,
+    value: Vec<u8>,
+}
+
+fn main() -> Result<()> {
+    let entry = Entry::parse();
+    let heard = Arc::new(Heard::new(entry.shards));
+    let mut builder = Producer::builder().limits(entry.limits()).shards(entry.shards);
+    if entry.reports() {
+        builder = builder.on_report(heard.callback());
+    }
+    let producer = builder.build_on(&entry.config())?;
+    let topic = producer.topic(&entry.arguments.topic)?;
+    let value = noise(entry.arguments.size);
+    let contestant = Contestant { entry, producer, topic, heard, value };
+    contestant.idle()?;
+    match contestant.entry.arguments.shape {
+        Shape::Load => contestant.load(),
+        Shape::Lone => contestant.lone(),
+        Shape::Overload => contestant.overload(),
+    }
+}
+
+impl Contestant {
+    /// Has a connection to each of the brokers that stay idle.
+    fn idle(&self) -> Result<()> {
+        if self.entry.arguments.idle > 0 {
+            let topic = self.producer.topic("idle")?;
+            for partition in 0..=self.entry.arguments.idle.cast_signed() {
+                let record = Record { partition: Some(partition), ..Record::default() };
+                let sent = self.producer.send(&topic, &record)?;
+                anyhow::ensure!(sent.wait().is_delivered(), "an idle broker does not answer");
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&self) -> Result<()> {
+        let arguments = &self.entry.arguments;
+        self.send_all(arguments.warm_up)?;
+        let before = self.delivered();
+        let meter = Meter::start(arguments);
+        self.send_all(arguments.records)?;
+        let measured = meter.read();
+        let failed = arguments.records - (self.delivered() - before);
+        Report::new(NAME, VERSION, arguments.records, failed, &measured).print()
+    }
+
+    fn send_all(&self, records: u64) -> Result<()> {
+        let arguments = &self.entry.arguments;
+        thread::scope(|scope| {
+            let others = (1..arguments.threads)
+                .map(|thread| scope.spawn(move || self.send(arguments.share(records, thread))));
+            let others: Vec<_> = others.collect();
+            self.send(arguments.share(records, 0))?;
+            others.into_iter().try_for_each(|other| other.join().expect("no panic"))
+        })?;
+        self.producer.flush();
+        Ok(())
+    }
+
+    fn send(&self, records: u64) -> Result<()> {
+        let keyed = self.entry.arguments.keyed;
+        for number in 0..records {
+            let key = if keyed { Arguments::key(number) } else { [0; 8] };
+            let key = keyed.then_some(&key[..]);
+            let record = Record { key, value: Some(&self.value), ..Record::default() };
+            match self.entry.outcomes {
+                Outcomes::Report => {
+                    self.producer
+                        .send_detached(&self.topic, &Record { token: Some(number), ..record })?;
+                }
+                Outcomes::Tally => drop(self.producer.send(&self.topic, &record)?),
+            }
+        }
+        Ok(())
+    }
+
+    fn delivered(&self) -> u64 {
+        self.heard.delivered(self.entry.outcomes, &self.producer.stats())
+    }
+
+    fn lone(&self) -> Result<()> {
+        let arguments = &self.entry.arguments;
+        self.one_by_one(arguments.warm_up, &mut Latencies::default())?;
+        let mut latencies = Latencies::default();
+        let meter = Meter::start(arguments);
+        let failed = self.one_by_one(arguments.records, &mut latencies)?;
+        let measured = meter.read();
+        Report::new(NAME, VERSION, arguments.records, failed, &measured)
+            .latencies(&latencies)
+            .print()
+    }
+
+    fn one_by_one(&self, records: u64, latencies: &mut Latencies) -> Result<u64> {
+        let record = Record { value: Some(&self.value), ..Record::default() };
+        let mut failed = 0;
+        for _ in 0..records {
+            let start = Instant::now();
+            let outcome = self.producer.send(&self.topic, &record)?.wait();
+            latencies.record(start.elapsed());
+            failed += u64::from(!outcome.is_delivered());
+        }
+        Ok(failed)
+    }
+
+    fn overload(&self) -> Result<()> {
+        let arguments = &self.entry.arguments;
+        let record = Record { value: Some(&self.value), ..Record::default() };
+        // The topic is to be known first.
+        drop(self.producer.send(&self.topic, &record)?);
+        let meter = Meter::start(arguments);
+        let mut taken = 0;
+        while meter.read().elapsed.as_secs_f64() < arguments.seconds {
+            for _ in 0..100 {
+                // Full is what it is most of the time.
+                taken += u64::from(self.producer.try_send(&self.topic, &record).is_ok());
+            }
+        }
+        Report::new(NAME, VERSION, taken, 0, &meter.read()).print()?;
+        std::process::exit(0)
+    }
+}

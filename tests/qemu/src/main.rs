@@ -1,0 +1,73 @@
+//! `ottla-qemu`: says where the bytes of the firmware go.
+#![forbid(unsafe_code)]
+#![allow(unused_crate_dependencies, reason = "those of the library")]
+
+use core::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Parser, Subcommand};
+use ottla_qemu::{Board, Broker, Firmware, Guest, Kind, Run, Sizes, TOPIC};
+
+/// The flash that a producer alone may take, with everything but the board, in bytes.
+const MOST_FLASH: u64 = 55 * 1_024;
+/// Its static memory and its deepest stack together, the board's included, in bytes.
+const MOST_MEMORY: u64 = 12 * 1_024;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints, as Markdown, the flash and RAM of each part of the firmware for a Cortex-M3, and the
+    /// deepest stack of a run of 2,000 readings against the model broker. Fails where there is a heap
+    /// or a panic in it.
+    Size,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Size => size(),
+    }
+}
+
+fn size() -> Result<()> {
+    let board = Board::Lm3s6965evb;
+    let read = |kind| Sizes::read(&Firmware::build(board, kind)?.elf);
+    let (plain, silent, full) = (read(Kind::Plain)?, read(Kind::Silent)?, read(Kind::Full)?);
+    for sizes in [&plain, &silent, &full] {
+        ensure!(sizes.unwanted().is_empty(), "in the firmware: {:?}", sizes.unwanted());
+    }
+    let titles = ["a producer alone", "with deadlines and dropping", "and with defmt"];
+    println!("{}", Sizes::table(&[(titles[0], &plain), (titles[1], &silent), (titles[2], &full)]));
+    let kinds = [(titles[0], Kind::PlainWithLogs, MOST_MEMORY), (titles[2], Kind::Full, u64::MAX)];
+    for (title, kind, most) in kinds {
+        let said = memory(&Firmware::build(board, kind)?)?;
+        println!("Measured on {board} in QEMU, {title}: {said}.");
+        let numbers = said.split(' ').filter_map(|word| word.parse::<u64>().ok());
+        let sum: u64 = numbers.sum();
+        ensure!(sum <= most, "{sum} bytes of memory, and not at most {most}");
+    }
+    let (flash, _) = plain.own();
+    ensure!(flash <= MOST_FLASH, "{flash} bytes of flash, and not at most {MOST_FLASH}");
+    Ok(())
+}
+
+/// What the firmware itself says of its memory after a run.
+fn memory(firmware: &Firmware) -> Result<String> {
+    let broker = Broker::model()?;
+    let arguments = [
+        format!("bootstrap={}", broker.advertised()),
+        format!("topic={TOPIC}"),
+        "readings=2000".to_owned(),
+    ];
+    let run = Run { link: broker.link()?, arguments: &arguments, print: false };
+    broker.links().cut_at_random(1, 3, 5_000..=10_000);
+    let mut guest = Guest::start(firmware, &run)?;
+    ensure!(guest.wait(Duration::from_secs(120))?, "the firmware failed");
+    let lines = guest.lines().all();
+    let said = lines.iter().find_map(|line| line.text.strip_prefix("memory: "));
+    Ok(said.context("nothing about memory")?.to_owned())
+}
