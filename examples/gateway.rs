@@ -10,22 +10,14 @@ use std::{
     future::Future,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use ottla_tokio::{Cause, Producer, Record, RecordOutcome, Topic};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    net::{TcpListener, TcpStream},
-    pin,
-    sync::watch,
-    task::JoinSet,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::{pin, sync::watch, task::JoinSet, time::interval};
 
 /// The longest line, in bytes: a device must not fill the gateway's memory.
 const LONGEST: u64 = 16 * 1024;
@@ -46,56 +38,46 @@ pub struct Settings {
 pub struct Ended {
     /// Readings that the next run sends.
     pub stored: usize,
-    /// Readings of which it is not known whether they are in the log. They are not sent again: that would be how
-    /// duplicates are made.
-    pub unknown: u64,
+    /// Readings of which it is not known whether they are in the log. Sent again, they could be there twice.
+    pub unknown: usize,
 }
 
-#[derive(Clone, Debug)]
 struct Reading {
     at_ms: i64,
     device: String,
     value: String,
 }
 
-/// What the devices' tasks share.
+/// What the devices' tasks share: the producer, and what it did not take before the end.
 struct Gateway {
     producer: Producer,
     topic: Topic,
-    fresh: Duration,
-    /// Readings that grew too old before there was room for them.
-    refused: AtomicU64,
-    /// What was read and not taken by the producer before the end.
     left: Mutex<Vec<Reading>>,
 }
 
 /// Runs a gateway until `stop` is ready.
 pub async fn run(
-    settings: Settings,
+    Settings { brokers, topic, store, fresh, patience }: Settings,
     listener: TcpListener,
     stop: impl Future<Output = ()>,
     mut metrics: impl FnMut(&str),
 ) -> Result<Ended, Box<dyn Error>> {
     // A broker may be away for a day. What ends a reading before that is its own deadline.
-    let properties =
-        [("bootstrap.servers", &*settings.brokers), ("delivery.timeout.ms", "86400000")];
+    let properties = [("bootstrap.servers", &*brokers), ("delivery.timeout.ms", "86400000")];
     let producer = Producer::from_properties(properties)?;
-    let topic = producer.topic(&settings.topic)?;
-    let Settings { fresh, store, patience, .. } = settings;
-    let (refused, left) = (AtomicU64::new(0), Mutex::default());
-    let gateway = Arc::new(Gateway { producer, topic, fresh, refused, left });
-    let (stopping, stopped) = watch::channel(false);
+    let topic = producer.topic(&topic)?;
+    let gateway = Arc::new(Gateway { producer, topic, left: Mutex::default() });
+    let (stopping, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&gateway).resend(load(&store)?));
     let mut second = interval(Duration::from_secs(1));
-    second.set_missed_tick_behavior(MissedTickBehavior::Skip);
     pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    drop(tasks.spawn(Arc::clone(&gateway).serve(stream, stopped.clone())));
+                Ok((device, _)) => {
+                    tasks.spawn(Arc::clone(&gateway).serve(device, fresh, stopped.clone()));
                 }
                 // As where no descriptor is left: the devices try again, and so does this.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -105,22 +87,20 @@ pub async fn run(
             Some(_) = tasks.join_next() => {}
         }
     }
-    drop(listener);
-    let _ = stopping.send(true);
+    drop((listener, stopping));
     // From here on nothing is taken: who waits in `send` is refused, and leaves its reading behind.
     let report = gateway.producer.close(patience).await;
     while tasks.join_next().await.is_some() {}
-    let mut left = core::mem::take(&mut *gateway.left());
+    let mut left = core::mem::take(&mut *gateway.left.lock().unwrap());
     let mut unknown = 0;
-    for record in report.returned {
-        match record.outcome {
-            // Too old by now.
+    let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap_or_default());
+    for it in report.returned {
+        match it.outcome {
             RecordOutcome::NotDelivered(why) if why.cause == Cause::Deadline => {}
-            RecordOutcome::NotDelivered(_) => left.push(Reading {
-                at_ms: record.timestamp,
-                device: text(record.key),
-                value: text(record.value),
-            }),
+            RecordOutcome::NotDelivered(_) => {
+                let (device, value) = (text(it.key)?, text(it.value)?);
+                left.push(Reading { at_ms: it.timestamp, device, value });
+            }
             _ => unknown += 1,
         }
     }
@@ -132,8 +112,8 @@ pub async fn run(
 
 impl Gateway {
     /// Reads from a device until it, or the gateway, ends.
-    async fn serve(self: Arc<Self>, stream: TcpStream, mut stopped: watch::Receiver<bool>) {
-        let mut lines = BufReader::new(stream);
+    async fn serve(self: Arc<Self>, device: TcpStream, fresh: Duration, mut stopped: Stopped) {
+        let mut lines = BufReader::new(device);
         let mut device = None;
         loop {
             let mut line = String::new();
@@ -145,22 +125,14 @@ impl Gateway {
             // The end, or no line of a device's.
             let Some(line) = line.strip_suffix('\n') else { return };
             let line = line.trim_end().replace('\t', " ");
-            let Some(device) = &device else {
-                device = Some(line);
-                continue;
-            };
-            let reading = Reading { at_ms: unix_ms(), device: device.clone(), value: line };
-            // Waits while memory is full, so that devices are read from no faster than records leave. To drop the
-            // delivery is to detach from it: `stats` counts what becomes of it.
-            let record = record(&reading);
-            let sent = self
-                .producer
-                .send(&self.topic, &Record { timeout: Some(self.fresh), ..record })
-                .await;
-            match sent {
-                Ok(delivery) => drop(delivery),
-                Err(_) if *stopped.borrow() => self.left().push(reading),
-                Err(_) => drop(self.refused.fetch_add(1, Ordering::Relaxed)),
+            match &device {
+                None => device = Some(line),
+                Some(device) => {
+                    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+                    let at_ms = since.as_millis() as i64;
+                    let reading = Reading { at_ms, device: device.clone(), value: line };
+                    self.send(reading, Some(fresh)).await;
+                }
             }
         }
     }
@@ -168,54 +140,40 @@ impl Gateway {
     /// Sends what an earlier run has stored. Age does not matter any more.
     async fn resend(self: Arc<Self>, stored: Vec<Reading>) {
         for reading in stored {
-            loop {
-                match self.producer.send(&self.topic, &record(&reading)).await {
-                    Ok(delivery) => break drop(delivery),
-                    Err(error) if error.is_temporary() => {}
-                    Err(_) => break self.left().push(reading),
-                }
+            self.send(reading, None).await;
+        }
+    }
+
+    /// Waits while memory is full, so that devices are read from no faster than records leave. To drop the
+    /// delivery is to detach from it: `stats` counts what becomes of it.
+    async fn send(&self, reading: Reading, timeout: Option<Duration>) {
+        // With the device for a key, its readings stay in order.
+        let (key, value) = (Some(reading.device.as_bytes()), Some(reading.value.as_bytes()));
+        let timestamp = Some(reading.at_ms);
+        let record = Record { key, value, timestamp, timeout, ..Record::default() };
+        loop {
+            match self.producer.send(&self.topic, &record).await {
+                Err(error) if error.is_temporary() && timeout.is_none() => {}
+                // There was room for it too late.
+                Err(error) if error.is_temporary() => return,
+                Err(_) => return self.left.lock().unwrap().push(reading),
+                Ok(_) => return,
             }
         }
     }
 
     fn metrics(&self, devices: usize) -> String {
         let stats = self.producer.stats();
-        let (ended, p99) = (stats.answers, stats.latency.p99.as_millis());
+        let (queued, ended, p99) =
+            (stats.queue_depth, stats.answers, stats.latency.p99.as_millis());
         format!(
-            "devices={devices} queued={} delivered={} not_delivered={} unknown={} \
-             refused={} p99_ms={p99}",
-            stats.queue_depth,
-            ended.delivered,
-            ended.not_delivered,
-            ended.unknown,
-            self.refused.load(Ordering::Relaxed),
+            "devices={devices} queued={queued} delivered={} not_delivered={} unknown={} p99_ms={p99}",
+            ended.delivered, ended.not_delivered, ended.unknown
         )
     }
-
-    fn left(&self) -> std::sync::MutexGuard<'_, Vec<Reading>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// With the device for a key, so that its readings stay in order.
-fn record(reading: &Reading) -> Record<'_> {
-    Record {
-        key: Some(reading.device.as_bytes()),
-        value: Some(reading.value.as_bytes()),
-        timestamp: Some(reading.at_ms),
-        ..Record::default()
-    }
-}
-
-fn text(bytes: Option<Vec<u8>>) -> String {
-    String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
-}
-
-/// Milliseconds since 1970.
-fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as i64
-}
+type Stopped = watch::Receiver<()>;
 
 /// What an earlier run has stored. The file stays until this one ends: after a crash it is sent once more.
 fn load(store: &Path) -> io::Result<Vec<Reading>> {

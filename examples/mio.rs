@@ -18,7 +18,21 @@ use std::{
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpStream};
 use ottla_core::{
     Backlog, Config, ConnId, Disconnect, DropPolicy, Event, Instant, Output, ProduceError,
-    Producer, Record, Report, StaticMemory,
+    Producer, Record, Report, static_memory,
+};
+
+/// What the producer is lent, once: 32 KiB of records and what belongs to them.
+type Lent = static_memory! {
+    connections: 2,
+    brokers: 4,
+    topics: 1,
+    partitions: 8,
+    batches: 32,
+    pages: 32,
+    page_size: 1024,
+    rx_window: 512,
+    tx_window: 512,
+    name: 64,
 };
 
 /// A record: a number of the application's own, the value, and how long it is of use.
@@ -123,7 +137,7 @@ pub fn run(
     inbox: Inbox,
     mut tell: impl FnMut(Told),
 ) -> io::Result<()> {
-    let mut memory = Box::new(StaticMemory::<2, 4, 1, 8, 32, 32, 1024, 512, 512, 64>::new());
+    let mut memory = Box::new(Lent::new());
     let producer = Producer::new(config, memory.lend(), seed()).map_err(io::Error::other)?;
     let backlog = Backlog::new(DropPolicy::NewestFirst);
     let now = clock();

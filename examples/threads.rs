@@ -13,7 +13,21 @@ use std::{
 
 use ottla_core::{
     Backlog, Config, ConnId, Disconnect, DropPolicy, Event, Instant, Output, ProduceError,
-    Producer, Record, Report, StaticMemory, TopicStatus,
+    Producer, Record, Report, TopicStatus, static_memory,
+};
+
+/// What the producer is lent, once: 32 KiB of records and what belongs to them.
+type Lent = static_memory! {
+    connections: 2,
+    brokers: 4,
+    topics: 1,
+    partitions: 8,
+    batches: 32,
+    pages: 32,
+    page_size: 1024,
+    rx_window: 512,
+    tx_window: 512,
+    name: 64,
 };
 
 /// What the loop waits for.
@@ -67,9 +81,7 @@ pub fn run(
     (to_loop, inputs): (SyncSender<Input>, Receiver<Input>),
     mut tell: impl FnMut(Told),
 ) {
-    // 2 connections, 4 brokers, 1 topic, 8 partitions, 32 batches, 32 pages of 1 KiB; windows of
-    // 512 bytes for responses and for request heads; names of up to 64 bytes.
-    let mut memory = Box::new(StaticMemory::<2, 4, 1, 8, 32, 32, 1024, 512, 512, 64>::new());
+    let mut memory = Box::new(Lent::new());
     let mut producer = Producer::new(config, memory.lend(), seed()).expect("a sound configuration");
     let mut backlog = Backlog::<u64, 256>::new(DropPolicy::NewestFirst);
     let mut now = clock();

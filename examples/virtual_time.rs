@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ottla_core::{
     Backlog, Config, ConnId, Disconnect, DropPolicy, Instant, Memory, Output, ProduceError,
-    Producer, Record, Report, StaticMemory, TopicId, TopicStatus,
+    Producer, Record, Report, TopicId, TopicStatus, static_memory,
 };
 use ottla_model::{Cluster, ClusterConfig, Connection};
 
@@ -16,7 +16,18 @@ use ottla_model::{Cluster, ClusterConfig, Connection};
 const LATENCY: Duration = Duration::from_millis(1);
 
 /// Memory for the producer; the simulation borrows it.
-pub type Lent = StaticMemory<2, 4, 1, 4, 16, 16, 512, 512, 512, 64>;
+pub type Lent = static_memory! {
+    connections: 2,
+    brokers: 4,
+    topics: 1,
+    partitions: 4,
+    batches: 16,
+    pages: 16,
+    page_size: 512,
+    rx_window: 512,
+    tx_window: 512,
+    name: 64,
+};
 
 /// What is under way between the producer and a node.
 enum Parcel {

@@ -41,10 +41,11 @@
 //!   topic with its first batch, 71 for each further batch that is to go with the same request.
 //!
 //! ```
-//! use ottla_core::StaticMemory;
-//!
 //! // A gateway's: 2 topics of 3 partitions, 3 brokers, 24 KiB of records.
-//! type Mine = StaticMemory<3, 4, 2, 6, 24, 48, 512, 512, 512, 64>;
+//! type Mine = ottla_core::static_memory! {
+//!     connections: 3, brokers: 4, topics: 2, partitions: 6, batches: 24,
+//!     pages: 48, page_size: 512, rx_window: 512, tx_window: 512, name: 64,
+//! };
 //! const { assert!(Mine::SIZE <= 36 * 1024) };
 //! ```
 

@@ -17,15 +17,25 @@ use crate::{
 /// Memory of fixed size for machines without a heap, usually in a `static`.
 ///
 /// `PAGES` × `PAGE` bytes hold records; `RX` and `TX` are a connection's receive window and the
-/// room for a request's head; `NAME` bounds host and topic names. [`profile`](crate::profile) has
-/// three that are ready, and says how to work out one's own.
+/// room for a request's head; `NAME` bounds host and topic names. [`static_memory!`](crate::static_memory)
+/// says the sizes by name. [`profile`](crate::profile) has three that are ready, and says how to work
+/// out one's own.
 ///
 /// ```
-/// use ottla_core::{Config, Producer, StaticMemory};
+/// use ottla_core::{Producer, static_memory};
 ///
-/// // 2 connections, 4 brokers, 1 topic, 4 partitions, 8 batches, 16 pages of 512 bytes,
-/// // windows of 512 and 384 bytes, names of up to 48 bytes.
-/// type Mine = StaticMemory<2, 4, 1, 4, 8, 16, 512, 512, 384, 48>;
+/// type Mine = static_memory! {
+///     connections: 2,
+///     brokers: 4,
+///     topics: 1,
+///     partitions: 4,
+///     batches: 8,
+///     pages: 16,
+///     page_size: 512,
+///     rx_window: 512,
+///     tx_window: 384,
+///     name: 48,
+/// };
 ///
 /// let mut memory = Mine::new();
 /// let producer = Producer::new(&Mine::config("broker:9092"), memory.lend(), 42);
@@ -211,4 +221,38 @@ impl<
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The type of [`StaticMemory`] with these sizes, each by its name: those of [`Limits`](crate::Limits), in this
+/// order. Counts are slots, `page_size` and the windows are bytes, and so is `name`, the longest name of a host
+/// or topic.
+///
+/// ```
+/// type Mine = ottla_core::static_memory! {
+///     connections: 1, brokers: 2, topics: 1, partitions: 1, batches: 2,
+///     pages: 4, page_size: 256, rx_window: 512, tx_window: 256, name: 32,
+/// };
+/// const { assert!(Mine::SIZE < 4 * 1024) };
+/// ```
+#[macro_export]
+macro_rules! static_memory {
+    (
+        connections: $connections:expr, brokers: $brokers:expr, topics: $topics:expr,
+        partitions: $partitions:expr, batches: $batches:expr, pages: $pages:expr,
+        page_size: $page_size:expr, rx_window: $rx_window:expr, tx_window: $tx_window:expr,
+        name: $name:expr $(,)?
+    ) => {
+        $crate::StaticMemory<
+            { $connections },
+            { $brokers },
+            { $topics },
+            { $partitions },
+            { $batches },
+            { $pages },
+            { $page_size },
+            { $rx_window },
+            { $tx_window },
+            { $name },
+        >
+    };
 }

@@ -1,6 +1,9 @@
 //! Time as a number: the core never reads a clock.
 
-use core::time::Duration;
+use core::{
+    ops::{Add, AddAssign, Sub},
+    time::Duration,
+};
 
 /// A point in monotonic time: microseconds since an origin that the caller chooses.
 ///
@@ -46,6 +49,31 @@ impl Instant {
     }
 }
 
+/// As [`Instant::after`].
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, by: Duration) -> Self {
+        self.after(by)
+    }
+}
+
+/// As [`Instant::after`].
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, by: Duration) {
+        *self = self.after(by);
+    }
+}
+
+/// As [`Instant::since`].
+impl Sub for Instant {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.since(earlier)
+    }
+}
+
 /// A length of time as the core keeps it. A `Duration` takes twice the memory and, on a machine of
 /// 32 bits, many times the code wherever it is added to something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,5 +85,20 @@ impl Micros {
     pub(crate) const fn of(duration: Duration) -> Self {
         let micros = duration.as_secs().saturating_mul(1_000_000);
         Self(micros.saturating_add(duration.subsec_micros() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_reckoned_with_and_stay_in_range() {
+        let (at, second) = (Instant::from_micros(5), Duration::from_secs(1));
+        let mut later = at + second;
+        assert_eq!(later, Instant::from_micros(1_000_005));
+        later += second;
+        assert_eq!((later - at, at - later), (2 * second, Duration::ZERO));
+        assert_eq!(at + Duration::MAX, Instant::NEVER);
     }
 }

@@ -16,7 +16,7 @@ use embassy_executor::{Executor, Spawner};
 use embassy_futures::select::select;
 use embassy_time::{Duration, Timer};
 use embedded_io_async::{ErrorType, Read, Write};
-use ottla_core::{Config, Disconnect, Instant, Producer, Record, StaticMemory, TopicStatus};
+use ottla_core::{Config, Disconnect, Instant, Producer, Record, TopicStatus, static_memory};
 use ottla_embedded::{Backlog, Buffers, Client, Clock, Connect, DropPolicy, Duplex, run};
 use ottla_model::{ClusterConfig, serve::Server};
 
@@ -94,11 +94,24 @@ impl Write for Half<'_> {
 
 type Readings = Backlog<u32, 64>;
 
+type Lent = static_memory! {
+    connections: 1,
+    brokers: 2,
+    topics: 1,
+    partitions: 8,
+    batches: 16,
+    pages: 16,
+    page_size: 512,
+    rx_window: 512,
+    tx_window: 256,
+    name: 48,
+};
+
 static DONE: AtomicBool = AtomicBool::new(false);
 
 #[embassy_executor::task]
 async fn produce(brokers: String) {
-    let mut memory = StaticMemory::<1, 2, 1, 8, 16, 16, 512, 512, 256, 48>::new();
+    let mut memory = Lent::new();
     let config = Config { bootstrap_servers: &brokers, ..Config::default() };
     let config = Config { batch_size: 512, max_request_size: 2_048, ..config };
     let producer = Producer::new(&config, memory.lend(), 42).expect("a sound configuration");

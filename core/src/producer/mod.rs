@@ -327,7 +327,7 @@ fn check_memory(settings: &Settings, memory: &Memory<'_>) -> Result<(), ConfigEr
         ("batches", len(memory.batches.all().len()), 1),
         ("brokers", len(memory.brokers.all().len()), 1),
         (
-            "bytes of record memory",
+            "bytes of pages for batch.size",
             len(memory.pages.all().len()),
             settings.max_request_size.min(settings.batch_size),
         ),
