@@ -145,7 +145,7 @@ impl Gateway {
     }
 
     /// Waits while memory is full, so that devices are read from no faster than records leave. To drop the
-    /// delivery is to detach from it: `stats` counts what becomes of it.
+    /// delivery is to detach from it: `stats` counts its outcome.
     async fn send(&self, reading: Reading, timeout: Option<Duration>) {
         // With the device for a key, its readings stay in order.
         let (key, value) = (Some(reading.device.as_bytes()), Some(reading.value.as_bytes()));

@@ -21,7 +21,7 @@ use ottla_core::{
     Producer, Record, Report, static_memory,
 };
 
-/// What the producer is lent, once: 32 KiB of records and what belongs to them.
+/// Memory for the producer, provided once: 32 KiB of records and what belongs to them.
 type Lent = static_memory! {
     connections: 2,
     brokers: 4,

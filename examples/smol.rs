@@ -84,7 +84,7 @@ impl Runtime for Smol {
     }
 }
 
-/// Sends values one after the other, says what became of each, and closes the producer.
+/// Sends values one after the other, says the outcome of each, and closes the producer.
 pub async fn send_all(
     producer: &Producer,
     topic: &str,

@@ -16,7 +16,7 @@ use ottla_core::{
     Producer, Record, Report, TopicStatus, static_memory,
 };
 
-/// What the producer is lent, once: 32 KiB of records and what belongs to them.
+/// Memory for the producer, provided once: 32 KiB of records and what belongs to them.
 type Lent = static_memory! {
     connections: 2,
     brokers: 4,
@@ -195,7 +195,7 @@ pub fn run(
 ///
 /// The bytes count as sent before they are. That is the safe direction: to count too early makes
 /// `Unknown` of what could have been `NotDelivered`; to count too late, or too few, makes
-/// `NotDelivered` a lie.
+/// `NotDelivered` false.
 fn write(
     producer: &mut Producer<'_>,
     lines: &mut BTreeMap<ConnId, Option<Line>>,

@@ -1,5 +1,5 @@
 //! The run loops, each against the model broker on loopback: a freeze, cancels, deadlines, full memory, a
-//! broker that is away and comes back. What they tell is held against the broker's log.
+//! broker that is away and comes back. What they tell is checked against the broker's log.
 #![allow(dead_code, reason = "each loop is a program of its own")]
 
 use std::{

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ottla_core::OnUnknown;
 
-/// Produces to Kafka, and tells of every record what became of it.
+/// Produces to Kafka, and reports the outcome of every record.
 #[derive(Debug, Parser)]
 #[command(name = "ottla", version, about, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Runs the model broker alone, until SIGINT or SIGTERM.
     Broker(Broker),
-    /// Shows in some seconds, against a model broker inside, what becomes of a record whose fate is
+    /// Shows in some seconds, against a model broker inside, what becomes of a record whose outcome is
     /// unknown for a while, and checks it.
     Demo,
 }
@@ -33,7 +33,7 @@ const PRODUCE_HELP: &str = "\
 Lines end at \\n; a \\r before it belongs to the record. An empty line is an empty value.
 
 Ends with `delivered=N not_delivered=N unknown=N elapsed_s=S rate=R` on standard error, counting
-the last word on each line. Exit status: 0 all delivered, 1 usage or configuration, or something
+the final outcome of each line. Exit status: 0 all delivered, 1 usage or configuration, or something
 could not be read or written, 2 some not delivered, 3 some unknown. A pipe that nobody reads any more
 is no error, and all lines are sent all the same. Ctrl-C stops reading and gives what is on its way
 five seconds; a second one ends the program at once.";
@@ -50,7 +50,7 @@ pub(crate) enum DriverKind {
 /// What becomes of a record that is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnUnknownKind {
-    /// It is sent on, the same bytes with the same sequence, until a broker tells what became of it
+    /// It is sent on, the same bytes with the same sequence, until a broker answers for it
     Resolve,
     /// It is not sent again
     Abandon,
@@ -109,7 +109,7 @@ pub(crate) struct Produce {
     /// still unknown then [default: delivery.timeout.ms and a second, for all answers together]
     #[arg(long, value_name = "MS")]
     pub(crate) settle: Option<u64>,
-    /// File for one JSON object for each verdict; - is standard output. What is in it is
+    /// File for one JSON object for each outcome; - is standard output. What is in it is
     /// overwritten.
     #[arg(long, value_name = "FILE")]
     pub(crate) outcomes: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! `ottla demo`: a record whose fate is unknown for a while, and what an application does then.
+//! `ottla demo`: a record whose outcome is unknown for a while, and what an application does then.
 
 use core::{
     fmt::{self, Arguments},
@@ -146,7 +146,7 @@ impl Story {
         }
         if version.idempotent {
             self.say(format_args!("the application reattaches to A; it does not send A again"));
-            let late = self.last_word(&a, "the late verdict on A")?;
+            let late = self.last_word(&a, "the final outcome of A")?;
             if let Trouble::AnswerLost = version.trouble {
                 self.say(format_args!("  (the same bytes went out again; the broker knew them)"));
             }
@@ -183,7 +183,7 @@ impl Story {
 
     fn last_word(&mut self, delivery: &Delivery, what: &str) -> anyhow::Result<RecordOutcome> {
         let last = delivery.reattach().final_outcome().wait_timeout(AT_MOST);
-        let last = last.context("A's fate stays unknown")?;
+        let last = last.context("A's outcome stays unknown")?;
         self.say(format_args!("{what}: {last}"));
         ensure!(last.is_delivered(), "A should be delivered in the end");
         Ok(last)

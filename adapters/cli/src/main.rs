@@ -1,4 +1,4 @@
-//! The `ottla` command: produces to Kafka, and tells of every record what became of it.
+//! The `ottla` command: produces to Kafka, and reports the outcome of every record.
 #![forbid(unsafe_code)]
 // What is said goes by `voice`, which knows whether it could be written.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -1,4 +1,4 @@
-//! The way of verdicts from the adapter's driver to the writer.
+//! The way of outcomes from the adapter's driver to the writer.
 
 use core::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -12,7 +12,7 @@ use serde::Serialize;
 pub(crate) struct Verdict {
     /// Counted from one.
     pub(crate) line: u64,
-    /// What became of it.
+    /// Its outcome.
     #[serde(rename = "verdict")]
     pub(crate) kind: Kind,
     /// `Unknown` was told before.
@@ -147,7 +147,7 @@ impl Serialize for Why {
     }
 }
 
-/// The last word on each line, counted.
+/// The final outcome of each line, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) delivered: u64,
@@ -168,7 +168,7 @@ impl Tally {
         } += 1;
     }
 
-    /// A late verdict takes the place of the first.
+    /// A final outcome takes the place of the first.
     pub(crate) const fn replace_unknown(&mut self, kind: Kind) {
         self.unknown = self.unknown.saturating_sub(1);
         self.add(kind);

@@ -1,4 +1,4 @@
-//! The thread that writes what became of each line.
+//! The thread that writes the outcome of each line.
 
 use std::{
     fs::{File, Metadata},
@@ -25,7 +25,7 @@ const SHOWN: u64 = 50;
 /// How many different causes are named on standard error.
 const CAUSES: usize = 10;
 
-/// Where verdicts go.
+/// Where outcomes go.
 pub(crate) enum Sink {
     /// One JSON object for each.
     Json(Box<dyn Write + Send>),
@@ -99,14 +99,14 @@ impl Writer {
         Self { mailbox, thread }
     }
 
-    /// Writes what is left. Returns the last word on each line, counted, and whether all was written.
+    /// Writes what is left. Returns the final outcome of each line, counted, and whether all was written.
     pub(crate) fn finish(self) -> (Tally, anyhow::Result<()>) {
         self.mailbox.close();
         let (tally, written) = self
             .thread
             .join()
             .unwrap_or_else(|_| (Tally::default(), Err(io::Error::other("the writer panicked"))));
-        (tally, written.context("--outcomes: not all verdicts are written"))
+        (tally, written.context("--outcomes: not all outcomes are written"))
     }
 }
 
@@ -145,14 +145,14 @@ impl Desk {
         (tally, missed.map_or(Ok(()), Err))
     }
 
-    /// Tells at once where verdicts can no longer be written: the end may be far away.
+    /// Tells at once where outcomes can no longer be written: the end may be far away.
     fn note(&mut self, written: io::Result<()>) {
         let Err(error) = written else {
             return;
         };
         if self.failed.is_none() {
             if !is_closed_pipe(&error) {
-                let line = format!("ottla: --outcomes: no more verdicts are written: {error}");
+                let line = format!("ottla: --outcomes: no more outcomes are written: {error}");
                 self.progress.complain(&line);
             }
             self.failed = Some(error);
@@ -176,7 +176,7 @@ impl Desk {
         }
     }
 
-    /// Names each cause once, so that the reason is seen even where verdicts go to a file.
+    /// Names each cause once, so that the reason is seen even where outcomes go to a file.
     fn name_cause(&mut self, verdict: &Verdict) {
         let Some(cause) = &verdict.cause else {
             return;

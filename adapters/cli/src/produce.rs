@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Bytes of records that the broker inside keeps: nobody reads them.
 const KEPT: usize = 16 * 1024 * 1024;
 
-/// Produces all lines, and tells what became of them.
+/// Produces all lines, and reports their outcomes.
 pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
     let source = reader::open(args.file.as_deref())?;
     let outcomes = args.outcomes.as_ref();
@@ -124,7 +124,7 @@ struct Run<'a> {
     writer: &'a Writer,
     stop: &'a Stop,
     clock: Clock,
-    /// That have or will have a verdict.
+    /// That have or will have an outcome.
     lines: u64,
     unknown_topic: Option<UnknownTopic>,
 }

@@ -41,7 +41,7 @@ impl Progress {
         self.0.set_position(bytes);
     }
 
-    /// So many lines have a verdict.
+    /// So many lines have an outcome.
     pub(crate) fn told(&self, tally: &Tally) {
         if !self.0.is_hidden() {
             let Tally { delivered, not_delivered, unknown } = tally;

@@ -83,7 +83,7 @@ fn the_demo_holds() {
     assert!(last.starts_with(checked), "{ran:?}");
     assert_eq!(ran.stdout.matches("the log, read back from the broker: warm A B C\n").count(), 2);
     assert_eq!(ran.stdout.matches("A: not known whether delivered: deadline").count(), 3);
-    assert_eq!(ran.stdout.matches("the late verdict on A: delivered").count(), 2);
+    assert_eq!(ran.stdout.matches("the final outcome of A: delivered").count(), 2);
 }
 
 #[test]

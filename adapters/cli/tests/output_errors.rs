@@ -156,8 +156,8 @@ fn verdicts_that_cannot_be_written_are_told_at_once_and_in_the_end() {
         assert_eq!((ran.status, ran.counts()), (1, [2, 0, 0]), "{ran:?}");
         let said: Vec<_> = ran.stderr.lines().filter(|line| line.contains(FULL)).collect();
         let want = [
-            format!("ottla: --outcomes: no more verdicts are written: {FULL}"),
-            format!("ottla: --outcomes: not all verdicts are written: {FULL}"),
+            format!("ottla: --outcomes: no more outcomes are written: {FULL}"),
+            format!("ottla: --outcomes: not all outcomes are written: {FULL}"),
         ];
         assert_eq!(said, want, "{ran:?}");
     }

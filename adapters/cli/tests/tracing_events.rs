@@ -81,7 +81,7 @@ fn is_told(driver: &str, (name, make, events): &Happening) {
 /// Something that happens to records one after the other, and the events that tell of it.
 type Story = (&'static str, fn(&mut Told<'_>), &'static [&'static str]);
 
-/// A run of the command that tells what becomes of each line.
+/// A run of the command that reports the outcome of each line.
 struct Told<'a> {
     server: &'a Server,
     talk: Talk,
@@ -95,12 +95,12 @@ impl Told<'_> {
         self.said += 1;
     }
 
-    /// Waits for a verdict on each line.
+    /// Waits for an outcome for each line.
     fn hear(&self) {
-        wait_for("a verdict on each line", || self.outcomes.lines() >= self.said);
+        wait_for("an outcome for each line", || self.outcomes.lines() >= self.said);
     }
 
-    /// Says lines one by one, each with its verdict before the next.
+    /// Says lines one by one, each with its outcome before the next.
     fn tell(&mut self, lines: usize) {
         for _ in 0..lines {
             self.say();
@@ -202,11 +202,11 @@ const STORIES: [Story; 7] = [
             told.hear();
             told.cluster(Cluster::clear_faults);
             // The first word was `Unknown`, the second is the last.
-            wait_for("a late verdict", || told.outcomes.lines() == 2);
+            wait_for("a final outcome", || told.outcomes.lines() == 2);
         },
         &[
             "not known whether delivered: delivery timeout",
-            "late verdict topic=\"t\" partition=0 late=1 outcome=Delivered",
+            "final outcome topic=\"t\" partition=0 late=1 outcome=Delivered",
         ],
     ),
     (

@@ -146,7 +146,7 @@ pub enum SendError {
     Refused(ProduceError),
     /// The topic is another producer's.
     WrongProducer,
-    /// The record has a token, but nobody was named whom to report to.
+    /// The record has a token, but nobody was named the report callback.
     NoReportCallback,
 }
 

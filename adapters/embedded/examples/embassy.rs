@@ -1,4 +1,4 @@
-//! The async face with embassy's executor and clock, on a host: a sensor whose readings go to a broker.
+//! The async API with embassy's executor and clock, on a host: a sensor whose readings go to a broker.
 //!
 //! `cargo run -p ottla-embedded --example embassy -- 127.0.0.1:9092`. Without an address a model broker
 //! runs inside.

@@ -1,4 +1,4 @@
-//! The polled face: moves what can be moved and returns.
+//! The polled API: moves what can be moved and returns.
 
 use core::task::Poll;
 

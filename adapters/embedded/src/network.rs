@@ -1,4 +1,4 @@
-//! What the async face needs: a network that connects, a stream with two ends, and a clock.
+//! What the async API needs: a network that connects, a stream with two ends, and a clock.
 
 use core::future::Future;
 

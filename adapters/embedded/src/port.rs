@@ -1,4 +1,4 @@
-//! What the polled face needs of a connection.
+//! What the polled API needs of a connection.
 
 use core::task::Poll;
 

@@ -1,4 +1,4 @@
-//! The async face: one future that runs a producer, without a heap and without spawning.
+//! The async API: one future that runs a producer, without a heap and without spawning.
 
 use core::{
     cell::Cell,
@@ -29,7 +29,7 @@ const ROUNDS: usize = 16;
 /// The shortest sleep, should a time never cease to be due.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Memory of the async face, for `N` connections: each has `BYTES` for what is on its way to the
+/// Memory of the async API, for `N` connections: each has `BYTES` for what is on its way to the
 /// stream, and as many for what comes from it.
 ///
 /// A broker's host name of more than `BYTES` cannot be dialled. 64 work; 512 make fewer calls.

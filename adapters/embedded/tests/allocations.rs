@@ -1,4 +1,4 @@
-//! Neither face takes anything from the heap. Alone in its process, whose allocations it counts.
+//! Neither API takes anything from the heap. Alone in its process, whose allocations it counts.
 
 mod lab;
 

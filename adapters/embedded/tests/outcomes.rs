@@ -98,7 +98,7 @@ fn readings_that_are_too_old_are_dropped_while_the_broker_is_silent_and_the_next
         let (told, refused) = sensor(&lab, run, DropPolicy::NewestFirst);
         check(&lab, &told, &refused);
         let same = (verdicts(&told), refused.clone());
-        assert_eq!(*before.get_or_insert_with(|| same.clone()), same, "both faces tell the same");
+        assert_eq!(*before.get_or_insert_with(|| same.clone()), same, "both APIs tell the same");
         let dropped = |certain: bool| {
             let of = told.iter().filter(|(_, report)| match report.outcome {
                 RecordOutcome::NotDelivered(why) => certain && why.cause == Cause::Deadline,

@@ -1,4 +1,4 @@
-//! Whatever a stream does to its bytes, each record is delivered once and in order, by either face.
+//! Whatever a stream does to its bytes, each record is delivered once and in order, by either API.
 
 mod lab;
 

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         RecordOutcome::Unknown(cause) => {
             // Sending again could duplicate the record. Waiting for the same one cannot.
             println!("not known yet ({cause}); the producer goes on to find out");
-            println!("the last word: {}", delivery.final_outcome().await);
+            println!("final outcome: {}", delivery.final_outcome().await);
         }
         _ => {}
     }

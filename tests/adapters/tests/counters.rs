@@ -45,7 +45,7 @@ async fn what_who_cancels_is_told_is_counted_and_the_last_word_on_it_is_late(on:
     assert_eq!((stats.answers.unknown, stats.late.total(), stats.core.unknown), (1, 0, 0));
     assert!(producer.close(Duration::from_secs(5)).await.complete);
     let stats = producer.stats();
-    // One answer was `Unknown`, and its last word is another: both are there to be counted.
+    // One answer was `Unknown`, and its final outcome is another: both are there to be counted.
     assert_eq!((stats.answers.unknown, stats.late.delivered, stats.late.total()), (1, 1, 1));
     assert_eq!((stats.core.unknown, stats.core.delivered), (0, 2));
     let reports = reports.lock().unwrap();

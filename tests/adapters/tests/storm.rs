@@ -1,5 +1,5 @@
-//! Many senders that cancel, give up and wait as they like, on a cluster in trouble. Whatever each
-//! was told in the end is held against the log.
+//! Many senders that cancel, give up and wait at will, on a cluster in trouble. Whatever each
+//! was told in the end is checked against the log.
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
 use core::time::Duration;
@@ -142,7 +142,7 @@ async fn nobody_is_lied_to(on: Adapter) {
             continue;
         };
         let last = delivery.final_outcome_within(Duration::from_secs(10)).await;
-        let (name, in_log) = match last.expect("the last word does not come") {
+        let (name, in_log) = match last.expect("the final outcome does not come") {
             RecordOutcome::Delivered { partition, offset, .. } => {
                 delivered.insert(id, (partition, offset));
                 ("delivered", Some(true))

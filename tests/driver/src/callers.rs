@@ -115,7 +115,7 @@ impl Crowd {
         }
         let (partition, said) = said(outcome);
         let known = story.ledger.entry(id).last;
-        // Several may wait for one record: they hear the same, or the last word after the first.
+        // Several may wait for one record: they hear the same, or the final outcome after the first.
         if known == Some(said)
             || matches!((known, said), (Some(Said::Unknown(_)), Said::Unknown(_)))
         {
@@ -196,7 +196,7 @@ impl Crowd {
             if matches!(manner.how, 1 | 6) {
                 due = due.min(now.after(own));
             }
-            // Who waits for the last word alone does not hear the first.
+            // Who waits for the final outcome alone does not hear the first.
             if told || manner.after < 6 {
                 story.due.insert(id, due);
             }

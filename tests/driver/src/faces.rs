@@ -1,4 +1,4 @@
-//! A storm over the two faces for machines without an operating system.
+//! A storm over the two APIs for machines without an operating system.
 
 use core::{
     cell::{Cell, RefCell},
@@ -275,7 +275,7 @@ impl<F: Face> World<'_, F> {
             assert!(now <= due.after(TURN), "late: record {id} was told {report:?} at {now:?}");
         }
         assert_eq!(report.late, self.ledger.entry(id).last.is_some(), "late: {report:?}");
-        assert!(!self.ledger.is_closed(id), "told after the last word: {report:?}");
+        assert!(!self.ledger.is_closed(id), "told after the final outcome: {report:?}");
         let (partition, said) = said(report.outcome);
         self.ledger.claim(now, id, partition, said, &self.net.lock().cluster);
     }
@@ -497,7 +497,7 @@ impl<F: Face> World<'_, F> {
     }
 }
 
-/// What both faces begin with.
+/// What both APIs begin with.
 struct Stage {
     net: Shared,
     timers: Timers,
@@ -564,7 +564,7 @@ fn storm<F: Face>(
     world.end(plan)
 }
 
-/// Runs a storm over the polled face.
+/// Runs a storm over the polled API.
 ///
 /// # Panics
 ///
@@ -583,7 +583,7 @@ pub fn run_polled(plan: &Plan) -> Tally {
     storm(plan, &mut face, (net, &timers, dice), (config, topic))
 }
 
-/// Runs a storm over the async face.
+/// Runs a storm over the async API.
 ///
 /// # Panics
 ///

@@ -1,5 +1,5 @@
 //! The real adapters in the simulator: `ottla-client`'s engines, drivers, links, delivery table and waiters,
-//! and both faces of `ottla-embedded`, against model brokers on virtual time, on one thread and from one
+//! and both APIs of `ottla-embedded`, against model brokers on virtual time, on one thread and from one
 //! seed.
 //!
 //! `tests/scenario` holds the core to what is true; here those who wait are held to be told, in time and

@@ -1,4 +1,4 @@
-//! The network as both faces of the embedded adapter see it.
+//! The network as both APIs of the embedded adapter see it.
 
 use core::{
     cell::RefCell,
@@ -22,7 +22,7 @@ fn kind(error: &io::Error) -> ErrorKind {
     if reset { ErrorKind::ConnectionReset } else { ErrorKind::Other }
 }
 
-/// A connection for the polled face.
+/// A connection for the polled API.
 #[derive(Debug)]
 pub(crate) struct SimPort {
     pub(crate) net: Shared,
@@ -122,7 +122,7 @@ impl Write for SimPort {
 /// Who waits for which socket: to read or to have it open, and to write.
 type Waiters = Rc<RefCell<BTreeMap<Key, [Option<Waker>; 2]>>>;
 
-/// The network for the async face.
+/// The network for the async API.
 #[derive(Clone, Debug)]
 pub(crate) struct SimConnect {
     pub(crate) net: Shared,
@@ -186,7 +186,7 @@ impl Connect for SimConnect {
     }
 }
 
-/// A connection for the async face.
+/// A connection for the async API.
 #[derive(Debug)]
 pub(crate) struct Stream<'a>(&'a SimConnect, Key);
 

@@ -111,7 +111,7 @@ impl Receipt<'_> {
         }
     }
 
-    /// Waits for the last word; `None` where none comes.
+    /// Waits for the final outcome; `None` where none comes.
     #[must_use]
     pub fn last(&self, limit: Duration) -> Option<RecordOutcome> {
         match self {

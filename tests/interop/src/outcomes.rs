@@ -52,7 +52,7 @@ pub struct Fate {
 }
 
 impl Fate {
-    /// The last word.
+    /// The final outcome.
     #[must_use]
     pub const fn last(&self) -> Option<&Told> {
         match &self.late {

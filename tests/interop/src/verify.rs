@@ -24,9 +24,9 @@ pub struct Count {
     pub not_delivered: u32,
     /// Of these, those that were `Unknown` before.
     pub not_delivered_late: u32,
-    /// `Unknown` was the last word, and they are in the log.
+    /// `Unknown` was the final outcome, and they are in the log.
     pub unknown_there: u32,
-    /// `Unknown` was the last word, and they are not in the log.
+    /// `Unknown` was the final outcome, and they are not in the log.
     pub unknown_absent: u32,
     /// Bytes of values in the log.
     pub bytes: u64,

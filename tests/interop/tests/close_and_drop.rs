@@ -3,7 +3,7 @@
 //! it held of the process.
 //!
 //! On a machine that does other things as well a thread may get no turn for so long. So what is late is
-//! counted, and held against bare threads that end in the same run.
+//! counted, and checked against bare threads that end in the same run.
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
 use core::{fmt, time::Duration};

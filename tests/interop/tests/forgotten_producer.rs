@@ -67,7 +67,7 @@ impl Case {
         Self::LogAppendTime,
     ];
 
-    /// Whether brokers remember, so that the last word is `Delivered`.
+    /// Whether brokers remember, so that the final outcome is `Delivered`.
     const fn is_remembered(self) -> bool {
         matches!(self, Self::Fresh | Self::LogAppendTime)
     }

@@ -27,7 +27,7 @@ fn refused(
             .into_iter()
             .map(|message| client.send(&topic, message, None).unwrap())
             .collect();
-        sent.into_iter().map(|receipt| receipt.last(LIMIT).expect("a last word")).collect()
+        sent.into_iter().map(|receipt| receipt.last(LIMIT).expect("a final outcome")).collect()
     };
     let outcomes = last(messages.iter().collect());
     for (number, outcome) in outcomes.iter().enumerate() {

@@ -147,7 +147,7 @@ struct InProcess {
 
 impl InProcess {
     fn last(&self, delivery: &Delivery) -> RecordOutcome {
-        self.runtime.block_on(delivery.final_outcome_within(PATIENCE)).expect("a last word")
+        self.runtime.block_on(delivery.final_outcome_within(PATIENCE)).expect("a final outcome")
     }
 }
 
@@ -257,7 +257,7 @@ impl Client for ByCommand {
     }
 
     fn wait(&mut self) {
-        wait_for("a verdict on each line", || self.outcomes.lines() >= self.sent);
+        wait_for("an outcome for each line", || self.outcomes.lines() >= self.sent);
     }
 
     fn close(&mut self, _: Duration) {
@@ -286,6 +286,6 @@ pub(crate) fn by_command(driver: &str, provocation: &Provocation) -> Vec<Value> 
     (provocation.play)(&mut Play { server: &server, client: &mut client });
     let ran = client.talk.end();
     let told = client.outcomes.objects();
-    assert!(told.len() >= client.sent, "{}: a line has no verdict: {ran:?}", provocation.name);
+    assert!(told.len() >= client.sent, "{}: a line has no outcome: {ran:?}", provocation.name);
     told
 }

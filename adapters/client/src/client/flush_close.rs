@@ -45,7 +45,7 @@ pub(crate) struct Closing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseReport {
-    /// The last word on each record that had none when `close` was called.
+    /// The final outcome of each record that had none when `close` was called.
     pub records: OutcomeCounts,
     /// Everything was settled and all connections were closed when `close` returned.
     pub complete: bool,

@@ -17,8 +17,8 @@ pub struct Stats {
     pub core: ottla_core::Stats,
     /// The first answers that records got.
     pub answers: OutcomeCounts,
-    /// The last words on records whose first answer was `Unknown`, be it that who cancelled them heard it. What is
-    /// `unknown` in `answers` and is not in here has no last word yet; `core.unknown` counts last words alone.
+    /// The final outcomes of records whose first answer was `Unknown`, be it that who cancelled them heard it. What is
+    /// `unknown` in `answers` and is not in here has no final outcome yet; `core.unknown` counts final outcomes alone.
     pub late: OutcomeCounts,
     /// From the call that took a record to its first answer, where that was `Delivered`.
     pub latency: Latency,

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What is shared between the table, which learns what became of a batch, and its records'
+/// What is shared between the table, which learns the outcome of a batch, and its records'
 /// deliveries. Reused for another batch once no delivery holds it.
 #[derive(Debug)]
 pub(crate) struct BatchState {
@@ -28,7 +28,7 @@ pub(crate) struct BatchState {
 pub(crate) enum Answer {
     /// The first: `Unknown` is one.
     First,
-    /// The last word.
+    /// The final outcome.
     Last,
 }
 
@@ -99,7 +99,7 @@ impl BatchStateInner {
         self.marks.reserve(records.saturating_sub(self.marks.len()));
     }
 
-    /// What can be said of a record now: the last word if it is there, or the first answer.
+    /// What can be said of a record now: the final outcome if it is there, or the first answer.
     pub(crate) fn first(&self, index: u32) -> Option<RecordOutcome> {
         self.last(index).or_else(|| match self.mark(index) {
             Some(mark) => Some(RecordOutcome::Unknown(self.gone(*mark))),
@@ -107,7 +107,7 @@ impl BatchStateInner {
         })
     }
 
-    /// The last word on a record.
+    /// The final outcome of a record.
     pub(crate) fn last(&self, index: u32) -> Option<RecordOutcome> {
         if let Some(mark) = self.mark(index).filter(|mark| mark.taken()) {
             return Some(RecordOutcome::NotDelivered(self.gone(*mark)));
@@ -206,7 +206,7 @@ impl BatchStateInner {
         }
     }
 
-    /// Notes what became of the batch or of a part of it, and wakes those that waited for that.
+    /// Notes the outcome of the batch or of a part of it, and wakes those that waited for that.
     /// Returns the indexes that it is about, and whether it is the first word on them.
     pub(crate) fn tell(&mut self, word: &Update, wakes: &mut Wakes) -> (Range<u32>, bool) {
         self.partition = word.partition;

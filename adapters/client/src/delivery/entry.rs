@@ -29,7 +29,7 @@ pub(super) struct Entry {
     pub(super) live: u64,
     /// How many of them have an answer, be it that they were cancelled.
     pub(super) answered: u64,
-    /// How many of them have their last word.
+    /// How many of them have their final outcome.
     pub(super) done: u64,
 }
 

@@ -17,7 +17,7 @@ use crate::delivery::{
     outcome::RecordOutcome,
 };
 
-/// One record that the producer took: a future of what became of it.
+/// One record that the producer took: a future of its outcome.
 ///
 /// It is ready with the first answer, and `Unknown` is one: no later than `delivery.timeout.ms`,
 /// the record's own deadline or a cancel, whatever the network does. Where the answer is `Unknown`
@@ -74,7 +74,7 @@ impl Delivery {
         self.ticket
     }
 
-    /// What is known of the record now: the last word, or the first answer, or nothing yet.
+    /// What is known of the record now: the final outcome, or the first answer, or nothing yet.
     #[must_use]
     pub fn try_outcome(&self) -> Option<RecordOutcome> {
         self.known().or_else(|| {
@@ -133,7 +133,7 @@ impl Delivery {
         Self::of(Arc::clone(&self.cell), self.ticket)
     }
 
-    /// Waits for the last word on the record. It is `Unknown` only if the truth could not be found
+    /// Waits for the final outcome of the record. It is `Unknown` only if the outcome could not be found
     /// out within `resolve.timeout.ms`, or before the producer was closed.
     #[must_use = "a future does nothing until it is polled"]
     pub fn final_outcome(self) -> FinalOutcome {
@@ -232,7 +232,7 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// The future of the last word on a record. Dropping it detaches.
+/// The future of the final outcome of a record. Dropping it detaches.
 #[derive(Debug)]
 pub struct FinalOutcome(Delivery);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ottla_core::{Cause, LastError, Outcome, Producer, Settled, TopicId};
 
-/// What became of a record.
+/// The outcome of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordOutcome {
@@ -224,7 +224,7 @@ pub struct Report {
     pub token: u64,
     /// The record's topic.
     pub topic: TopicId,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: RecordOutcome,
     /// `Unknown` was told before.
     pub late: bool,

@@ -266,7 +266,7 @@ impl Table {
         verdict
     }
 
-    /// Notes what became of a batch, or of a part of it. Returns of how many records that is the last word after
+    /// Notes the outcome of a batch, or of a part of it. Returns of how many records that is the final outcome after
     /// `Unknown`, be it that it was told to who cancelled.
     pub(crate) fn settle(
         &mut self,
@@ -406,7 +406,7 @@ impl Table {
         self.pending
     }
 
-    /// Batches without a last word; for when no more word will come.
+    /// Batches without a final outcome; for when no more word will come.
     pub(crate) fn leftovers(&self) -> Vec<(BatchId, TopicId)> {
         let entries = self.entries.iter().flatten().filter(|entry| entry.live > 0);
         entries.map(|entry| (entry.batch, entry.topic)).collect()

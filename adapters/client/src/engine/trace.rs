@@ -32,11 +32,11 @@ pub(crate) fn late(core: &Producer<'_>, settled: &Settled, late: u64, news: &mut
     if late > 0 && LevelFilter::current() >= Level::INFO {
         let Settled { partition, outcome, .. } = *settled;
         let topic = name(core, settled.topic);
-        news.note(move || tracing::info!(topic, partition, late, ?outcome, "late verdict"));
+        news.note(move || tracing::info!(topic, partition, late, ?outcome, "final outcome"));
     }
 }
 
-/// Has it told what became of a batch, where that is not as it should be.
+/// Has the outcome of a batch told, where that is not as it should be.
 pub(crate) fn settled(
     core: &Producer<'_>,
     settled: &Settled,

@@ -21,9 +21,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Delivery(handle::Delivery);
 
-/// The last word on one record. Dropping it detaches.
+/// The final outcome of one record. Dropping it detaches.
 #[derive(Clone, Debug)]
-#[must_use = "it tells what became of the record; drop it to detach"]
+#[must_use = "it tells the record's outcome; drop it to detach"]
 pub struct FinalOutcome(handle::Delivery);
 
 impl Delivery {
@@ -37,7 +37,7 @@ impl Delivery {
         self.0.ticket()
     }
 
-    /// What is known of the record now: the last word, or the first answer, or nothing yet.
+    /// What is known of the record now: the final outcome, or the first answer, or nothing yet.
     #[must_use]
     pub fn try_outcome(&self) -> Option<RecordOutcome> {
         self.0.try_outcome()
@@ -91,7 +91,7 @@ impl Delivery {
         self.clone()
     }
 
-    /// Waits for the last word on the record. It is `Unknown` only if the truth could not be found
+    /// Waits for the final outcome of the record. It is `Unknown` only if the outcome could not be found
     /// out within `resolve.timeout.ms`, or before the producer was closed.
     pub fn final_outcome(self) -> FinalOutcome {
         FinalOutcome(self.0)
@@ -99,7 +99,7 @@ impl Delivery {
 }
 
 impl FinalOutcome {
-    /// Waits for the last word.
+    /// Waits for the final outcome.
     #[must_use]
     pub fn wait(&self) -> RecordOutcome {
         loop {
@@ -109,7 +109,7 @@ impl FinalOutcome {
         }
     }
 
-    /// Waits for the last word, for so long at most.
+    /// Waits for the final outcome, for so long at most.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> Option<RecordOutcome> {
         self.wait_until(after(timeout))

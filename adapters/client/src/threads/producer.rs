@@ -122,7 +122,7 @@ impl<P: Poller> Producer<P> {
     ///
     /// # Errors
     ///
-    /// [`ReleaseError::Busy`] where records of it have no last word yet: try again later. Where it was
+    /// [`ReleaseError::Busy`] where records of it have no final outcome yet: try again later. Where it was
     /// released before, or is another producer's: [`ReleaseError::UnknownTopic`].
     pub fn release_topic(&self, topic: &Topic) -> Result<(), ReleaseError> {
         self.shards().release_topic(topic)

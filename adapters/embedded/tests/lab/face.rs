@@ -1,4 +1,4 @@
-//! The same application, run by either face on virtual time.
+//! The same application, run by either API on virtual time.
 
 use core::{
     pin::pin,
@@ -81,7 +81,7 @@ pub fn is_ready(core: &Producer<'_>, topic: TopicId) -> bool {
     matches!(core.topic_status(topic), Some(TopicStatus::Ready { .. }))
 }
 
-/// Runs by the polled face, for `limit` at most; with the driver at its end.
+/// Runs by the polled API, for `limit` at most; with the driver at its end.
 pub fn polled<'m, P: Port, const N: usize>(
     lab: &Lab,
     driver: &mut Driver<'m, P, N>,
@@ -139,7 +139,7 @@ impl Wake for Flag {
     }
 }
 
-/// Runs by the async face.
+/// Runs by the async API.
 pub fn run_async<const N: usize>(
     lab: &Lab,
     config: &Config<'_>,

@@ -78,7 +78,7 @@ pub struct Weather {
     /// The stream breaks after it gave so many bytes, once.
     pub deafens: Option<usize>,
     /// The write that takes the byte after so many never says so, and nothing arrives any more,
-    /// once; for the async face.
+    /// once; for the async API.
     pub hangs: Option<usize>,
 }
 

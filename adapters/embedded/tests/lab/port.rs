@@ -1,4 +1,4 @@
-//! The lab's streams for the polled face.
+//! The lab's streams for the polled API.
 
 use core::task::Poll;
 

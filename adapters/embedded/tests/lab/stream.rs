@@ -1,4 +1,4 @@
-//! The lab's streams, network and clock for the async face.
+//! The lab's streams, network and clock for the async API.
 
 use core::{cell::RefCell, future::poll_fn, task::Poll};
 

@@ -20,7 +20,7 @@ text { font-family: system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-s
 .mark { stroke: #59636e; stroke-dasharray: 3 3; }
 .ours { fill: #e8590c; } .ours-line { stroke: #e8590c; }
 .peer { fill: #9aa7b5; } .peer-line { stroke: #9aa7b5; }
-.floor { fill: #d5dbe1; } .floor-line { stroke: #b4bec8; }
+.baseline { fill: #d5dbe1; } .baseline-line { stroke: #b4bec8; }
 .range { stroke: #1f2328; stroke-opacity: 0.65; }
 .hollow { fill: #ffffff; stroke-width: 2; }
 @media (prefers-color-scheme: dark) {
@@ -32,7 +32,7 @@ text { fill: #e6edf3; }
 .mark { stroke: #9198a1; }
 .ours { fill: #fd7e14; } .ours-line { stroke: #fd7e14; }
 .peer { fill: #66717e; } .peer-line { stroke: #66717e; }
-.floor { fill: #3d444d; } .floor-line { stroke: #4d555f; }
+.baseline { fill: #3d444d; } .baseline-line { stroke: #4d555f; }
 .range { stroke: #e6edf3; }
 .hollow { fill: #0d1117; }
 }
@@ -51,7 +51,7 @@ const AFTER: f64 = 26.0;
 pub(crate) enum Side {
     Ours,
     Peer,
-    Floor,
+    Baseline,
 }
 
 /// One contestant.
@@ -250,7 +250,7 @@ const fn class(side: Side) -> &'static str {
     match side {
         Side::Ours => "ours",
         Side::Peer => "peer",
-        Side::Floor => "floor",
+        Side::Baseline => "baseline",
     }
 }
 

@@ -125,7 +125,7 @@ fn overload(group: &Group<'_>) -> Panel {
     Panel { head: String::new(), kind: Kind::Bars, rows, mark }
 }
 
-/// The floor first, then the best.
+/// The baseline first, then the best.
 fn rows(
     group: &Group<'_>,
     metric: Metric,
@@ -137,7 +137,7 @@ fn rows(
         .filter_map(|entry| {
             let (value, range, text) = row(entry)?;
             let who = entry.contestant;
-            let other = if who.is_ottla() { Side::Ours } else { Side::Floor };
+            let other = if who.is_ottla() { Side::Ours } else { Side::Baseline };
             let side = if who.is_peer() { Side::Peer } else { other };
             Some(Row { label: entry.contestant.to_string(), side, value, range, text })
         })
@@ -145,7 +145,7 @@ fn rows(
     rows.sort_by(|a, b| {
         let order = a.value.total_cmp(&b.value);
         let order = if metric == Metric::Rate { order.reverse() } else { order };
-        (a.side != Side::Floor).cmp(&(b.side != Side::Floor)).then(order)
+        (a.side != Side::Baseline).cmp(&(b.side != Side::Baseline)).then(order)
     });
     rows
 }
@@ -160,7 +160,7 @@ mod tests {
         let mut runs = vec![
             run(&Cell::BASE, Contestant::Java, 1, 0.9),
             run(&Cell::BASE, Contestant::OttlaTokio, 1, 0.1),
-            run(&Cell::BASE, Contestant::Floor, 1, 0.5),
+            run(&Cell::BASE, Contestant::Baseline, 1, 0.5),
         ];
         if let crate::results::Outcome::Finished(measured) = &mut runs[0].outcome {
             measured.seconds = 0.5;
@@ -171,8 +171,8 @@ mod tests {
             assert_eq!(panels.len(), 1);
             panels[0].rows.iter().map(|row| row.label.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(order(Metric::Cpu), ["floor", "ottla-tokio", "java"]);
-        assert_eq!(order(Metric::Rate), ["floor", "java", "ottla-tokio"]);
+        assert_eq!(order(Metric::Cpu), ["baseline", "ottla-tokio", "java"]);
+        assert_eq!(order(Metric::Rate), ["baseline", "java", "ottla-tokio"]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) enum Contestant {
     Java,
     Krafka,
     Rskafka,
-    Floor,
+    Baseline,
 }
 
 impl Contestant {
@@ -45,7 +45,7 @@ impl Contestant {
             Self::Java => "java",
             Self::Krafka => "krafka",
             Self::Rskafka => "rskafka",
-            Self::Floor => "floor",
+            Self::Baseline => "baseline",
         }
     }
 
@@ -53,9 +53,9 @@ impl Contestant {
         matches!(self, Self::OttlaTokio | Self::OttlaBlocking)
     }
 
-    /// Whether it is one of the producers that ottla is compared with: neither ottla nor the floor.
+    /// Whether it is one of the producers that ottla is compared with: neither ottla nor the baseline.
     pub(crate) const fn is_peer(self) -> bool {
-        !self.is_ottla() && !matches!(self, Self::Floor)
+        !self.is_ottla() && !matches!(self, Self::Baseline)
     }
 
     /// Whether a cell is for it at all.
@@ -131,7 +131,7 @@ mod tests {
         let ours: Vec<_> =
             Contestant::value_variants().iter().filter(|one| one.enters(&idle)).copied().collect();
         assert_eq!(ours, Contestant::OTTLA);
-        assert!(Contestant::Floor.enters(&Cell::BASE));
+        assert!(Contestant::Baseline.enters(&Cell::BASE));
     }
 
     #[test]

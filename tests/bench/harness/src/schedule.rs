@@ -154,7 +154,7 @@ fn flags(cell: &Cell, run: &Run, target: &Target) -> Vec<String> {
     set("batch-size", cell.batch_size.to_string());
     set("linger-ms", cell.linger_ms.to_string());
     set("buffer-memory", cell.buffer_memory.to_string());
-    if let (Contestant::Floor, Some(sink)) = (run.contestant, &target.sink) {
+    if let (Contestant::Baseline, Some(sink)) = (run.contestant, &target.sink) {
         set("echo", sink.addresses.echo.clone());
     }
     if run.part == Part::WithIdle {
@@ -231,7 +231,8 @@ mod tests {
     use super::*;
     use crate::{plan, results::tests::measured};
 
-    const THREE: [Contestant; 3] = [Contestant::OttlaTokio, Contestant::FranzGo, Contestant::Floor];
+    const THREE: [Contestant; 3] =
+        [Contestant::OttlaTokio, Contestant::FranzGo, Contestant::Baseline];
 
     fn names(turns: &[Turn], round: u32) -> Vec<&'static str> {
         turns.iter().filter(|turn| turn.round == round).map(|turn| turn.contestant.name()).collect()
@@ -242,9 +243,9 @@ mod tests {
         let keyed = Cell { keyed: true, ..Cell::BASE };
         let turns = turns(&keyed, &THREE, 4);
         assert_eq!(turns.len(), 12);
-        assert_eq!(names(&turns, 1), ["ottla-tokio", "franz-go", "floor"]);
-        assert_eq!(names(&turns, 2), ["franz-go", "floor", "ottla-tokio"]);
-        assert_eq!(names(&turns, 3), ["floor", "ottla-tokio", "franz-go"]);
+        assert_eq!(names(&turns, 1), ["ottla-tokio", "franz-go", "baseline"]);
+        assert_eq!(names(&turns, 2), ["franz-go", "baseline", "ottla-tokio"]);
+        assert_eq!(names(&turns, 3), ["baseline", "ottla-tokio", "franz-go"]);
         assert_eq!(names(&turns, 4), names(&turns, 1));
     }
 

@@ -132,13 +132,13 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The floor first, then who is best at what the cell is about; last who has no number.
+    /// The baseline first, then who is best at what the cell is about; last who has no number.
     fn sort(&mut self) {
         let metric = self.cell.shape.metric();
         self.entries.sort_by(|a, b| {
             let key = |entry: &Entry<'_>| {
-                let floor = entry.contestant == Contestant::Floor;
-                if floor { -1.0 } else { entry.median(metric).unwrap_or(f64::INFINITY) }
+                let baseline = entry.contestant == Contestant::Baseline;
+                if baseline { -1.0 } else { entry.median(metric).unwrap_or(f64::INFINITY) }
             };
             key(a).total_cmp(&key(b))
         });
@@ -286,11 +286,11 @@ pub(crate) mod tests {
             Run { outcome: Outcome::Absent, ..absent },
             run(&Cell::BASE, Contestant::Java, 1, 0.9),
             run(&Cell::BASE, Contestant::OttlaTokio, 1, 0.1),
-            run(&Cell::BASE, Contestant::Floor, 1, 0.2),
+            run(&Cell::BASE, Contestant::Baseline, 1, 0.2),
         ];
         let summary = Summary::of(&runs);
         let order: Vec<_> = summary.groups[0].entries.iter().map(|e| e.contestant.name()).collect();
-        assert_eq!(order, ["floor", "ottla-tokio", "java", "rskafka"]);
+        assert_eq!(order, ["baseline", "ottla-tokio", "java", "rskafka"]);
     }
 
     #[test]
@@ -331,11 +331,11 @@ pub(crate) mod tests {
 
     #[test]
     fn memory_below_the_parents_is_a_limit_only() {
-        let mut small = run(&Cell::BASE, Contestant::Floor, 1, 0.1);
+        let mut small = run(&Cell::BASE, Contestant::Baseline, 1, 0.1);
         small.peak_rss = small.rss_limit;
         let runs = [small, run(&Cell::BASE, Contestant::Java, 1, 0.1)];
         let summary = Summary::of(&runs);
         let limit = |who| summary.groups[0].entry(who).unwrap().memory_is_a_limit();
-        assert!(limit(Contestant::Floor) && !limit(Contestant::Java));
+        assert!(limit(Contestant::Baseline) && !limit(Contestant::Java));
     }
 }

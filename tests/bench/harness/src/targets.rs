@@ -155,10 +155,10 @@ fn thousand(group: &Group<'_>, ours: &Entry<'_>) -> Vec<Bar> {
     let cpu = ours.median(Metric::Cpu);
     vec![
         judge(
-            format!("CPU per record of {who} at most 1.4 times the floor's"),
+            format!("CPU per record of {who} at most 1.4 times the baseline's"),
             "µs",
             cpu,
-            floor(group, Metric::Cpu),
+            baseline(group, Metric::Cpu),
             Limit::AtMost(1.4),
         ),
         judge(
@@ -178,7 +178,7 @@ fn lone(group: &Group<'_>, ours: &Entry<'_>) -> Vec<Bar> {
     let mut bars = vec![judge(claim, "µs", p50, least(group, Metric::P50), Limit::AtMost(1.0))];
     if who == Contestant::OttlaBlocking {
         let claim = format!("p50 of {who} within 1.6 times a bare echo of the same bytes");
-        bars.push(judge(claim, "µs", p50, floor(group, Metric::P50), Limit::AtMost(1.6)));
+        bars.push(judge(claim, "µs", p50, baseline(group, Metric::P50), Limit::AtMost(1.6)));
     }
     bars
 }
@@ -267,9 +267,9 @@ fn best(peers: &[(Contestant, f64)], found: Option<&(Contestant, f64)>) -> Optio
     found.map(|(who, value)| (format!("{who}, best of {}", peers.len()), *value))
 }
 
-fn floor(group: &Group<'_>, metric: Metric) -> Option<Named> {
-    let median = group.entry(Contestant::Floor)?.median(metric)?;
-    Some((Contestant::Floor.name().to_owned(), median))
+fn baseline(group: &Group<'_>, metric: Metric) -> Option<Named> {
+    let median = group.entry(Contestant::Baseline)?.median(metric)?;
+    Some((Contestant::Baseline.name().to_owned(), median))
 }
 
 #[cfg(test)]

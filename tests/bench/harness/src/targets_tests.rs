@@ -26,7 +26,8 @@ fn a_quarter_of_the_best_peer_is_asked_at_100_bytes() {
     let bench = |ours: f64, seconds: f64| {
         let mut tokio = run(&Cell::BASE, Contestant::OttlaTokio, 1, ours);
         change(&mut tokio, |measured| measured.seconds = seconds);
-        let peers = [(Contestant::Java, 2.0), (Contestant::FranzGo, 0.8), (Contestant::Floor, 0.1)];
+        let peers =
+            [(Contestant::Java, 2.0), (Contestant::FranzGo, 0.8), (Contestant::Baseline, 0.1)];
         let mut runs = peers.map(|(who, cpu)| run(&Cell::BASE, who, 1, cpu)).to_vec();
         runs.push(tokio);
         verdicts(&runs)
@@ -69,7 +70,7 @@ fn at_1000_bytes_the_floor_and_every_peer_are_the_measure() {
     let bench = |ours: f64| {
         let all = [
             (Contestant::OttlaBlocking, ours),
-            (Contestant::Floor, 0.7),
+            (Contestant::Baseline, 0.7),
             (Contestant::FranzGo, 1.0),
         ];
         verdicts(&all.map(|(who, cpu)| run(&cell, who, 1, cpu)))
@@ -87,7 +88,7 @@ fn a_lone_record_is_held_against_the_peers_and_blocking_against_an_echo() {
             (Contestant::OttlaTokio, 39.0),
             (Contestant::OttlaBlocking, ours),
             (Contestant::Rskafka, 39.0),
-            (Contestant::Floor, 13.0),
+            (Contestant::Baseline, 13.0),
         ];
         verdicts(&all.map(|(who, p50)| {
             let mut run = run(&cell, who, 1, 1.0);

@@ -1,7 +1,7 @@
 //! A broker that is stopped (SIGSTOP) holds nobody up: deadlines are met, cancels return at once, and
 //! the truth comes when it goes on.
 //!
-//! No duration is judged by itself: each is held against a bare timer, or a bare channel, of the same
+//! No duration is judged by itself: each is checked against a bare timer, or a bare channel, of the same
 //! round, which a busy machine holds up as well.
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
@@ -74,7 +74,7 @@ struct Answer {
     due: Option<Instant>,
     answered: Instant,
     first: RecordOutcome,
-    /// The last word, where the first was `Unknown`.
+    /// The final outcome, where the first was `Unknown`.
     late: Option<RecordOutcome>,
 }
 

@@ -1,4 +1,4 @@
-//! The floor: what cannot be saved. Each record is copied once, the batches are summed by the
+//! The baseline: what cannot be saved. Each record is copied once, the batches are summed by the
 //! processor's CRC-32C, and the requests are written in one piece each, to a socket that blocks.
 //! Nothing is decided, nothing is kept, nothing can go wrong.
 
@@ -24,7 +24,7 @@ use ottla_core::wire::{
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const NAME: &str = "floor";
+const NAME: &str = "baseline";
 /// The last version that names topics, so that nothing needs to be asked before.
 const VERSION: i16 = 12;
 /// Requests that are written before an answer is awaited, as all contestants have it.
