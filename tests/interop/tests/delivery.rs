@@ -7,7 +7,6 @@ use ottla_interop::{
     Adapter, Command, Fates, Lines, LogCount, Message, Mix, Stream, cluster, rich, verify, version,
 };
 
-const LINES: u32 = 200_000;
 const RICH: u32 = 6_000;
 const PARTITIONS: i32 = 6;
 const LIMIT: Duration = Duration::from_secs(300);
@@ -19,10 +18,11 @@ const LARGE: &str = "2097152";
 fn everything_arrives_once() {
     let cluster = cluster(3).unwrap();
     let configs = [("max.message.bytes", LARGE), ("min.insync.replicas", "2")];
-    let lines = Lines::new(20_26, Mix::Wide, LINES);
+    let count = lines_to_send();
+    let lines = Lines::new(20_26, Mix::Wide, count);
     let file = tempfile::NamedTempFile::new().unwrap();
     let bytes = lines.write(file.path()).unwrap();
-    println!("Kafka {}: {LINES} lines, {:.1} MB", version(), bytes as f64 / 1e6);
+    println!("Kafka {}: {count} lines, {:.1} MB", version(), bytes as f64 / 1e6);
     let mut producers: BTreeSet<i64> = BTreeSet::new();
     for driver in Adapter::ALL {
         let topic = format!("lines-{driver}");
@@ -41,25 +41,30 @@ fn everything_arrives_once() {
         println!("{driver}: {}", ended.line);
         assert_eq!(
             (ended.status, ended.summary),
-            (Some(0), [u64::from(LINES), 0, 0]),
+            (Some(0), [u64::from(count), 0, 0]),
             "{}",
             ended.stderr
         );
         let begin = Instant::now();
         let log = cluster.read(&topic).unwrap();
-        let count = verify(LINES, |index| lines.line(index), &ended.fates, &log).unwrap();
-        assert_eq!((count.delivered, count.delivered_somewhere), (LINES, 0), "{count}");
+        let found = verify(count, |index| lines.line(index), &ended.fates, &log).unwrap();
+        assert_eq!((found.delivered, found.delivered_somewhere), (count, 0), "{found}");
         assert_eq!(partitions(&ended.fates), PARTITIONS as usize, "all of them are used");
-        println!("{driver}: {count}; read back in {:?}", begin.elapsed());
+        println!("{driver}: {found}; read back in {:?}", begin.elapsed());
         drop(log);
         let log = LogCount::of(&cluster, &topic).unwrap();
         println!("{driver}: {log}");
-        assert_eq!((log.records, log.epochs), (u64::from(LINES), PARTITIONS as u64));
+        assert_eq!((log.records, log.epochs), (u64::from(count), PARTITIONS as u64));
         assert_eq!(log.producers.len(), 1, "one run, one producer id");
         producers.extend(&log.producers);
         cluster.delete_topic(&topic).unwrap();
     }
     assert_eq!(producers.len(), 2, "two runs, two producer ids: {producers:?}");
+}
+
+/// As `OTTLA_LINES` says.
+fn lines_to_send() -> u32 {
+    std::env::var("OTTLA_LINES").map_or(200_000, |count| count.parse().expect("a number of lines"))
 }
 
 fn partitions(fates: &Fates) -> usize {
