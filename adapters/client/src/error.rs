@@ -146,7 +146,7 @@ pub enum SendError {
     Refused(ProduceError),
     /// The topic is another producer's.
     WrongProducer,
-    /// The record has a token, but nobody was named the report callback.
+    /// The record has a token, but there is no report callback.
     NoReportCallback,
 }
 

@@ -98,7 +98,7 @@ impl<P: Place> Builder<P> {
         self
     }
 
-    /// Sets the report callback on records that are sent with a token.
+    /// Sets the report callback, for records that are sent with a token.
     ///
     /// It is called by the task or thread that moves all bytes, so it should be quick, and must not block, nor
     /// wait for a delivery, which only that one could bring. Where it holds a handle to the producer itself, dropping the others does not end it: close it.
