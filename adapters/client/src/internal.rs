@@ -2,11 +2,12 @@
 #![doc(hidden)]
 #![allow(missing_docs, reason = "no part of what is promised")]
 
-use core::sync::atomic::AtomicU64;
+use core::{sync::atomic::AtomicU64, time::Duration};
 use std::sync::Arc;
 
 use ottla_core::{Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
 
+pub use crate::gap::{Gap, set_in_gaps};
 use crate::{
     client::{
         callbacks::Callbacks,
@@ -19,6 +20,9 @@ use crate::{
         state::State,
     },
 };
+
+/// What a turn may be late by.
+const LATE: Duration = Duration::from_millis(1);
 
 /// What an engine holds for those who wait: all 0 when nobody does and all is settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,6 +133,8 @@ impl Engine {
             Some("who waits for memory, and is refused")
         } else if memory > 0 && state.relief.is_none() && roomy {
             Some("who waits for memory, of which there is enough")
+        } else if memory > 0 && state.relief.is_some_and(|at| at.after(LATE) < self.clock().now()) {
+            Some("who waits for memory, and was to be told that there is some")
         } else if (status > 0 && refused) || (status > elsewhere && !pending) {
             Some("who waits for a topic, and is to hear of it")
         } else if flushes.asleep().any(|number| *closed || table.answered_before(*number)) {

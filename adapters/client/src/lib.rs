@@ -16,6 +16,7 @@ mod contain;
 mod delivery;
 mod engine;
 mod error;
+mod gap;
 #[cfg(feature = "_internal")]
 pub mod internal;
 mod io;

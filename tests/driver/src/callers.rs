@@ -58,6 +58,8 @@ pub(crate) struct Crowd {
     pub(crate) flushing: Cell<u64>,
     /// How many wait for a topic that no broker has.
     pub(crate) elsewhere: Cell<usize>,
+    /// Nobody sends any more, but to see whether all is well again.
+    pub(crate) done: Cell<bool>,
     /// By when `close` is to end, once it was called.
     pub(crate) close_by: Cell<Option<Instant>>,
 }
@@ -144,6 +146,7 @@ impl Crowd {
         match self.roll(0, 5) {
             0 => self.flush(),
             1 if self.story.borrow().closing => self.close_again(),
+            2 if !self.done.get() => self.send_so(None, 8, Manner::FAST),
             _ => {
                 self.poll();
             }

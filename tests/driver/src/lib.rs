@@ -6,6 +6,7 @@
 //! without being asked, and drivers to sleep only where nothing is due.
 #![allow(clippy::missing_panics_doc, reason = "a test's way of saying no")]
 
+mod async_stage;
 mod callers;
 mod faces;
 mod faults;
@@ -13,9 +14,12 @@ mod link;
 mod net;
 mod ports;
 mod run;
+mod stage;
 mod tally;
 mod tasks;
 
+pub use async_stage::AsyncStage;
 pub use faces::{run_async, run_polled};
 pub use run::run;
+pub use stage::{Stage, Waiter};
 pub use tally::{Tally, attempt, plan};

@@ -14,7 +14,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use ottla_client::{Driver, Engine, Ready, Report, Shards, Turn, internal};
+use ottla_client::{
+    Driver, Engine, Ready, Report, Shards, Turn,
+    internal::{self, Gap, set_in_gaps},
+};
 use ottla_core::{Cause, Config, Instant, Limits};
 use ottla_model::{AutoCreate, Cluster, ClusterConfig};
 use ottla_scenario::{
@@ -138,6 +141,7 @@ impl World {
             dated: Cell::new(plan.dated),
             flushing: Cell::new(0),
             elsewhere: Cell::new(0),
+            done: Cell::new(false),
             close_by: Cell::new(None),
         });
         if plan.hostile.is_some() {
@@ -145,6 +149,11 @@ impl World {
         }
         let other = Rc::clone(&crowd);
         set_meanwhile(Some(Rc::new(move || other.come_between())));
+        // What holds a lock at its end lets nobody between.
+        set_in_gaps(Some(Rc::new(|gap| match gap {
+            Gap::Asleep | Gap::Written => meanwhile(),
+            Gap::Ending => {}
+        })));
         let longest = if large { LARGE } else { LONG } as u32 + 200;
         let world = Self {
             clock,
@@ -447,6 +456,7 @@ impl World {
     }
 
     fn finish(&mut self, plan: &Plan) {
+        self.crowd.done.set(true);
         // Who has outlived the storm goes on to live.
         self.net.lock().doomed = None;
         let longest = self.crowd.config.delivery_timeout + Duration::from_secs(2);
@@ -624,5 +634,6 @@ pub fn run(plan: &Plan) -> Tally {
     }
     let tally = world.end(plan);
     set_meanwhile(None);
+    set_in_gaps(None);
     tally
 }

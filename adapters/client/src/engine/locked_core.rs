@@ -31,6 +31,7 @@ use crate::{
         driving::{Gather, Nudge},
         state::State,
     },
+    gap::{self, Gap},
     record::Record,
 };
 
@@ -254,6 +255,7 @@ impl Engine {
         let writer = self.inline_writer.get().and_then(Weak::upgrade);
         loop {
             let again = writer.as_ref().is_none_or(|writer| writer.write_now(self));
+            gap::pass(Gap::Written);
             match self.lock_busy().nudge_after_writes(again) {
                 Nudge::Nothing => return,
                 Nudge::Write => {}

@@ -30,6 +30,7 @@ use crate::{
         wait_list::WaitList,
     },
     error::ConnectionError,
+    gap::{self, Gap},
 };
 
 /// How many of those that wait for memory are woken when some is free. Each one that gets some
@@ -226,6 +227,7 @@ impl State {
             // may not be fit to say so: then nothing is known.
             contain(|| {
                 self.core.close(now, now);
+                gap::pass(Gap::Ending);
                 self.core.handle_timeout(now);
                 self.collect(now);
             });

@@ -15,6 +15,7 @@ use crate::{
         locked_core::Engine,
         state::{Action, Peer},
     },
+    gap::{self, Gap},
     io::{
         links::Links,
         network::{Network, Ready},
@@ -189,6 +190,7 @@ impl<N: Network> Driver<N> {
         let until = state.rest(waker, nap, if nap { soon } else { Instant::NEVER });
         drop(state);
         self.engine.set_naps(nap);
+        gap::pass(Gap::Asleep);
         let until = if until <= now { soon } else { until };
         self.nap = nap.then_some(until);
         let known = (until != Instant::NEVER).then_some(until);

@@ -1,0 +1,295 @@
+//! Wake-ups that storms seldom need, one by one: see `tests/driver/mutants`.
+
+use core::{
+    cell::{Cell, RefCell},
+    fmt,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+use std::{
+    rc::Rc,
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use ottla_client::{
+    CloseReport, Delivery, Record, RecordOutcome, Report,
+    internal::{Gap, set_in_gaps},
+};
+use ottla_core::{Config, Limits, Ticket, Verdict};
+use ottla_driver::{Stage, Waiter};
+use ottla_scenario::Weather;
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+const MOMENT: Duration = Duration::from_micros(500);
+
+/// Records leave at once.
+fn hasty() -> Config<'static> {
+    Config { linger: Duration::ZERO, ..Config::default() }
+}
+
+/// Records wait for others.
+fn lingering() -> Config<'static> {
+    Config { linger: Duration::from_secs(1), ..Config::default() }
+}
+
+fn is_delivered(outcome: Option<RecordOutcome>) -> bool {
+    matches!(outcome, Some(RecordOutcome::Delivered { .. }))
+}
+
+/// At the first such place, and nowhere else.
+fn once_in(gap: Gap, act: impl FnOnce() + 'static) {
+    let act = Cell::new(Some(act));
+    set_in_gaps(Some(Rc::new(move |here| {
+        if here == gap
+            && let Some(act) = act.take()
+        {
+            act();
+        }
+    })));
+}
+
+/// The first broker owes an answer, so that no record that is sent now is the next to be late.
+fn wait_for_another(stage: &mut Stage) {
+    stage.freeze(1);
+    stage.send(0, 8);
+    stage.flush();
+    stage.pass(Duration::from_millis(2));
+    assert!(stage.is_asleep());
+}
+
+/// Runs what would not end where it fails.
+fn within(time: Duration, test: impl FnOnce() + Send + 'static) {
+    let (done, ended) = mpsc::channel();
+    let test = thread::spawn(move || {
+        test();
+        let _ = done.send(());
+    });
+    match ended.recv_timeout(time) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end"),
+        _ => test.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+    }
+}
+
+#[test]
+fn what_a_caller_leaves_of_a_large_request_the_driver_writes() {
+    let config = Config { batch_size: 900_000, ..lingering() };
+    let mut stage = Stage::new(&config, None, None);
+    wait_for_another(&mut stage);
+    let first = stage.send(1, 14_000);
+    stage.pass(MOMENT);
+    assert!(stage.is_asleep(), "it lingers");
+    // More than a caller writes at a time, where a link takes some of it again and again.
+    stage.set_weather(Weather { accepts: 65_536, ..Weather::FAIR });
+    for _ in 0..64 {
+        stage.send(1, 14_000);
+    }
+    stage.pass(MOMENT);
+    assert!(is_delivered(first.try_outcome()), "the rest of the request is not written");
+}
+
+#[test]
+fn a_record_that_comes_while_another_caller_writes_leaves_at_once() {
+    let mut stage = Stage::new(&hasty(), None, None);
+    wait_for_another(&mut stage);
+    let (other, second) = (stage.caller(), Rc::new(Cell::new(None)));
+    let told = Rc::clone(&second);
+    once_in(Gap::Written, move || told.set(Some(other(3, 8))));
+    let first = stage.send(1, 8);
+    let second = second.take().expect("sent meanwhile");
+    // There and back, for both.
+    stage.pass(Duration::from_micros(250));
+    assert!(is_delivered(first.try_outcome()));
+    assert!(is_delivered(second.try_outcome()), "nobody has written it");
+}
+
+#[test]
+fn who_finds_the_links_in_use_wakes_the_driver_and_goes_on() {
+    within(Duration::from_secs(10), || {
+        let mut stage = Stage::new(&hasty(), None, None);
+        let (other, second) = (stage.caller(), Rc::new(Cell::new(None)));
+        let told = Rc::clone(&second);
+        once_in(Gap::Asleep, move || told.set(Some(other(1, 8))));
+        stage.send(0, 8);
+        stage.pass(MOMENT);
+        let second = second.take().expect("sent meanwhile");
+        stage.pass(MOMENT);
+        assert!(is_delivered(second.try_outcome()));
+    });
+}
+
+/// Callers send so fast that the driver naps.
+fn lull(stage: &mut Stage) {
+    for _ in 0..100 {
+        for _ in 0..20 {
+            stage.send(0, 8);
+        }
+        stage.pass(Duration::from_micros(50));
+        if stage.naps() {
+            return;
+        }
+    }
+    panic!("it does not nap");
+}
+
+#[test]
+fn a_link_that_takes_no_more_ends_a_nap() {
+    let config = Config { batch_size: 1_024, ..lingering() };
+    let mut stage = Stage::new(&config, None, None);
+    lull(&mut stage);
+    stage.set_weather(Weather { socket_buffer: 10, ..Weather::FAIR });
+    let mut sent = 0;
+    while stage.naps() {
+        stage.send(0, 100);
+        sent += 1;
+        assert!(sent < 100, "the driver naps on, and no link takes what callers write");
+    }
+}
+
+#[test]
+fn who_waits_for_memory_has_it_a_millisecond_after_there_is_some() {
+    let config = Config { batch_size: 1_024, buffer_memory: 64 * 1_024, ..hasty() };
+    let limits = Limits::for_config(&config);
+    let mut stage = Stage::new(&config, Some(limits), None);
+    stage.freeze(1);
+    // A little of it is to come back soon, and the rest is not.
+    let soon = stage.send(1, 600);
+    while stage.try_send(0, 600).is_ok() {}
+    let (shards, topic) = (Rc::clone(stage.shards()), stage.topic().clone());
+    let mut waiter = Waiter::new(async move {
+        let record = Record { partition: Some(0), value: Some(&[0; 600]), ..Record::default() };
+        shards.sending::<Delivery>(&topic, &record).await.is_ok()
+    });
+    assert_eq!(waiter.poll(), None, "there is no memory");
+    stage.pass(MOMENT);
+    assert!(is_delivered(soon.try_outcome()));
+    stage.pass(Duration::from_millis(2));
+    assert_eq!(waiter.poll(), Some(true), "there is memory, and nobody says so");
+}
+
+/// A driver that has the core in a state of which it cannot tell.
+fn with_a_bad_end(stage: &mut Stage) {
+    once_in(Gap::Ending, || std::panic::resume_unwind(Box::new("doom")));
+    stage.drop_driver();
+    set_in_gaps(None);
+}
+
+#[test]
+fn a_record_has_an_answer_though_the_core_fails_at_its_drivers_end() {
+    let mut stage = Stage::new(&hasty(), None, None);
+    stage.freeze(1);
+    let mut waiter = Waiter::new(IntoFuture::into_future(stage.send(0, 8)));
+    assert!(waiter.poll().is_none());
+    with_a_bad_end(&mut stage);
+    let told = waiter.poll();
+    assert!(matches!(told, Some(RecordOutcome::Unknown(_))), "{told:?}");
+    assert!(stage.try_send(0, 8).is_err(), "nobody would tell what becomes of it");
+}
+
+#[test]
+fn a_flush_ends_though_the_core_fails_at_its_drivers_end() {
+    let mut stage = Stage::new(&hasty(), None, None);
+    stage.freeze(1);
+    stage.send(0, 8);
+    let mut flush = Waiter::new(stage.shards().flush());
+    assert!(flush.poll().is_none());
+    with_a_bad_end(&mut stage);
+    assert_eq!(flush.poll().map(|tally| tally.unknown), Some(1));
+}
+
+#[test]
+fn a_close_ends_though_the_core_fails_at_its_drivers_end() {
+    let mut stage = Stage::new(&hasty(), None, None);
+    stage.freeze(1);
+    stage.send(0, 8);
+    let mut close = Waiter::new(stage.shards().close(Duration::from_secs(5)));
+    assert!(close.poll().is_none());
+    with_a_bad_end(&mut stage);
+    assert_eq!(close.poll().map(|report| report.records.unknown), Some(1));
+}
+
+#[test]
+fn a_close_is_over_before_its_driver_is_dropped() {
+    let mut stage = Stage::new(&hasty(), None, None);
+    stage.send(0, 8);
+    let mut close = Waiter::new(stage.shards().close(Duration::from_secs(5)));
+    assert!(close.poll().is_none());
+    stage.pass(Duration::from_millis(2));
+    assert!(stage.is_over());
+    assert!(close.poll().is_some_and(|report| report.complete), "who ran the driver has it still");
+}
+
+thread_local! {
+    /// Who comes between two reports.
+    static BETWEEN: RefCell<Option<Waiter<CloseReport>>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn who_asks_between_two_reports_is_told_of_the_end_before_the_driver_is_dropped() {
+    let asks = |_: &Report| {
+        BETWEEN.with_borrow_mut(|close| {
+            if let Some(close) = close {
+                assert!(close.poll().is_none(), "the last report is not told yet");
+            }
+        });
+    };
+    let mut stage = Stage::new(&hasty(), None, Some(Arc::new(asks)));
+    let record = Record { partition: Some(0), token: Some(7), ..Record::default() };
+    let _sent: Ticket = stage.shards().try_send(stage.topic(), &record).expect("taken");
+    let close = stage.shards().close(Duration::from_secs(5));
+    BETWEEN.set(Some(Waiter::new(close)));
+    stage.pass(Duration::from_millis(2));
+    assert!(stage.is_over());
+    let mut close = BETWEEN.take().expect("it came between");
+    assert!(close.poll().is_some_and(|report| report.complete), "who ran the driver has it still");
+}
+
+/// Counts what is told of records that are given up.
+struct Listener(Arc<AtomicU32>);
+
+impl Visit for Listener {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" && format!("{value:?}").contains("given up") {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Subscriber for Listener {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut Self(Arc::clone(&self.0)));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[test]
+fn what_is_cancelled_after_the_end_is_told_to_who_listens() {
+    let told = Arc::new(AtomicU32::new(0));
+    let _listens = tracing::subscriber::set_default(Listener(Arc::clone(&told)));
+    let mut stage = Stage::new(&hasty(), None, None);
+    let sent = stage.send(0, 8);
+    let mut close = Waiter::new(stage.shards().close(Duration::from_secs(5)));
+    stage.pass(Duration::from_millis(2));
+    assert!(close.poll().is_some());
+    stage.drop_driver();
+    assert_eq!((sent.cancel(), told.load(Ordering::Relaxed)), (Verdict::Settled, 1));
+}
