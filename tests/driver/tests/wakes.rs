@@ -171,6 +171,42 @@ fn who_waits_for_memory_has_it_a_millisecond_after_there_is_some() {
     assert_eq!(waiter.poll(), Some(true), "there is memory, and nobody says so");
 }
 
+#[test]
+fn who_begins_to_wait_as_the_driver_goes_to_nap_wakes_it() {
+    let config = Config { batch_size: 1_024, ..lingering() };
+    let asleep = Rc::new(Cell::new(0));
+    // The same twice, but that somebody waits where it was found that the driver naps.
+    let mut nap = None;
+    for _ in 0..2 {
+        let waiter = Rc::new(RefCell::new(None::<Waiter<RecordOutcome>>));
+        let (waits, count) = (Rc::clone(&waiter), Rc::clone(&asleep));
+        asleep.set(0);
+        set_in_gaps(Some(Rc::new(move |gap| {
+            count.update(|times| times + u32::from(gap == Gap::Asleep));
+            if let Some(waiter) = &mut *waits.borrow_mut()
+                && nap == Some(count.get())
+            {
+                assert!(waiter.poll().is_none());
+            }
+        })));
+        let mut stage = Stage::new(&config, None, None);
+        *waiter.borrow_mut() = Some(Waiter::new(IntoFuture::into_future(stage.send(1, 8))));
+        let naps = nap.is_none();
+        for _ in 0..100 {
+            for _ in 0..20 {
+                stage.send(0, 8);
+            }
+            stage.pass(Duration::from_micros(50));
+            if stage.naps() {
+                break;
+            }
+        }
+        assert_eq!(stage.naps(), naps, "the driver naps, and somebody waits");
+        nap = Some(asleep.get());
+        set_in_gaps(None);
+    }
+}
+
 /// A driver that has the core in a state of which it cannot tell.
 fn with_a_bad_end(stage: &mut Stage) {
     once_in(Gap::Ending, || std::panic::resume_unwind(Box::new("doom")));

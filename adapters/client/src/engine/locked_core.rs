@@ -267,7 +267,7 @@ impl Engine {
     /// Somebody waits for an answer, but not for the driver.
     pub(crate) fn count_wait(&self) {
         self.waits.fetch_add(1, Ordering::Relaxed);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
     }
 
     /// How often somebody began to wait; it wraps.
@@ -291,9 +291,11 @@ impl Engine {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether nobody waits for the answer to a single record.
-    pub(crate) fn nobody_waits(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) == 0
+    /// Whether nobody waits for the answer to a single record. Who begins to from here on wakes the driver, as one that
+    /// naps, unless [`Engine::set_naps`] takes that back: so either the driver sees who waits, or is seen.
+    pub(crate) fn nobody_waits_yet(&self) -> bool {
+        self.naps.store(true, Ordering::SeqCst);
+        self.waiting.load(Ordering::SeqCst) == 0
     }
 
     #[cfg(feature = "_internal")]
@@ -410,7 +412,7 @@ impl EngineCalls for Engine {
 
     fn begin_waiting(&self) {
         self.count_wait();
-        if self.naps.load(Ordering::Relaxed) {
+        if self.naps.load(Ordering::SeqCst) {
             let wake = self.lock_busy().rouse();
             if let Some(waker) = wake {
                 waker.wake();

@@ -106,14 +106,14 @@ impl<N: Network> Driver<N> {
         self.engine.end_waiting();
         let now = self.engine.clock().now();
         let mut state = self.engine.lock_busy();
-        let naps = self.engine.nobody_waits() && state.may_nap();
+        let naps = self.engine.nobody_waits_yet() && state.may_nap();
         if naps {
             state.rest(waker, true, now.after(SHORTEST));
         } else {
             state.awake();
         }
-        drop(state);
         self.engine.set_naps(naps);
+        drop(state);
         naps
     }
 
@@ -167,7 +167,7 @@ impl<N: Network> Driver<N> {
         // Callers look after the links in passing, as they send, if nobody waits; or because they wait, if
         // that is all that they do.
         let attended = || self.engine.inline_driver().is_some() && state.table.pending() == 0;
-        let calm = (busy.sending && state.lingers() && self.engine.nobody_waits())
+        let calm = (busy.sending && state.lingers() && self.engine.nobody_waits_yet())
             || (busy.waiting && attended());
         let nap = calm && state.may_nap() && links.may_be_left();
         if !nap {
@@ -188,8 +188,8 @@ impl<N: Network> Driver<N> {
         }
         let soon = now.after(SHORTEST);
         let until = state.rest(waker, nap, if nap { soon } else { Instant::NEVER });
-        drop(state);
         self.engine.set_naps(nap);
+        drop(state);
         gap::pass(Gap::Asleep);
         let until = if until <= now { soon } else { until };
         self.nap = nap.then_some(until);
