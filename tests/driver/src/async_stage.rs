@@ -108,8 +108,13 @@ impl AsyncStage {
     }
 
     /// Does all that can be done without time passing.
+    ///
+    /// # Panics
+    ///
+    /// Where that has no end.
     pub fn settle(&mut self) {
-        loop {
+        for round in 0.. {
+            assert!(round < 1_000, "nothing comes to rest");
             let mut moved = self.net.lock().advance();
             let woken = core::mem::take(&mut self.net.lock().ready);
             self.network.served.wake(&woken);

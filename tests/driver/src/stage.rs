@@ -240,8 +240,13 @@ impl Stage {
     }
 
     /// Does all that can be done without time passing.
+    ///
+    /// # Panics
+    ///
+    /// Where that has no end.
     pub fn settle(&mut self) {
-        loop {
+        for round in 0.. {
+            assert!(round < 1_000, "nothing comes to rest");
             let moved = self.net.lock().advance();
             for woken in core::mem::take(&mut self.net.lock().ready) {
                 let (readable, writable) = (woken.readable, woken.writable);
@@ -270,6 +275,11 @@ impl Stage {
                 return self.settle();
             }
         }
+    }
+
+    /// Time passes, and the driver does not run.
+    pub fn stall(&self, time: Duration) {
+        self.set_now(self.now().after(time));
     }
 
     fn set_now(&self, now: Instant) {

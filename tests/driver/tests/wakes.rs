@@ -207,6 +207,20 @@ fn who_begins_to_wait_as_the_driver_goes_to_nap_wakes_it() {
     }
 }
 
+#[test]
+fn who_finds_a_deadline_over_while_the_driver_does_not_run_tells_the_others() {
+    let stage = Stage::new(&hasty(), None, None);
+    stage.freeze(1);
+    let timeout = Some(Duration::from_millis(5));
+    let record = Record { partition: Some(0), timeout, ..Record::default() };
+    let sent: Delivery = stage.shards().try_send(stage.topic(), &record).expect("taken");
+    let mut waiter = Waiter::new(IntoFuture::into_future(sent.reattach()));
+    assert!(waiter.poll().is_none());
+    stage.stall(Duration::from_millis(6));
+    assert!(sent.try_outcome().is_some());
+    assert!(waiter.poll().is_some(), "one has its answer, and another of the same record has not");
+}
+
 /// A driver that has the core in a state of which it cannot tell.
 fn with_a_bad_end(stage: &mut Stage) {
     once_in(Gap::Ending, || std::panic::resume_unwind(Box::new("doom")));
@@ -224,6 +238,17 @@ fn a_record_has_an_answer_though_the_core_fails_at_its_drivers_end() {
     let told = waiter.poll();
     assert!(matches!(told, Some(RecordOutcome::Unknown(_))), "{told:?}");
     assert!(stage.try_send(0, 8).is_err(), "nobody would tell what becomes of it");
+}
+
+#[test]
+fn a_record_has_a_last_word_though_the_core_fails_at_its_drivers_end() {
+    let mut stage = Stage::new(&hasty(), None, None);
+    stage.freeze(1);
+    let mut waiter = Waiter::new(stage.send(0, 8).final_outcome());
+    assert!(waiter.poll().is_none());
+    with_a_bad_end(&mut stage);
+    let told = waiter.poll();
+    assert!(matches!(told, Some(RecordOutcome::Unknown(_))), "{told:?}");
 }
 
 #[test]
