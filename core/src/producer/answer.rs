@@ -157,7 +157,7 @@ impl Producer<'_> {
             self.wake_conn(conn);
             self.seek_metadata();
         }
-        if self.wants_slot {
+        if self.network.wants_slot() {
             self.make_room();
         }
         Ok(())

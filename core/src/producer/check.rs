@@ -62,10 +62,10 @@ impl Producer<'_> {
         self.check_brokers()?;
         self.check_conns()?;
         let changed = self.topics.iter().filter(|(_, slot)| slot.changed).count() as u32;
-        holds("topics with something to tell", changed, self.topic_outputs == changed)?;
+        holds("topics with something to tell", changed, self.registry.untold() == changed)?;
         let known = self.topics.iter().filter(|(_, slot)| slot.knowledge != Knowledge::Free);
         let known = known.count() as u32;
-        holds("topics that are registered", known, self.topics_known.count == known)
+        holds("topics that are registered", known, self.registry.count() == known)
     }
 
     /// The partitions of all topics.
@@ -83,14 +83,16 @@ impl Producer<'_> {
         let batches = &self.batches;
         let open = |slot: &Batch| !matches!(slot.life, Life::Free | Life::Done);
         let unsettled = batches.iter().filter(|(_, slot)| open(slot)).count() as u32;
-        holds("batches that are not settled", unsettled, self.unsettled == unsettled)?;
+        holds("batches that are not settled", unsettled, self.queues.unsettled() == unsettled)?;
         let fresh = |_, slot: &Batch| open(slot) && slot.told == Told::Nothing;
         let old = |_, slot: &Batch| open(slot) && slot.told != Told::Nothing;
-        let by_age = length("batches by age", batches, &self.age, fresh)?
-            + length("batches told Unknown", batches, &self.resolving, old)?;
+        let (untold, resolving) = self.queues.by_age();
+        let by_age = length("batches by age", batches, untold, fresh)?
+            + length("batches told Unknown", batches, resolving, old)?;
         holds("batches by age", by_age, by_age == unsettled)?;
-        length("batches that linger", batches, &self.linger, |_, slot| slot.life == Life::Open)?;
-        length("batches with something to tell", batches, &self.events, |_, slot| {
+        let (linger, outputs) = self.queues.others();
+        length("batches that linger", batches, linger, |_, slot| slot.life == Life::Open)?;
+        length("batches with something to tell", batches, outputs, |_, slot| {
             slot.life == Life::Done || matches!(slot.told, Told::Pending(_))
         })?;
         let (mut free, mut next) = (0, self.free_batches);
@@ -115,14 +117,15 @@ impl Producer<'_> {
         holds("the id that a part bears", number, origin.life != Life::Free)?;
         if slot.origin == index {
             let told = |(part, slot): &(Ix<Batch>, &Batch)| {
-                slot.life == Life::Done && !slot.event.is_listed() && self.shown != *part
+                slot.life == Life::Done && !slot.event.is_listed() && self.queues.shown() != *part
             };
             let parts = self.batches.iter().filter(|(part, slot)| {
                 slot.life != Life::Free && slot.origin == index && !told(&(*part, *slot))
             });
             holds("parts of a batch", number, parts.count() as u32 == slot.parts)?;
         } else {
-            let known = slot.life != Life::Done || slot.event.is_listed() || self.shown == index;
+            let known =
+                slot.life != Life::Done || slot.event.is_listed() || self.queues.shown() == index;
             holds("a part that is told of", number, known)?;
         }
         holds("what was taken out", number, slot.withdrawn <= slot.records)?;
@@ -281,7 +284,7 @@ impl Producer<'_> {
                 } else if slot.dial_at > self.now {
                     self.timers.dial <= slot.dial_at
                 } else {
-                    self.wants_slot
+                    self.network.wants_slot()
                 };
                 holds("a broker with something to send that nobody dials", number, dialled)?;
             }
@@ -294,9 +297,9 @@ impl Producer<'_> {
             matches!(slot.state, State::Ended { .. } | State::Dialing { told: false })
         };
         let told = self.conns.iter().filter(|(_, slot)| untold(slot)).count() as u32;
-        holds("connections with something to tell", told, self.conn_outputs == told)?;
+        holds("connections with something to tell", told, self.network.untold() == told)?;
         let open = |_, slot: &Conn| slot.is_open();
-        length("connections that may write", &self.conns, &self.writable, open)?;
+        length("connections that may write", &self.conns, self.network.writable(), open)?;
         let mut in_flight = 0;
         for (index, slot) in self.conns.iter() {
             let number = index.number();

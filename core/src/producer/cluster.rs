@@ -106,7 +106,7 @@ impl Metadata {
 impl Producer<'_> {
     /// Something calls for fresh metadata.
     pub(super) fn want_metadata(&mut self) {
-        if self.topics_known.count == 0 || self.is_over() {
+        if self.registry.count() == 0 || self.is_over() {
             return;
         }
         if self.metadata.asked {
@@ -194,12 +194,12 @@ impl Producer<'_> {
 
     /// Without a topic nothing is to be asked for, and nothing that is known grows old.
     pub(super) fn rest_without_topics(&mut self) {
-        if self.topics_known.count == 0 {
+        if self.registry.count() == 0 {
             (self.metadata.due, self.metadata.wanted) = (Instant::NEVER, Instant::NEVER);
         }
     }
 
-    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    #[inline(never)]
     pub(super) fn read_metadata(&mut self, conn: Ix<Conn>, item: MetadataItem<'_>) {
         match item {
             MetadataItem::Throttle(ms) => self.throttle(conn, ms),
@@ -378,7 +378,7 @@ impl Producer<'_> {
             slot.knowledge = knowledge;
             if !slot.changed {
                 slot.changed = true;
-                self.topic_outputs += 1;
+                self.registry.note_output();
             }
         }
     }

@@ -354,8 +354,7 @@ impl Producer<'_> {
     /// One that no request bore for a long time, on whatever connection: an answer to another one
     /// may arrive where connections share a line.
     fn next_correlation(&mut self) -> i32 {
-        self.correlation_id = self.correlation_id.wrapping_add(1) & i32::MAX;
-        self.correlation_id
+        self.network.next_correlation_id()
     }
 
     fn push_request(

@@ -172,7 +172,7 @@ impl Producer<'_> {
         describe_producers::write_request_end(writer, dialect);
     }
 
-    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    #[inline(never)]
     pub(super) fn read_producers(&mut self, conn: Ix<Conn>, item: DescribeProducersItem<'_>) {
         match item {
             DescribeProducersItem::Throttle(ms) => self.throttle(conn, ms),

@@ -79,7 +79,8 @@ impl Producer<'_> {
     fn is_settled_whole(&self, index: Ix<Batch>) -> bool {
         let batch = self.batches.at(index);
         // Once it is told, and no longer shown, the slot is there for its other parts' sake alone.
-        let last = self.shown.some().map(|shown| self.batches.at(shown).origin) == Some(index);
+        let last =
+            self.queues.shown().some().map(|shown| self.batches.at(shown).origin) == Some(index);
         batch.life == Life::Done && batch.parts <= 1 && (batch.event.is_listed() || last)
     }
 
@@ -562,9 +563,7 @@ impl Producer<'_> {
         }
         batch.told = Told::Pending(cause);
         batch.since = self.now;
-        self.age.remove(&mut self.batches, index);
-        self.resolving.push(&mut self.batches, index);
-        self.events.push(&mut self.batches, index);
+        self.queues.tell_unknown(&mut self.batches, index);
         self.abandon_told(index);
     }
 
@@ -591,19 +590,13 @@ impl Producer<'_> {
             partition.unbound = batch.queue.next();
         }
         batch.life = Life::Done;
-        let told = batch.told;
+        let untold = batch.told == Told::Nothing;
         partition.queue.remove(&mut self.batches, index);
         // Nobody wants records back that are delivered, or that their callers took out.
         if records == 0 || matches!(outcome, Outcome::Delivered { .. }) {
             self.free_records(index);
         }
-        self.linger.remove(&mut self.batches, index);
-        match told {
-            Told::Nothing => self.age.remove(&mut self.batches, index),
-            Told::Pending(_) | Told::Unknown => self.resolving.remove(&mut self.batches, index),
-        }
-        self.events.push(&mut self.batches, index);
-        self.unsettled -= 1;
+        self.queues.settle(&mut self.batches, index, untold);
     }
 
     /// Ends a batch whose records were all taken out by their callers.
@@ -614,11 +607,11 @@ impl Producer<'_> {
     /// Takes the next thing that a batch has to tell.
     #[inline]
     pub(super) fn next_settled(&mut self) -> Option<Settled> {
-        let index = self.events.pop(&mut self.batches)?;
+        let index = self.queues.pop_output(&mut self.batches)?;
         let batch = self.batches.at_mut(index);
         let (outcome, late, last) = match batch.told {
             told if batch.life == Life::Done => {
-                self.shown = index;
+                self.queues.show(index);
                 (batch.outcome, told == Told::Unknown, true)
             }
             Told::Pending(cause) => {

@@ -138,7 +138,7 @@ impl Identity {
 impl Producer<'_> {
     /// Whether a producer id is to be asked for now.
     pub(super) const fn wants_producer_id(&self) -> bool {
-        self.identity.deadline().as_micros() <= self.now.as_micros() && self.topics_known.count > 0
+        self.identity.deadline().as_micros() <= self.now.as_micros() && self.registry.count() > 0
     }
 
     /// What there is to tell about producer ids.
@@ -373,7 +373,7 @@ impl Producer<'_> {
 
     /// Closes ranks in an open or sealed batch, so that it can be bound.
     pub(super) fn prepare(&mut self, index: Ix<Batch>) {
-        self.linger.remove(&mut self.batches, index);
+        self.queues.end_linger(&mut self.batches, index);
         let batch = self.batches.at_mut(index);
         batch.life = Life::Sealed;
         debug_assert!(batch.withdrawn < batch.records, "with its last record a batch is over");

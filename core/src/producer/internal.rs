@@ -1,6 +1,6 @@
 //! For tests alone: states that take too long to reach by way of the public face.
 
-use super::{Closing, Producer};
+use super::Producer;
 use crate::{
     Instant, Seen, TopicId,
     batch::{Batch, Exposure, Life, Told},
@@ -29,7 +29,7 @@ impl Producer<'_> {
     #[doc(hidden)]
     #[must_use]
     pub fn internal_takes_nothing(&self) -> bool {
-        self.closing != Closing::Open || self.identity.refusal().is_some()
+        !self.lifecycle.is_open() || self.identity.refusal().is_some()
     }
 
     /// Whether what comes on the connection of a slot is to be read, whether it has bytes to write, and
@@ -133,8 +133,8 @@ impl Producer<'_> {
         word(flags(&[
             self.metadata.asked,
             self.metadata.again,
-            self.wants_slot,
-            self.closing == Closing::Open,
+            self.network.wants_slot(),
+            self.lifecycle.is_open(),
             self.identity.refusal().is_some(),
         ]));
         for (_, broker) in self.brokers.iter() {

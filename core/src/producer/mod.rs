@@ -1,6 +1,7 @@
 //! The producer: one state machine over all connections, topics and batches.
 
 mod answer;
+mod back_pressure;
 mod blame;
 #[cfg(feature = "_internal")]
 mod check;
@@ -14,9 +15,12 @@ mod identity;
 mod input;
 #[cfg(feature = "_internal")]
 mod internal;
+mod lifecycle;
+mod network;
 mod output;
 mod payload;
 mod produce;
+mod queues;
 mod refusal;
 mod rest;
 mod route;
@@ -30,7 +34,11 @@ mod tracing;
 
 use core::fmt;
 
+use back_pressure::BackPressure;
 use identity::Identity;
+use lifecycle::Lifecycle;
+use network::Network;
+use queues::Queues;
 use settings::{Names, Settings};
 
 pub use payload::Payload;
@@ -38,9 +46,9 @@ pub use payload::Payload;
 pub(crate) use crate::face::{BatchId, Settled, Ticket};
 use crate::{
     Address, BrokerStats, Config, ConfigError, Instant, Memory, Stats,
-    batch::{Age, Batch, Events, Linger, Pages, Part},
+    batch::{Batch, Pages, Part},
     broker::{Broker, Origin},
-    conn::{Conn, Writable},
+    conn::Conn,
     list::List,
     memory::LEAST_RX,
     partition::{Partition, Waiting},
@@ -90,66 +98,29 @@ pub struct Producer<'m> {
     owner: u32,
     #[cfg(feature = "alloc")]
     most: crate::memory::Most,
-    topics_known: topics::Registry,
     free_partitions: runs::FreePartitions,
-    /// The most bytes that a record may take in its batch.
-    largest_record: u32,
-    /// The most bytes of records that a batch takes while it is open.
-    largest_batch: u32,
     free_batches: Ix<Batch>,
-    /// The settled batch that the last output was about.
-    shown: Ix<Batch>,
-    /// The part of it that is told, where it is told in parts.
-    part: Part,
-    /// Batches that hold records and are not settled.
-    unsettled: u32,
-    /// Batches of which nothing was told, by age.
-    age: List<Batch, Age>,
-    /// Batches of which `Unknown` was told, by when.
-    resolving: List<Batch, Age>,
-    linger: List<Batch, Linger>,
-    events: List<Batch, Events>,
-    /// Partitions whose retry backoff runs.
-    backoff: List<Partition, Waiting>,
-    writable: List<Conn, Writable>,
-    /// One of them, since the list was last empty, had no answer to come that would be a reason to look.
-    urgent: bool,
-    /// Of the last request, on whatever connection.
-    correlation_id: i32,
+    // By concern. Who is to change them calls a method of theirs, whose file says what holds of them.
+    registry: topics::Registry,
+    largest: produce::Largest,
+    queues: Queues,
+    network: Network,
+    lifecycle: Lifecycle,
+    back_pressure: BackPressure,
     identity: Identity,
-    /// What the wall clock showed at [`Instant::ZERO`], in milliseconds since 1970, if there is one.
-    wall_at_zero: Option<i64>,
     metadata: cluster::Metadata,
     timers: timeout::Timers,
-    closing: Closing,
-    /// `Full` was answered, and `BufferAvailable` not told since.
-    starved: bool,
-    /// Something came free since then.
-    relieved: bool,
-    /// Connections that have something to tell.
-    conn_outputs: u32,
-    /// Topics that have something to tell.
-    topic_outputs: u32,
-    /// A broker with something to send found no slot for a connection.
-    wants_slot: bool,
-    /// The broker that is first in turn for a free slot.
-    dial_first: u32,
+    /// The part of the batch that the last output was about, where it is told in parts.
+    part: Part,
+    /// Partitions whose retry backoff runs.
+    backoff: List<Partition, Waiting>,
+    /// What the wall clock showed at [`Instant::ZERO`], in milliseconds since 1970, if there is one.
+    wall_at_zero: Option<i64>,
     stats: Stats,
     #[cfg(feature = "trace")]
     traces: crate::trace::Traces,
     #[cfg(feature = "_internal")]
     seen: crate::seen::Tally,
-}
-
-/// How far `close` is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Closing {
-    Open,
-    /// What is left gets until then.
-    Draining(Instant),
-    /// All is settled; `Output::Closed` waits to be taken.
-    Closed,
-    Told,
 }
 
 impl<'m> Producer<'m> {
@@ -177,11 +148,11 @@ impl<'m> Producer<'m> {
         let free_batches = link_free_batches(&mut batches);
         let topic_names = Names::new(memory.topic_names, memory.topics.all().len());
         let mut topics = Table::new(memory.topics, || Topic::EMPTY);
-        let topics_known = topics::Registry::new(&mut topics, seed);
+        let registry = topics::Registry::new(&mut topics, seed);
         let mut partitions = Table::new(memory.partitions, || Partition::EMPTY);
         let free_partitions = runs::FreePartitions::all(&mut partitions);
         let pages = Pages::new(memory.pages, memory.links);
-        let (largest_record, largest_batch) = produce::bounds(&settings, &pages);
+        let largest = produce::Largest::new(&settings, &pages);
         Ok(Self {
             settings,
             now: Instant::ZERO,
@@ -199,33 +170,20 @@ impl<'m> Producer<'m> {
             owner: (seed ^ (seed >> 32)) as u32,
             #[cfg(feature = "alloc")]
             most: memory.most,
-            topics_known,
+            registry,
             free_partitions,
-            largest_record,
-            largest_batch,
             free_batches,
-            shown: Ix::NONE,
             part: Part::NONE,
-            unsettled: 0,
-            age: List::EMPTY,
-            resolving: List::EMPTY,
-            linger: List::EMPTY,
-            events: List::EMPTY,
+            largest,
+            queues: Queues::EMPTY,
             backoff: List::EMPTY,
-            writable: List::EMPTY,
-            urgent: false,
-            correlation_id: Random::new(!seed).below(1 << 31) as i32,
+            network: Network::new(seed),
             identity,
             wall_at_zero: None,
             metadata: cluster::Metadata::NEW,
             timers: timeout::Timers::NEW,
-            closing: Closing::Open,
-            starved: false,
-            relieved: false,
-            conn_outputs: 0,
-            topic_outputs: 0,
-            wants_slot: false,
-            dial_first: 0,
+            lifecycle: Lifecycle::Open,
+            back_pressure: BackPressure::NONE,
             stats: Stats::default(),
             #[cfg(feature = "trace")]
             traces: crate::trace::Traces::new(),
@@ -247,7 +205,7 @@ impl<'m> Producer<'m> {
     pub fn stats(&self) -> Stats {
         let pages = self.pages.count();
         let pages_used = pages - self.pages.free();
-        Stats { pages, pages_used, batches: self.unsettled, ..self.stats }
+        Stats { pages, pages_used, batches: self.queues.unsettled(), ..self.stats }
     }
 
     /// What is known of each broker: counters since it was first heard of, and gauges.
@@ -275,7 +233,7 @@ impl<'m> Producer<'m> {
 
     /// Whether nothing is to be done any more.
     fn is_over(&self) -> bool {
-        matches!(self.closing, Closing::Closed | Closing::Told)
+        self.lifecycle.is_over()
     }
 
     /// Moves time on; a clock that steps back is ignored.
@@ -303,7 +261,7 @@ impl fmt::Debug for Producer<'_> {
         f.debug_struct("Producer")
             .field("now", &self.now)
             .field("identity", &self.identity)
-            .field("closing", &self.closing)
+            .field("lifecycle", &self.lifecycle)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

@@ -1,6 +1,6 @@
 //! What the caller is to do or to know, derived from the state: nothing is queued.
 
-use super::{Closing, Producer, window};
+use super::{Producer, window};
 use crate::{
     Address, ConnId, Event, Instant, Output, Segments,
     conn::{Conn, State},
@@ -20,7 +20,7 @@ impl Producer<'_> {
         self.free_shown();
         // First of all, since it makes outputs.
         self.check_closing();
-        if self.conn_outputs > 0 {
+        if self.network.has_output() {
             if let Some(output) = self.connection_output() {
                 return Some(output);
             }
@@ -28,20 +28,18 @@ impl Producer<'_> {
         if let Some(settled) = self.next_settled() {
             return Some(Output::Event(Event::Settled(settled)));
         }
-        if self.topic_outputs > 0 {
+        if self.registry.has_output() {
             if let Some(topic) = self.next_changed_topic() {
                 return Some(Output::Event(Event::Topic(topic)));
             }
         }
-        if core::mem::take(&mut self.relieved) {
-            self.starved = false;
+        if self.back_pressure.take_output() {
             return Some(Output::Event(Event::BufferAvailable));
         }
         if let Some(event) = self.identity_event() {
             return Some(Output::Event(event));
         }
-        if self.closing == Closing::Closed {
-            self.closing = Closing::Told;
+        if self.lifecycle.take_output() {
             return Some(Output::Closed);
         }
         debug_assert!(!self.has_output(), "what there is was told");
@@ -53,7 +51,7 @@ impl Producer<'_> {
     /// one that does the I/O, and the one that does it whether it may sleep.
     #[must_use]
     pub fn needs_service(&self) -> bool {
-        !self.writable.is_empty() || self.has_output()
+        self.network.has_writable() || self.has_output()
     }
 
     /// Whether [`poll_write`](Self::poll_write) has something that is to leave now.
@@ -65,18 +63,18 @@ impl Producer<'_> {
     /// batches gather, or where memory is full.
     #[must_use]
     pub fn has_urgent_write(&self) -> bool {
-        self.urgent && !self.writable.is_empty()
+        self.network.has_urgent()
     }
 
     /// Whether [`poll_output`](Self::poll_output) has something.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        self.conn_outputs > 0
-            || self.topic_outputs > 0
-            || !self.events.is_empty()
-            || self.relieved
+        self.network.has_output()
+            || self.registry.has_output()
+            || self.queues.has_output()
+            || self.back_pressure.has_output()
             || self.identity.has_output()
-            || self.closing == Closing::Closed
+            || self.lifecycle.has_output()
             || self.closing_is_due()
     }
 
@@ -106,12 +104,12 @@ impl Producer<'_> {
                 Some(Output::Disconnect(conn))
             }
             State::Ended { cause, close: false } => {
-                self.conn_outputs -= 1;
+                self.network.end_output();
                 self.free_connection(index);
                 Some(Output::Event(Event::Disconnected { conn, cause }))
             }
             State::Dialing { .. } => {
-                self.conn_outputs -= 1;
+                self.network.end_output();
                 self.conns.at_mut(index).state = State::Dialing { told: true };
                 Some(Output::Connect(conn))
             }
@@ -127,14 +125,13 @@ impl Producer<'_> {
     #[must_use]
     pub fn poll_write(&mut self, now: Instant) -> Option<ConnId> {
         self.advance(now);
-        while let Some(index) = self.writable.pop(&mut self.conns) {
+        while let Some(index) = self.network.pop_writable(&mut self.conns) {
             self.compose(index);
             let slot = self.conns.at(index);
             if !slot.tx.is_nothing() && slot.is_open() {
                 return Some(conn_id(index, slot));
             }
         }
-        self.urgent = false;
         None
     }
 
@@ -147,7 +144,7 @@ impl Producer<'_> {
             return false;
         };
         if self.conns.at(index).tx.is_nothing() {
-            self.writable.remove(&mut self.conns, index);
+            self.network.remove_writable(&mut self.conns, index);
             self.compose(index);
         }
         let slot = self.conns.at(index);

@@ -58,7 +58,7 @@ impl Producer<'_> {
     /// which all records were cancelled.
     #[must_use]
     pub fn payload(&self, batch: BatchId) -> Option<Payload<'_>> {
-        let slot = self.batches.at(self.shown.some()?);
+        let slot = self.batches.at(self.queues.shown().some()?);
         let shown = self.batch_id(slot.origin) == batch;
         (shown && slot.first_page.is_some() && slot.len > 0).then(|| {
             let whole = || (&[][..], self.pages.chain(slot.first_page, slot.len));
@@ -100,13 +100,13 @@ impl Producer<'_> {
 
     /// Frees the slot of the batch that the last output was about.
     pub(super) fn free_shown(&mut self) {
-        let Some(index) = core::mem::replace(&mut self.shown, Ix::NONE).some() else {
+        let Some(index) = self.queues.take_shown().some() else {
             return;
         };
         if self.leave_part(index) {
             return;
         }
-        self.relieved |= self.starved;
+        self.back_pressure.note_room();
         let batch = self.batches.at_mut(index);
         let origin = batch.origin;
         // Most batches were never split.

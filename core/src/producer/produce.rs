@@ -1,6 +1,6 @@
 //! From a record to its place in a batch.
 
-use super::{Closing, Producer, settings::Settings, topics::why_not};
+use super::{Producer, settings::Settings, topics::why_not};
 use crate::{
     Instant, ProduceError, Record, Share, Stats, TopicId,
     batch::{Batch, Entry, Life, Pages, Place, Plain, append, checksum_tail, reserve},
@@ -16,13 +16,24 @@ use crate::{
 /// is to fit `max.request.size` must leave them.
 const REQUEST_OVERHEAD: u32 = 512;
 
-/// The most bytes that a record may take in its batch, and the most bytes of records that a batch takes
-/// while it is open.
-pub(super) fn bounds(settings: &Settings, pages: &Pages<'_>) -> (u32, u32) {
-    let overhead = BatchHeader::LEN as u32 + REQUEST_OVERHEAD.min(settings.max_request_size / 4);
-    let memory = pages.count().saturating_mul(pages.size());
-    let record = settings.max_request_size.saturating_sub(overhead).min(memory);
-    (record, settings.batch_size.saturating_sub(BatchHeader::LEN as u32).min(record))
+/// How many bytes are taken at the most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Largest {
+    /// Of one record in its batch.
+    record: u32,
+    /// Of records by a batch while it is open.
+    batch: u32,
+}
+
+impl Largest {
+    pub(super) fn new(settings: &Settings, pages: &Pages<'_>) -> Self {
+        let overhead =
+            BatchHeader::LEN as u32 + REQUEST_OVERHEAD.min(settings.max_request_size / 4);
+        let memory = pages.count().saturating_mul(pages.size());
+        let record = settings.max_request_size.saturating_sub(overhead).min(memory);
+        let batch = settings.batch_size.saturating_sub(BatchHeader::LEN as u32).min(record);
+        Self { record, batch }
+    }
 }
 
 impl Producer<'_> {
@@ -42,7 +53,7 @@ impl Producer<'_> {
         record: &Record<'_>,
     ) -> Result<Ticket, ProduceError> {
         self.advance(now);
-        if self.closing != Closing::Open {
+        if !self.lifecycle.is_open() {
             return Err(ProduceError::Closing);
         }
         if let Some(why) = self.identity.refusal() {
@@ -64,7 +75,7 @@ impl Producer<'_> {
             return Ok(ticket);
         }
         let result = self.place(topic, number, record);
-        self.starved |= result == Err(ProduceError::Full);
+        self.back_pressure.note_answer(result == Err(ProduceError::Full));
         result
     }
 
@@ -97,7 +108,7 @@ impl Producer<'_> {
             return None;
         }
         let plain = Plain::next_of(batch, record)?;
-        let place = reserve(&self.pages, batch, self.largest_batch, &plain)?;
+        let place = reserve(&self.pages, batch, self.largest.batch, &plain)?;
         let owner = self.owner;
         let id = BatchId { index: open.number(), generation: batch.generation, owner };
         let ticket = count(&mut self.stats, partition, id, place);
@@ -200,12 +211,12 @@ impl Producer<'_> {
             return Err(ProduceError::UnknownPartition { partitions });
         }
         let home = self.partition_of(topic, number);
-        let max = self.largest_record;
+        let max = self.largest.record;
         if let Some(open) = self.partitions.at(home).queue.tail().some() {
             let batch = self.batches.at(open);
             if batch.life == Life::Open {
                 let entry = Entry::next_of(batch, record);
-                let fits = |entry: &Entry<'_>| batch.len + entry.size() <= self.largest_batch;
+                let fits = |entry: &Entry<'_>| batch.len + entry.size() <= self.largest.batch;
                 if let Some(entry) = entry.filter(fits) {
                     let beyond = entry.size().saturating_sub(batch.room);
                     if self.pages.needed(beyond) > self.pages.free() {
@@ -260,9 +271,7 @@ impl Producer<'_> {
             partition.unbound = index;
         }
         partition.queue.push(&mut self.batches, index);
-        self.age.push(&mut self.batches, index);
-        self.linger.push(&mut self.batches, index);
-        self.unsettled += 1;
+        self.queues.open(&mut self.batches, index);
         Some(index)
     }
 
@@ -274,7 +283,7 @@ impl Producer<'_> {
             if cfg!(target_pointer_width = "64") && batch.life == Life::Open {
                 checksum_tail(&self.pages, batch, self.settings.checksum);
             }
-            self.linger.remove(&mut self.batches, open);
+            self.queues.end_linger(&mut self.batches, open);
             self.reconsider(home);
         }
     }

@@ -123,7 +123,7 @@ impl Producer<'_> {
         let at_fault = self.part.advance(&self.pages, batch);
         let records = self.part.records;
         if records < batch.records {
-            self.events.push_front(&mut self.batches, index);
+            self.queues.push_output_again(&mut self.batches, index);
         }
         let Outcome::NotDelivered(Cause::Broker(code)) = outcome else {
             return (records, outcome);

@@ -36,7 +36,7 @@ impl Producer<'_> {
         let conns = conns.filter_map(|(index, slot)| self.overlooked_on(index, slot));
         let brokers = self.brokers.iter().filter(|(_, slot)| !slot.ready.is_empty());
         let brokers = brokers.filter_map(|(_, slot)| self.overlooked_for(slot));
-        let batches = [self.age.head(), self.resolving.head()].into_iter();
+        let batches = [self.queues.untold(), self.queues.resolving()].into_iter();
         let batches = batches.flat_map(|first| {
             let next = |index: &Ix<Batch>| self.batches.at(*index).age.next().some();
             core::iter::successors(first.some(), next)
@@ -67,7 +67,7 @@ impl Producer<'_> {
         let comes = if !broker.has_address() {
             self.metadata_comes()
         } else {
-            self.timers.dial <= self.now.max(broker.dial_at) || (!free && self.wants_slot)
+            self.timers.dial <= self.now.max(broker.dial_at) || (!free && self.network.wants_slot())
         };
         (!comes).then_some("a broker to be dialled")
     }

@@ -27,8 +27,8 @@ impl Producer<'_> {
     pub(super) fn wake_conn(&mut self, conn: Ix<Conn>) {
         let slot = self.conns.at(conn);
         if slot.is_open() && slot.tx.is_nothing() {
-            self.urgent |= slot.requests.is_empty() || self.settings.linger == Micros(0);
-            self.writable.push(&mut self.conns, conn);
+            let urgent = slot.requests.is_empty() || self.settings.linger == Micros(0);
+            self.network.push_writable(&mut self.conns, conn, urgent);
         }
     }
 
@@ -144,7 +144,7 @@ impl Producer<'_> {
         }
         let failures = slot.failures;
         let Some((conn, _)) = self.conns.iter().find(|(_, slot)| slot.is_free()) else {
-            self.wants_slot = true;
+            self.network.want_slot();
             self.make_room();
             return;
         };
@@ -161,7 +161,7 @@ impl Producer<'_> {
             ..Conn::EMPTY
         };
         self.brokers.at_mut(broker).conn = conn;
-        self.conn_outputs += 1;
+        self.network.note_output();
         self.timers.conn = self.timers.conn.min(deadline);
     }
 
@@ -170,8 +170,7 @@ impl Producer<'_> {
     pub(super) fn dial_due(&mut self) {
         self.timers.dial = Instant::NEVER;
         let count = self.brokers.len();
-        for number in 0..count {
-            let broker = Ix::new((self.dial_first + number) % count);
+        for broker in self.network.turns(count) {
             let slot = self.brokers.at(broker);
             if slot.has_work() && slot.conn.is_none() {
                 self.dial(broker);
@@ -221,7 +220,7 @@ impl Producer<'_> {
             return;
         };
         let slot = self.conns.at(conn);
-        self.dial_first = (slot.broker.number() + 1).checked_rem(self.brokers.len()).unwrap_or(0);
+        self.network.pass_turn(slot.broker, self.brokers.len());
         if slot.is_quiet() {
             self.drop_connection(conn, Disconnect::Replaced);
         } else {
@@ -260,9 +259,11 @@ impl Producer<'_> {
             cause
         };
         slot.state = State::Ended { cause, close: close && !untold };
-        self.conn_outputs += u32::from(!untold);
+        if !untold {
+            self.network.note_output();
+        }
         let broker = slot.broker;
-        self.writable.remove(&mut self.conns, conn);
+        self.network.remove_writable(&mut self.conns, conn);
         let loss = cause.loss().map(LastError::Connection);
         let wished = cause.is_wished();
         let before = self.brokers.at(broker).failures;
@@ -421,7 +422,7 @@ impl Producer<'_> {
             return;
         }
         if matches!(slot.state, State::Dialing { told: false }) {
-            self.conn_outputs -= 1;
+            self.network.end_output();
         }
         slot.state = State::Negotiating;
         slot.used = self.now;
@@ -464,7 +465,7 @@ impl Producer<'_> {
         let slot = self.conns.at_mut(conn);
         // What was said of the connection is not to be taken for something about the slot.
         *slot = Conn { generation: slot.generation, ..Conn::EMPTY };
-        if core::mem::take(&mut self.wants_slot) {
+        if self.network.take_want_of_slot() {
             self.dial_due();
         }
     }

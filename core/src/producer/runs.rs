@@ -78,7 +78,7 @@ impl Producer<'_> {
         if !(keep..count).all(idle) {
             return false;
         }
-        let mut next = self.events.head();
+        let mut next = self.queues.first_output();
         while let Some(index) = next.some() {
             let batch = self.batches.at(index);
             let home = self.partitions.at(batch.partition);

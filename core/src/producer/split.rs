@@ -49,8 +49,7 @@ impl Producer<'_> {
         partition.queued = partition.queued + both - before;
         partition.bound += 1;
         partition.queue.insert_after(&mut self.batches, index, other);
-        self.age.insert_after(&mut self.batches, index, other);
-        self.unsettled += 1;
+        self.queues.split(&mut self.batches, index, other);
         true
     }
 }

@@ -1,6 +1,6 @@
 //! Deadlines: what each is for, when the next one is, and what happens then.
 
-use super::{Closing, Producer};
+use super::Producer;
 use crate::{
     Cause, Disconnect, Instant, Reason,
     conn::{Conn, State},
@@ -31,15 +31,12 @@ impl Producer<'_> {
     /// nothing is waited for. The time may have come already.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        let wants = self.topics_known.count > 0;
+        let wants = self.registry.count() > 0;
         let identity = if wants { self.identity.deadline() } else { Instant::NEVER };
-        let close = match self.closing {
-            Closing::Draining(deadline) => deadline,
-            Closing::Open | Closing::Closed | Closing::Told => Instant::NEVER,
-        };
-        let lingers = self.first_of(self.linger.head(), self.settings.linger);
-        let expires = self.first_of(self.age.head(), self.settings.delivery_timeout);
-        let resolves = self.first_of(self.resolving.head(), self.settings.resolve_timeout);
+        let close = self.lifecycle.deadline();
+        let lingers = self.first_of(self.queues.lingering(), self.settings.linger);
+        let expires = self.first_of(self.queues.untold(), self.settings.delivery_timeout);
+        let resolves = self.first_of(self.queues.resolving(), self.settings.resolve_timeout);
         [
             (lingers, Reason::Linger),
             (expires.min(resolves), Reason::Delivery),
@@ -110,25 +107,25 @@ impl Producer<'_> {
     }
 
     fn end_lingers(&mut self) {
-        while let Some(index) = self.linger.head().some() {
+        while let Some(index) = self.queues.lingering().some() {
             let batch = self.batches.at(index);
             if batch.since.later(self.settings.linger) > self.now {
                 return;
             }
             let home = batch.partition;
-            self.linger.remove(&mut self.batches, index);
+            self.queues.end_linger(&mut self.batches, index);
             self.reconsider(home);
         }
     }
 
     fn end_deliveries(&mut self) {
-        while let Some(index) = self.age.head().some() {
+        while let Some(index) = self.queues.untold().some() {
             if self.batches.at(index).since.later(self.settings.delivery_timeout) > self.now {
                 break;
             }
             self.expire(index);
         }
-        while let Some(index) = self.resolving.head().some() {
+        while let Some(index) = self.queues.resolving().some() {
             if self.batches.at(index).since.later(self.settings.resolve_timeout) > self.now {
                 break;
             }
@@ -181,7 +178,7 @@ impl Producer<'_> {
     /// Sends what is buffered without waiting for it to linger.
     pub fn flush(&mut self, now: Instant) {
         self.advance(now);
-        while let Some(index) = self.linger.pop(&mut self.batches) {
+        while let Some(index) = self.queues.pop_lingering(&mut self.batches) {
             let home = self.batches.at(index).partition;
             self.reconsider(home);
         }
@@ -194,28 +191,21 @@ impl Producer<'_> {
     /// A later call can only bring the deadline forward.
     pub fn close(&mut self, now: Instant, deadline: Instant) {
         self.flush(now);
-        self.closing = match self.closing {
-            Closing::Open => Closing::Draining(deadline),
-            Closing::Draining(before) => Closing::Draining(before.min(deadline)),
-            Closing::Closed | Closing::Told => return,
-        };
+        self.lifecycle.close(deadline);
         self.check_closing();
     }
 
     /// Whether `close` has nothing left to wait for.
     pub(super) fn closing_is_due(&self) -> bool {
-        match self.closing {
-            Closing::Draining(deadline) => self.unsettled == 0 || deadline <= self.now,
-            Closing::Open | Closing::Closed | Closing::Told => false,
-        }
+        self.lifecycle.is_due(self.now, self.queues.unsettled())
     }
 
     /// Ends `close` where it is due.
     #[inline]
     pub(super) fn check_closing(&mut self) {
-        if self.closing != Closing::Open && self.closing_is_due() {
+        if self.closing_is_due() {
             // First, so that nobody is dialled for what goes back to be sent again as its connection ends.
-            self.closing = Closing::Closed;
+            self.lifecycle.end();
             self.give_up_everything(Cause::Closed);
         }
     }

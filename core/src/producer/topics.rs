@@ -13,14 +13,16 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Registry {
     /// How many topics are registered.
-    pub(super) count: u32,
+    count: u32,
     /// The first free slot.
     free: Ix<Topic>,
     /// What the hash of a name begins with: whoever chooses names must not know which ones meet in a
     /// bucket. Where they do all the same, to find one takes as many steps as there are topics.
     seed: u32,
     /// The slot to begin with in the search for one that has something to tell.
-    pub(super) turn: u32,
+    turn: u32,
+    /// Topics that have something to tell.
+    untold: u32,
 }
 
 impl Registry {
@@ -28,7 +30,33 @@ impl Registry {
     pub(super) fn new(topics: &mut Table<'_, Topic>, seed: u64) -> Self {
         let free = link_free(topics, 0);
         let seed = Random::new(seed.rotate_left(32)).below(u32::MAX);
-        Self { count: 0, free, seed, turn: 0 }
+        Self { count: 0, free, seed, turn: 0, untold: 0 }
+    }
+
+    /// How many topics there are.
+    #[inline(always)]
+    pub(super) const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// A topic has something to tell that it had not before.
+    pub(super) const fn note_output(&mut self) {
+        self.untold += 1;
+    }
+
+    /// It was told, or is no more to be told.
+    const fn end_output(&mut self) {
+        self.untold -= 1;
+    }
+
+    #[inline]
+    pub(super) const fn has_output(&self) -> bool {
+        self.untold > 0
+    }
+
+    #[cfg(feature = "_internal")]
+    pub(super) const fn untold(&self) -> u32 {
+        self.untold
     }
 }
 
@@ -55,26 +83,26 @@ impl Producer<'_> {
             return Ok(self.topic_id(known));
         }
         #[cfg(feature = "alloc")]
-        if self.topics_known.free.is_none() {
+        if self.registry.free.is_none() {
             self.grow_topics();
         }
         // Where there may be more, the heap has no memory for them.
-        let Some(index) = self.topics_known.free.some() else {
+        let Some(index) = self.registry.free.some() else {
             return Err(TopicError::TooManyTopics { max: self.topics.len() });
         };
         self.topic_names.set(index.number(), name);
         let slot = self.topics.at_mut(index);
-        self.topics_known.free = slot.next;
+        self.registry.free = slot.next;
         *slot = Topic {
             // No slot is free that has had all its lives.
             generation: slot.generation.wrapping_add(1),
             knowledge: Knowledge::Pending(ErrorCode::NONE),
             name_len: name.len() as u16,
-            hash: murmur2::seeded(self.topics_known.seed, name.as_bytes()),
+            hash: murmur2::seeded(self.registry.seed, name.as_bytes()),
             bucket: slot.bucket,
             ..Topic::EMPTY
         };
-        self.topics_known.count += 1;
+        self.registry.count += 1;
         self.enter_topic(index);
         self.want_metadata();
         Ok(self.topic_id(index))
@@ -113,14 +141,16 @@ impl Producer<'_> {
             }
         }
         self.stop_reading_of(index);
-        self.topic_outputs -= u32::from(changed);
-        self.topics_known.count -= 1;
+        if changed {
+            self.registry.end_output();
+        }
+        self.registry.count -= 1;
         let slot = self.topics.at_mut(index);
         let (generation, bucket) = (slot.generation, slot.bucket);
         *slot = Topic { generation, bucket, ..Topic::EMPTY };
         // After its last life a slot rests, so that no id ever comes a second time.
         if generation < u32::MAX {
-            slot.next = core::mem::replace(&mut self.topics_known.free, index);
+            slot.next = core::mem::replace(&mut self.registry.free, index);
         }
         self.rest_without_topics();
         self.slots_came_free();
@@ -179,7 +209,7 @@ impl Producer<'_> {
 
     /// The topic of a name, if it is registered.
     pub(super) fn find_topic(&self, name: &str) -> Option<Ix<Topic>> {
-        let hash = murmur2::seeded(self.topics_known.seed, name.as_bytes());
+        let hash = murmur2::seeded(self.registry.seed, name.as_bytes());
         let mut next = self.topics.at(self.bucket_of(hash)).bucket;
         while let Some(index) = next.some() {
             let slot = self.topics.at(index);
@@ -199,7 +229,7 @@ impl Producer<'_> {
     /// Frees the slots from this one on, which are new, where no other is free.
     #[cfg(feature = "alloc")]
     pub(super) fn free_topic_slots(&mut self, first: u32) {
-        self.topics_known.free = link_free(&mut self.topics, first);
+        self.registry.free = link_free(&mut self.topics, first);
     }
 
     pub(super) fn enter_topic(&mut self, index: Ix<Topic>) {
@@ -236,13 +266,13 @@ impl Producer<'_> {
 
     /// The next topic whose status changed.
     pub(super) fn next_changed_topic(&mut self) -> Option<TopicId> {
-        let (turn, len) = (self.topics_known.turn, self.topics.len());
+        let (turn, len) = (self.registry.turn, self.topics.len());
         // Goes on where it ended, since many change at once.
         let places = (turn..len).chain(0..turn.min(len)).map(Ix::new);
         let index = { places }.find(|index| self.topics.at(*index).changed)?;
-        self.topics_known.turn = index.number();
+        self.registry.turn = index.number();
         self.topics.at_mut(index).changed = false;
-        self.topic_outputs -= 1;
+        self.registry.end_output();
         Some(self.topic_id(index))
     }
 }
