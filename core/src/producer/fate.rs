@@ -3,12 +3,10 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{Producer, Settled, Ticket, refusal::LISTENS, tracing::trace};
+use super::{Producer, Settled, refusal::LISTENS, tracing::trace};
 use crate::{
-    Cause, LastError, NoProducerId, OnUnknown, Outcome, Verdict,
-    batch::{
-        Batch, Exposure, Life, Told, mark_withdrawn, sequence_after, sequence_reached, was_taken,
-    },
+    Cause, LastError, NoProducerId, OnUnknown, Outcome,
+    batch::{Batch, Exposure, Life, Told, sequence_after, sequence_reached},
     partition::{Partition, Phase},
     seen::seen,
     slots::Ix,
@@ -26,78 +24,6 @@ pub(crate) struct Answer {
 }
 
 impl Producer<'_> {
-    /// Gives up waiting for a record: answers at once, needs no I/O, and changes nobody else's
-    /// result.
-    ///
-    /// Costs the same however much is queued. Where the record's bytes are out, its batch goes on
-    /// to be resolved, and the batch's event will tell what became of it. A ticket of another producer
-    /// is not believed: [`Verdict::Foreign`].
-    pub fn cancel(&mut self, now: crate::Instant, ticket: Ticket) -> Verdict {
-        self.advance(now);
-        if ticket.batch.owner != self.owner {
-            return Verdict::Foreign;
-        }
-        let Some((index, batch)) = self.batches.find(ticket.batch.index) else {
-            return Verdict::Settled;
-        };
-        let over = batch.generation != ticket.batch.generation || batch.life == Life::Free;
-        if over || self.is_settled_whole(index) {
-            return Verdict::Settled;
-        }
-        if batch.told != Told::Nothing || batch.moved {
-            if was_taken(&self.pages, batch, ticket.index) {
-                return Verdict::NotDelivered;
-            }
-            // It goes on as it is, or its tickets find nothing any more, as after a split.
-            return Verdict::Unknown;
-        }
-        #[cfg(feature = "_internal")]
-        self.note_case(index);
-        if self.batches.at(index).life == Life::InFlight {
-            self.recall_if_unsent(index);
-        }
-        self.unbind_refused(index);
-        let batch = self.batches.at_mut(index);
-        match batch.life {
-            Life::Open | Life::Sealed => {}
-            Life::InFlight | Life::Idle => return Verdict::Unknown,
-            // To take it back was to end it: its topic is gone.
-            Life::Free | Life::Done => return Verdict::Settled,
-        }
-        if mark_withdrawn(&mut self.pages, batch, Ix::new(ticket.page), ticket.at) {
-            self.stats.not_delivered += 1;
-        }
-        if batch.withdrawn == batch.records {
-            let partition = batch.partition;
-            self.forget(index);
-            self.reconsider(partition);
-        }
-        Verdict::NotDelivered
-    }
-
-    /// Whether all records of a batch, or of what was split from it, are settled.
-    fn is_settled_whole(&self, index: Ix<Batch>) -> bool {
-        let batch = self.batches.at(index);
-        // Once it is told, and no longer shown, the slot is there for its other parts' sake alone.
-        let last =
-            self.queues.shown().some().map(|shown| self.batches.at(shown).origin) == Some(index);
-        batch.life == Life::Done && batch.parts <= 1 && (batch.event.is_listed() || last)
-    }
-
-    /// A batch of which every attempt was refused for now gives its sequences up, so that a record
-    /// of it can be taken out: the rest goes out in a new epoch (semantics C7).
-    fn unbind_refused(&mut self, index: Ix<Batch>) {
-        let batch = self.batches.at(index);
-        let refused = batch.life == Life::Idle && batch.exposure == Exposure::NotAppended;
-        let home = batch.partition;
-        let in_flight = self.partitions.at(home).in_flight > 0;
-        if refused && !in_flight && !self.identity.is_off() {
-            self.leave_gap(index);
-            self.unwind(home);
-            self.reconsider(home);
-        }
-    }
-
     /// Takes a broker's answer about a batch that is in no request any more.
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub(super) fn handle_answer(&mut self, index: Ix<Batch>, answer: Answer) {
@@ -443,13 +369,6 @@ impl Producer<'_> {
         }
     }
 
-    /// Has the partition begin a new epoch once all that was sent is resolved.
-    fn seal(&mut self, home: Ix<Partition>) {
-        if !self.identity.is_off() {
-            self.partitions.at_mut(home).phase = Phase::Sealing;
-        }
-    }
-
     /// `delivery.timeout.ms` is over for a batch: answers its callers.
     pub(super) fn expire(&mut self, index: Ix<Batch>) {
         let cause = Cause::DeliveryTimeout;
@@ -502,7 +421,7 @@ impl Producer<'_> {
             seen!(self, C9Close);
             self.settle(index, outcome);
         }
-        self.metadata = super::cluster::Metadata::NEW;
+        self.metadata = super::metadata::Metadata::NEW;
         self.timers = super::timeout::Timers::NEW;
         self.identity.end();
     }
@@ -530,28 +449,6 @@ impl Producer<'_> {
         if partition.orphaned && partition.in_flight == 0 {
             partition.orphaned = false;
             self.leave_incarnation(home);
-        }
-    }
-
-    /// A bound batch is about to be given up that is certainly not in the log: a broker that knows the
-    /// producer appends no later batch of its epoch.
-    fn leave_gap(&mut self, index: Ix<Batch>) {
-        if self.identity.is_off() {
-            return;
-        }
-        self.seal(self.batches.at(index).partition);
-        self.mark_gap_from(self.batches.at(index).queue.next());
-    }
-
-    fn mark_gap_from(&mut self, first: Ix<Batch>) {
-        let mut next = first;
-        while let Some(index) = next.some() {
-            let batch = self.batches.at_mut(index);
-            if !batch.is_bound() {
-                return;
-            }
-            batch.after_gap = true;
-            next = batch.queue.next();
         }
     }
 

@@ -3,12 +3,14 @@
 mod answer;
 mod back_pressure;
 mod blame;
+mod brokers;
+mod cancel;
 #[cfg(feature = "_internal")]
 mod check;
-mod cluster;
 mod compose;
 mod doubt;
 mod fate;
+mod gap;
 #[cfg(feature = "alloc")]
 mod grow;
 mod identity;
@@ -16,6 +18,7 @@ mod input;
 #[cfg(feature = "_internal")]
 mod internal;
 mod lifecycle;
+mod metadata;
 mod network;
 mod output;
 mod payload;
@@ -108,7 +111,7 @@ pub struct Producer<'m> {
     lifecycle: Lifecycle,
     back_pressure: BackPressure,
     identity: Identity,
-    metadata: cluster::Metadata,
+    metadata: metadata::Metadata,
     timers: timeout::Timers,
     /// The part of the batch that the last output was about, where it is told in parts.
     part: Part,
@@ -180,7 +183,7 @@ impl<'m> Producer<'m> {
             network: Network::new(seed),
             identity,
             wall_at_zero: None,
-            metadata: cluster::Metadata::NEW,
+            metadata: metadata::Metadata::NEW,
             timers: timeout::Timers::NEW,
             lifecycle: Lifecycle::Open,
             back_pressure: BackPressure::NONE,
