@@ -3,7 +3,7 @@
 mod recv;
 mod send;
 
-pub(crate) use recv::{Read, Reader, Walk, longest_answer};
+pub(crate) use recv::{Read, Reader, longest_answer};
 pub use send::Segments;
 pub(crate) use send::Transmission;
 

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Disconnect, Instant, LastError, Remark,
     batch::{Batch, Exposure, Life},
-    conn::{Conn, Kept, Offer, Place, Read, Request, Versions, Walk, longest_answer},
+    conn::{Conn, Kept, Offer, Place, Read, Request, Versions, longest_answer},
     seen::seen,
     slots::Ix,
     tell::tell,
@@ -128,7 +128,7 @@ impl Producer<'_> {
         if slot.rx.frame() > longest_answer(request.api) {
             return Err(Disconnect::Malformed(DecodeError::FrameLength(slot.rx.frame())));
         }
-        slot.rx.begin(Walk::over(request.api, request.version));
+        slot.rx.begin(request.api, request.version);
         slot.place = Place::EMPTY;
         Ok(())
     }

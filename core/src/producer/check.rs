@@ -234,7 +234,8 @@ impl Producer<'_> {
 
     fn check_lists_of_partitions(&self) -> Result<(), Broken> {
         let waits = |_, slot: &Partition| slot.listed == Listed::Backoff;
-        let mut listed = length("partitions that wait", &self.partitions, &self.backoff, waits)?;
+        let mut listed =
+            length("partitions that wait", &self.partitions, self.backoff.waiting(), waits)?;
         for (index, broker) in self.brokers.iter() {
             let ready = |_, slot: &Partition| slot.listed == Listed::Ready && slot.leader == index;
             listed += length("partitions that are ready", &self.partitions, &broker.ready, ready)?;
@@ -248,7 +249,7 @@ impl Producer<'_> {
         if self.is_over() {
             return Ok(());
         }
-        let (mut next, timer) = (self.backoff.head(), self.timers.retry);
+        let (mut next, timer) = (self.backoff.waiting().head(), self.backoff.until());
         while let Some(index) = next.some() {
             let slot = self.partitions.at(index);
             holds("the end of a backoff", index.number(), timer <= slot.retry_at.max(self.now))?;

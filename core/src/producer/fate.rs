@@ -423,6 +423,7 @@ impl Producer<'_> {
         }
         self.metadata = super::metadata::Metadata::NEW;
         self.timers = super::timeout::Timers::NEW;
+        self.backoff.forget_time();
         self.identity.end();
     }
 

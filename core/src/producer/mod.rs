@@ -2,6 +2,7 @@
 
 mod answer;
 mod back_pressure;
+mod backoff;
 mod blame;
 mod brokers;
 mod cancel;
@@ -38,6 +39,7 @@ mod tracing;
 use core::fmt;
 
 use back_pressure::BackPressure;
+use backoff::Backoff;
 use identity::Identity;
 use lifecycle::Lifecycle;
 use network::Network;
@@ -52,9 +54,8 @@ use crate::{
     batch::{Batch, Pages, Part},
     broker::{Broker, Origin},
     conn::Conn,
-    list::List,
     memory::LEAST_RX,
-    partition::{Partition, Waiting},
+    partition::Partition,
     random::Random,
     slots::Slots,
     slots::{Ix, Table},
@@ -103,9 +104,10 @@ pub struct Producer<'m> {
     most: crate::memory::Most,
     free_partitions: runs::FreePartitions,
     free_batches: Ix<Batch>,
+    /// The most bytes of records that a batch takes while it is open.
+    largest_batch: u32,
     // By concern. Who is to change them calls a method of theirs, whose file says what holds of them.
     registry: topics::Registry,
-    largest: produce::Largest,
     queues: Queues,
     network: Network,
     lifecycle: Lifecycle,
@@ -113,10 +115,9 @@ pub struct Producer<'m> {
     identity: Identity,
     metadata: metadata::Metadata,
     timers: timeout::Timers,
+    backoff: Backoff,
     /// The part of the batch that the last output was about, where it is told in parts.
     part: Part,
-    /// Partitions whose retry backoff runs.
-    backoff: List<Partition, Waiting>,
     /// What the wall clock showed at [`Instant::ZERO`], in milliseconds since 1970, if there is one.
     wall_at_zero: Option<i64>,
     stats: Stats,
@@ -139,7 +140,7 @@ impl<'m> Producer<'m> {
     ///
     /// [`ConfigError`] names the property, or the part of the memory, that cannot work.
     pub fn new(config: &Config<'_>, memory: Memory<'m>, seed: u64) -> Result<Self, ConfigError> {
-        let settings = Settings::new(config)?;
+        let mut settings = Settings::new(config)?;
         let identity = Identity::new(config.enable_idempotence);
         // Everything that can fail comes first, and the producer is made where it is returned: it is
         // large beside the stack of a small machine.
@@ -155,7 +156,8 @@ impl<'m> Producer<'m> {
         let mut partitions = Table::new(memory.partitions, || Partition::EMPTY);
         let free_partitions = runs::FreePartitions::all(&mut partitions);
         let pages = Pages::new(memory.pages, memory.links);
-        let largest = produce::Largest::new(&settings, &pages);
+        let largest_batch;
+        (settings.largest_record, largest_batch) = produce::bounds(&settings, &pages);
         Ok(Self {
             settings,
             now: Instant::ZERO,
@@ -177,9 +179,9 @@ impl<'m> Producer<'m> {
             free_partitions,
             free_batches,
             part: Part::NONE,
-            largest,
+            largest_batch,
             queues: Queues::EMPTY,
-            backoff: List::EMPTY,
+            backoff: Backoff::NONE,
             network: Network::new(seed),
             identity,
             wall_at_zero: None,

@@ -76,10 +76,10 @@ impl Network {
         self.writable.remove(conns, conn);
     }
 
-    /// A connection has something to tell that it had not before.
+    /// A connection has something to tell that it had not before, if so.
     #[inline(always)]
-    pub(super) const fn note_output(&mut self) {
-        self.untold += 1;
+    pub(super) fn note_output_if(&mut self, new: bool) {
+        self.untold += u32::from(new);
     }
 
     /// It was told, or is no more to be told.
@@ -116,11 +116,10 @@ impl Network {
         self.first = (broker.number() + 1).checked_rem(count).unwrap_or(0);
     }
 
-    /// All of `count` brokers, in turn.
+    /// Of `count` brokers, the one that is at this place from the first in turn on.
     #[inline(always)]
-    pub(super) fn turns(&self, count: u32) -> impl Iterator<Item = Ix<Broker>> + use<> {
-        let first = self.first;
-        (0..count).map(move |number| Ix::new((first + number) % count))
+    pub(super) const fn in_turn(&self, place: u32, count: u32) -> Ix<Broker> {
+        Ix::new((self.first + place) % count)
     }
 
     #[inline(always)]

@@ -16,24 +16,13 @@ use crate::{
 /// is to fit `max.request.size` must leave them.
 const REQUEST_OVERHEAD: u32 = 512;
 
-/// How many bytes are taken at the most.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Largest {
-    /// Of one record in its batch.
-    record: u32,
-    /// Of records by a batch while it is open.
-    batch: u32,
-}
-
-impl Largest {
-    pub(super) fn new(settings: &Settings, pages: &Pages<'_>) -> Self {
-        let overhead =
-            BatchHeader::LEN as u32 + REQUEST_OVERHEAD.min(settings.max_request_size / 4);
-        let memory = pages.count().saturating_mul(pages.size());
-        let record = settings.max_request_size.saturating_sub(overhead).min(memory);
-        let batch = settings.batch_size.saturating_sub(BatchHeader::LEN as u32).min(record);
-        Self { record, batch }
-    }
+/// The most bytes that a record may take in its batch, and the most bytes of records that a batch takes
+/// while it is open.
+pub(super) fn bounds(settings: &Settings, pages: &Pages<'_>) -> (u32, u32) {
+    let overhead = BatchHeader::LEN as u32 + REQUEST_OVERHEAD.min(settings.max_request_size / 4);
+    let memory = pages.count().saturating_mul(pages.size());
+    let record = settings.max_request_size.saturating_sub(overhead).min(memory);
+    (record, settings.batch_size.saturating_sub(BatchHeader::LEN as u32).min(record))
 }
 
 impl Producer<'_> {
@@ -108,7 +97,7 @@ impl Producer<'_> {
             return None;
         }
         let plain = Plain::next_of(batch, record)?;
-        let place = reserve(&self.pages, batch, self.largest.batch, &plain)?;
+        let place = reserve(&self.pages, batch, self.largest_batch, &plain)?;
         let owner = self.owner;
         let id = BatchId { index: open.number(), generation: batch.generation, owner };
         let ticket = count(&mut self.stats, partition, id, place);
@@ -211,12 +200,12 @@ impl Producer<'_> {
             return Err(ProduceError::UnknownPartition { partitions });
         }
         let home = self.partition_of(topic, number);
-        let max = self.largest.record;
+        let max = self.settings.largest_record;
         if let Some(open) = self.partitions.at(home).queue.tail().some() {
             let batch = self.batches.at(open);
             if batch.life == Life::Open {
                 let entry = Entry::next_of(batch, record);
-                let fits = |entry: &Entry<'_>| batch.len + entry.size() <= self.largest.batch;
+                let fits = |entry: &Entry<'_>| batch.len + entry.size() <= self.largest_batch;
                 if let Some(entry) = entry.filter(fits) {
                     let beyond = entry.size().saturating_sub(batch.room);
                     if self.pages.needed(beyond) > self.pages.free() {

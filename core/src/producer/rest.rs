@@ -77,7 +77,7 @@ impl Producer<'_> {
         let quiet = partition.in_flight == 0 && partition.listed == Listed::Nowhere;
         let unnamed = self.identity.comes();
         if partition.listed == Listed::Backoff {
-            (self.timers.retry > partition.retry_at).then_some("the end of a backoff")
+            (self.backoff.until() > partition.retry_at).then_some("the end of a backoff")
         } else if !quiet || partition.queue.is_empty() || partition.question == Question::Asked {
             None
         } else if self.candidate(home).is_some() {

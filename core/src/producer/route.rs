@@ -5,7 +5,7 @@ use crate::{
     Acks, Disconnect, Instant, LastError,
     batch::{Batch, Exposure, Life},
     broker::{Broker, Origin},
-    conn::{Conn, Reader, State, Transmission, Walk},
+    conn::{Conn, Reader, State, Transmission},
     partition::Partition,
     seen::seen,
     slots::Ix,
@@ -161,7 +161,7 @@ impl Producer<'_> {
             ..Conn::EMPTY
         };
         self.brokers.at_mut(broker).conn = conn;
-        self.network.note_output();
+        self.network.note_output_if(true);
         self.timers.conn = self.timers.conn.min(deadline);
     }
 
@@ -170,7 +170,8 @@ impl Producer<'_> {
     pub(super) fn dial_due(&mut self) {
         self.timers.dial = Instant::NEVER;
         let count = self.brokers.len();
-        for broker in self.network.turns(count) {
+        for place in 0..count {
+            let broker = self.network.in_turn(place, count);
             let slot = self.brokers.at(broker);
             if slot.has_work() && slot.conn.is_none() {
                 self.dial(broker);
@@ -259,9 +260,7 @@ impl Producer<'_> {
             cause
         };
         slot.state = State::Ended { cause, close: close && !untold };
-        if !untold {
-            self.network.note_output();
-        }
+        self.network.note_output_if(!untold);
         let broker = slot.broker;
         self.network.remove_writable(&mut self.conns, conn);
         let loss = cause.loss().map(LastError::Connection);
@@ -427,7 +426,6 @@ impl Producer<'_> {
         slot.state = State::Negotiating;
         slot.used = self.now;
         slot.rx = Reader::EMPTY;
-        slot.rx.begin(Walk::Head);
         self.stats.connections += 1;
         self.wake_conn(conn);
     }

@@ -115,7 +115,7 @@ impl Producer<'_> {
         if self.candidate(home).is_none() {
             self.list(home, Listed::Nowhere);
         } else if partition.retry_at > self.now {
-            self.timers.retry = self.timers.retry.min(partition.retry_at);
+            self.backoff.note(partition.retry_at);
             self.list(home, Listed::Backoff);
         } else if let Some(leader) = partition.leader.some() {
             // No batch goes to a new leader while an old one owes an answer (semantics I6).
@@ -230,15 +230,14 @@ impl Producer<'_> {
 
     /// Ends the backoffs that are over.
     pub(super) fn end_backoffs(&mut self) {
-        self.timers.retry = crate::Instant::NEVER;
-        let mut next = self.backoff.head();
+        let mut next = self.backoff.forget_time();
         while let Some(home) = next.some() {
             let partition = self.partitions.at(home);
             next = partition.link.next();
             if partition.retry_at <= self.now {
                 self.reconsider(home);
             } else {
-                self.timers.retry = self.timers.retry.min(partition.retry_at);
+                self.backoff.note(partition.retry_at);
             }
         }
     }

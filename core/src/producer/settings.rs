@@ -17,6 +17,9 @@ pub(super) struct Settings {
     pub(super) linger: Micros,
     pub(super) batch_size: u32,
     pub(super) max_request_size: u32,
+    /// The most bytes that a record may take in its batch: what the memory lets it, which is not known from the
+    /// beginning.
+    pub(super) largest_record: u32,
     pub(super) max_in_flight: u8,
     pub(super) delivery_timeout: Micros,
     pub(super) request_timeout: Micros,
@@ -81,6 +84,7 @@ impl Settings {
             linger: Micros::of(config.linger),
             batch_size: config.batch_size,
             max_request_size: config.max_request_size,
+            largest_record: 0,
             max_in_flight: config.max_in_flight,
             delivery_timeout: Micros::of(config.delivery_timeout),
             request_timeout: not_at_once(config.request_timeout),

@@ -15,15 +15,12 @@ use crate::{
 pub(super) struct Timers {
     /// Set-up, requests, throttles and idleness of connections.
     pub(super) conn: Instant,
-    /// Backoffs of partitions.
-    pub(super) retry: Instant,
     /// Backoffs of brokers.
     pub(super) dial: Instant,
 }
 
 impl Timers {
-    pub(super) const NEW: Self =
-        Self { conn: Instant::NEVER, retry: Instant::NEVER, dial: Instant::NEVER };
+    pub(super) const NEW: Self = Self { conn: Instant::NEVER, dial: Instant::NEVER };
 }
 
 impl Producer<'_> {
@@ -40,7 +37,7 @@ impl Producer<'_> {
         [
             (lingers, Reason::Linger),
             (expires.min(resolves), Reason::Delivery),
-            (self.timers.retry, Reason::RetryBackoff),
+            (self.backoff.until(), Reason::RetryBackoff),
             (self.timers.dial, Reason::ReconnectBackoff),
             (self.timers.conn, Reason::Request),
             (close, Reason::Close),
@@ -92,7 +89,7 @@ impl Producer<'_> {
         self.advance(now);
         self.end_lingers();
         self.end_deliveries();
-        if self.timers.retry <= self.now {
+        if self.backoff.until() <= self.now {
             self.end_backoffs();
         }
         if self.timers.conn <= self.now {

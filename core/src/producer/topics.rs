@@ -40,13 +40,15 @@ impl Registry {
     }
 
     /// A topic has something to tell that it had not before.
+    #[inline(always)]
     pub(super) const fn note_output(&mut self) {
         self.untold += 1;
     }
 
-    /// It was told, or is no more to be told.
-    const fn end_output(&mut self) {
-        self.untold -= 1;
+    /// What a topic had to tell was told, or is no more to be told, if it had something.
+    #[inline(always)]
+    fn end_output_if(&mut self, had: bool) {
+        self.untold -= u32::from(had);
     }
 
     #[inline]
@@ -141,9 +143,7 @@ impl Producer<'_> {
             }
         }
         self.stop_reading_of(index);
-        if changed {
-            self.registry.end_output();
-        }
+        self.registry.end_output_if(changed);
         self.registry.count -= 1;
         let slot = self.topics.at_mut(index);
         let (generation, bucket) = (slot.generation, slot.bucket);
@@ -272,7 +272,7 @@ impl Producer<'_> {
         let index = { places }.find(|index| self.topics.at(*index).changed)?;
         self.registry.turn = index.number();
         self.topics.at_mut(index).changed = false;
-        self.registry.end_output();
+        self.registry.end_output_if(true);
         Some(self.topic_id(index))
     }
 }

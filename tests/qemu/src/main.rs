@@ -9,7 +9,8 @@ use clap::{Parser, Subcommand};
 use ottla_qemu::{Board, Broker, Firmware, Guest, Kind, Run, Sizes, TOPIC};
 
 /// The flash that a producer alone may take, with everything but the board, in bytes.
-const MOST_FLASH: u64 = 55 * 1_024;
+// 54 KiB, and 600 for telling what stood in the way last.
+const MOST_FLASH: u64 = 54 * 1_024 + 600;
 /// Its static memory and its deepest stack together, the board's included, in bytes.
 const MOST_MEMORY: u64 = 12 * 1_024;
 

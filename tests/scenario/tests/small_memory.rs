@@ -157,7 +157,7 @@ fn memory_that_cannot_work_is_refused_by_name() {
     };
     assert!(Producer::new(&config, Memory::heap(limits), 0).is_ok());
     let said = refused(Limits { page_size: 64, ..limits });
-    assert_eq!(said, "the lent memory has 128 bytes of record memory, and needs 512");
+    assert_eq!(said, "the lent memory has 128 bytes of pages for batch.size, and needs 512");
     let said = refused(Limits { rx_window: 256, ..limits });
     assert_eq!(said, "the lent memory has 256 bytes of receive window, and needs 512");
     let said = refused(Limits { brokers: 1, ..limits });

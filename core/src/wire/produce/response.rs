@@ -40,9 +40,9 @@ pub enum ProduceResponseItem<'a> {
 /// A walk over the response: over all that follows the correlation id.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+// So that what is zero where a walk begins is in one piece.
+#[cfg_attr(not(target_pointer_width = "64"), repr(C))]
 pub struct ProduceResponse {
-    dialect: Dialect,
-    at: At,
     topics: Count,
     partitions: Count,
     /// Record errors of the partition, or endpoints of nodes, that are still to come.
@@ -53,8 +53,10 @@ pub struct ProduceResponse {
     inner: Tags,
     /// Bytes that are left of the tagged field, or of the text, that the walk is in.
     left: usize,
+    at: At,
     /// The partition has an error.
     refused: bool,
+    dialect: Dialect,
 }
 
 #[derive(Clone, Copy, Debug)]
