@@ -172,6 +172,10 @@ pub struct Config<'a> {
     /// `limits.partitions`: ottla's own; how many partitions they may have together.
     #[cfg(feature = "alloc")]
     pub limits_partitions: u32,
+    /// Whether whoever owns the connections secures them (TLS): then a peer that hangs up is not asked whether it wants
+    /// that. Only with `alloc`; no property sets it, since the core secures nothing itself.
+    #[cfg(feature = "alloc")]
+    pub secured: bool,
     /// Which of a topic's partitions are this producer's, where several have them together. Only
     /// with `alloc`: small machines do with one producer.
     #[cfg(feature = "alloc")]
@@ -213,6 +217,8 @@ impl Default for Config<'_> {
             limits_topics: 4_096,
             #[cfg(feature = "alloc")]
             limits_partitions: 131_072,
+            #[cfg(feature = "alloc")]
+            secured: false,
             #[cfg(feature = "alloc")]
             share: Share::ALL,
         }

@@ -217,6 +217,8 @@ pub enum Disconnect {
     Mute,
     /// Reading or writing failed.
     Io,
+    /// TLS failed, which whoever owns the connection speaks: a handshake, or what came after it. Its own words say why.
+    Tls,
     /// A request was not answered in time.
     RequestTimedOut,
     /// The peer does not speak Kafka: these bytes are no response.
@@ -460,6 +462,7 @@ impl fmt::Display for Disconnect {
             | Self::HungUp
             | Self::Mute
             | Self::Io
+            | Self::Tls
             | Self::RequestTimedOut
             | Self::Incomplete => Ok(()),
         }

@@ -62,6 +62,8 @@ pub enum Loss {
     Mute,
     /// [`Disconnect::Io`].
     Io,
+    /// [`Disconnect::Tls`].
+    Tls,
     /// [`Disconnect::RequestTimedOut`].
     RequestTimedOut,
     /// [`Disconnect::Malformed`].
@@ -93,6 +95,7 @@ impl Disconnect {
             Self::HungUp => Loss::HungUp,
             Self::Mute => Loss::Mute,
             Self::Io => Loss::Io,
+            Self::Tls => Loss::Tls,
             Self::RequestTimedOut => Loss::RequestTimedOut,
             Self::Malformed(_) => Loss::Malformed,
             Self::Unexpected { .. } => Loss::Unexpected,
@@ -144,6 +147,7 @@ impl fmt::Display for Loss {
             }
             Self::Mute => return write!(f, "the peer says nothing: {SECURED}"),
             Self::Io => "reading or writing failed",
+            Self::Tls => "TLS failed",
             Self::RequestTimedOut => "a request was not answered in time",
             Self::Malformed => "the peer does not speak Kafka",
             Self::Unexpected => "the peer broke Kafka's protocol",

@@ -56,6 +56,8 @@ pub use face::{
 pub use last_error::{LastError, Loss};
 pub use memory::{Limits, Memory};
 pub use producer::{Payload, Producer};
+#[doc(hidden)]
+pub use properties::nearest as nearest_property;
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
 #[cfg(feature = "_internal")]

@@ -112,7 +112,8 @@ enum Kind {
 const MILLIS: &str = "milliseconds, from 0";
 const BYTES: &str = "a number of bytes";
 const BOOL: &str = "true or false";
-const NO_TLS: &str = "connections are PLAINTEXT in this version";
+const NO_TLS: &str = "TLS belongs to whoever owns the connections: here they are PLAINTEXT";
+const NO_SASL: &str = "there is no SASL in this version";
 const NO_TRANSACTIONS: &str = "there are no transactions in this version";
 const NO_RETRIES: &str = "retries are bounded by delivery.timeout.ms and not by number";
 
@@ -213,7 +214,7 @@ static TABLE: &[Property] = &[
 
 /// Whole families of properties that are known and not supported.
 static FAMILIES: &[(&str, &str)] =
-    &[("sasl.", NO_TLS), ("ssl.", NO_TLS), ("enable.ssl.", NO_TLS), ("enable.sasl.", NO_TLS)];
+    &[("sasl.", NO_SASL), ("ssl.", NO_TLS), ("enable.ssl.", NO_TLS), ("enable.sasl.", NO_SASL)];
 
 /// The properties that [`Config::set`] knows, aliases and unsupported ones among them.
 #[must_use]
@@ -235,7 +236,10 @@ impl<'a> Config<'a> {
         let Some(property) = TABLE.iter().find(|property| property.name == key) else {
             return Err(match FAMILIES.iter().find(|(prefix, _)| key.starts_with(prefix)) {
                 Some((_, reason)) => PropertyError::Unsupported { name, reason },
-                None => PropertyError::Unknown { name, nearest: nearest(key) },
+                None => PropertyError::Unknown {
+                    name,
+                    nearest: nearest(key, TABLE.iter().map(|it| it.name)),
+                },
             });
         };
         let refused = PropertyError::Value { name, value, expected: property.expected };
@@ -316,11 +320,12 @@ fn millis(value: &str) -> Option<Duration> {
 /// Longer names than this are not compared; the longest known one has 40 bytes.
 const LONGEST: usize = 64;
 
-/// The known name with the fewest edits to `name`, unless that would be another word altogether.
-fn nearest(name: &str) -> Option<&'static str> {
-    let (edits, known) = TABLE
-        .iter()
-        .filter_map(|known| Some((distance(name, known.name)?, known.name)))
+/// The name with the fewest edits to `name`, unless that would be another word altogether: for who has properties
+/// of its own beside these.
+pub fn nearest(name: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    let (edits, known) = known
+        .into_iter()
+        .filter_map(|known| Some((distance(name, known)?, known)))
         .min_by_key(|(edits, _)| *edits)?;
     (edits <= (name.len() / 4).clamp(1, 4)).then_some(known)
 }

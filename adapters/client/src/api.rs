@@ -8,6 +8,9 @@ pub use ottla_core::{
     wire::ErrorCode,
 };
 
+#[cfg(feature = "_tls")]
+pub use rustls;
+
 pub use crate::{
     client::{
         flush_close::CloseReport,

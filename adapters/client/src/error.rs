@@ -32,6 +32,13 @@ pub enum BuildError {
         /// What is taken instead.
         expected: &'static str,
     },
+    /// What the properties about security name cannot be used.
+    Security {
+        /// The property.
+        name: &'static str,
+        /// What was expected there, what was found, and what to do.
+        why: String,
+    },
     /// A property was refused for a reason that this version of the crate has no variant for.
     Property(String),
     /// The configuration as a whole was refused.
@@ -56,6 +63,7 @@ impl fmt::Display for BuildError {
             Self::PropertyValue { name, value, expected } => {
                 PropertyError::Value { name, value, expected }.fmt(f)
             }
+            Self::Security { name, why } => write!(f, "{name}: {why}"),
             Self::Property(text) => f.write_str(text),
             Self::Config(error) => write!(f, "{error}"),
             Self::Io(error) => write!(f, "the driver could not be started: {error}"),

@@ -21,6 +21,7 @@ mod gap;
 pub mod internal;
 mod io;
 mod record;
+mod security;
 pub mod tasks;
 pub mod threads;
 
@@ -44,3 +45,5 @@ pub use io::driver::{Driver, Turn};
 pub use io::link_error::LinkError;
 pub use io::network::{Link, Network, Ready};
 pub use record::Record;
+#[doc(hidden)]
+pub use security::Security;

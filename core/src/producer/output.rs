@@ -86,6 +86,7 @@ impl Producer<'_> {
             slot.is_negotiating()
                 && !slot.requests.is_empty()
                 && !self.brokers.at(slot.broker).answered
+                && !self.settings.secured()
         };
         let mute = self.conns.iter().filter(move |(_, slot)| mute(slot));
         mute.map(|(index, slot)| conn_id(index, slot))

@@ -44,6 +44,8 @@ pub(super) struct Settings {
     pub(super) partitioner: Partitioner,
     pub(super) checksum: Checksum,
     #[cfg(feature = "alloc")]
+    secured: bool,
+    #[cfg(feature = "alloc")]
     share: Share,
 }
 
@@ -106,8 +108,19 @@ impl Settings {
             partitioner: config.partitioner,
             checksum: config.checksum,
             #[cfg(feature = "alloc")]
+            secured: config.secured,
+            #[cfg(feature = "alloc")]
             share: config.share.check()?,
         })
+    }
+
+    /// Whether whoever owns the connections secures them.
+    #[cfg_attr(not(feature = "alloc"), expect(clippy::unused_self, reason = "a constant there"))]
+    pub(super) const fn secured(&self) -> bool {
+        #[cfg(feature = "alloc")]
+        return self.secured;
+        #[cfg(not(feature = "alloc"))]
+        false
     }
 
     /// Small machines have one producer, which is a constant that costs them nothing.

@@ -9,6 +9,8 @@
 
 mod adapter;
 mod producer;
+pub mod tls;
+pub mod valve;
 
 use core::net::SocketAddr;
 

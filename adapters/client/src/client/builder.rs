@@ -13,6 +13,7 @@ use crate::{
     delivery::outcome::Report,
     error::BuildError,
     record::Record,
+    security::{Security, SecurityProperties},
 };
 
 /// What a producer's engines run on.
@@ -32,7 +33,7 @@ pub trait Place: Sized {
 
     /// Gives each engine a driver.
     #[doc(hidden)]
-    fn start(self, shards: Shards) -> Result<Self::Producer, BuildError>;
+    fn start(self, shards: Shards, security: &Security) -> Result<Self::Producer, BuildError>;
 }
 
 /// A producer to be, on a place `P` to run.
@@ -41,6 +42,8 @@ pub struct Builder<P> {
     limits: Option<Limits>,
     callbacks: Callbacks,
     shards: Option<usize>,
+    #[cfg(feature = "_tls")]
+    tls: Option<Arc<rustls::ClientConfig>>,
     place: Option<P>,
 }
 
@@ -69,6 +72,8 @@ impl<P: Place> Builder<P> {
             limits: None,
             callbacks: Callbacks::default(),
             shards: None,
+            #[cfg(feature = "_tls")]
+            tls: None,
             place: None,
         }
     }
@@ -143,6 +148,17 @@ impl<P: Place> Builder<P> {
         self
     }
 
+    /// Sets a TLS configuration of one's own, instead of the properties `ssl.*`: another provider, another verifier,
+    /// keys that are in no file. It says `security.protocol=SSL` as well.
+    ///
+    /// Early data must stay off: a request that is sent early can be replayed.
+    #[cfg(feature = "_tls")]
+    #[must_use]
+    pub fn tls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        self.tls = Some(config.into());
+        self
+    }
+
     /// Sets where to run.
     pub(crate) fn place(mut self, place: P) -> Self {
         self.place = Some(place);
@@ -168,10 +184,21 @@ impl<P: Place> Builder<P> {
         let place = self.place.map_or_else(P::find, Ok)?;
         place.check()?;
         let mut config = *config;
+        let mut secured = SecurityProperties::default();
         for (name, value) in &self.properties {
-            config.set(name, value)?;
+            if SecurityProperties::knows(name) {
+                secured.set(name, value)?;
+            } else {
+                config.set(name, value)?;
+            }
         }
+        #[cfg(feature = "_tls")]
+        let security = Security::new(&secured, self.tls)?;
+        #[cfg(not(feature = "_tls"))]
+        let security = Security::new(&secured)?;
+        config.secured |= security.is_on();
         let shards = self.shards.unwrap_or(1);
-        place.start(Shards::new(&config, self.limits, self.callbacks, shards)?)
+        let shards = Shards::new(&config, self.limits, self.callbacks, shards)?;
+        place.start(shards, &security)
     }
 }

@@ -20,7 +20,9 @@ use crate::{
         links::Links,
         network::{Network, Ready},
         pacing::Pace,
+        transport::Transport,
     },
+    security::Security,
 };
 
 /// Rounds before others on the same thread get their turn.
@@ -48,7 +50,8 @@ pub enum Turn {
 pub struct Driver<N: Network> {
     engine: Arc<Engine>,
     network: N,
-    links: Arc<Mutex<Links<N::Link>>>,
+    security: Security,
+    links: Arc<Mutex<Links<Transport<N::Link>>>>,
     /// Kept for the room they have.
     actions: VecDeque<Action>,
     news: Notifications,
@@ -58,15 +61,21 @@ pub struct Driver<N: Network> {
 }
 
 impl<N: Network> Driver<N> {
-    /// A driver for `engine`, which must have only one.
+    /// A driver for `engine`, which must have only one. Connections are plain.
     #[must_use]
     pub fn new(engine: Arc<Engine>, network: N) -> Self {
+        Self::secured(engine, network, Security::default())
+    }
+
+    /// As [`Driver::new`], with connections that are secured like that.
+    pub(crate) fn secured(engine: Arc<Engine>, network: N, security: Security) -> Self {
         let links = Arc::new(Mutex::new(Links::new()));
-        let for_callers: Weak<Mutex<Links<N::Link>>> = Arc::downgrade(&links);
+        let for_callers: Weak<Mutex<Links<Transport<N::Link>>>> = Arc::downgrade(&links);
         engine.set_inline_writer(for_callers);
         Self {
             engine,
             network,
+            security,
             links,
             actions: VecDeque::new(),
             news: Notifications::default(),
@@ -78,7 +87,7 @@ impl<N: Network> Driver<N> {
     /// Does something with the link in a slot.
     pub fn with_link(&mut self, index: usize, act: impl FnOnce(&mut N::Link)) {
         if let Some(link) = Links::lock(&self.links).link_mut(index) {
-            act(link);
+            act(link.link_mut());
         }
     }
 
@@ -153,7 +162,7 @@ impl<N: Network> Driver<N> {
     }
 
     /// Takes from the engine what there is to do; `Some` if there is nothing.
-    fn gather(&mut self, links: &mut Links<N::Link>, waker: &Waker) -> Option<Turn> {
+    fn gather(&mut self, links: &mut Links<Transport<N::Link>>, waker: &Waker) -> Option<Turn> {
         let now = self.engine.clock().now();
         let clock = self.engine.clock();
         let wall = clock.anchor(now).then(|| clock.trusted_wall_ms(now));
@@ -198,7 +207,7 @@ impl<N: Network> Driver<N> {
         Some(until.filter(|_| nap).map_or(Turn::Sleep(until), Turn::Nap))
     }
 
-    fn act(&mut self, links: &mut Links<N::Link>) {
+    fn act(&mut self, links: &mut Links<Transport<N::Link>>) {
         while let Some(action) = self.actions.pop_front() {
             match action {
                 Action::Connect(conn) => self.connect(links, conn),
@@ -207,7 +216,7 @@ impl<N: Network> Driver<N> {
         }
     }
 
-    fn connect(&mut self, links: &mut Links<N::Link>, conn: ConnId) {
+    fn connect(&mut self, links: &mut Links<Transport<N::Link>>, conn: ConnId) {
         let index = conn.index();
         let mut state = self.engine.lock_busy();
         // Without an address the core thought better of it.
@@ -228,7 +237,8 @@ impl<N: Network> Driver<N> {
             *peer = Peer { name, ..Peer::default() };
         }
         drop(state);
-        match self.network.dial(conn, &host, port) {
+        let link = self.network.dial(conn, &host, port);
+        match link.and_then(|link| Transport::new(&self.security, &host, link)) {
             Ok(link) => {
                 links.insert(conn, link);
                 links.serve(&self.engine, Ready { index, readable: true, writable: true });

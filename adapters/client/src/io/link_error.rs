@@ -1,5 +1,6 @@
 //! Why links end.
 
+use core::fmt;
 use std::{
     io::{self, ErrorKind},
     sync::Arc,
@@ -16,6 +17,18 @@ const EXHAUSTED: [i32; 2] = [24, 23];
 const EXHAUSTED: [i32; 2] = [10_024, 10_055];
 #[cfg(not(any(unix, windows)))]
 const EXHAUSTED: [i32; 0] = [];
+
+/// What TLS has against a connection, in words for who has to mend it.
+#[derive(Debug)]
+pub(crate) struct TlsError(pub(crate) String);
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for TlsError {}
 
 /// Why a link ended, or could not be had.
 #[derive(Debug)]
@@ -37,6 +50,9 @@ impl LinkError {
     /// Reading or writing failed. A reset is the peer's way of closing, too.
     #[must_use]
     pub fn broken(error: io::Error) -> Self {
+        if error.get_ref().is_some_and(|inner| inner.is::<TlsError>()) {
+            return Self::new(Disconnect::Tls, error);
+        }
         let closed =
             [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::ConnectionAborted];
         let closed = closed.contains(&error.kind());

@@ -73,6 +73,17 @@ impl<L> Slot<L> {
     }
 }
 
+impl<L: Link> Slot<L> {
+    /// What was read may have made something that is to be written, as an answer to an update of keys is.
+    fn flush_after(&mut self, moved: Result<Moved, LinkError>) -> Result<Moved, LinkError> {
+        let moved = moved?;
+        if let Moved::Blocked = transfer::flush(&mut self.link, Moved::CoreDone)? {
+            self.blocked = true;
+        }
+        Ok(moved)
+    }
+}
+
 impl<L: Link> Links<L> {
     pub(crate) const fn new() -> Self {
         Self { links: Vec::new(), again: Vec::new(), writes: Vec::new() }
@@ -131,6 +142,7 @@ impl<L: Link> Links<L> {
             let mut state = engine.lock_busy();
             let now = engine.clock().now();
             let moved = read(&mut state, now, conn, |window| slot.link.read(window));
+            let moved = slot.flush_after(moved);
             self.note_read(&mut state, now, conn, moved);
         }
         if ready.writable {
@@ -147,6 +159,7 @@ impl<L: Link> Links<L> {
             let conn = slot.conn;
             if slot.open && state.core.awaits_answer(conn) {
                 let moved = read(state, now, conn, |window| slot.link.try_read(window));
+                let moved = slot.flush_after(moved);
                 self.note_read(state, now, conn, moved);
             }
         }
@@ -194,6 +207,7 @@ impl<L: Link> Links<L> {
             return false;
         }
         let moved = transfer::write(&mut state.core, now, conn, &mut slot.link);
+        let moved = moved.and_then(|moved| transfer::flush(&mut slot.link, moved));
         let over = matches!(moved, Ok(Moved::TurnOver));
         slot.blocked = over || matches!(moved, Ok(Moved::Blocked));
         let stuck = matches!(moved, Ok(Moved::Blocked));

@@ -8,4 +8,7 @@ pub(crate) mod link_error;
 pub(crate) mod links;
 pub(crate) mod network;
 pub(crate) mod pacing;
+#[cfg(feature = "_tls")]
+mod tls;
 pub(crate) mod transfer;
+mod transport;

@@ -61,6 +61,18 @@ pub(crate) fn write(
     Ok(Moved::CoreDone)
 }
 
+/// Has the stream hand on what it has taken; blocked where that does not go.
+pub(crate) fn flush(stream: &mut impl Write, moved: Moved) -> Result<Moved, LinkError> {
+    loop {
+        match stream.flush() {
+            Ok(()) => return Ok(moved),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(LinkError::broken(error)),
+        }
+    }
+}
+
 /// Reads what there is for `conn`, with `read`, and has `hear` told what brokers say of records; fails where the connection has ended.
 pub(crate) fn read(
     core: &mut Producer<'_>,

@@ -13,6 +13,7 @@ use crate::{
         driver::{Driver, Turn},
         network::Ready,
     },
+    security::Security,
     tasks::{link::Dialler, ready::ReadyList, runtime::Runtime},
 };
 
@@ -36,9 +37,9 @@ struct Alarm<R: Runtime> {
 }
 
 impl<R: Runtime> Drive<R> {
-    pub(crate) fn new(engine: Arc<Engine>, runtime: R) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, runtime: R, security: Security) -> Self {
         let list = Arc::new(ReadyList::default());
-        let driver = Driver::new(engine, Dialler::new(Arc::clone(&list)));
+        let driver = Driver::secured(engine, Dialler::new(Arc::clone(&list)), security);
         Self { runtime, driver, list, ready: Vec::new(), alarm: None, nap: None }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     delivery::{handle::Delivery, outcome::OutcomeCounts},
     error::{BuildError, SendError},
     record::Record,
+    security::Security,
     tasks::{
         drive::Drive,
         runtime::{Runtime, until},
@@ -64,10 +65,10 @@ impl<R: Runtime> Place for Tasks<R> {
         self.0.check()
     }
 
-    fn start(self, shards: Shards) -> Result<Producer<R>, BuildError> {
+    fn start(self, shards: Shards, security: &Security) -> Result<Producer<R>, BuildError> {
         let Self(runtime) = self;
         for engine in shards.engines() {
-            runtime.spawn(Drive::new(Arc::clone(engine), runtime.clone()));
+            runtime.spawn(Drive::new(Arc::clone(engine), runtime.clone(), security.clone()));
         }
         Ok(Producer { last: Arc::new(LastHandle { shards, runtime }) })
     }

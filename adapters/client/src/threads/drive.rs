@@ -15,6 +15,7 @@ use crate::{
         driver::{Driver, Turn},
         network::Ready,
     },
+    security::Security,
     threads::{
         poller::Poller,
         resolver::{Inbox, Resolver},
@@ -68,11 +69,11 @@ impl Wake for WakeDriver {
 }
 
 impl<P: Poller> Drive<P> {
-    fn new(engine: Arc<Engine>) -> io::Result<Self> {
+    fn new(engine: Arc<Engine>, security: Security) -> io::Result<Self> {
         let (poller, wake_poller) = P::new()?;
         let inbox = Arc::new(Inbox::new(wake_poller.clone()));
         let network = poller.network(Resolver::new(Arc::clone(&inbox)))?;
-        let driver = Driver::new(engine, network);
+        let driver = Driver::secured(engine, network, security);
         let wake = Arc::new(WakeDriver { poller: wake_poller, thread: OnceLock::new() });
         let waker = Waker::from(Arc::clone(&wake));
         Ok(Self { driver, poller, inbox, wake, waker, ready: Vec::new(), over: false })
@@ -106,8 +107,8 @@ impl<P: Poller> Drive<P> {
 }
 
 impl<P: Poller> Shared<P> {
-    pub(crate) fn new(engine: &Arc<Engine>) -> io::Result<Arc<Self>> {
-        let drive = Drive::new(Arc::clone(engine))?;
+    pub(crate) fn new(engine: &Arc<Engine>, security: Security) -> io::Result<Arc<Self>> {
+        let drive = Drive::new(Arc::clone(engine), security)?;
         let shared = Arc::new(Self(Mutex::new(drive)));
         let driver: Weak<Self> = Arc::downgrade(&shared);
         engine.set_inline_driver(driver);

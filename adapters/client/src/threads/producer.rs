@@ -20,6 +20,7 @@ use crate::{
     delivery::{handle::Receipt, outcome::OutcomeCounts},
     error::{BuildError, SendError},
     record::Record,
+    security::Security,
     threads::{delivery::Delivery, drive::Shared, poller::Poller},
 };
 
@@ -62,8 +63,8 @@ impl<P: Poller> Place for Threads<P> {
         Ok(Self(PhantomData))
     }
 
-    fn start(self, shards: Shards) -> Result<Producer<P>, BuildError> {
-        let drivers = spawn_all::<P>(&shards).inspect_err(|_| {
+    fn start(self, shards: Shards, security: &Security) -> Result<Producer<P>, BuildError> {
+        let drivers = spawn_all::<P>(&shards, security).inspect_err(|_| {
             // Those that run already have nobody to end them.
             shards.close_unattended();
         })?;
@@ -224,9 +225,9 @@ impl<P: Poller> Producer<P> {
 }
 
 /// Starts a thread for each engine.
-fn spawn_all<P: Poller>(shards: &Shards) -> io::Result<Box<[ThreadId]>> {
+fn spawn_all<P: Poller>(shards: &Shards, security: &Security) -> io::Result<Box<[ThreadId]>> {
     let spawn = |(shard, engine): (usize, &Arc<_>)| {
-        let drive = Shared::<P>::new(engine)?;
+        let drive = Shared::<P>::new(engine, security.clone())?;
         let name = match shards.engines().len() {
             1 => "ottla".to_owned(),
             _ => format!("ottla-{shard}"),

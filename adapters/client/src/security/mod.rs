@@ -1,0 +1,58 @@
+//! How connections are secured: what the properties say, read once. May touch: files, and nothing of the client.
+
+#[cfg(feature = "_tls")]
+mod pem;
+mod properties;
+#[cfg(feature = "_tls")]
+pub(crate) mod tls;
+
+pub(crate) use properties::SecurityProperties;
+
+use crate::error::BuildError;
+
+/// What a connection is wrapped in.
+#[derive(Clone, Debug, Default)]
+pub struct Security {
+    /// `None`: bytes go as they are.
+    #[cfg(feature = "_tls")]
+    pub(crate) tls: Option<std::sync::Arc<rustls::ClientConfig>>,
+}
+
+impl Security {
+    /// What the properties say, or the configuration of the caller's `own` does: whoever gives one wants it used.
+    ///
+    /// # Errors
+    ///
+    /// Where a file cannot be read or is not what it should be, or what was given goes for nothing.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn new(
+        properties: &SecurityProperties,
+        own: Option<std::sync::Arc<rustls::ClientConfig>>,
+    ) -> Result<Self, BuildError> {
+        if own.is_none() && properties.wants_tls() {
+            return Ok(Self { tls: Some(tls::config(properties)?) });
+        }
+        properties.nothing_for_tls()?;
+        Ok(Self { tls: own })
+    }
+
+    /// As with TLS, which this build has not.
+    #[cfg(not(feature = "_tls"))]
+    pub(crate) fn new(properties: &SecurityProperties) -> Result<Self, BuildError> {
+        if properties.wants_tls() {
+            let name = "security.protocol".to_owned();
+            let reason = "this build has no TLS: build ottla with its feature `tls`";
+            return Err(BuildError::UnsupportedProperty { name, reason });
+        }
+        properties.nothing_for_tls()?;
+        Ok(Self {})
+    }
+
+    /// Whether connections are anything but plain.
+    pub(crate) const fn is_on(&self) -> bool {
+        #[cfg(feature = "_tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "_tls"))]
+        false
+    }
+}

@@ -1,0 +1,239 @@
+//! Kafka's properties about security, and librdkafka's.
+
+use crate::error::BuildError;
+
+/// What `security.protocol` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Protocol {
+    #[default]
+    Plaintext,
+    Ssl,
+}
+
+/// A PEM text, as a file or as it stands in the property.
+#[derive(Clone)]
+#[cfg_attr(not(feature = "_tls"), allow(dead_code, reason = "read with TLS only"))]
+pub(crate) enum Pem {
+    File(String),
+    Inline(String),
+}
+
+/// Without the text, which may be a private key.
+impl core::fmt::Debug for Pem {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Inline(_) => f.write_str("Inline([hidden])"),
+        }
+    }
+}
+
+/// The properties about security that were given.
+#[derive(Clone, Debug)]
+pub(crate) struct SecurityProperties {
+    protocol: Protocol,
+    /// The first of those that were given that only TLS has a use for.
+    about_tls: Option<&'static str>,
+    pub(crate) roots: Option<Pem>,
+    pub(crate) chain: Option<Pem>,
+    pub(crate) key: Option<Pem>,
+    /// Whether the broker's certificate must be for the host that was dialled.
+    pub(crate) checks_host: bool,
+    pub(crate) tls12: bool,
+    pub(crate) tls13: bool,
+    /// IANA names; empty for the provider's own choice.
+    pub(crate) suites: Vec<String>,
+}
+
+impl Default for SecurityProperties {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::default(),
+            about_tls: None,
+            roots: None,
+            chain: None,
+            key: None,
+            checks_host: true,
+            tls12: true,
+            tls13: true,
+            suites: Vec::new(),
+        }
+    }
+}
+
+const STORES: &str = "keys and certificates are taken as PEM: `openssl pkcs12 -in store.p12 -nodes -out store.pem` \
+    (and for JKS before that `keytool -importkeystore -deststoretype pkcs12`), then ssl.truststore.type=PEM, \
+    ssl.keystore.type=PEM, or ssl.ca.location, ssl.certificate.location and ssl.key.location";
+const ENCRYPTED: &str = "encrypted keys are not read: decrypt it with `openssl pkcs8 -topk8 -nocrypt`, and \
+    have the file's rights protect it";
+const VERIFIED: &str = "a certificate is always verified: name the one that a self-made broker has as \
+    ssl.ca.location; ssl.endpoint.identification.algorithm=none leaves out its host name";
+const PROVIDED: &str = "TLS is rustls: Builder::tls takes a configuration of your own";
+const SASL: &str = "there is no SASL in this version: security.protocol is PLAINTEXT or SSL";
+
+/// All names that begin like this are judged here and nowhere else.
+const OURS: [&str; 3] = ["security.protocol", "ssl.", "enable.ssl."];
+
+impl SecurityProperties {
+    /// Whether a property is about security, and so for [`set`](Self::set).
+    pub(crate) fn knows(name: &str) -> bool {
+        OURS.iter().any(|ours| name.starts_with(ours))
+    }
+
+    /// Takes a property.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such property, it is not supported, or its value is none.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), BuildError> {
+        let refused =
+            |reason| Err(BuildError::UnsupportedProperty { name: name.to_owned(), reason });
+        let expected = |expected| {
+            Err(BuildError::PropertyValue {
+                name: name.to_owned(),
+                value: value.to_owned(),
+                expected,
+            })
+        };
+        let (file, inline) =
+            (|| Some(Pem::File(value.to_owned())), || Some(Pem::Inline(value.to_owned())));
+        let about_tls = match name {
+            "security.protocol" => {
+                self.protocol = match value.to_ascii_uppercase().as_str() {
+                    "PLAINTEXT" => Protocol::Plaintext,
+                    "SSL" => Protocol::Ssl,
+                    "SASL_PLAINTEXT" | "SASL_SSL" => return refused(SASL),
+                    _ => return expected("PLAINTEXT or SSL"),
+                };
+                return Ok(());
+            }
+            "ssl.ca.location" | "ssl.truststore.location" => {
+                self.roots = file();
+                "ssl.ca.location"
+            }
+            "ssl.ca.pem" | "ssl.truststore.certificates" => {
+                self.roots = inline();
+                "ssl.ca.pem"
+            }
+            "ssl.keystore.location" => {
+                // One file has both.
+                (self.chain, self.key) = (file(), file());
+                "ssl.keystore.location"
+            }
+            "ssl.certificate.location" => {
+                self.chain = file();
+                "ssl.certificate.location"
+            }
+            "ssl.certificate.pem" | "ssl.keystore.certificate.chain" => {
+                self.chain = inline();
+                "ssl.certificate.pem"
+            }
+            "ssl.key.location" => {
+                self.key = file();
+                "ssl.key.location"
+            }
+            "ssl.key.pem" | "ssl.keystore.key" => {
+                self.key = inline();
+                "ssl.key.pem"
+            }
+            "ssl.truststore.type" | "ssl.keystore.type" => match value {
+                "PEM" => return Ok(()),
+                _ => return refused(STORES),
+            },
+            "ssl.endpoint.identification.algorithm" => {
+                self.checks_host = match value.to_ascii_lowercase().as_str() {
+                    "https" => true,
+                    "" | "none" => false,
+                    _ => return expected("https, or none (or nothing)"),
+                };
+                "ssl.endpoint.identification.algorithm"
+            }
+            "enable.ssl.certificate.verification" => match value {
+                "true" => return Ok(()),
+                _ => return refused(VERIFIED),
+            },
+            "ssl.enabled.protocols" => {
+                (self.tls12, self.tls13) = (false, false);
+                for version in value.split(',').map(str::trim) {
+                    match version {
+                        "TLSv1.2" => self.tls12 = true,
+                        "TLSv1.3" => self.tls13 = true,
+                        _ => return expected("TLSv1.2, TLSv1.3, or both with a comma between"),
+                    }
+                }
+                "ssl.enabled.protocols"
+            }
+            "ssl.protocol" => match value {
+                "TLS" | "TLSv1.3" => return Ok(()),
+                _ => return refused("ssl.enabled.protocols says which versions of TLS are spoken"),
+            },
+            "ssl.cipher.suites" => {
+                let names = value.split([',', ':']).map(str::trim).filter(|name| !name.is_empty());
+                self.suites = names.map(str::to_owned).collect();
+                "ssl.cipher.suites"
+            }
+            "ssl.key.password" => return refused(ENCRYPTED),
+            "ssl.keystore.password" | "ssl.truststore.password" => return refused(STORES),
+            name if name.starts_with("ssl.engine.")
+                || name.starts_with("ssl.provider")
+                || matches!(
+                    name,
+                    "ssl.curves.list"
+                        | "ssl.sigalgs.list"
+                        | "ssl.crl.location"
+                        | "ssl.secure.random.implementation"
+                        | "ssl.keymanager.algorithm"
+                        | "ssl.trustmanager.algorithm"
+                        | "ssl.certificate.verify_cb"
+                ) =>
+            {
+                return refused(PROVIDED);
+            }
+            _ => {
+                return Err(BuildError::UnknownProperty {
+                    name: name.to_owned(),
+                    nearest: nearest(name),
+                });
+            }
+        };
+        self.about_tls.get_or_insert(about_tls);
+        Ok(())
+    }
+
+    /// Whether connections are to have TLS.
+    pub(crate) fn wants_tls(&self) -> bool {
+        self.protocol == Protocol::Ssl
+    }
+
+    /// Checks that nothing was given which goes for nothing: who names a certificate and speaks plainly would believe
+    /// to be safe.
+    pub(crate) fn nothing_for_tls(&self) -> Result<(), BuildError> {
+        let Some(name) = self.about_tls else { return Ok(()) };
+        let reason = "it goes for nothing without security.protocol=SSL";
+        Err(BuildError::UnsupportedProperty { name: name.to_owned(), reason })
+    }
+}
+
+/// The name of ours that is spelt most like it.
+fn nearest(name: &str) -> Option<&'static str> {
+    const NAMES: [&str; 17] = [
+        "security.protocol",
+        "ssl.ca.location",
+        "ssl.ca.pem",
+        "ssl.certificate.location",
+        "ssl.certificate.pem",
+        "ssl.cipher.suites",
+        "ssl.enabled.protocols",
+        "ssl.endpoint.identification.algorithm",
+        "ssl.key.location",
+        "ssl.key.pem",
+        "ssl.keystore.certificate.chain",
+        "ssl.keystore.key",
+        "ssl.keystore.location",
+        "ssl.keystore.type",
+        "ssl.truststore.certificates",
+        "ssl.truststore.location",
+        "ssl.truststore.type",
+    ];
+    ottla_core::nearest_property(name, NAMES)
+}
