@@ -5,7 +5,7 @@ mod storm;
 use core::time::Duration;
 use std::thread;
 
-use ottla_interop::{Adapter, cluster, version};
+use ottla_interop::{Adapter, Secured, cluster, version};
 use ottla_kafka::{Cluster, Direction};
 use storm::{LIMIT, Storm, clock, none, some, topic};
 
@@ -105,6 +105,42 @@ fn while_connections_are_cut() {
     let counters = cluster.proxy().all().counters();
     println!("the proxy: {counters:?}");
     assert_eq!(counters.cuts_in_data, u64::from(CUTS));
+}
+
+/// The same with TLS, and a leader that is killed in between.
+#[test]
+#[ignore = "needs Java and Maven"]
+fn while_connections_with_tls_are_cut() {
+    const CUTS: u32 = 50;
+    let secured = Secured::start(3, &[]).unwrap();
+    let cluster = &secured.cluster;
+    println!("Kafka {}: {CUTS} cuts at random byte positions of ciphertext, and a kill", version());
+    let properties = secured.properties();
+    let storm = Storm {
+        cluster,
+        bootstrap: cluster.proxied_bootstrap(),
+        properties: &properties,
+        least: 40_000,
+        rate: 2_000,
+        deadline: some,
+    };
+    let say = clock();
+    storm.run(|| {
+        thread::sleep(Duration::from_secs(1));
+        cluster.proxy().all().cut_at_random(12, CUTS, 1..=1_500_000);
+        let topic = topic(Adapter::Tokio);
+        let leader = cluster.leader(&topic, 0).unwrap();
+        cluster.kill(leader).unwrap();
+        say(&format!("node {leader} is killed"));
+        cluster.await_leaders_off(leader, &topic, LIMIT).unwrap();
+        cluster.restart(leader).unwrap();
+        while cluster.proxy().all().cuts_left() > 0 {
+            thread::sleep(Duration::from_millis(50));
+        }
+        say("the last cut is done");
+        cluster.await_in_sync(&topic, 3, LIMIT).unwrap();
+    });
+    assert_eq!(cluster.proxy().all().counters().cuts, u64::from(CUTS));
 }
 
 /// Brokers append, and their answers are swallowed: all is sent again, and must not be twice in
