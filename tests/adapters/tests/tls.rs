@@ -207,6 +207,21 @@ async fn who_hangs_up_after_the_handshake_is_not_asked_for_tls(on: Adapter) {
     assert!(!words.contains("PLAINTEXT"), "{words}");
 }
 
+/// How the adapter's own builder is shown.
+fn own_debug(on: Adapter, properties: &[(&str, &str)]) -> String {
+    match on {
+        Adapter::Tokio | Adapter::TokioAlone => {
+            format!("{:?}", ottla_tokio::Producer::builder().properties(properties.iter().copied()))
+        }
+        Adapter::Threads => {
+            format!(
+                "{:?}",
+                ottla_blocking::Producer::builder().properties(properties.iter().copied())
+            )
+        }
+    }
+}
+
 async fn properties_that_are_of_no_use_are_refused(on: Adapter) {
     let authority = Authority::new();
     let identity = authority.sign(&["client"]);
@@ -214,9 +229,13 @@ async fn properties_that_are_of_no_use_are_refused(on: Adapter) {
         let builder = Producer::builder(on)
             .property("bootstrap.servers", "localhost:1")
             .properties(more.iter().copied());
+        for debug in [format!("{builder:?}"), own_debug(on, more)] {
+            assert!(!debug.contains("PRIVATE KEY-----") && !debug.contains("swordfish"), "{debug}");
+        }
         let error: BuildError = builder.build().err().expect("it is refused");
         let words = error.to_string();
         assert!(!words.contains("PRIVATE KEY-----"), "no key is told: {words}");
+        assert!(!words.contains("swordfish"), "no password is told: {words}");
         assert!(!format!("{error:?}").contains("PRIVATE KEY-----"));
         words
     };
@@ -233,7 +252,7 @@ async fn properties_that_are_of_no_use_are_refused(on: Adapter) {
         ),
         (vec![ssl, ("ssl.key.pem", &*identity.key)], "expected ssl.certificate.location as well"),
         (vec![ssl, ("ssl.keystore.type", "JKS")], "openssl pkcs12"),
-        (vec![ssl, ("ssl.key.password", "secret")], "encrypted keys are not read"),
+        (vec![ssl, ("ssl.key.password", "swordfish")], "encrypted keys are not read"),
         (vec![ssl, ("enable.ssl.certificate.verification", "false")], "always verified"),
         (
             vec![ssl, ("ssl.cipher.suites", "TLS_NULL")],

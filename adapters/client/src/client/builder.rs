@@ -49,8 +49,16 @@ pub struct Builder<P> {
 
 impl<P> fmt::Debug for Builder<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let properties: Vec<(&str, &str)> = self
+            .properties
+            .iter()
+            .map(|(name, value)| {
+                let hidden = SecurityProperties::is_secret(name, value);
+                (&**name, if hidden { "[hidden]" } else { value })
+            })
+            .collect();
         f.debug_struct("Builder")
-            .field("properties", &self.properties)
+            .field("properties", &properties)
             .field("limits", &self.limits)
             .field("shards", &self.shards)
             .finish_non_exhaustive()

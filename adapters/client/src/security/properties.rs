@@ -80,6 +80,13 @@ impl SecurityProperties {
         OURS.iter().any(|ours| name.starts_with(ours))
     }
 
+    /// Whether the value of a property is to be told to nobody.
+    pub(crate) fn is_secret(name: &str, value: &str) -> bool {
+        let named = ["password", "secret", "jaas", "token", "ssl.key.pem", "ssl.keystore.key"];
+        // A key may be given where a certificate is expected.
+        named.iter().any(|part| name.contains(part)) || value.contains("PRIVATE KEY")
+    }
+
     /// Takes a property.
     ///
     /// # Errors
