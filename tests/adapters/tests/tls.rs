@@ -232,7 +232,7 @@ async fn properties_that_are_of_no_use_are_refused(on: Adapter) {
         for debug in [format!("{builder:?}"), own_debug(on, more)] {
             assert!(!debug.contains("PRIVATE KEY-----") && !debug.contains("swordfish"), "{debug}");
         }
-        let error: BuildError = builder.build().err().expect("it is refused");
+        let error: BuildError = builder.build().expect_err("it is refused");
         let words = error.to_string();
         assert!(!words.contains("PRIVATE KEY-----"), "no key is told: {words}");
         assert!(!words.contains("swordfish"), "no password is told: {words}");

@@ -1,4 +1,5 @@
-use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+use core::cell::RefCell;
+use std::{collections::VecDeque, rc::Rc};
 
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection,
