@@ -171,7 +171,7 @@ pub fn run(
             };
             match taken {
                 Ok(()) => {}
-                Err(ProduceError::Full | ProduceError::TopicPending) if *due > this.now => {
+                Err(ProduceError::Full | ProduceError::MetadataPending) if *due > this.now => {
                     full = true;
                     break;
                 }
@@ -204,7 +204,7 @@ pub fn run(
                     _ => {}
                 }
             }
-            while let Some(conn) = this.producer.poll_write(this.now) {
+            while let Some(conn) = this.producer.poll_writable(this.now) {
                 this.write(conn);
             }
         }
@@ -325,15 +325,15 @@ impl<C: Fn() -> Instant> Loop<'_, C> {
 
     /// Writes until the socket takes no more; then mio tells when it does.
     fn write(&mut self, conn: ConnId) {
-        while self.producer.wants_write(self.now, conn) {
+        while self.producer.prepare_write(self.now, conn) {
             let Some(stream) = self.lines.get_mut(&conn).and_then(|line| line.stream.as_mut())
             else {
                 return;
             };
-            let piece = self.producer.transmit(conn).next().unwrap_or_default();
+            let piece = self.producer.pending_write(conn).next().unwrap_or_default();
             match stream.write(piece) {
                 // What the socket took, to the byte.
-                Ok(len) => self.producer.handle_transmitted(self.now, conn, len),
+                Ok(len) => self.producer.handle_written(self.now, conn, len),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.end(conn, Disconnect::Io),

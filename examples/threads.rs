@@ -118,7 +118,7 @@ pub fn run(
                     _ => {}
                 }
             }
-            while let Some(conn) = producer.poll_write(now) {
+            while let Some(conn) = producer.poll_writable(now) {
                 write(&mut producer, &mut lines, now, conn);
             }
         }
@@ -203,9 +203,9 @@ fn write(
     conn: ConnId,
 ) {
     let Some(Some(line)) = lines.get_mut(&conn) else { return };
-    if !line.busy && producer.wants_write(now, conn) {
-        let request: Vec<u8> = producer.transmit(conn).flatten().copied().collect();
-        producer.handle_transmitted(now, conn, request.len());
+    if !line.busy && producer.prepare_write(now, conn) {
+        let request: Vec<u8> = producer.pending_write(conn).flatten().copied().collect();
+        producer.handle_written(now, conn, request.len());
         // Where the writer has ended, that is on its way here.
         line.busy = line.to_write.send(request).is_ok();
     }

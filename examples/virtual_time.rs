@@ -158,10 +158,11 @@ impl<'m> World<'m> {
                     _ => {}
                 }
             }
-            while let Some(conn) = self.producer.poll_write(self.now) {
+            while let Some(conn) = self.producer.poll_writable(self.now) {
                 while self.producer.wants_write(self.now, conn) {
-                    let bytes: Vec<u8> = self.producer.transmit(conn).flatten().copied().collect();
-                    self.producer.handle_transmitted(self.now, conn, bytes.len());
+                    let bytes: Vec<u8> =
+                        self.producer.pending_write(conn).flatten().copied().collect();
+                    self.producer.handle_written(self.now, conn, bytes.len());
                     self.send(conn, Parcel::ToNode(bytes));
                 }
             }

@@ -7,8 +7,8 @@ use core::{fmt, time::Duration};
 use heapless::Vec;
 
 use crate::{
-    BatchId, Cause, Event, Instant, LastError, Outcome, ProduceError, Producer, Record, Settled,
-    Ticket, TopicId, Verdict,
+    BatchId, BatchOutcome, Cause, Event, Instant, LastError, Outcome, ProduceError, Producer,
+    Record, Ticket, TopicId, Verdict,
 };
 
 /// What became of a record.
@@ -210,7 +210,7 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
 
     /// Takes note of what the producer told, before its next [`poll_output`](Producer::poll_output).
     pub fn handle_event(&mut self, producer: &Producer<'_>, event: &Event) {
-        if let Event::Settled(settled) = event {
+        if let Event::BatchOutcome(settled) = event {
             self.settle(producer, settled);
         }
     }
@@ -334,7 +334,7 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
         cause: Cause,
     ) -> Verdict {
         let Some(entry) = self.entries.get(at) else {
-            return Verdict::Settled;
+            return Verdict::AlreadySettled;
         };
         let why = Why::of(producer, entry.ticket.batch(), cause);
         let verdict = producer.cancel(now, entry.ticket);
@@ -342,7 +342,7 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
             Verdict::NotDelivered => self.take_out(at, why),
             Verdict::Unknown => self.report(at, RecordOutcome::Unknown(why), false),
             // The batch's event has told, or is about to.
-            Verdict::Settled | Verdict::Foreign => {}
+            Verdict::AlreadySettled | Verdict::Foreign => {}
         }
         verdict
     }
@@ -357,7 +357,7 @@ impl<T: Copy, const N: usize> Backlog<T, N> {
         self.report(at, RecordOutcome::NotDelivered(why), true);
     }
 
-    fn settle(&mut self, producer: &Producer<'_>, settled: &Settled) {
+    fn settle(&mut self, producer: &Producer<'_>, settled: &BatchOutcome) {
         let why = |cause| Why::of(producer, settled.batch, cause);
         let numbers = settled.first..settled.first.saturating_add(settled.records);
         for at in 0..self.entries.len() {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 #[cfg(feature = "alloc")]
-use crate::Share;
+use crate::PartitionShard;
 use crate::{Record, wire::murmur2};
 
 /// Which replicas must have a batch before the leader answers.
@@ -93,7 +93,7 @@ pub enum OnForgotten {
     #[default]
     Unknown,
     /// It is sent again: at least once, and perhaps twice. Where it is delivered then,
-    /// [`Settled::unique`](crate::Settled) is false.
+    /// [`BatchOutcome::unique`](crate::BatchOutcome) is false.
     Resend,
 }
 
@@ -179,7 +179,7 @@ pub struct Config<'a> {
     /// Which of a topic's partitions are this producer's, where several have them together. Only
     /// with `alloc`: small machines do with one producer.
     #[cfg(feature = "alloc")]
-    pub share: Share,
+    pub share: PartitionShard,
 }
 
 impl Default for Config<'_> {
@@ -220,7 +220,7 @@ impl Default for Config<'_> {
             #[cfg(feature = "alloc")]
             secured: false,
             #[cfg(feature = "alloc")]
-            share: Share::ALL,
+            share: PartitionShard::ALL,
         }
     }
 }

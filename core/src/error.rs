@@ -38,7 +38,7 @@ pub enum Verdict {
     Unknown,
     /// The batch is settled already: its event has told, or is about to tell, the outcome, unless an
     /// earlier `cancel` did.
-    Settled,
+    AlreadySettled,
     /// The ticket is another producer's. Nothing was done, and nothing is known of the record here.
     Foreign,
 }
@@ -75,7 +75,7 @@ pub enum Cause {
     NoAcks,
     /// The broker lost acknowledged records, or its record of this producer, so that an answer
     /// about this batch can no longer be had.
-    SequenceDesync,
+    SequenceMismatch,
     /// No broker gives a producer id, and without one nothing can be sent.
     NoProducerId(NoProducerId),
     /// The leader has forgotten this producer, or may have: it recognises nothing that is sent again, and
@@ -94,7 +94,7 @@ pub enum ProduceError {
     Full,
     /// The topic's partitions are not known yet: try again after
     /// [`Event::Topic`](crate::Event::Topic).
-    TopicPending,
+    MetadataPending,
     /// The topic cannot be written to, for this reason.
     Topic(ErrorCode),
     /// The record's explicit partition does not exist in the topic.
@@ -297,7 +297,7 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Self::NotDelivered => "not delivered: it was taken out before it left",
             Self::Unknown => "unknown: it had left, and its outcome follows",
-            Self::Settled => "too late: it has its outcome",
+            Self::AlreadySettled => "too late: it has its outcome",
             Self::Foreign => "it is another producer's",
         })
     }
@@ -319,7 +319,7 @@ impl fmt::Display for Cause {
             Self::ResolveTimeout => f.write_str("resolve timeout"),
             Self::Abandoned => f.write_str("abandoned"),
             Self::NoAcks => f.write_str("acks=0: no broker answers"),
-            Self::SequenceDesync => f.write_str("the broker lost its record of this producer"),
+            Self::SequenceMismatch => f.write_str("the broker lost its record of this producer"),
             Self::NoProducerId(why) => write!(f, "{why}"),
             Self::Forgotten => f.write_str("the broker may have forgotten this producer by now"),
         }
@@ -348,7 +348,7 @@ impl fmt::Display for ProduceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("record memory is full"),
-            Self::TopicPending => f.write_str("the topic's partitions are not known yet"),
+            Self::MetadataPending => f.write_str("the topic's partitions are not known yet"),
             Self::Topic(code) => write!(f, "the topic cannot be written to: {code}"),
             Self::UnknownPartition { partitions } => {
                 write!(f, "no such partition: the topic has {partitions}")

@@ -96,8 +96,8 @@ impl Ticket {
     /// The record's place in its batch, from zero in the order of `produce`.
     ///
     /// This less the number of records before it in the batch that were cancelled with
-    /// [`Verdict::NotDelivered`] is its number for [`Settled`]; its offset is the base offset plus
-    /// that number, less [`Settled::first`].
+    /// [`Verdict::NotDelivered`] is its number for [`BatchOutcome`]; its offset is the base offset plus
+    /// that number, less [`BatchOutcome::first`].
     #[must_use]
     pub const fn index(&self) -> u32 {
         self.index
@@ -137,7 +137,7 @@ pub enum Output {
 #[non_exhaustive]
 pub enum Event {
     /// The records of a batch have an outcome.
-    Settled(Settled),
+    BatchOutcome(BatchOutcome),
     /// A topic's status changed: see [`Producer::topic_status`].
     Topic(TopicId),
     /// Memory came free after `produce` had answered [`ProduceError::Full`].
@@ -161,7 +161,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-pub struct Settled {
+pub struct BatchOutcome {
     /// The batch.
     pub batch: BatchId,
     /// Its topic.
@@ -194,7 +194,7 @@ pub struct Settled {
 pub struct Remark<'a> {
     /// Their batch.
     pub batch: BatchId,
-    /// The number of the first of them, as in [`Settled::first`].
+    /// The number of the first of them, as in [`BatchOutcome::first`].
     pub first: u32,
     /// How many they are: one, or all that the broker had in the same batch.
     pub records: u32,
@@ -232,7 +232,7 @@ pub enum TopicStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-pub enum Reason {
+pub enum TimerKind {
     /// A batch has lingered.
     Linger,
     /// A batch reaches `delivery.timeout.ms` or `resolve.timeout.ms`.

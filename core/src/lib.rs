@@ -50,8 +50,8 @@ pub use error::{
     Verdict,
 };
 pub use face::{
-    Address, BatchId, BrokerStats, ConnId, Event, Output, Reason, Remark, Settled, Stats, Ticket,
-    TopicId, TopicStatus, Waiting,
+    Address, BatchId, BatchOutcome, BrokerStats, ConnId, Event, Output, Remark, Stats, Ticket,
+    TimerKind, TopicId, TopicStatus, Waiting,
 };
 pub use last_error::{LastError, Loss};
 pub use memory::{Limits, Memory};
@@ -63,7 +63,7 @@ pub use record::{Header, Record};
 #[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub use seen::Seen;
-pub use share::Share;
+pub use share::PartitionShard;
 pub use static_memory::StaticMemory;
 pub use time::Instant;
 #[cfg(feature = "trace")]

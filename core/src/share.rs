@@ -20,14 +20,14 @@ use crate::ConfigError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_structs)] // built by literal, as `Config` is
-pub struct Share {
+pub struct PartitionShard {
     /// Which one, from zero.
     pub index: u16,
     /// Of how many: a power of two.
     pub of: u16,
 }
 
-impl Share {
+impl PartitionShard {
     /// All partitions.
     pub const ALL: Self = Self { index: 0, of: 1 };
 
@@ -57,7 +57,7 @@ impl Share {
     }
 }
 
-impl Default for Share {
+impl Default for PartitionShard {
     fn default() -> Self {
         Self::ALL
     }
@@ -71,8 +71,8 @@ mod tests {
     fn shares_are_disjoint_and_leave_nothing_over() {
         for of in [1, 2, 4, 8_u16] {
             for partitions in 0..40 {
-                let shares = (0..of).map(|index| Share { index, of });
-                let of_share = |share: Share| {
+                let shares = (0..of).map(|index| PartitionShard { index, of });
+                let of_share = |share: PartitionShard| {
                     (0..share.count(partitions)).map(move |number| share.partition(number))
                 };
                 let mut all: std::vec::Vec<_> = shares.flat_map(of_share).collect();
@@ -85,7 +85,7 @@ mod tests {
     #[cfg(feature = "alloc")]
     #[test]
     fn what_is_no_share_is_refused() {
-        let check = |index, of| Share { index, of }.check().is_ok();
+        let check = |index, of| PartitionShard { index, of }.check().is_ok();
         assert!(check(0, 1) && check(3, 4) && check(0, 1 << 15));
         assert!(!check(0, 0) && !check(0, 3) && !check(4, 4) && !check(1, 1));
     }

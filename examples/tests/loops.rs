@@ -171,7 +171,7 @@ impl Client {
                     assert_eq!(self.last.insert(report.token, report.outcome), None);
                 }
             }
-            Told::Refused(token, error @ (ProduceError::Full | ProduceError::TopicPending)) => {
+            Told::Refused(token, error @ (ProduceError::Full | ProduceError::MetadataPending)) => {
                 self.full |= error == ProduceError::Full;
                 self.refused.insert(token, self.values[&token].clone());
             }

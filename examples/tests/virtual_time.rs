@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn day(seed: u64) -> (Vec<(Instant, Report<u64>)>, u64) {
     let mut memory = Lent::new();
     let mut world = World::new(memory.lend(), "readings", seed);
-    assert_eq!(world.produce(0, b"0", None), Err(ProduceError::TopicPending));
+    assert_eq!(world.produce(0, b"0", None), Err(ProduceError::MetadataPending));
     world.pass(SECOND);
     assert!(world.is_ready());
     for token in 0..10 {

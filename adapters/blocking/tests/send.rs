@@ -72,6 +72,6 @@ fn sending_from_a_report_never_waits() {
     while refused.lock().unwrap().is_none() && start.elapsed() < Duration::from_secs(5) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(matches!(*refused.lock().unwrap(), Some(SendError::TopicPending { .. })));
+    assert!(matches!(*refused.lock().unwrap(), Some(SendError::MetadataPending { .. })));
     own.lock().unwrap().take();
 }

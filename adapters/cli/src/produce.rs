@@ -187,7 +187,7 @@ impl Run<'_> {
                 self.unknown_topic = None;
                 return Ok(());
             }
-            Err(SendError::TopicPending { .. }) => {
+            Err(SendError::MetadataPending { .. }) => {
                 let unknown = UnknownTopic { since: started, why: None };
                 let unknown = self.unknown_topic.get_or_insert(unknown);
                 let waited = started.since(unknown.since) >= self.max_block;

@@ -3,9 +3,9 @@
 
 pub use ottla_core::{
     Acks, BatchId, Cause, Checksum, ChoosePartition, Config, ConfigError, Disconnect, Header,
-    LastError, Limits, Loss, NoProducerId, OnForgotten, OnUnknown, Partitioner, ProduceError,
-    PropertyError, ReleaseError, Share, Stats as CoreStats, Ticket, TopicError, TopicId, Verdict,
-    wire::ErrorCode,
+    LastError, Limits, Loss, NoProducerId, OnForgotten, OnUnknown, PartitionShard, Partitioner,
+    ProduceError, PropertyError, ReleaseError, Stats as CoreStats, Ticket, TopicError, TopicId,
+    Verdict, wire::ErrorCode,
 };
 
 #[cfg(feature = "_tls")]

@@ -140,7 +140,7 @@ pub enum SendError {
         failure: Option<ConnectionError>,
     },
     /// The topic's partitions were not known all the time that the call was allowed to wait.
-    TopicPending {
+    MetadataPending {
         /// The topic.
         topic: Arc<str>,
         /// How long that was.
@@ -162,7 +162,7 @@ impl SendError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::TopicPending { .. })
+        matches!(self, Self::Full { .. } | Self::MetadataPending { .. })
     }
 }
 
@@ -173,7 +173,7 @@ impl fmt::Display for SendError {
                 f.write_str("record memory is full")?;
                 (failure, waited)
             }
-            Self::TopicPending { topic, waited, error, failure } => {
+            Self::MetadataPending { topic, waited, error, failure } => {
                 write!(f, "the partitions of topic {topic:?} are not known")?;
                 if let Some(error) = error {
                     write!(f, " ({error})")?;

@@ -15,7 +15,7 @@ const MOVES: usize = 8;
 /// What [`Driver::poll`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // a main loop must know them all
-pub enum Turn {
+pub enum Step {
     /// Something that the application may want to know; there may be more, so poll again.
     Event(Event),
     /// Nothing is due before this time, which may have come already and may be
@@ -78,8 +78,8 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
     }
 
     /// Moves what can be moved, at `now` by the firmware's clock. Never blocks, and its work is
-    /// bounded: where there is more to do, it returns [`Turn::Idle`] with a time that has come.
-    pub fn poll(&mut self, now: Instant) -> Turn {
+    /// bounded: where there is more to do, it returns [`Step::Idle`] with a time that has come.
+    pub fn poll(&mut self, now: Instant) -> Step {
         for _ in 0..ROUNDS {
             if self.producer.poll_timeout().is_some_and(|(at, _)| at <= now) {
                 self.producer.handle_timeout(now);
@@ -92,19 +92,19 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
                 moved |= slot.serve(&mut self.producer, now);
             }
             if self.closed && self.slots.iter().all(|slot| slot.state == State::Free) {
-                return Turn::Closed;
+                return Step::Closed;
             }
             // To make a request may have consequences that are told.
             if !moved && !self.producer.has_output() {
                 self.producer.debug_assert_at_rest();
-                return Turn::Idle(self.due());
+                return Step::Idle(self.due());
             }
         }
-        Turn::Idle(now)
+        Step::Idle(now)
     }
 
     /// Does what the core wants done, up to the next thing to tell.
-    fn drain(&mut self, now: Instant) -> Option<Turn> {
+    fn drain(&mut self, now: Instant) -> Option<Step> {
         while let Some(output) = self.producer.poll_output() {
             match output {
                 Output::Connect(conn) => match self.slots.get_mut(conn.index()) {
@@ -118,7 +118,7 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
                 }
                 Output::Event(event) => {
                     tell::event(&self.producer, &event);
-                    return Some(Turn::Event(event));
+                    return Some(Step::Event(event));
                 }
                 // Once the ports are closed, too.
                 Output::Closed => self.closed = true,
@@ -214,15 +214,15 @@ fn write(
     let mut moved = false;
     for _ in 0..MOVES {
         // In this order, so that a request is made when it can go, and can be taken back until then.
-        if !port.write_ready().map_err(|_| Disconnect::Io)? || !producer.wants_write(now, conn) {
+        if !port.write_ready().map_err(|_| Disconnect::Io)? || !producer.prepare_write(now, conn) {
             break;
         }
-        let Some(piece) = producer.transmit(conn).next() else {
+        let Some(piece) = producer.pending_write(conn).next() else {
             break;
         };
         match port.write(piece) {
             Ok(0) => return Err(Disconnect::Io),
-            Ok(len) => producer.handle_transmitted(now, conn, len),
+            Ok(len) => producer.handle_written(now, conn, len),
             Err(error) if error.kind() == ErrorKind::Interrupted => break,
             Err(_) => return Err(Disconnect::Io),
         }

@@ -18,7 +18,7 @@ mod serial;
 mod tell;
 
 pub use client::{Application, Client};
-pub use driver::{Driver, Turn};
+pub use driver::{Driver, Step};
 #[cfg(feature = "nal")]
 pub use nal::{Nal, NalReader, NalStream, NalWriter, NoDns};
 pub use network::{Clock, Connect, Duplex};

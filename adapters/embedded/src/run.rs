@@ -261,19 +261,19 @@ impl<A, C: Connect, K: Clock> Slot<'_, '_, A, C, K> {
     fn stage(&self, conn: ConnId, tx: &mut [u8]) -> Option<(usize, bool)> {
         let now = self.clock.now();
         self.client.attempt(|producer| {
-            if !producer.wants_write(now, conn) {
+            if !producer.prepare_write(now, conn) {
                 return None;
             }
             let mut len = 0;
-            for piece in producer.transmit(conn) {
+            for piece in producer.pending_write(conn) {
                 let room = tx.get_mut(len..).unwrap_or_default();
                 for (to, from) in room.iter_mut().zip(piece) {
                     *to = *from;
                 }
                 len += room.len().min(piece.len());
             }
-            producer.handle_transmitted(now, conn, len);
-            (len > 0).then(|| (len, producer.transmit(conn).next().is_none()))
+            producer.handle_written(now, conn, len);
+            (len > 0).then(|| (len, producer.pending_write(conn).next().is_none()))
         })
     }
 

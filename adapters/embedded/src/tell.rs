@@ -2,7 +2,7 @@
 //!
 //! What is told are words and numbers only: texts are made by the one who reads them.
 
-use ottla_core::{ConnId, Disconnect, Event, Outcome, Producer, Settled, TopicStatus};
+use ottla_core::{BatchOutcome, ConnId, Disconnect, Event, Outcome, Producer, TopicStatus};
 
 macro_rules! tell {
     ($level:ident, $words:literal $(, $what:expr)*) => {{
@@ -18,7 +18,7 @@ macro_rules! tell {
 /// An event of the core.
 pub(crate) fn event(producer: &Producer<'_>, event: &Event) {
     match event {
-        Event::Settled(batch) => settled(batch),
+        Event::BatchOutcome(batch) => settled(batch),
         Event::Topic(topic) => {
             let name = producer.topic_name(*topic).unwrap_or_default();
             match producer.topic_status(*topic) {
@@ -49,8 +49,8 @@ pub(crate) fn connected(conn: ConnId, host: &str, port: u16) {
     tell!(info, "connection {} to {}:{} is open", conn.index(), host, port);
 }
 
-fn settled(batch: &Settled) {
-    let Settled { partition, records, .. } = batch;
+fn settled(batch: &BatchOutcome) {
+    let BatchOutcome { partition, records, .. } = batch;
     // All of its records were cancelled, and each was told of.
     if *records == 0 {
         return;
@@ -104,7 +104,7 @@ fn why(cause: &ottla_core::Cause) -> &'static str {
         Cause::ResolveTimeout => "resolve timeout",
         Cause::Abandoned => "abandoned",
         Cause::NoAcks => "no answer is asked for",
-        Cause::SequenceDesync => "the broker lost its record of this producer",
+        Cause::SequenceMismatch => "the broker lost its record of this producer",
         Cause::NoProducerId(_) => "no broker gives a producer id",
         Cause::Forgotten => "the broker may have forgotten this producer by now",
         _ => "?",

@@ -12,7 +12,7 @@ use lab::{
 use ottla_core::{
     Cause, Config, Instant, LastError, ProduceError, Producer, TopicId, Verdict, wire::ErrorCode,
 };
-use ottla_embedded::{Backlog, Driver, DropPolicy, RecordOutcome, Turn};
+use ottla_embedded::{Backlog, Driver, DropPolicy, RecordOutcome, Step};
 use ottla_model::{Action, Fault};
 
 type Run = fn(
@@ -320,7 +320,7 @@ fn a_backlog_that_is_full_of_records_drops_its_oldest_or_refuses() {
         );
         let topic = driver.producer_mut().topic(lab.now(), "t").unwrap();
         while !is_ready(driver.producer(), topic) {
-            while let Turn::Event(_) = driver.poll(lab.now()) {}
+            while let Step::Event(_) = driver.poll(lab.now()) {}
             lab.pass(lab.now().after(Duration::from_millis(1)));
         }
         let mut log = Backlog::<u8, 3>::new(policy);

@@ -6,7 +6,7 @@ use crate::{BatchId, LastError, batch::Life, broker::Broker, partition::Partitio
 impl Producer<'_> {
     /// What stands in a batch's way, or went wrong last with its partition; `None` where nothing did.
     ///
-    /// Of a batch with [`Settled`](crate::Settled) until the next [`poll_output`](Self::poll_output), of a
+    /// Of a batch with [`BatchOutcome`](crate::BatchOutcome) until the next [`poll_output`](Self::poll_output), of a
     /// ticket's as long as it has no outcome. Worth asking where a cause does not
     /// [say it](crate::Cause::is_whole).
     #[must_use]

@@ -20,11 +20,11 @@ impl Producer<'_> {
             return Verdict::Foreign;
         }
         let Some((index, batch)) = self.batches.find(ticket.batch.index) else {
-            return Verdict::Settled;
+            return Verdict::AlreadySettled;
         };
         let over = batch.generation != ticket.batch.generation || batch.life == Life::Free;
         if over || self.is_settled_whole(index) {
-            return Verdict::Settled;
+            return Verdict::AlreadySettled;
         }
         if batch.told != Told::Nothing || batch.moved {
             if was_taken(&self.pages, batch, ticket.index) {
@@ -44,7 +44,7 @@ impl Producer<'_> {
             Life::Open | Life::Sealed => {}
             Life::InFlight | Life::Idle => return Verdict::Unknown,
             // To take it back was to end it: its topic is gone.
-            Life::Free | Life::Done => return Verdict::Settled,
+            Life::Free | Life::Done => return Verdict::AlreadySettled,
         }
         if mark_withdrawn(&mut self.pages, batch, Ix::new(ticket.page), ticket.at) {
             self.stats.not_delivered += 1;

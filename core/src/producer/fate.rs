@@ -3,7 +3,7 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{Producer, Settled, refusal::LISTENS, tracing::trace};
+use super::{BatchOutcome, Producer, refusal::LISTENS, tracing::trace};
 use crate::{
     Cause, LastError, NoProducerId, OnUnknown, Outcome,
     batch::{Batch, Exposure, Life, Told, sequence_after, sequence_reached},
@@ -253,7 +253,7 @@ impl Producer<'_> {
         }
         seen!(self, ProbeFailed);
         self.partitions.at_mut(home).phase = Phase::Sealing;
-        self.settle_ambiguous(home, Cause::SequenceDesync);
+        self.settle_ambiguous(home, Cause::SequenceMismatch);
     }
 
     /// Ends what may be in the log, since its leader may have forgotten this producer and would take it
@@ -504,7 +504,7 @@ impl Producer<'_> {
 
     /// Takes the next thing that a batch has to tell.
     #[inline]
-    pub(super) fn next_settled(&mut self) -> Option<Settled> {
+    pub(super) fn next_settled(&mut self) -> Option<BatchOutcome> {
         let index = self.queues.pop_output(&mut self.batches)?;
         let batch = self.batches.at_mut(index);
         let (outcome, late, last) = match batch.told {
@@ -524,7 +524,7 @@ impl Producer<'_> {
         let (records, outcome) =
             if LISTENS && batch.judged { self.next_part(index, outcome) } else { whole };
         let partition = self.partitions.at(home);
-        Some(Settled {
+        Some(BatchOutcome {
             batch: self.batch_id(origin),
             topic: self.topic_id(partition.topic),
             partition: partition.number,

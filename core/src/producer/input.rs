@@ -25,11 +25,11 @@ impl Producer<'_> {
         }
     }
 
-    /// The socket accepted the first `len` bytes of [`transmit`](Self::transmit).
+    /// The socket accepted the first `len` bytes of [`pending_write`](Self::pending_write).
     ///
     /// From the first byte of a request on, the sequences of its batches belong to their bytes for
     /// ever; with its last byte, what becomes of them can be known from the broker only.
-    pub fn handle_transmitted(&mut self, now: Instant, conn: ConnId, len: usize) {
+    pub fn handle_written(&mut self, now: Instant, conn: ConnId, len: usize) {
         self.advance(now);
         let Some(conn) = self.live_connection(conn) else {
             return;

@@ -48,7 +48,7 @@ use settings::{Names, Settings};
 
 pub use payload::Payload;
 
-pub(crate) use crate::face::{BatchId, Settled, Ticket};
+pub(crate) use crate::face::{BatchId, BatchOutcome, Ticket};
 use crate::{
     Address, BrokerStats, Config, ConfigError, Instant, Memory, Stats,
     batch::{Batch, Pages, Part},
@@ -70,13 +70,13 @@ use crate::{
 /// - what the application wants: [`topic`](Self::topic), [`produce`](Self::produce),
 ///   [`cancel`](Self::cancel), [`flush`](Self::flush), [`close`](Self::close);
 /// - what the network and the clock did: `handle_*`;
-/// - what to do next: [`poll_output`](Self::poll_output), [`poll_write`](Self::poll_write),
+/// - what to do next: [`poll_output`](Self::poll_output), [`poll_writable`](Self::poll_writable),
 ///   [`poll_timeout`](Self::poll_timeout);
-/// - looking, and moving bytes: [`address`](Self::address), [`wants_write`](Self::wants_write),
-///   [`transmit`](Self::transmit), [`rx_buffer`](Self::rx_buffer), [`stats`](Self::stats).
+/// - looking, and moving bytes: [`address`](Self::address), [`prepare_write`](Self::prepare_write),
+///   [`pending_write`](Self::pending_write), [`rx_buffer`](Self::rx_buffer), [`stats`](Self::stats).
 ///
 /// *Drain before you wait:* after any number of calls, take [`poll_output`](Self::poll_output) until
-/// it is `None`, write to the connections that [`poll_write`](Self::poll_write) names until it is
+/// it is `None`, write to the connections that [`poll_writable`](Self::poll_writable) names until it is
 /// `None`, and both again while [`needs_service`](Self::needs_service), since each of them, and each
 /// byte that was written, may leave something to do for the other. Only then wait: for a socket, for
 /// [`poll_timeout`](Self::poll_timeout), or for the application.

@@ -26,7 +26,7 @@ impl Producer<'_> {
             }
         }
         if let Some(settled) = self.next_settled() {
-            return Some(Output::Event(Event::Settled(settled)));
+            return Some(Output::Event(Event::BatchOutcome(settled)));
         }
         if self.registry.has_output() {
             if let Some(topic) = self.next_changed_topic() {
@@ -46,7 +46,7 @@ impl Producer<'_> {
         None
     }
 
-    /// Whether [`poll_output`](Self::poll_output) has something, or [`poll_write`](Self::poll_write) may
+    /// Whether [`poll_output`](Self::poll_output) has something, or [`poll_writable`](Self::poll_writable) may
     /// have. Costs next to nothing, so that a caller that has just produced can tell whether to wake the
     /// one that does the I/O, and the one that does it whether it may sleep.
     #[must_use]
@@ -54,7 +54,7 @@ impl Producer<'_> {
         self.network.has_writable() || self.has_output()
     }
 
-    /// Whether [`poll_write`](Self::poll_write) has something that is to leave now.
+    /// Whether [`poll_writable`](Self::poll_writable) has something that is to leave now.
     ///
     /// Full batches need not, whose connection has a request under way, as long as records linger at all.
     /// There, the answer to it is the next reason to look, and at the latest the time for which
@@ -124,7 +124,7 @@ impl Producer<'_> {
     /// To make a request may have consequences that are told: afterwards
     /// [`has_output`](Self::has_output) may be true.
     #[must_use]
-    pub fn poll_write(&mut self, now: Instant) -> Option<ConnId> {
+    pub fn poll_writable(&mut self, now: Instant) -> Option<ConnId> {
         self.advance(now);
         while let Some(index) = self.network.pop_writable(&mut self.conns) {
             self.compose(index);
@@ -136,10 +136,9 @@ impl Producer<'_> {
         None
     }
 
-    /// Whether a connection has something to write; makes its next request where none is under
-    /// way.
+    /// Makes the next request of a connection, where none is under way. Whether it has something to write then.
     #[must_use]
-    pub fn wants_write(&mut self, now: Instant, conn: ConnId) -> bool {
+    pub fn prepare_write(&mut self, now: Instant, conn: ConnId) -> bool {
         self.advance(now);
         let Some(index) = self.live_connection(conn) else {
             return false;
@@ -160,14 +159,14 @@ impl Producer<'_> {
 
     /// Whether a connection has a request that was not answered, be it that it was not written.
     #[must_use]
-    pub fn awaits_answer(&self, conn: ConnId) -> bool {
+    pub fn has_pending_response(&self, conn: ConnId) -> bool {
         self.live_connection(conn).is_some_and(|index| !self.conns.at(index).requests.is_empty())
     }
 
     /// What a connection is to write, in pieces lent from the core's own memory; empty where there
     /// is nothing.
     #[must_use]
-    pub fn transmit(&self, conn: ConnId) -> Segments<'_> {
+    pub fn pending_write(&self, conn: ConnId) -> Segments<'_> {
         let Some(index) = self.live_connection(conn) else {
             return Segments::NOTHING;
         };

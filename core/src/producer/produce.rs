@@ -2,7 +2,7 @@
 
 use super::{Producer, settings::Settings, topics::why_not};
 use crate::{
-    Instant, ProduceError, Record, Share, Stats, TopicId,
+    Instant, PartitionShard, ProduceError, Record, Stats, TopicId,
     batch::{Batch, Entry, Life, Pages, Place, Plain, append, checksum_tail, reserve},
     face::{BatchId, Ticket},
     partition::Partition,
@@ -29,7 +29,7 @@ impl Producer<'_> {
     /// Encodes a record into the open batch of its partition.
     ///
     /// The record is copied once, here; it is sent when its batch is full, has lingered, or is
-    /// flushed. Its outcome comes with its batch's [`Event::Settled`](crate::Event::Settled).
+    /// flushed. Its outcome comes with its batch's [`Event::BatchOutcome`](crate::Event::BatchOutcome).
     ///
     /// # Errors
     ///
@@ -168,7 +168,7 @@ impl Producer<'_> {
         let partitions = self.topics.at(topic).partition_count;
         let mut share = self.settings.share();
         if share.count(partitions) == 0 {
-            share = Share::ALL;
+            share = PartitionShard::ALL;
         }
         share.partition(self.random.below(share.count(partitions)))
     }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use heapless::String;
 
 use crate::{
-    Acks, Checksum, Config, ConfigError, OnForgotten, OnUnknown, Partitioner, Share,
+    Acks, Checksum, Config, ConfigError, OnForgotten, OnUnknown, PartitionShard, Partitioner,
     random::Random, slots::Slots, time::Micros, wire::put,
 };
 
@@ -46,7 +46,7 @@ pub(super) struct Settings {
     #[cfg(feature = "alloc")]
     secured: bool,
     #[cfg(feature = "alloc")]
-    share: Share,
+    share: PartitionShard,
 }
 
 impl Settings {
@@ -125,11 +125,11 @@ impl Settings {
 
     /// Small machines have one producer, which is a constant that costs them nothing.
     #[cfg_attr(not(feature = "alloc"), expect(clippy::unused_self, reason = "a constant there"))]
-    pub(super) const fn share(&self) -> Share {
+    pub(super) const fn share(&self) -> PartitionShard {
         #[cfg(feature = "alloc")]
         return self.share;
         #[cfg(not(feature = "alloc"))]
-        return Share::ALL;
+        return PartitionShard::ALL;
     }
 
     pub(super) fn client_id(&self) -> &str {

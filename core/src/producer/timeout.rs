@@ -2,7 +2,7 @@
 
 use super::Producer;
 use crate::{
-    Cause, Disconnect, Instant, Reason,
+    Cause, Disconnect, Instant, TimerKind,
     conn::{Conn, State},
     seen::seen,
     slots::Ix,
@@ -27,7 +27,7 @@ impl Producer<'_> {
     /// When to call [`handle_timeout`](Self::handle_timeout) next, and what for; `None` while
     /// nothing is waited for. The time may have come already.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
+    pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
         let wants = self.registry.count() > 0;
         let identity = if wants { self.identity.deadline() } else { Instant::NEVER };
         let close = self.lifecycle.deadline();
@@ -35,16 +35,16 @@ impl Producer<'_> {
         let expires = self.first_of(self.queues.untold(), self.settings.delivery_timeout);
         let resolves = self.first_of(self.queues.resolving(), self.settings.resolve_timeout);
         [
-            (lingers, Reason::Linger),
-            (expires.min(resolves), Reason::Delivery),
-            (self.backoff.until(), Reason::RetryBackoff),
-            (self.timers.dial, Reason::ReconnectBackoff),
-            (self.timers.conn, Reason::Request),
-            (close, Reason::Close),
-            (self.unless_looked_for(identity, Ix::NONE), Reason::ProducerId),
+            (lingers, TimerKind::Linger),
+            (expires.min(resolves), TimerKind::Delivery),
+            (self.backoff.until(), TimerKind::RetryBackoff),
+            (self.timers.dial, TimerKind::ReconnectBackoff),
+            (self.timers.conn, TimerKind::Request),
+            (close, TimerKind::Close),
+            (self.unless_looked_for(identity, Ix::NONE), TimerKind::ProducerId),
             (
                 self.unless_looked_for(self.metadata.deadline(), self.metadata.prefer),
-                Reason::Metadata,
+                TimerKind::Metadata,
             ),
         ]
         .into_iter()

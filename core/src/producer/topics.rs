@@ -292,7 +292,7 @@ fn link_free(topics: &mut Table<'_, Topic>, first: u32) -> Ix<Topic> {
 pub(super) const fn why_not(knowledge: Knowledge) -> ProduceError {
     match knowledge {
         Knowledge::Free => ProduceError::UnknownTopic,
-        Knowledge::Ready | Knowledge::Pending(_) => ProduceError::TopicPending,
+        Knowledge::Ready | Knowledge::Pending(_) => ProduceError::MetadataPending,
         Knowledge::Refused(error) => ProduceError::Topic(error),
         Knowledge::TooLarge(partitions) => ProduceError::TooManyPartitions { partitions },
     }

@@ -221,7 +221,7 @@ async fn a_refused_port_is_named_when_the_wait_is_over(on: Adapter) {
     let error = producer.send(&topic, &value(b"a")).await.unwrap_err();
     assert!(start.elapsed() >= Duration::from_millis(200));
     assert!(start.elapsed() < Duration::from_millis(1200));
-    assert!(matches!(error, SendError::TopicPending { failure: Some(_), .. }), "{error:?}");
+    assert!(matches!(error, SendError::MetadataPending { failure: Some(_), .. }), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(&refused) && text.contains("could not be set up"), "{text}");
     assert!(text.contains("(connection refused)"), "{text}");

@@ -280,7 +280,7 @@ async fn records_wait_until_the_topic_is_known_and_go_to_their_shard_then(on: Ad
     let bytes = value(0, 0, 0);
     let record = Record { key: Some(b"k"), value: Some(&bytes), ..Record::default() };
     let refused = producer.try_send(&topic, &record);
-    assert!(matches!(refused, Err(SendError::TopicPending { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(SendError::MetadataPending { .. })), "{refused:?}");
     let tasks: Vec<_> = (0..20_u32)
         .map(|number| {
             let (producer, topic, bytes) = (producer.clone(), topic.clone(), bytes.clone());

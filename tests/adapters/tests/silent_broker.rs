@@ -35,7 +35,7 @@ async fn a_silent_peer_is_neither_waited_for_nor_spun_on(on: Adapter) {
     loop {
         waits += 1;
         let error = producer.send(&topic, &record).await.unwrap_err();
-        let SendError::TopicPending { failure, .. } = error else { panic!("{error:?}") };
+        let SendError::MetadataPending { failure, .. } = error else { panic!("{error:?}") };
         if failure.is_some() {
             break;
         }

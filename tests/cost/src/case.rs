@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use ottla_core::{ConnId, Outcome, Settled, Ticket, Verdict};
+use ottla_core::{BatchOutcome, ConnId, Outcome, Ticket, Verdict};
 
 use crate::{NOW, Rig, Shape};
 
@@ -181,8 +181,8 @@ impl Trip {
     }
 }
 
-fn is_delivered(settled: Option<Settled>) -> bool {
-    matches!(settled, Some(Settled { outcome: Outcome::Delivered { .. }, .. }))
+fn is_delivered(settled: Option<BatchOutcome>) -> bool {
+    matches!(settled, Some(BatchOutcome { outcome: Outcome::Delivered { .. }, .. }))
 }
 
 fn seal() -> Box<dyn Work> {
@@ -302,7 +302,7 @@ fn timers(idle: u32) -> Box<dyn Work> {
             black_box(rig.producer.poll_timeout());
             rig.producer.handle_timeout(NOW);
             assert!(rig.producer.poll_output().is_none());
-            assert!(rig.producer.poll_write(NOW).is_none());
+            assert!(rig.producer.poll_writable(NOW).is_none());
         }
     };
     steps(rig, run, |_| {})

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Config, ConnId, Event, Instant, Limits, Memory, Output, Producer, Record, Settled, Ticket,
+    BatchOutcome, Config, ConnId, Event, Instant, Limits, Memory, Output, Producer, Record, Ticket,
     TopicId, TopicStatus,
 };
 use ottla_model::{Cluster, ClusterConfig, Connection, Storage};
@@ -91,19 +91,19 @@ impl Rig {
 
     /// The connection that next has something to write.
     pub fn compose(&mut self) -> Option<ConnId> {
-        self.producer.poll_write(NOW)
+        self.producer.poll_writable(NOW)
     }
 
     /// Has the socket accept all of a connection's request. What was written is not handed on.
     pub fn transmit(&mut self, conn: ConnId) -> usize {
         let len = self.lent(conn);
-        self.producer.handle_transmitted(NOW, conn, len);
+        self.producer.handle_written(NOW, conn, len);
         len
     }
 
     /// How many bytes a connection's request has, as it is lent for writing.
     pub fn lent(&self, conn: ConnId) -> usize {
-        self.producer.transmit(conn).map(core::hint::black_box).map(<[u8]>::len).sum()
+        self.producer.pending_write(conn).map(core::hint::black_box).map(<[u8]>::len).sum()
     }
 
     /// Brings a connection's request to the broker and its answer back.
@@ -115,8 +115,8 @@ impl Rig {
     /// Brings a connection's request to the broker, and returns its answer.
     pub fn exchange(&mut self, conn: ConnId) -> Vec<u8> {
         let mut request = Vec::new();
-        self.producer.transmit(conn).for_each(|piece| request.extend_from_slice(piece));
-        self.producer.handle_transmitted(NOW, conn, request.len());
+        self.producer.pending_write(conn).for_each(|piece| request.extend_from_slice(piece));
+        self.producer.handle_written(NOW, conn, request.len());
         let time = Duration::from_micros(NOW.as_micros());
         let link = self.links.iter_mut().find(|(id, _)| *id == conn);
         let Some((_, link)) = link else { return Vec::new() };
@@ -136,10 +136,10 @@ impl Rig {
     }
 
     /// Takes the next batch that was settled.
-    pub fn settled(&mut self) -> Option<Settled> {
+    pub fn settled(&mut self) -> Option<BatchOutcome> {
         loop {
             match self.producer.poll_output()? {
-                Output::Event(Event::Settled(settled)) => return Some(settled),
+                Output::Event(Event::BatchOutcome(settled)) => return Some(settled),
                 Output::Connect(conn) => {
                     self.links.push((conn, Connection::new(&self.cluster, 1)));
                     self.producer.handle_connected(NOW, conn);

@@ -305,7 +305,7 @@ impl Crowd {
         drop(story);
         let verdict = delivery.cancel();
         assert!(
-            delivery.try_outcome().is_some() || verdict == ottla_core::Verdict::Settled,
+            delivery.try_outcome().is_some() || verdict == ottla_core::Verdict::AlreadySettled,
             "cancelled, and without an answer: {verdict:?}"
         );
     }

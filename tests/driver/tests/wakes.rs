@@ -352,5 +352,5 @@ fn what_is_cancelled_after_the_end_is_told_to_who_listens() {
     stage.pass(Duration::from_millis(2));
     assert!(close.poll().is_some());
     stage.drop_driver();
-    assert_eq!((sent.cancel(), told.load(Ordering::Relaxed)), (Verdict::Settled, 1));
+    assert_eq!((sent.cancel(), told.load(Ordering::Relaxed)), (Verdict::AlreadySettled, 1));
 }

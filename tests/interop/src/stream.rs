@@ -234,7 +234,7 @@ impl Sent {
             let agrees = match verdict {
                 Verdict::NotDelivered => matches!(fate.last(), Some(Told::NotDelivered(_))),
                 Verdict::Unknown => matches!(fate.first, Some(Told::Unknown(_))),
-                Verdict::Settled | _ => fate.first.is_some(),
+                Verdict::AlreadySettled | _ => fate.first.is_some(),
             };
             anyhow::ensure!(agrees, "{index}: the cancel said {verdict:?}, and told was {fate:?}");
         }

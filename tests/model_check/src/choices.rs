@@ -3,7 +3,7 @@
 use core::hash::{Hash as _, Hasher as _};
 use std::{collections::VecDeque, hash::DefaultHasher};
 
-use ottla_core::Reason;
+use ottla_core::TimerKind;
 
 use crate::{
     Action, World,
@@ -52,7 +52,7 @@ impl World<'_> {
                 all.push(Action::Cancel(record));
             }
         }
-        if matches!(self.core.poll_timeout(), Some((_, Reason::Delivery))) {
+        if matches!(self.core.poll_timeout(), Some((_, TimerKind::Delivery))) {
             all.push(Action::Wait);
         }
     }

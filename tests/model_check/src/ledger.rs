@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ottla_core::{BatchId, Outcome, Settled, Ticket, Verdict};
+use ottla_core::{BatchId, BatchOutcome, Outcome, Ticket, Verdict};
 
 use crate::broker::{Batch, Broker};
 
@@ -74,13 +74,13 @@ impl Ledger {
                 }
             }
             Verdict::Unknown if before == Said::Nothing => entry.said = Said::UnknownYet,
-            Verdict::Unknown | Verdict::Settled => {}
+            Verdict::Unknown | Verdict::AlreadySettled => {}
             other @ (Verdict::Foreign | _) => panic!("verdict {other:?}"),
         }
     }
 
     /// A batch was settled.
-    pub fn settled(&mut self, settled: &Settled, broker: &Broker) {
+    pub fn settled(&mut self, settled: &BatchOutcome, broker: &Broker) {
         let batch: BatchId = settled.batch;
         let of_batch = |entry: &Entry| entry.ticket.batch() == batch && !entry.withdrawn;
         let places = self.entries.iter().enumerate().filter(|(_, entry)| of_batch(entry));

@@ -204,7 +204,7 @@ impl<'s> World<'s> {
     /// Writes the produce request that a connection has, or half of it.
     fn write(&mut self, place: usize, half: bool) {
         let link = &mut self.links[place];
-        let bytes: Vec<u8> = self.core.transmit(link.id).flatten().copied().collect();
+        let bytes: Vec<u8> = self.core.pending_write(link.id).flatten().copied().collect();
         if !link.half {
             let request = Request::read(&bytes);
             let Asks::Append(batch) = &request.asks else { panic!("{request:?}") };
@@ -213,7 +213,7 @@ impl<'s> World<'s> {
         }
         let len = if half { bytes.len() / 2 } else { bytes.len() };
         link.half = half;
-        self.core.handle_transmitted(self.now, link.id, len);
+        self.core.handle_written(self.now, link.id, len);
     }
 
     /// Takes a connection away from the core. What it has written whole may still be read.
@@ -282,14 +282,14 @@ impl<'s> World<'s> {
                         self.hang_up(place);
                     }
                 }
-                Output::Event(Event::Settled(settled)) => {
+                Output::Event(Event::BatchOutcome(settled)) => {
                     self.ledger.settled(&settled, &self.broker);
                 }
                 Output::Event(_) => {}
                 Output::Closed | _ => panic!("output {output:?}"),
             }
         }
-        while self.core.poll_write(self.now).is_some() {}
+        while self.core.poll_writable(self.now).is_some() {}
         moved
     }
 
@@ -301,13 +301,13 @@ impl<'s> World<'s> {
             if !link.open || link.half {
                 continue;
             }
-            link.pending = self.core.wants_write(self.now, link.id);
+            link.pending = self.core.prepare_write(self.now, link.id);
             if link.pending {
-                let bytes: Vec<u8> = self.core.transmit(link.id).flatten().copied().collect();
+                let bytes: Vec<u8> = self.core.pending_write(link.id).flatten().copied().collect();
                 // A produce request is API 0.
                 if bytes[4..6] != [0, 0] {
                     link.up.push_back(Request::read(&bytes));
-                    self.core.handle_transmitted(self.now, link.id, bytes.len());
+                    self.core.handle_written(self.now, link.id, bytes.len());
                     moved = true;
                     continue;
                 }

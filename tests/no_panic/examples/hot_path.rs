@@ -51,10 +51,10 @@ fn serve(producer: &mut Producer<'_>, now: Instant, _topic: TopicId) -> usize {
             producer.handle_connected(now, conn);
         }
     }
-    while let Some(conn) = producer.poll_write(now) {
-        let head: Vec<u8> = producer.transmit(conn).next().unwrap_or_default().to_vec();
-        let len = producer.transmit(conn).map(<[u8]>::len).sum();
-        producer.handle_transmitted(now, conn, len);
+    while let Some(conn) = producer.poll_writable(now) {
+        let head: Vec<u8> = producer.pending_write(conn).next().unwrap_or_default().to_vec();
+        let len = producer.pending_write(conn).map(<[u8]>::len).sum();
+        producer.handle_written(now, conn, len);
         total += len;
         answer(producer, now, conn, &head);
     }

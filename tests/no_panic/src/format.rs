@@ -31,7 +31,7 @@ pub(crate) fn drive(input: &mut Input<'_>) {
     let code = ErrorCode(input.i16());
     see(&(code.is_retriable(), code.refreshes_metadata(), code.is_none(), code.evidence()));
     show(&code);
-    show(black_box(&Verdict::Settled));
+    show(black_box(&Verdict::AlreadySettled));
     show(black_box(&Cause::Broker(code)));
     show(black_box(&NoProducerId::Refused(code)));
     show(black_box(&ProduceError::Topic(code)));

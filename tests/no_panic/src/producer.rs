@@ -170,7 +170,7 @@ fn output(producer: &mut Producer<'_>, held: &mut Held) {
             see(&producer.address(conn));
             producer.handle_connected(held.now, conn);
         }
-        Some(Output::Event(Event::Settled(settled))) => {
+        Some(Output::Event(Event::BatchOutcome(settled))) => {
             let Some(payload) = producer.payload(settled.batch) else { return };
             see(&payload.base_timestamp());
             payload.for_each(|piece| see(&piece));
@@ -182,7 +182,7 @@ fn output(producer: &mut Producer<'_>, held: &mut Held) {
 #[inline(never)]
 fn network(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) {
     if input.bool() {
-        held.conn = producer.poll_write(held.now).or(held.conn);
+        held.conn = producer.poll_writable(held.now).or(held.conn);
     }
     let Some(conn) = held.conn else { return };
     match input.u8() & 7 {
@@ -192,9 +192,9 @@ fn network(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) 
             producer.handle_disconnected(held.now, conn, cause);
         }
         2 | 3 => {
-            see(&producer.wants_write(held.now, conn));
-            let len = producer.transmit(conn).map(<[u8]>::len).fold(0, usize::wrapping_add);
-            producer.handle_transmitted(held.now, conn, len.min(input.u64() as usize));
+            see(&producer.prepare_write(held.now, conn));
+            let len = producer.pending_write(conn).map(<[u8]>::len).fold(0, usize::wrapping_add);
+            producer.handle_written(held.now, conn, len.min(input.u64() as usize));
         }
         _ => {
             see(&producer.wants_read(conn));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, Verdict};
+use ottla_core::{BatchId, BatchOutcome, Cause, Instant, Outcome, Ticket, Verdict};
 use ottla_model::{Cluster, Duplicates, Gone, LoggedBatch};
 
 use crate::unavoidable_duplicates::Excuses;
@@ -236,7 +236,7 @@ impl Ledger {
                 assert!(!self.withdrawn.contains(&index), "record {id} was withdrawn");
                 entry.first.get_or_insert((Said::Unknown(Cause::Cancelled), now));
             }
-            Verdict::Settled => {}
+            Verdict::AlreadySettled => {}
             other @ (Verdict::Foreign | _) => panic!("verdict {other:?}"),
         }
     }
@@ -246,7 +246,7 @@ impl Ledger {
     /// # Panics
     ///
     /// Where the event breaks a law by itself.
-    pub fn settled(&mut self, now: Instant, settled: &Settled, cluster: &Cluster) {
+    pub fn settled(&mut self, now: Instant, settled: &BatchOutcome, cluster: &Cluster) {
         let kept = self.records_of(settled);
         assert_eq!(kept.len(), settled.records as usize, "records of {settled:?}");
         for (place, id) in kept.into_iter().enumerate() {
@@ -299,7 +299,7 @@ impl Ledger {
     }
 
     /// The numbers of the records that are settled with these words, those taken out left out.
-    pub fn records_of(&self, settled: &Settled) -> Vec<u64> {
+    pub fn records_of(&self, settled: &BatchOutcome) -> Vec<u64> {
         // A batch that was too large is settled in parts, and so is one of which records were at fault.
         self.numbers(settled.batch, settled.first, settled.records)
     }

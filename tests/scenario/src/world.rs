@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use core::time::Duration;
 use ottla_core::{
-    Config, ConnId, Disconnect, Event, Instant, LastError, Memory, Outcome, Output, Payload,
-    ProduceError, Producer, Record, Settled, TopicId, TopicStatus, Verdict, wire::record::Records,
+    BatchOutcome, Config, ConnId, Disconnect, Event, Instant, LastError, Memory, Outcome, Output,
+    Payload, ProduceError, Producer, Record, TopicId, TopicStatus, Verdict, wire::record::Records,
 };
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
@@ -140,7 +140,7 @@ pub struct World<'m> {
     /// The log-append time of the last batch that had one.
     pub last_append_time: Option<i64>,
     /// What was told last of a batch that is not delivered, or not known to be.
-    pub last_failed: Option<(Settled, Option<LastError>)>,
+    pub last_failed: Option<(BatchOutcome, Option<LastError>)>,
     /// The base offset of the last batch that was delivered.
     pub last_base_offset: Option<i64>,
     /// How often each kind of trouble was made.
@@ -540,7 +540,7 @@ impl<'m> World<'m> {
     }
 
     /// Holds what is handed back with an event against what the event is about.
-    fn take_back(&mut self, settled: &Settled) {
+    fn take_back(&mut self, settled: &BatchOutcome) {
         let payload = self.producer.payload(settled.batch);
         let bytes: Vec<u8> = payload.into_iter().flatten().flatten().copied().collect();
         let records = Records::new(&bytes).map(|record| record.expect("a record"));
@@ -565,7 +565,7 @@ impl<'m> World<'m> {
                     }
                     self.hang_up(id, "by the client");
                 }
-                Output::Event(Event::Settled(settled)) => {
+                Output::Event(Event::BatchOutcome(settled)) => {
                     if !matches!(settled.outcome, Outcome::Delivered { .. }) {
                         self.last_failed = Some((settled, self.producer.last_error(settled.batch)));
                     }
@@ -637,16 +637,16 @@ impl<'m> World<'m> {
         let mut moved = false;
         // Those that the core names, and those that did not take all of what they were given.
         let mut ids: Vec<ConnId> = self.sockets.keys().copied().collect();
-        ids.retain(|id| self.producer.transmit(*id).next().is_some());
-        while let Some(id) = self.producer.poll_write(self.now) {
+        ids.retain(|id| self.producer.pending_write(*id).next().is_some());
+        while let Some(id) = self.producer.poll_writable(self.now) {
             ids.push(id);
         }
         ids.sort_unstable();
         for id in ids {
-            while self.producer.wants_write(self.now, id) {
+            while self.producer.prepare_write(self.now, id) {
                 let Some(len) = self.write_some(id) else { break };
                 moved = true;
-                self.producer.handle_transmitted(self.now, id, len);
+                self.producer.handle_written(self.now, id, len);
                 let cut = match self.sockets.get(&id) {
                     Some(Socket::Open(link)) => link.cut_after == Some(0),
                     _ => false,
@@ -665,7 +665,7 @@ impl<'m> World<'m> {
     fn write_some(&mut self, id: ConnId) -> Option<usize> {
         let latency = self.latency();
         let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { return None };
-        let offered: Vec<u8> = self.producer.transmit(id).flatten().copied().collect();
+        let offered: Vec<u8> = self.producer.pending_write(id).flatten().copied().collect();
         let place = Place { conn: id, node: link.server.node() };
         let view = View { cluster: &self.cluster, ledger: &self.ledger };
         if link.stalled(self.now).is_some() {

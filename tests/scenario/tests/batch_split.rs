@@ -109,12 +109,12 @@ fn a_record_of_a_batch_whose_last_part_was_told_is_settled_when_it_is_cancelled(
     assert_eq!(world.last(ids[0]), Some(Said::Delivered(Some(0))));
     world.now = world.now.after(ms(50));
     world.producer.handle_timeout(world.now);
-    let Some(Output::Event(Event::Settled(settled))) = world.producer.poll_output() else {
+    let Some(Output::Event(Event::BatchOutcome(settled))) = world.producer.poll_output() else {
         panic!("the second half's time is over");
     };
     world.ledger.settled(world.now, &settled, &world.cluster);
     assert_eq!(world.last(ids[1]), Some(Said::NotDelivered(Cause::DeliveryTimeout)));
-    assert_eq!(ids.map(|id| world.cancel(id)), [Verdict::Settled; 2]);
+    assert_eq!(ids.map(|id| world.cancel(id)), [Verdict::AlreadySettled; 2]);
     world.weather = Weather::FAIR;
     world.finish();
 }

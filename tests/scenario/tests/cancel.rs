@@ -21,7 +21,7 @@ fn t06_a_cluster_that_was_never_reached_takes_nothing_and_blocks_nobody() {
         }
         let topic = world.producer.topic(world.now, "t").expect("room");
         world.run_for(Duration::from_secs(1));
-        assert_eq!(world.produce(topic, Some(0), 20), Err(ProduceError::TopicPending));
+        assert_eq!(world.produce(topic, Some(0), 20), Err(ProduceError::MetadataPending));
         assert_eq!(world.sent, 0);
         world.finish();
     }
@@ -220,11 +220,11 @@ fn t37_the_first_last_word_wins() {
     assert_eq!(world.cancel(a), Verdict::NotDelivered);
     world.run_for(20 * MS);
     assert_eq!(world.last(b), Some(Said::Delivered(Some(0))));
-    assert_eq!(world.cancel(b), Verdict::Settled);
-    assert_eq!(world.cancel(a), Verdict::Settled);
+    assert_eq!(world.cancel(b), Verdict::AlreadySettled);
+    assert_eq!(world.cancel(a), Verdict::AlreadySettled);
     let c = world.produce(topic, Some(0), 20).expect("room");
     assert_eq!(world.cancel(c), Verdict::NotDelivered);
-    assert_eq!(world.cancel(c), Verdict::Settled);
+    assert_eq!(world.cancel(c), Verdict::AlreadySettled);
     assert_eq!(world.last(c), Some(Said::NotDelivered(Cause::Cancelled)));
     // In flight: unknown as often as one asks, and then settled.
     let d = world.produce(topic, Some(0), 20).expect("room");
@@ -232,7 +232,7 @@ fn t37_the_first_last_word_wins() {
     assert_eq!(world.cancel(d), Verdict::Unknown);
     assert_eq!(world.cancel(d), Verdict::Unknown);
     assert_eq!(world.conclude(d), Said::Delivered(Some(1)));
-    assert_eq!(world.cancel(d), Verdict::Settled);
+    assert_eq!(world.cancel(d), Verdict::AlreadySettled);
     world.finish();
 }
 
@@ -249,7 +249,7 @@ fn t37_what_is_settled_and_not_told_yet_is_settled() {
     // The search is given up, and nobody has heard of it.
     world.now = world.now.after(200 * MS);
     world.producer.handle_timeout(world.now);
-    assert_eq!(world.cancel(a), Verdict::Settled);
+    assert_eq!(world.cancel(a), Verdict::AlreadySettled);
     assert!(!world.ledger.is_closed(a));
     world.run_for(Duration::ZERO);
     assert!(world.ledger.is_closed(a));

@@ -50,7 +50,7 @@ fn a_second_cancel_says_not_delivered_again_after_the_rest_of_the_batch_has_left
     world.cluster.thaw(1).expect("a node");
     assert!(matches!(world.conclude(ids[1]), Said::Delivered(_)));
     for id in &ids {
-        assert_eq!(world.cancel(*id), Verdict::Settled);
+        assert_eq!(world.cancel(*id), Verdict::AlreadySettled);
     }
     world.finish();
 }
@@ -79,7 +79,7 @@ fn a_second_cancel_says_not_delivered_again_after_the_batch_was_split() {
         }
     }
     assert!(parts > 0, "no part was settled before another");
-    assert_eq!(world.cancel(ids[0]), Verdict::Settled);
+    assert_eq!(world.cancel(ids[0]), Verdict::AlreadySettled);
     world.finish();
 }
 

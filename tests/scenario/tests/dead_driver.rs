@@ -50,7 +50,7 @@ fn what_was_acknowledged_when_its_driver_died_is_not_told_as_not_delivered() {
     world.producer.close(world.now, world.now);
     let mut told = 0;
     while let Some(output) = world.producer.poll_output() {
-        if let Output::Event(Event::Settled(settled)) = output {
+        if let Output::Event(Event::BatchOutcome(settled)) = output {
             assert_eq!(settled.outcome, Outcome::Unknown(Cause::Closed));
             assert!(settled.last);
             told += settled.records;

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Acks, Config, Limits, Memory, Reason,
+    Acks, Config, Limits, Memory, TimerKind,
     wire::{ApiKey, ErrorCode},
 };
 use ottla_model::{Action, ClusterConfig, Fault, Versions};
@@ -50,7 +50,7 @@ fn a_question_that_became_due_during_another_call_is_asked() {
     let refused = |world: &World<'_>| world.cluster.pending_faults() == 0;
     assert!(world.run_until(SECOND, refused));
     world.run_for(SECOND / 100);
-    assert!(matches!(world.producer.poll_timeout(), Some((_, Reason::ProducerId))));
+    assert!(matches!(world.producer.poll_timeout(), Some((_, TimerKind::ProducerId))));
     world.now = world.now.after(SECOND);
     let id = world.produce(topic, None, 20).expect("room");
     world.run_for(SECOND);

@@ -20,9 +20,9 @@ fn answers(
     conn: ConnId,
     (cluster, broker): (&mut Cluster, &mut Connection),
 ) -> Vec<u8> {
-    while core.wants_write(now, conn) {
-        let bytes: Vec<u8> = core.transmit(conn).flatten().copied().collect();
-        core.handle_transmitted(now, conn, bytes.len());
+    while core.prepare_write(now, conn) {
+        let bytes: Vec<u8> = core.pending_write(conn).flatten().copied().collect();
+        core.handle_written(now, conn, bytes.len());
         broker.receive(cluster, Duration::from_micros(now.as_micros()), &bytes);
     }
     broker.advance(cluster, Duration::from_micros(now.as_micros()));
@@ -69,7 +69,7 @@ fn whoever_was_told_that_a_growing_topic_is_pending_is_told_when_it_is_not() {
     core.handle_timeout(now);
     let bytes = answers(&mut core, now, conn, (&mut cluster, &mut broker));
     read(&mut core, now, conn, &bytes[..bytes.len() / 2]);
-    assert_eq!(core.produce(now, topic, &Record::default()), Err(ProduceError::TopicPending));
+    assert_eq!(core.produce(now, topic, &Record::default()), Err(ProduceError::MetadataPending));
     // The rest never comes.
     drop(outputs(&mut core));
     core.handle_disconnected(now, conn, Disconnect::Eof);

@@ -76,7 +76,7 @@ fn a_slot_rests_after_its_last_life_so_that_no_stale_ticket_is_believed() {
     assert_ne!(tickets[0].batch(), tickets[1].batch());
     assert_eq!(world.produce(topic, Some(0), 20), Err(ProduceError::Full));
     for ticket in tickets {
-        assert_eq!(world.producer.cancel(world.now, ticket), Verdict::Settled);
+        assert_eq!(world.producer.cancel(world.now, ticket), Verdict::AlreadySettled);
     }
     // The same with topics; the first one's slot was not worn out.
     let worn = world.topic("u");

@@ -201,7 +201,7 @@ fn t21_what_was_ambiguous_at_an_unclean_election_is_unknown_and_not_sent_again()
     // The old leader says NOT_LEADER, which may follow an append.
     let (mut world, topic) = unclean(&quick());
     let [c, d] = [0; 2].map(|_| world.send(topic, 0));
-    assert_eq!(world.conclude(c), Said::Unknown(Cause::SequenceDesync));
+    assert_eq!(world.conclude(c), Said::Unknown(Cause::SequenceMismatch));
     let last = world.conclude(d);
     let e = world.send(topic, 0);
     assert!(matches!(world.conclude(e), Said::Delivered(Some(_))), "d was {last:?}");

@@ -39,7 +39,7 @@ fn a_broker_that_answers_duplicates_as_an_error_has_them_delivered_without_an_of
 fn a_broker_that_takes_duplicates_for_out_of_order_leaves_them_unknown_and_writes_nothing_twice() {
     let (mut world, topic, a) = appended_and_in_doubt(Duplicates::OutOfOrder);
     // Another broker that had lost the record would say the same: nobody can know.
-    assert_eq!(world.conclude(a), Said::Unknown(Cause::SequenceDesync));
+    assert_eq!(world.conclude(a), Said::Unknown(Cause::SequenceMismatch));
     let b = world.send(topic, 0);
     assert_eq!(world.conclude(b), Said::Delivered(Some(2)));
     assert_eq!(world.rows(0), [(0, 0, vec![0]), (0, 1, vec![a]), (1, 0, vec![b])]);

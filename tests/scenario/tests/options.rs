@@ -31,7 +31,7 @@ fn records_with_a_key_go_where_java_puts_them() {
         world.producer.produce(world.now, topic, &record).expect("room");
     }
     world.producer.flush(world.now);
-    while world.producer.poll_write(world.now).is_some() {}
+    while world.producer.poll_writable(world.now).is_some() {}
     let memory = world.producer.stats();
     assert_eq!(memory.records, 500);
     // The batches are on their way; what arrives lies where murmur2 says.
@@ -230,7 +230,7 @@ fn what_cannot_work_is_refused_by_name() {
     assert_eq!(producer.topic(now, "a"), Ok(topic));
     assert_eq!(producer.topic(now, "b"), Err(TopicError::TooManyTopics { max: 1 }));
     let refused = producer.produce(now, topic, &Record::default());
-    assert_eq!(refused, Err(ProduceError::TopicPending));
+    assert_eq!(refused, Err(ProduceError::MetadataPending));
 }
 
 #[test]

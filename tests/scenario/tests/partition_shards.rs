@@ -1,8 +1,10 @@
-//! Several cores that have a topic's partitions together: with [`Share`]s, over one cluster.
+//! Several cores that have a topic's partitions together: with [`PartitionShard`]s, over one cluster.
 
 use core::{mem::swap, time::Duration};
 
-use ottla_core::{Config, ConfigError, Event, Memory, Producer, Share, TopicId, TopicStatus};
+use ottla_core::{
+    Config, ConfigError, Event, Memory, PartitionShard, Producer, TopicId, TopicStatus,
+};
 use ottla_model::{Action, Cluster, ClusterConfig, Fault};
 use ottla_scenario::{BOOTSTRAP, Laws, Ledger, World, quick};
 
@@ -26,7 +28,7 @@ impl Cores {
         let mut cluster = Cluster::new(nodes.clone());
         cluster.create_topic("t", partitions).expect("a topic");
         let world = |index| {
-            let config = Config { share: Share { index, of }, ..*config };
+            let config = Config { share: PartitionShard { index, of }, ..*config };
             World::new(&config, nodes.clone(), seed + u64::from(index))
         };
         let mut worlds: Vec<_> = (0..of).map(world).collect();
@@ -99,7 +101,7 @@ fn cores_that_share_a_topic_keep_all_laws_under_faults() {
 
 #[test]
 fn a_core_without_a_partition_of_its_own_chooses_from_all_until_the_topic_grows() {
-    let config = Config { share: Share { index: 3, of: 4 }, ..quick() };
+    let config = Config { share: PartitionShard { index: 3, of: 4 }, ..quick() };
     let mut world = World::new(&config, ClusterConfig::with_nodes(1), 5);
     world.cluster.create_topic("t", 2).expect("a topic");
     let topic = world.topic("t");
@@ -130,7 +132,7 @@ fn a_core_without_a_partition_of_its_own_chooses_from_all_until_the_topic_grows(
 #[test]
 fn a_share_that_is_none_is_refused() {
     for (index, of) in [(0, 0), (0, 3), (4, 4), (1, 1)] {
-        let share = Share { index, of };
+        let share = PartitionShard { index, of };
         let config = Config { bootstrap_servers: BOOTSTRAP, share, ..Config::default() };
         let refused = Producer::new(&config, Memory::heap(ottla_core::Limits::default()), 1);
         assert!(matches!(refused, Err(ConfigError::OutOfRange { property: "share", .. })));

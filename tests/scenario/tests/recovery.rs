@@ -42,7 +42,7 @@ fn t14_a_broker_that_knows_no_duplicates_makes_unknown_and_nothing_is_sent_again
     world.cluster.inject(Fault::produce(never).times(3));
     world.cut_all();
     for id in ids {
-        assert_eq!(world.conclude(id), Said::Unknown(Cause::SequenceDesync));
+        assert_eq!(world.conclude(id), Said::Unknown(Cause::SequenceMismatch));
     }
     let next = world.send(topic, 0);
     assert_eq!(world.conclude(next), Said::Delivered(Some(4)));
@@ -186,7 +186,7 @@ fn t35_waiting_again_for_the_same_ticket_appends_nothing() {
         world.run_for(MS);
     }
     assert_eq!(world.conclude(a), Said::Delivered(Some(1)));
-    assert_eq!(world.cancel(a), Verdict::Settled);
+    assert_eq!(world.cancel(a), Verdict::AlreadySettled);
     assert_eq!(world.rows(0), [(0, 0, vec![0]), (0, 1, vec![a])]);
     world.finish();
 }
@@ -196,11 +196,11 @@ fn t35_a_ticket_that_was_abandoned_stays_unknown() {
     for policy in POLICIES {
         let (mut world, topic, a) = abandoned(policy);
         let sent = world.tap.attempts(a).count();
-        assert_eq!(world.cancel(a), Verdict::Settled);
+        assert_eq!(world.cancel(a), Verdict::AlreadySettled);
         let b = world.send(topic, 0);
         world.run_for(40 * MS);
         assert_eq!(world.last(b), Some(Said::Delivered(Some(1))));
-        assert_eq!(world.cancel(a), Verdict::Settled);
+        assert_eq!(world.cancel(a), Verdict::AlreadySettled);
         assert_eq!(world.tap.attempts(a).count(), sent);
         world.finish();
     }

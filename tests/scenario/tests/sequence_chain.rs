@@ -176,7 +176,7 @@ fn probing_is_over_where_the_last_that_was_not_probed_is_given_up() {
     let never = Action::Reject(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
     world.cluster.inject(Fault::produce(never).times(2));
     assert_eq!(world.conclude(a), Said::Unknown(Cause::ResolveTimeout));
-    let end = Said::Unknown(Cause::SequenceDesync);
+    let end = Said::Unknown(Cause::SequenceMismatch);
     assert_eq!([b, c].map(|id| world.conclude(id)), [end; 2]);
     assert_eq!([a, b, c].map(|id| world.tap.attempts(id).count()), [1, 2, 2]);
     world.finish();

@@ -30,7 +30,7 @@ fn what_may_be_in_the_log_behind_a_gap_keeps_its_name() {
     let [a, b, c] = [0; 3].map(|_| world.send(topic, 0));
     let refused = Said::NotDelivered(Cause::Broker(ErrorCode::INVALID_RECORD));
     assert_eq!(world.conclude(a), refused);
-    assert_eq!([b, c].map(|id| world.conclude(id)), [Said::Unknown(Cause::SequenceDesync); 2]);
+    assert_eq!([b, c].map(|id| world.conclude(id)), [Said::Unknown(Cause::SequenceMismatch); 2]);
     let d = world.send(topic, 0);
     assert_eq!(world.conclude(d), Said::Delivered(Some(1)));
     assert_eq!(world.rows(0), [(0, 0, vec![0]), (1, 0, vec![d])]);
@@ -75,7 +75,7 @@ fn a_gap_that_opens_while_a_batch_behind_it_is_on_its_way_explains_its_refusal()
     assert_eq!(world.conclude(a), Said::NotDelivered(Cause::DeliveryTimeout));
     world.weather = Weather::FAIR;
     // Its first attempt may have been appended, for all that is known.
-    assert_eq!(world.conclude(b), Said::Unknown(Cause::SequenceDesync));
+    assert_eq!(world.conclude(b), Said::Unknown(Cause::SequenceMismatch));
     let d = world.send(topic, 0);
     assert_eq!(world.conclude(d), Said::Delivered(Some(1)));
     assert_eq!(world.rows(0), [(0, 0, vec![0]), (1, 0, vec![d])]);
@@ -133,7 +133,7 @@ fn a_probe_that_fails_leaves_alone_what_is_certainly_not_in_the_log() {
     world.cluster.inject(reject(ErrorCode::NOT_ENOUGH_REPLICAS));
     world.cluster.inject(reject(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
     let [a, b] = [0; 2].map(|_| world.send(topic, 0));
-    assert_eq!(world.conclude(a), Said::Unknown(Cause::SequenceDesync));
+    assert_eq!(world.conclude(a), Said::Unknown(Cause::SequenceMismatch));
     assert_eq!(world.conclude(b), Said::Delivered(Some(1)));
     assert_eq!(world.rows(0), [(0, 0, vec![0]), (1, 0, vec![b])]);
     let stats = world.producer.stats();

@@ -314,7 +314,7 @@ fn t36_a_new_producer_id_is_for_the_chain_that_needs_one_and_for_no_other() {
     assert_ne!(pid(d), pid(a));
     assert_eq!(pid(c), pid(b), "its chain goes on");
     assert_eq!(world.rows(1), [(0, 0, vec![1]), (0, 1, vec![b]), (0, 2, vec![c])]);
-    assert_eq!(world.cancel(c), Verdict::Settled);
+    assert_eq!(world.cancel(c), Verdict::AlreadySettled);
     world.finish();
 }
 

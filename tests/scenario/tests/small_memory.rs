@@ -50,7 +50,7 @@ fn sixteen_kibibytes_produce_to_a_cluster_whose_metadata_is_a_hundred_windows() 
 }
 
 #[test]
-fn transmit_lends_the_pages_that_the_record_was_copied_into() {
+fn pending_write_lends_the_pages_that_the_record_was_copied_into() {
     let mut memory = Small::new();
     let start = (&raw const memory).addr();
     let lent = start..start + size_of::<Small>();
@@ -62,10 +62,10 @@ fn transmit_lends_the_pages_that_the_record_was_copied_into() {
     let value: Vec<u8> = (0..1_200_u32).map(|number| number as u8).collect();
     let record = Record { value: Some(&value), ..Record::default() };
     world.producer.produce(world.now, topic, &record).expect("room");
-    let conn = world.producer.poll_write(world.now).expect("something to write");
+    let conn = world.producer.poll_writable(world.now).expect("something to write");
     let pieces: Vec<(usize, Vec<u8>)> = world
         .producer
-        .transmit(conn)
+        .pending_write(conn)
         .map(|piece| (piece.as_ptr().addr(), piece.to_vec()))
         .collect();
     // Head with batch header, three pages of records, the request's tail.
@@ -76,13 +76,13 @@ fn transmit_lends_the_pages_that_the_record_was_copied_into() {
     }
     // The same bytes at the same place again, as long as nothing was accepted.
     let again: Vec<usize> =
-        world.producer.transmit(conn).map(|piece| piece.as_ptr().addr()).collect();
+        world.producer.pending_write(conn).map(|piece| piece.as_ptr().addr()).collect();
     assert_eq!(again, pieces.iter().map(|(address, _)| *address).collect::<Vec<_>>());
     let all: Vec<u8> = pieces.iter().flat_map(|(_, piece)| piece.clone()).collect();
     assert!(all.windows(value.len()).any(|window| window == value), "the value, in one piece");
     // After a partial write, exactly the rest.
-    world.producer.handle_transmitted(world.now, conn, 700);
-    let rest: Vec<u8> = world.producer.transmit(conn).flatten().copied().collect();
+    world.producer.handle_written(world.now, conn, 700);
+    let rest: Vec<u8> = world.producer.pending_write(conn).flatten().copied().collect();
     assert_eq!(rest, all[700..]);
 }
 

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Cause, Config, Event, Limits, Memory, Outcome, Output, Payload, Settled, Verdict,
+    BatchOutcome, Cause, Config, Event, Limits, Memory, Outcome, Output, Payload, Verdict,
     wire::record::Records,
 };
 use ottla_model::ClusterConfig;
@@ -12,9 +12,9 @@ use ottla_scenario::{Said, World, quick};
 const MS: Duration = Duration::from_millis(1);
 
 /// The next output, which is what the core has to tell of a batch.
-fn settled(world: &mut World<'_>) -> Settled {
+fn settled(world: &mut World<'_>) -> BatchOutcome {
     match world.producer.poll_output() {
-        Some(Output::Event(Event::Settled(settled))) => {
+        Some(Output::Event(Event::BatchOutcome(settled))) => {
             world.ledger.settled(world.now, &settled, &world.cluster);
             settled
         }

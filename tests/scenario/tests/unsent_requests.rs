@@ -55,7 +55,7 @@ fn a_request_that_no_socket_took_does_not_go_to_a_topic_made_anew() {
         assert_eq!(world.tap.attempts(a).count(), 1, "the second was made, and not sent");
         let unknown = Said::Unknown(Cause::Recreated);
         if cancels {
-            assert_eq!(world.cancel(a), Verdict::Settled);
+            assert_eq!(world.cancel(a), Verdict::AlreadySettled);
         }
         world.run_for(120 * MS);
         world.weather = Weather::FAIR;

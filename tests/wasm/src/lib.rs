@@ -36,9 +36,9 @@ pub extern "C" fn ottla_drive(seed: u64, answer: u8) -> u32 {
                     producer.handle_connected(now, conn);
                 }
             }
-            while let Some(conn) = producer.poll_write(now) {
-                let len = producer.transmit(conn).map(<[u8]>::len).sum();
-                producer.handle_transmitted(now, conn, len);
+            while let Some(conn) = producer.poll_writable(now) {
+                let len = producer.pending_write(conn).map(<[u8]>::len).sum();
+                producer.handle_written(now, conn, len);
                 wanted += len as u32;
                 let window = producer.rx_buffer(conn);
                 let read = window.len().min(64);

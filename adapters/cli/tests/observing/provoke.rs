@@ -176,7 +176,7 @@ pub(crate) static PROVOCATIONS: &[Provocation] = &[
     with(provoke(Causes, "NoAcks", |_| {}, one), &["acks=0", "enable.idempotence=false"]),
     provoke(
         Causes,
-        "SequenceDesync",
+        "SequenceMismatch",
         |_| {},
         |play| {
             play.warm();

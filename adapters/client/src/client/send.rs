@@ -219,7 +219,7 @@ impl<R: Receipt> SendFuture<'_, R> {
             self.engine.produce(&mut state, now, self.topic.id(), &self.record);
         let parting = match (&result, waker) {
             (Err(ProduceError::Full), Some(waker)) => self.wait_for_memory(&mut state, waker),
-            (Err(ProduceError::TopicPending), Some(waker)) => {
+            (Err(ProduceError::MetadataPending), Some(waker)) => {
                 self.wait_for_topic(&mut state, waker)
             }
             (_, waker) => Parting { waker, ..self.leave(&mut state) },
@@ -271,7 +271,7 @@ impl<R: Receipt> SendFuture<'_, R> {
         let failure = state.obstacle(now);
         match error {
             ProduceError::Full => SendError::Full { waited, failure },
-            ProduceError::TopicPending => SendError::TopicPending {
+            ProduceError::MetadataPending => SendError::MetadataPending {
                 topic: self.topic.shared_name(),
                 waited,
                 error: match state.core.topic_status(self.topic.id()) {
@@ -300,7 +300,7 @@ impl<R: Receipt> Future for SendFuture<'_, R> {
         this.check()?;
         match this.attempt(Some(cx.waker())) {
             Ok(receipt) => Poll::Ready(Ok(receipt)),
-            Err(ProduceError::Full | ProduceError::TopicPending) => Poll::Pending,
+            Err(ProduceError::Full | ProduceError::MetadataPending) => Poll::Pending,
             Err(error) => Poll::Ready(Err(this.explain(error))),
         }
     }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use ottla_core::{
-    Config, ConfigError, Instant, Limits, Partitioner, ReleaseError, Share, Ticket, TopicError,
-    TopicId, Verdict,
+    Config, ConfigError, Instant, Limits, PartitionShard, Partitioner, ReleaseError, Ticket,
+    TopicError, TopicId, Verdict,
 };
 
 use crate::{
@@ -134,7 +134,7 @@ impl Shards {
         );
         let owner = owner(parts);
         let engine = |index| {
-            let config = Config { share: Share { index, of }, ..config };
+            let config = Config { share: PartitionShard { index, of }, ..config };
             let owner = owner.wrapping_add(u32::from(index));
             Engine::new(&config, limits, on_report.clone(), clock.twin(), owner)
         };

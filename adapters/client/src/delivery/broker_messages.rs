@@ -3,7 +3,7 @@
 use core::ops::Range;
 use std::sync::Arc;
 
-use ottla_core::{Cause, Outcome, Remark, Settled};
+use ottla_core::{BatchOutcome, Cause, Outcome, Remark};
 
 /// So many texts are kept of a batch at most. Most are the same as the one before, which counts once.
 const MOST: usize = 10_000;
@@ -62,7 +62,7 @@ impl BrokerMessages {
     }
 
     /// Takes what is told apart, so that all records of a piece have the same said of them.
-    pub(crate) fn pieces(&self, settled: &Settled) -> Vec<(Settled, Option<Arc<str>>)> {
+    pub(crate) fn pieces(&self, settled: &BatchOutcome) -> Vec<(BatchOutcome, Option<Arc<str>>)> {
         let (mut first, past) = (settled.first, settled.first.saturating_add(settled.records));
         let mut pieces = Vec::new();
         while let Outcome::NotDelivered(cause) = settled.outcome

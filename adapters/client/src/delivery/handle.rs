@@ -108,7 +108,7 @@ impl Delivery {
     /// Gives up on the record, and says at once what is true of it.
     ///
     /// `NotDelivered`: it is not in the log and never will be. `Unknown`: its bytes had left; the
-    /// producer goes on to find out. `Settled`: the outcome is known already, or about to be told.
+    /// producer goes on to find out. `AlreadySettled`: the outcome is known already, or about to be told.
     /// No other record notices.
     pub fn cancel(&self) -> Verdict {
         // It stands, even where the core knows the batch no more.
@@ -118,7 +118,7 @@ impl Delivery {
         }
         // Without an engine there is no driver, and all batches were settled when it ended.
         let engine = self.engine();
-        engine.map_or(Verdict::Settled, |engine| engine.cancel(&self.ticket))
+        engine.map_or(Verdict::AlreadySettled, |engine| engine.cancel(&self.ticket))
     }
 
     /// Cancels the record when `timeout` is over, unless it has an answer by then. This holds even

@@ -3,7 +3,7 @@
 use core::{fmt, time::Duration};
 use std::sync::Arc;
 
-use ottla_core::{Cause, LastError, Outcome, Producer, Settled, TopicId};
+use ottla_core::{BatchOutcome, Cause, LastError, Outcome, Producer, TopicId};
 
 /// The outcome of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,14 +72,14 @@ pub(crate) struct Told {
     pub(crate) outcome: Outcome,
     pub(crate) last_error: Option<LastError>,
     pub(crate) message: Option<Arc<str>>,
-    /// As [`Settled::unique`](ottla_core::Settled).
+    /// As [`BatchOutcome::unique`](ottla_core::BatchOutcome).
     pub(crate) unique: bool,
 }
 
 impl Told {
     /// What the core tells of just now.
-    pub(crate) fn of(core: &Producer<'_>, settled: &Settled) -> Self {
-        let Settled { batch, outcome, unique, .. } = *settled;
+    pub(crate) fn of(core: &Producer<'_>, settled: &BatchOutcome) -> Self {
+        let BatchOutcome { batch, outcome, unique, .. } = *settled;
         let last_error = match outcome {
             Outcome::NotDelivered(cause) | Outcome::Unknown(cause) if !cause.is_whole() => {
                 core.last_error(batch)
@@ -105,7 +105,7 @@ impl RecordOutcome {
             Outcome::NotDelivered(cause) => Self::NotDelivered(why(cause)),
             Outcome::Unknown(cause) => Self::Unknown(why(cause)),
             // A state that this version does not know of proves nothing.
-            _ => Self::Unknown(Cause::SequenceDesync.into()),
+            _ => Self::Unknown(Cause::SequenceMismatch.into()),
         }
     }
 

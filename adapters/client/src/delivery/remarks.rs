@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ottla_core::{Remark, Settled};
+use ottla_core::{BatchOutcome, Remark};
 
 use crate::delivery::{entry::find, tracker::Table};
 
@@ -16,14 +16,17 @@ impl Table {
 
     /// What the core tells, taken apart by what a broker said of the records; `None` where it said nothing.
     #[cold]
-    pub(super) fn pieces(&mut self, settled: &Settled) -> Vec<(Settled, Option<Arc<str>>)> {
+    pub(super) fn pieces(
+        &mut self,
+        settled: &BatchOutcome,
+    ) -> Vec<(BatchOutcome, Option<Arc<str>>)> {
         let entry = find(&mut self.entries, settled.batch);
         entry.map_or_else(Vec::new, |entry| entry.words.pieces(settled))
     }
 
     /// What a broker said of each of the records that the core tells of, in order; nothing behind the last one
     /// of which it said something.
-    pub(crate) fn words_on(&mut self, settled: &Settled) -> Vec<Option<Arc<str>>> {
+    pub(crate) fn words_on(&mut self, settled: &BatchOutcome) -> Vec<Option<Arc<str>>> {
         let pieces = self.pieces(settled).into_iter();
         pieces
             .flat_map(|(piece, text)| core::iter::repeat_n(text, piece.records as usize))

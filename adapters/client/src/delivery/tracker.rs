@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use ottla_core::{BatchId, Cause, Instant, Outcome, Settled, Ticket, TopicId, Verdict};
+use ottla_core::{BatchId, BatchOutcome, Cause, Instant, Outcome, Ticket, TopicId, Verdict};
 
 use crate::delivery::{
     batch_state::{BatchState, Update, WHOLE},
@@ -210,7 +210,7 @@ impl Table {
         news: &mut Notifications,
     ) -> Verdict {
         let Some(entry) = find(&mut self.entries, ticket.batch()) else {
-            return Verdict::Settled;
+            return Verdict::AlreadySettled;
         };
         let index = ticket.index();
         let mut state = entry.cell.lock();
@@ -221,10 +221,10 @@ impl Table {
             // Even after `Unknown`, where the bytes came back unwritten.
             Verdict::NotDelivered => true,
             // Told of already: its part of a batch that was split, or all of it.
-            _ if state.last(index).is_some() => return Verdict::Settled,
+            _ if state.last(index).is_some() => return Verdict::AlreadySettled,
             Verdict::Unknown if state.first(index).is_some() => return verdict,
             Verdict::Unknown => false,
-            Verdict::Settled | _ => return verdict,
+            Verdict::AlreadySettled | _ => return verdict,
         };
         let first = state.first(index).is_none();
         state.cancel(index, taken, gone, &mut news.wakes);
@@ -271,7 +271,7 @@ impl Table {
     pub(crate) fn settle(
         &mut self,
         now: Instant,
-        settled: &Settled,
+        settled: &BatchOutcome,
         told: Told,
         news: &mut Notifications,
     ) -> u64 {
@@ -289,7 +289,7 @@ impl Table {
     fn settle_piece(
         &mut self,
         now: Instant,
-        settled: &Settled,
+        settled: &BatchOutcome,
         told: Told,
         news: &mut Notifications,
     ) -> u64 {

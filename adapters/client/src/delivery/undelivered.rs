@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 #[cfg(any(doc, test))]
 use ottla_core::Cause;
-use ottla_core::{Header, Outcome, Payload, Producer, Settled, Ticket, wire::record::Records};
+use ottla_core::{BatchOutcome, Header, Outcome, Payload, Producer, Ticket, wire::record::Records};
 
 use crate::{
     delivery::outcome::{RecordOutcome, Told, Why},
@@ -70,7 +70,7 @@ impl UndeliveredRecord {
 /// `words` is what a broker said of each, as far as it did.
 pub(crate) fn take_back(
     core: &Producer<'_>,
-    settled: &Settled,
+    settled: &BatchOutcome,
     told: &Told,
     words: &[Option<Arc<str>>],
     back: &mut Vec<UndeliveredRecord>,

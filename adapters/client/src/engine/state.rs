@@ -188,7 +188,7 @@ impl State {
 
     /// Takes the connections that have something to write.
     pub(crate) fn collect_writes(&mut self, now: Instant, writes: &mut Vec<ConnId>) {
-        while let Some(conn) = self.core.poll_write(now) {
+        while let Some(conn) = self.core.poll_writable(now) {
             writes.push(conn);
         }
     }
@@ -274,7 +274,7 @@ impl State {
 
     fn hear(&mut self, now: Instant, event: &Event) {
         match event {
-            Event::Settled(settled) => {
+            Event::BatchOutcome(settled) => {
                 if matches!(settled.outcome, Outcome::Delivered { .. }) {
                     self.failure = None;
                 }

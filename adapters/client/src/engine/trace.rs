@@ -3,7 +3,7 @@
 //! The core keeps it while the lock is held, and it is told once the lock is free, with all other news:
 //! whoever listens may use the producer. Where nobody listens, nothing is made of it.
 
-use ottla_core::{Cause, Outcome, Producer, Settled, TopicId, Trace, Turn, Verdict};
+use ottla_core::{BatchOutcome, Cause, Outcome, Producer, TopicId, Trace, Turn, Verdict};
 use tracing::{Level, level_filters::LevelFilter};
 
 use crate::delivery::{
@@ -28,9 +28,14 @@ pub(crate) fn collect(core: &mut Producer<'_>, news: &mut Notifications) {
 }
 
 /// Has it told that `late` records of a batch were `Unknown` before, and are no more.
-pub(crate) fn late(core: &Producer<'_>, settled: &Settled, late: u64, news: &mut Notifications) {
+pub(crate) fn late(
+    core: &Producer<'_>,
+    settled: &BatchOutcome,
+    late: u64,
+    news: &mut Notifications,
+) {
     if late > 0 && LevelFilter::current() >= Level::INFO {
-        let Settled { partition, outcome, .. } = *settled;
+        let BatchOutcome { partition, outcome, .. } = *settled;
         let topic = name(core, settled.topic);
         news.note(move || tracing::info!(topic, partition, late, ?outcome, "final outcome"));
     }
@@ -39,11 +44,11 @@ pub(crate) fn late(core: &Producer<'_>, settled: &Settled, late: u64, news: &mut
 /// Has the outcome of a batch told, where that is not as it should be.
 pub(crate) fn settled(
     core: &Producer<'_>,
-    settled: &Settled,
+    settled: &BatchOutcome,
     told: &Told,
     news: &mut Notifications,
 ) {
-    let Settled { partition, records, outcome, .. } = *settled;
+    let BatchOutcome { partition, records, outcome, .. } = *settled;
     let level = match outcome {
         Outcome::Delivered { .. } => return,
         // As it was wished.

@@ -55,7 +55,7 @@ impl<L: Link + Send> InlineWriter for Mutex<Links<L>> {
             state.collect(now);
         }
         let mut stuck = false;
-        while let Some(conn) = state.core.poll_write(now) {
+        while let Some(conn) = state.core.poll_writable(now) {
             stuck |= links.write(&mut state, now, conn);
         }
         // Whoever waits has woken the driver, which tells what was found here.
@@ -157,7 +157,7 @@ impl<L: Link> Links<L> {
                 continue;
             };
             let conn = slot.conn;
-            if slot.open && state.core.awaits_answer(conn) {
+            if slot.open && state.core.has_pending_response(conn) {
                 let moved = read(state, now, conn, |window| slot.link.try_read(window));
                 let moved = slot.flush_after(moved);
                 self.note_read(state, now, conn, moved);

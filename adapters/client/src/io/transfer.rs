@@ -32,13 +32,13 @@ pub(crate) fn write(
     stream: &mut impl Write,
 ) -> Result<Moved, LinkError> {
     let mut written = 0;
-    while core.wants_write(now, conn) {
+    while core.prepare_write(now, conn) {
         if written >= WRITE_TURN {
             return Ok(Moved::TurnOver);
         }
         let mut pieces = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
-        let segments = core.transmit(conn).filter(|segment| !segment.is_empty());
+        let segments = core.pending_write(conn).filter(|segment| !segment.is_empty());
         for (piece, segment) in pieces.iter_mut().zip(segments) {
             *piece = IoSlice::new(segment);
             count += 1;
@@ -50,7 +50,7 @@ pub(crate) fn write(
         match stream.write_vectored(pieces) {
             Ok(0) => return Err(Disconnect::Io.into()),
             Ok(len) => {
-                core.handle_transmitted(now, conn, len);
+                core.handle_written(now, conn, len);
                 written += len;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::Blocked),

@@ -73,7 +73,7 @@ impl Delivery {
     /// Gives up on the record, and says at once what is true of it.
     ///
     /// `NotDelivered`: it is not in the log and never will be. `Unknown`: its bytes had left; the
-    /// producer goes on to find out. `Settled`: the outcome is known already, or about to be told.
+    /// producer goes on to find out. `AlreadySettled`: the outcome is known already, or about to be told.
     /// No other record notices.
     pub fn cancel(&self) -> Verdict {
         self.0.cancel()

@@ -10,7 +10,7 @@ use std::{sync::Arc, task::Wake};
 
 use ottla_core::{Config, Instant, Producer, Record, TopicId, TopicStatus};
 use ottla_embedded::{
-    Backlog, Buffers, Client, Connect, Driver, DropPolicy, Port, RecordOutcome, Report, Turn, run,
+    Backlog, Buffers, Client, Connect, Driver, DropPolicy, Port, RecordOutcome, Report, Step, run,
 };
 
 use super::{Lab, START_MS, Small, Weather, ours, port::Socket, producer, stream::Network};
@@ -105,9 +105,9 @@ pub fn polled<'m, P: Port, const N: usize>(
         ours(|| log.handle_timeout(driver.producer_mut(), now));
         let due = loop {
             match ours(|| driver.poll(now)) {
-                Turn::Event(event) => ours(|| log.handle_event(driver.producer(), &event)),
-                Turn::Idle(due) => break due.min(log.poll_timeout()),
-                Turn::Closed => return told,
+                Step::Event(event) => ours(|| log.handle_event(driver.producer(), &event)),
+                Step::Idle(due) => break due.min(log.poll_timeout()),
+                Step::Closed => return told,
             }
         };
         told.extend(core::iter::from_fn(|| ours(|| log.poll_report())).map(|report| (now, report)));

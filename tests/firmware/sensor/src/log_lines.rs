@@ -27,7 +27,7 @@ pub(crate) fn why(cause: Cause) -> &'static str {
             code.name().unwrap_or("an error of the broker")
         }
         Cause::Neighbour(_) => "other records of the batch were at fault",
-        Cause::Abandoned | Cause::NoAcks | Cause::SequenceDesync | Cause::NoProducerId(_) | _ => {
+        Cause::Abandoned | Cause::NoAcks | Cause::SequenceMismatch | Cause::NoProducerId(_) | _ => {
             "another cause"
         }
     }

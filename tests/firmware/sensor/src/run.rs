@@ -7,7 +7,7 @@ use ottla_core::{
     Config, ConfigError, Event, Instant, ProduceError, Producer, Record, TopicError, TopicId,
     TopicStatus, profile,
 };
-use ottla_embedded::{Driver, Serial, Turn};
+use ottla_embedded::{Driver, Serial, Step};
 
 use crate::{
     job::{OnFull, Task},
@@ -120,12 +120,12 @@ fn work<U: Read + Write + ReadReady + WriteReady>(
         sensor.measure(driver.producer_mut(), readings, at);
         readings.expire(driver.producer_mut(), at);
         match driver.poll(at) {
-            Turn::Event(event) => {
+            Step::Event(event) => {
                 sensor.hear(driver.producer(), &event, at);
                 readings.hear(driver.producer(), &event);
             }
-            Turn::Idle(_) => {}
-            Turn::Closed => break,
+            Step::Idle(_) => {}
+            Step::Closed => break,
         }
         readings.sum_up(&mut sensor.told);
         if sensor.next == task.readings && readings.is_empty() {
@@ -179,7 +179,7 @@ impl Sensor<'_> {
                     return;
                 }
                 Err(ProduceError::Full) => self.told.drop_reading(reading.number, "no room"),
-                Err(ProduceError::TopicPending) => return,
+                Err(ProduceError::MetadataPending) => return,
                 Err(_) => self.told.drop_reading(reading.number, "refused"),
             }
             self.next += 1;

@@ -158,7 +158,7 @@ impl Book for Count {
     fn expire(&mut self, _producer: &mut Producer<'_>, _now: Instant) {}
 
     fn hear(&mut self, _producer: &Producer<'_>, event: &Event) {
-        let Event::Settled(settled) = event else { return };
+        let Event::BatchOutcome(settled) = event else { return };
         if !settled.last {
             return;
         }

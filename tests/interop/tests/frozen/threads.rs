@@ -137,7 +137,11 @@ fn cancel_all(deliveries: Vec<Delivery>) -> (Vec<Instant>, [Pairs; 2]) {
         let verdict = delivery.cancel();
         let end = Instant::now();
         let outcome = delivery.try_outcome();
-        assert_ne!(verdict, Verdict::Settled, "{number}: nobody has told before: {outcome:?}");
+        assert_ne!(
+            verdict,
+            Verdict::AlreadySettled,
+            "{number}: nobody has told before: {outcome:?}"
+        );
         answered.push(end);
         cancels.push(end - begin);
         if breathes {

@@ -101,7 +101,7 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
         What::Produce(records) => {
             for (partition, len) in records {
                 match world.produce(topic, *partition, *len) {
-                    Ok(_) | Err(ProduceError::Full | ProduceError::TopicPending) => {}
+                    Ok(_) | Err(ProduceError::Full | ProduceError::MetadataPending) => {}
                     // Somebody said so, and that is passed on.
                     Err(_) if plan.hostile.is_some() => {}
                     Err(error) => panic!("produce: {error}"),

@@ -11,7 +11,7 @@ use std::{
     rc::Rc,
 };
 
-use ottla_core::{ConnId, Instant, Settled, Verdict, wire::ApiKey};
+use ottla_core::{BatchOutcome, ConnId, Instant, Verdict, wire::ApiKey};
 use ottla_model::NodeId;
 
 use crate::ledger::Said;
@@ -66,7 +66,7 @@ impl Tone {
         match verdict {
             Verdict::NotDelivered => Self::NotDelivered,
             Verdict::Unknown => Self::Unknown,
-            Verdict::Settled | _ => Self::Plain,
+            Verdict::AlreadySettled | _ => Self::Plain,
         }
     }
 }
@@ -175,7 +175,7 @@ impl Trace {
     }
 
     /// Something was said of records.
-    pub(crate) fn said(&mut self, at: Instant, ids: &[u64], settled: &Settled) {
+    pub(crate) fn said(&mut self, at: Instant, ids: &[u64], settled: &BatchOutcome) {
         let (partition, how) = (settled.partition, if settled.late { "late, " } else { "" });
         let (tone, what) = match Said::of(&settled.outcome, 0) {
             Said::Delivered(Some(offset)) => {
