@@ -159,7 +159,7 @@ impl<'m> World<'m> {
                 }
             }
             while let Some(conn) = self.producer.poll_writable(self.now) {
-                while self.producer.wants_write(self.now, conn) {
+                while self.producer.prepare_write(self.now, conn) {
                     let bytes: Vec<u8> =
                         self.producer.pending_write(conn).flatten().copied().collect();
                     self.producer.handle_written(self.now, conn, bytes.len());

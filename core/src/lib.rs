@@ -12,46 +12,49 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod api;
 mod backlog;
 mod batch;
 mod broker;
 mod config;
 mod conn;
+#[cfg_attr(not(feature = "_internal"), allow(dead_code, unreachable_pub))]
+mod coverage;
 mod error;
-mod face;
 #[cfg(feature = "defmt")]
 mod format;
 mod last_error;
 mod list;
+mod logging;
 mod memory;
 mod partition;
+pub mod presets;
 mod producer;
-pub mod profile;
 mod properties;
 mod random;
 mod record;
-#[cfg_attr(not(feature = "_internal"), allow(dead_code, unreachable_pub))]
-mod seen;
 mod share;
 mod slots;
 mod static_memory;
-mod tell;
 mod time;
 mod topic;
 #[cfg(feature = "trace")]
 mod trace;
 pub mod wire;
 
+pub use api::{
+    Address, BatchId, BatchOutcome, BrokerStats, ConnId, Event, Output, Remark, Stats, Ticket,
+    TimerKind, TopicId, TopicStatus, Waiting,
+};
 pub use backlog::{Backlog, DropPolicy, RecordOutcome, Report, Why};
 pub use config::{Acks, Checksum, ChoosePartition, Config, OnForgotten, OnUnknown, Partitioner};
 pub use conn::Segments;
+#[cfg(feature = "_internal")]
+#[doc(hidden)]
+pub use coverage::Seen;
 pub use error::{
     Cause, ConfigError, Disconnect, NoProducerId, Outcome, ProduceError, ReleaseError, TopicError,
     Verdict,
-};
-pub use face::{
-    Address, BatchId, BatchOutcome, BrokerStats, ConnId, Event, Output, Remark, Stats, Ticket,
-    TimerKind, TopicId, TopicStatus, Waiting,
 };
 pub use last_error::{LastError, Loss};
 pub use memory::{Limits, Memory};
@@ -60,9 +63,6 @@ pub use producer::{Payload, Producer};
 pub use properties::nearest as nearest_property;
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
-#[cfg(feature = "_internal")]
-#[doc(hidden)]
-pub use seen::Seen;
 pub use share::PartitionShard;
 pub use static_memory::StaticMemory;
 pub use time::Instant;

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// `PAGES` × `PAGE` bytes hold records; `RX` and `TX` are a connection's receive window and the
 /// room for a request's head; `NAME` bounds host and topic names. [`static_memory!`](crate::static_memory)
-/// says the sizes by name. [`profile`](crate::profile) has three that are ready, and says how to work
+/// says the sizes by name. [`presets`](crate::presets) has three that are ready, and says how to work
 /// out one's own.
 ///
 /// ```

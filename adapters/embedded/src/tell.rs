@@ -121,6 +121,7 @@ fn cause_words(cause: &Disconnect) -> &'static str {
         Disconnect::HungUp => "it was closed rather than answered: a listener with TLS or SASL?",
         Disconnect::Mute => "nothing was answered: a listener with TLS or SASL?",
         Disconnect::Io => "reading or writing failed",
+        Disconnect::Tls => "TLS failed",
         Disconnect::RequestTimedOut => "a request was not answered in time",
         Disconnect::Malformed(_) => "what came is no Kafka",
         Disconnect::Unexpected { .. } => "an answer came that was not asked for",

@@ -3,7 +3,7 @@
 use super::{
     Batch, PageLink, Pages,
     entry::{Entry, Sink},
-    plain::Plain,
+    fast_path::Plain,
 };
 use crate::{Checksum, slots::Ix};
 

@@ -1,23 +1,23 @@
 //! A record batch: one enum for its life, pages for its bytes.
 
 mod append;
+mod cancelled;
 mod cursor;
 mod entry;
+mod fast_path;
 mod fault;
 mod pages;
-mod plain;
 mod split;
-mod withdraw;
 
 pub(crate) use append::{Place, append, checksum_tail, reserve};
-pub(crate) use entry::Entry;
-pub(crate) use fault::{Marker, Part};
-pub(crate) use pages::{Chunks, PageLink, Pages};
-pub(crate) use plain::Plain;
-pub(crate) use split::{second_half_len, split_off};
-pub(crate) use withdraw::{
+pub(crate) use cancelled::{
     WITHDRAWN, compact, keep_taken, len_of_record, mark_withdrawn, was_taken,
 };
+pub(crate) use entry::Entry;
+pub(crate) use fast_path::Plain;
+pub(crate) use fault::{Marker, Part};
+pub(crate) use pages::{Chunks, PageLink, Pages};
+pub(crate) use split::{second_half_len, split_off};
 
 use crate::{
     Cause, Instant, Outcome,

@@ -2,9 +2,9 @@
 
 use super::{
     Batch, Pages,
+    cancelled::end_with_taken,
     cursor::Cursor,
     entry::{Sink, put_varint},
-    withdraw::end_with_taken,
 };
 use crate::{Checksum, wire::varint};
 

@@ -11,10 +11,10 @@ use crate::{
     batch::{Batch, Life, sequence_reached},
     broker::Broker,
     conn::{Conn, Kept},
+    coverage::seen,
+    logging::tell,
     partition::{Listed, Partition, Phase, Question},
-    seen::seen,
     slots::Ix,
-    tell::tell,
     time::Micros,
     wire::{
         ApiKey, ErrorCode, Writer,

@@ -7,10 +7,10 @@ use super::{BatchOutcome, Producer, refusal::LISTENS, tracing::trace};
 use crate::{
     Cause, LastError, NoProducerId, OnUnknown, Outcome,
     batch::{Batch, Exposure, Life, Told, sequence_after, sequence_reached},
+    coverage::seen,
+    logging::tell,
     partition::{Partition, Phase},
-    seen::seen,
     slots::Ix,
-    tell::tell,
     wire::{ErrorCode, Evidence},
 };
 

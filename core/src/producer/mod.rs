@@ -1,6 +1,5 @@
 //! The producer: one state machine over all connections, topics and batches.
 
-mod answer;
 mod back_pressure;
 mod backoff;
 mod blame;
@@ -8,13 +7,12 @@ mod brokers;
 mod cancel;
 #[cfg(feature = "_internal")]
 mod check;
-mod compose;
+mod connections;
 mod doubt;
 mod fate;
 mod gap;
 #[cfg(feature = "alloc")]
 mod grow;
-mod identity;
 mod input;
 #[cfg(feature = "_internal")]
 mod internal;
@@ -24,10 +22,12 @@ mod network;
 mod output;
 mod payload;
 mod produce;
+mod producer_id;
 mod queues;
 mod refusal;
+mod request;
+mod response;
 mod rest;
-mod route;
 mod runs;
 mod schedule;
 mod settings;
@@ -40,15 +40,15 @@ use core::fmt;
 
 use back_pressure::BackPressure;
 use backoff::Backoff;
-use identity::Identity;
 use lifecycle::Lifecycle;
 use network::Network;
+use producer_id::Identity;
 use queues::Queues;
 use settings::{Names, Settings};
 
 pub use payload::Payload;
 
-pub(crate) use crate::face::{BatchId, BatchOutcome, Ticket};
+pub(crate) use crate::api::{BatchId, BatchOutcome, Ticket};
 use crate::{
     Address, BrokerStats, Config, ConfigError, Instant, Memory, Stats,
     batch::{Batch, Pages, Part},
@@ -124,7 +124,7 @@ pub struct Producer<'m> {
     #[cfg(feature = "trace")]
     traces: crate::trace::Traces,
     #[cfg(feature = "_internal")]
-    seen: crate::seen::Tally,
+    seen: crate::coverage::Tally,
 }
 
 impl<'m> Producer<'m> {
@@ -193,7 +193,7 @@ impl<'m> Producer<'m> {
             #[cfg(feature = "trace")]
             traces: crate::trace::Traces::new(),
             #[cfg(feature = "_internal")]
-            seen: crate::seen::Tally::NONE,
+            seen: crate::coverage::Tally::NONE,
         })
     }
 

@@ -8,8 +8,8 @@ use crate::{
     Cause, Outcome, Remark,
     batch::{Batch, Chunks, Marker},
     conn::{Conn, Kept},
+    logging::tell,
     slots::Ix,
-    tell::tell,
     wire::produce::{self, Text},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 pub(super) const LISTENS: bool = cfg!(feature = "record-errors");
 
 /// Who hears what a broker says in words.
-pub(super) type Hear<'a> = &'a mut dyn FnMut(&Remark<'_>);
+pub(super) type OnRemark<'a> = &'a mut dyn FnMut(&Remark<'_>);
 
 impl Producer<'_> {
     /// Puts the answer about a batch aside until all is read that a broker says of its records; false where
@@ -45,14 +45,14 @@ impl Producer<'_> {
         conn: Ix<Conn>,
         number: i32,
         message: Option<Text<'_>>,
-        hear: Hear<'_>,
+        on_remark: OnRemark<'_>,
     ) {
         let Kept::Refused { batch, marker } = &mut self.conns.at_mut(conn).place.kept else {
             return;
         };
         let batch = self.batches.at_mut(*batch);
         if marker.mark(&mut self.pages, batch, number) {
-            self.pass_on(conn, Some(number as u32), message, hear);
+            self.pass_on(conn, Some(number as u32), message, on_remark);
         } else {
             batch.judged = false;
             marker.end();
@@ -65,9 +65,9 @@ impl Producer<'_> {
         &mut self,
         conn: Ix<Conn>,
         message: Option<Text<'_>>,
-        hear: Hear<'_>,
+        on_remark: OnRemark<'_>,
     ) {
-        self.pass_on(conn, None, message, hear);
+        self.pass_on(conn, None, message, on_remark);
         self.conclude_refusal(conn, true);
     }
 
@@ -77,7 +77,7 @@ impl Producer<'_> {
         conn: Ix<Conn>,
         number: Option<u32>,
         message: Option<Text<'_>>,
-        hear: Hear<'_>,
+        on_remark: OnRemark<'_>,
     ) {
         let (Kept::Refused { batch, .. }, Some(text)) = (self.conns.at(conn).place.kept, message)
         else {
@@ -85,7 +85,7 @@ impl Producer<'_> {
         };
         let batch = self.batches.at(batch);
         tell!(warn, "{}: {}", self.topic_at(batch.partition), text);
-        hear(&Remark {
+        on_remark(&Remark {
             batch: self.batch_id(batch.origin),
             first: batch.first + number.unwrap_or(0),
             records: number.map_or(batch.records, |_| 1),

@@ -3,7 +3,7 @@
 use super::Producer;
 use crate::{
     batch::{Batch, Life, second_half_len, sequence_after, split_off},
-    seen::seen,
+    coverage::seen,
     slots::Ix,
 };
 

@@ -4,7 +4,7 @@ use super::Producer;
 use crate::{
     Cause, Disconnect, Instant, TimerKind,
     conn::{Conn, State},
-    seen::seen,
+    coverage::seen,
     slots::Ix,
     time::Micros,
 };

@@ -3,8 +3,8 @@
 
 use super::{
     ApiKey, Count, DecodeError, Dialect, ErrorCode, Step, Wire, Writer, dialect, reader,
+    streaming::{Dull, Tags, atom, element, large_atom, skip},
     table::wire_struct,
-    walk::{Dull, Tags, atom, element, large_atom, skip},
 };
 
 wire_struct! {

@@ -2,8 +2,8 @@
 
 use super::{
     ApiKey, DecodeError, Dialect, ErrorCode, Step, Wire, dialect,
+    streaming::{Dull, Tags, atom, element, skip},
     table::wire_struct,
-    walk::{Dull, Tags, atom, element, skip},
 };
 
 wire_struct! {

@@ -8,12 +8,12 @@
 //!
 //! The names and the layout are those of Kafka's message schemas.
 
-mod codes;
 mod crc;
 mod error;
+mod error_code;
+mod streaming;
 mod table;
 mod versions;
-mod walk;
 mod writer;
 
 pub mod api_versions;
@@ -27,13 +27,13 @@ pub mod reader;
 pub mod record;
 pub mod varint;
 
-pub use codes::{ErrorCode, Evidence};
 pub use crc::{combine, crc32c};
 pub use error::{BufferTooSmall, DecodeError};
+pub use error_code::{ErrorCode, Evidence};
 pub use reader::Uuid;
+pub use streaming::MAX_ATOM;
 pub use table::{Count, Wire, read_whole};
 pub use versions::{ApiKey, VersionRange, dialect, negotiate};
-pub use walk::MAX_ATOM;
 pub(crate) use writer::put;
 pub use writer::{Gap, Writer};
 

@@ -147,7 +147,7 @@ async fn refusal(on: Adapter, builder: Builder) -> String {
         Ok(delivery) => panic!("{on:?}: {:?}", delivery.outcome().await),
     };
     drop(producer.close(Duration::from_millis(100)).await);
-    let SendError::TopicPending { .. } = &error else { panic!("{error:?}") };
+    let SendError::MetadataPending { .. } = &error else { panic!("{error:?}") };
     error.to_string()
 }
 

@@ -10,7 +10,7 @@ use core::{
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use ottla_core::{Cause, Config, Instant, Limits, Memory, Producer, Record, TopicId};
-use ottla_embedded::{Backlog, Buffers, Client, Driver, DropPolicy, RecordOutcome, Report, Turn};
+use ottla_embedded::{Backlog, Buffers, Client, Driver, DropPolicy, RecordOutcome, Report, Step};
 use ottla_scenario::{
     Dated, Dice, Ledger, Said,
     storm::{End, Plan, What, own},
@@ -82,9 +82,9 @@ impl Face for Polled {
         self.log.handle_timeout(self.driver.producer_mut(), now);
         let due = loop {
             match self.driver.poll(now) {
-                Turn::Event(event) => self.log.handle_event(self.driver.producer(), &event),
-                Turn::Idle(due) => break due,
-                Turn::Closed => {
+                Step::Event(event) => self.log.handle_event(self.driver.producer(), &event),
+                Step::Idle(due) => break due,
+                Step::Closed => {
                     self.over = true;
                     break Instant::NEVER;
                 }

@@ -39,4 +39,4 @@ const _: () = {
 
 /// A small machine's all in one: memory and producer.
 #[cfg(target_pointer_width = "32")]
-const _: () = assert!(ottla_core::profile::Small::SIZE + size_of::<Producer<'_>>() <= 10 * 1_024);
+const _: () = assert!(ottla_core::presets::Small::SIZE + size_of::<Producer<'_>>() <= 10 * 1_024);

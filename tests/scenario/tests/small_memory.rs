@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use ottla_core::{
-    Config, Instant, Limits, Memory, Output, ProduceError, Producer, Record, StaticMemory, profile,
+    Config, Instant, Limits, Memory, Output, ProduceError, Producer, Record, StaticMemory, presets,
 };
 use ottla_model::{ClusterConfig, NodeConfig};
 use ottla_scenario::{BOOTSTRAP, Said, World};
@@ -109,9 +109,9 @@ fn each_profile_serves_a_cluster_whose_connections_break() {
         assert_eq!(count, world.ledger.entries().count());
         assert!(count > 400, "{count} records");
     }
-    serves(profile::Small::new().lend(), &profile::Small::config(BOOTSTRAP));
-    serves(profile::Medium::new().lend(), &profile::Medium::config(BOOTSTRAP));
-    serves(profile::Large::new().lend(), &profile::Large::config(BOOTSTRAP));
+    serves(presets::Small::new().lend(), &presets::Small::config(BOOTSTRAP));
+    serves(presets::Medium::new().lend(), &presets::Medium::config(BOOTSTRAP));
+    serves(presets::Large::new().lend(), &presets::Large::config(BOOTSTRAP));
 }
 
 #[test]
@@ -125,15 +125,15 @@ fn a_profile_takes_the_records_that_it_says() {
             other => panic!("{other:?}"),
         }
     }
-    let config = profile::Small::config(BOOTSTRAP);
+    let config = presets::Small::config(BOOTSTRAP);
     assert_eq!((config.batch_size, config.max_request_size), (573, 4_536));
-    assert_eq!(largest(profile::Small::new().lend(), &config), 3_963);
-    let config = profile::Medium::config(BOOTSTRAP);
+    assert_eq!(largest(presets::Small::new().lend(), &config), 3_963);
+    let config = presets::Medium::config(BOOTSTRAP);
     assert_eq!((config.batch_size, config.max_request_size), (573, 8_704));
-    assert_eq!(largest(profile::Medium::new().lend(), &config), 8_131);
-    let config = profile::Large::config(BOOTSTRAP);
+    assert_eq!(largest(presets::Medium::new().lend(), &config), 8_131);
+    let config = presets::Large::config(BOOTSTRAP);
     assert_eq!((config.batch_size, config.max_request_size), (573, 33_792));
-    assert_eq!(largest(profile::Large::new().lend(), &config), 32_768);
+    assert_eq!(largest(presets::Large::new().lend(), &config), 32_768);
 }
 
 #[test]

@@ -218,7 +218,10 @@ mod tests {
     #[test]
     fn code_belongs_to_parts() {
         let part = |path| own_part(Path::new(path), false).map(|(_, part)| part);
-        assert_eq!(part("core/src/producer/route.rs").as_deref(), Some("core: producer/route"));
+        assert_eq!(
+            part("core/src/producer/connections.rs").as_deref(),
+            Some("core: producer/connections")
+        );
         assert_eq!(part("core/src/wire/produce/mod.rs").as_deref(), Some("core: wire"));
         assert_eq!(part("tests/no_panic/src/main.rs").as_deref(), Some("tests/no_panic"));
         assert_eq!(part("/rustc/abc/library/core/src/fmt/mod.rs"), None);

@@ -3,8 +3,8 @@
 
 use super::{
     ApiKey, Count, DecodeError, Dialect, ErrorCode, Step, Uuid, Wire, Writer, dialect, reader,
+    streaming::{Dull, Tags, atom, element, skip},
     table::wire_struct,
-    walk::{Dull, Tags, atom, element, skip},
 };
 
 mod request;

@@ -2,8 +2,8 @@
 
 use super::{ApiKey, Count, DecodeError, Dialect, Step, Tags, Uuid, Wire, Writer, dialect, reader};
 use crate::wire::{
+    streaming::{Dull, element, large_atom, skip},
     table::wire_struct,
-    walk::{Dull, element, large_atom, skip},
 };
 
 wire_struct! {

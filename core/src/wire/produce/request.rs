@@ -6,7 +6,7 @@ use super::{
 };
 use crate::wire::{
     record::BatchHeader,
-    walk::{element, large_atom},
+    streaming::{element, large_atom},
 };
 
 wire_struct! {

@@ -4,7 +4,7 @@ use super::{
     ApiKey, Count, CurrentLeader, DecodeError, Dialect, Dull, NodeEndpoint, Partition, Step, Tags,
     Text, Topic, Wire, Writer, atom, dialect, element, reader, skip,
 };
-use crate::wire::walk::{Skipped, Tag};
+use crate::wire::streaming::{Skipped, Tag};
 
 /// Whether the walk tells what is said of single records; otherwise it passes over that.
 const TOLD: bool = cfg!(feature = "record-errors");

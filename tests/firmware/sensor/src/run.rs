@@ -5,7 +5,7 @@ use core::time::Duration;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use ottla_core::{
     Config, ConfigError, Event, Instant, ProduceError, Producer, Record, TopicError, TopicId,
-    TopicStatus, profile,
+    TopicStatus, presets,
 };
 use ottla_embedded::{Driver, Serial, Step};
 
@@ -25,7 +25,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the line must be quiet after it was hung up: QEMU connects again after a second.
 const QUIET: Duration = Duration::from_millis(1_300);
 /// What the producer may use: 8 KiB.
-pub type Memory = profile::Small;
+pub type Memory = presets::Small;
 
 /// A producer at a serial line.
 type Line<'m, U> = Driver<'m, Serial<U>, 1>;

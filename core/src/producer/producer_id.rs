@@ -8,10 +8,10 @@ use crate::{
     Disconnect, Event, Instant, NoProducerId,
     batch::{Batch, Life, compact, sequence_after},
     conn::Conn,
+    coverage::seen,
+    logging::tell,
     partition::{Partition, Phase},
-    seen::seen,
     slots::Ix,
-    tell::tell,
     wire::ErrorCode,
 };
 

@@ -45,7 +45,7 @@ pub(super) fn large_atom<'a, T>(
 /// Reads an atom, or returns [`Step::Wait`] from the function around it.
 macro_rules! atom {
     ($input:expr, $read:expr) => {
-        match $crate::wire::walk::small_atom($input, $read)? {
+        match $crate::wire::streaming::small_atom($input, $read)? {
             Some(atom) => atom,
             None => return Ok($crate::wire::Step::Wait),
         }
@@ -203,16 +203,16 @@ impl Dull {
 /// the field has bytes.
 macro_rules! skip {
     ($walk:ident, $dull:expr, $next:expr, $input:expr) => {
-        match $crate::wire::walk::Dull::skip($dull, &mut $walk.tags, $input, $walk.dialect)? {
-            $crate::wire::walk::Skipped::Past { used, skip } => {
+        match $crate::wire::streaming::Dull::skip($dull, &mut $walk.tags, $input, $walk.dialect)? {
+            $crate::wire::streaming::Skipped::Past { used, skip } => {
                 $walk.at = $next;
                 return Ok($crate::wire::Step::Skip { used, skip });
             }
-            $crate::wire::walk::Skipped::Within { used, skip } => {
+            $crate::wire::streaming::Skipped::Within { used, skip } => {
                 return Ok($crate::wire::Step::Skip { used, skip });
             }
-            $crate::wire::walk::Skipped::Wait => return Ok($crate::wire::Step::Wait),
-            $crate::wire::walk::Skipped::Over => $walk.at = $next,
+            $crate::wire::streaming::Skipped::Wait => return Ok($crate::wire::Step::Wait),
+            $crate::wire::streaming::Skipped::Over => $walk.at = $next,
         }
     };
 }

@@ -3,10 +3,10 @@
 //! Each is a [`StaticMemory`], and [`StaticMemory::config`] makes the configuration that suits it:
 //!
 //! ```
-//! use ottla_core::{Producer, profile};
+//! use ottla_core::{Producer, presets};
 //!
-//! let mut memory = profile::Small::new();
-//! let producer = Producer::new(&profile::Small::config("broker:9092"), memory.lend(), 42);
+//! let mut memory = presets::Small::new();
+//! let producer = Producer::new(&presets::Small::config("broker:9092"), memory.lend(), 42);
 //! assert!(producer.is_ok());
 //! ```
 //!

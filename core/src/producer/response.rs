@@ -3,7 +3,7 @@
 use super::{
     Producer,
     fate::{Answer, is_about_sequences},
-    refusal::{Hear, LISTENS},
+    refusal::{LISTENS, OnRemark},
     tracing::trace,
     window,
 };
@@ -11,9 +11,9 @@ use crate::{
     Disconnect, Instant, LastError, Remark,
     batch::{Batch, Exposure, Life},
     conn::{Conn, Kept, Offer, Place, Read, Request, Versions, longest_answer},
-    seen::seen,
+    coverage::seen,
+    logging::tell,
     slots::Ix,
-    tell::tell,
     time::Micros,
     wire::{
         ApiKey, DecodeError, ErrorCode, VersionRange,
@@ -47,7 +47,7 @@ impl Producer<'_> {
         self.handle_received_with(now, conn, len, &mut |_| {});
     }
 
-    /// As [`handle_received`](Self::handle_received), and tells `hear` what a broker says in words of the
+    /// As [`handle_received`](Self::handle_received), and tells `on_remark` what a broker says in words of the
     /// records that it refuses, before the event of their batch. The words are lent for the call. A broker
     /// may have some for each record.
     pub fn handle_received_with(
@@ -55,7 +55,7 @@ impl Producer<'_> {
         now: Instant,
         conn: crate::ConnId,
         len: usize,
-        hear: &mut dyn FnMut(&Remark<'_>),
+        on_remark: &mut dyn FnMut(&Remark<'_>),
     ) {
         self.advance(now);
         let Some(conn) = self.live_connection(conn).filter(|conn| self.conns.at(*conn).is_open())
@@ -72,7 +72,7 @@ impl Producer<'_> {
         let held = (slot.rx.len as usize).saturating_add(len).min(room);
         let mut at = 0;
         let filled = bytes.get(..held).unwrap_or_default();
-        let outcome = self.read_answers(conn, filled, &mut at, room, hear);
+        let outcome = self.read_answers(conn, filled, &mut at, room, on_remark);
         close_up(bytes.get_mut(..held).unwrap_or_default(), at);
         self.rx = region;
         let slot = self.conns.at_mut(conn);
@@ -90,7 +90,7 @@ impl Producer<'_> {
         window: &[u8],
         at: &mut usize,
         room: usize,
-        hear: Hear<'_>,
+        on_remark: OnRemark<'_>,
     ) -> Result<(), Disconnect> {
         while self.conns.at(conn).is_open() {
             let read = self.conns.at_mut(conn).rx.read(window, at, room);
@@ -106,7 +106,7 @@ impl Producer<'_> {
                     let told = (item.error, item.producer_id, item.producer_epoch);
                     self.handle_producer_id(conn, told)?;
                 }
-                Read::Produce(item) => self.read_produce(conn, item, hear),
+                Read::Produce(item) => self.read_produce(conn, item, on_remark),
                 Read::DescribeProducers(item) => self.read_producers(conn, item),
                 Read::Complete => self.complete_answer(conn)?,
             }
@@ -226,7 +226,12 @@ impl Producer<'_> {
     }
 
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
-    fn read_produce(&mut self, conn: Ix<Conn>, item: ProduceResponseItem<'_>, hear: Hear<'_>) {
+    fn read_produce(
+        &mut self,
+        conn: Ix<Conn>,
+        item: ProduceResponseItem<'_>,
+        on_remark: OnRemark<'_>,
+    ) {
         match item {
             ProduceResponseItem::Topic(topic) => self.read_topic(conn, &topic),
             ProduceResponseItem::Partition(part) => self.read_partition(conn, part),
@@ -234,10 +239,10 @@ impl Producer<'_> {
             ProduceResponseItem::NodeEndpoint(node) => self.read_endpoint(node),
             ProduceResponseItem::Throttle(ms) => self.throttle(conn, ms),
             ProduceResponseItem::RecordError { batch_index, message } if LISTENS => {
-                self.read_record_error(conn, batch_index, message, hear);
+                self.read_record_error(conn, batch_index, message, on_remark);
             }
             ProduceResponseItem::ErrorMessage(message) if LISTENS => {
-                self.read_error_message(conn, message, hear);
+                self.read_error_message(conn, message, on_remark);
             }
             ProduceResponseItem::RecordError { .. } | ProduceResponseItem::ErrorMessage(_) => {}
         }

@@ -6,10 +6,10 @@ use crate::{
     batch::{Batch, Exposure, Life},
     broker::{Broker, Origin},
     conn::{Conn, Reader, State, Transmission},
+    coverage::seen,
+    logging::tell,
     partition::Partition,
-    seen::seen,
     slots::Ix,
-    tell::tell,
     time::Micros,
     wire::ApiKey,
 };

@@ -102,7 +102,7 @@ macro_rules! seen {
     ($producer:expr, $case:ident) => {
         #[cfg(feature = "_internal")]
         {
-            $producer.seen.note($crate::seen::Seen::$case);
+            $producer.seen.note($crate::coverage::Seen::$case);
         }
     };
 }
