@@ -11,7 +11,7 @@ use ottla_core::{Cause, Config, Instant};
 use ottla_scenario::{Dated, Dice, Ledger, Said};
 
 use crate::{
-    net::{Shared, TOPIC},
+    network::{Shared, TOPIC},
     tasks::{Task, Timers},
 };
 

@@ -7,7 +7,7 @@ use ottla_scenario::{
     storm::{Operator, What, counted, name_of},
 };
 
-use crate::net::Net;
+use crate::network::Net;
 
 /// InitProducerId is refused for want of a right.
 const NO_RIGHT: &str = "the right to an id refused";

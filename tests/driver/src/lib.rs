@@ -6,20 +6,20 @@
 //! without being asked, and drivers to sleep only where nothing is due.
 #![allow(clippy::missing_panics_doc, reason = "a test's way of saying no")]
 
-mod async_stage;
+mod async_by_hand;
 mod callers;
-mod faces;
+mod embedded_storm;
 mod faults;
-mod link;
-mod net;
-mod ports;
-mod run;
-mod stage;
-mod tally;
+mod shared_network;
+mod network;
+mod embedded_network;
+mod shared_storm;
+mod shared_by_hand;
+mod coverage;
 mod tasks;
 
-pub use async_stage::AsyncStage;
-pub use faces::{run_async, run_polled};
-pub use run::run;
-pub use stage::{Stage, Waiter};
-pub use tally::{Tally, attempt, plan};
+pub use async_by_hand::AsyncStage;
+pub use embedded_storm::{run_async, run_polled};
+pub use shared_storm::run;
+pub use shared_by_hand::{Stage, Waiter};
+pub use coverage::{Tally, attempt, plan};

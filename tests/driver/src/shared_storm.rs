@@ -27,9 +27,9 @@ use ottla_scenario::{
 
 use crate::{
     callers::{Crowd, Manner, PASSING_BY, Story, TURN},
-    link::SimNet,
-    net::{Net, Shared, TOPIC, Woken, bootstrap_servers},
-    tally::{Tally, is_concentrated},
+    shared_network::SimNet,
+    network::{Net, Shared, TOPIC, Woken, bootstrap_servers},
+    coverage::{Tally, is_concentrated},
     tasks::{Flag, Timers, meanwhile, set_meanwhile},
 };
 

@@ -1,4 +1,4 @@
-//! The async face over a network that reaches one broker alone, turned by hand: for what storms do not do.
+//! The async API over a network that reaches one broker alone, turned by hand: for what storms do not do.
 
 use core::{cell::Cell, time::Duration};
 use std::rc::Rc;
@@ -9,9 +9,9 @@ use ottla_model::{Cluster, ClusterConfig};
 use ottla_scenario::BOOTSTRAP;
 
 use crate::{
-    net::{Shared, TOPIC},
-    ports::{SimConnect, Stream},
-    stage::Waiter,
+    network::{Shared, TOPIC},
+    embedded_network::{SimConnect, Stream},
+    shared_by_hand::Waiter,
     tasks::Timers,
 };
 

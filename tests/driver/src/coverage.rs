@@ -8,7 +8,7 @@ use ottla_scenario::{
     storm::{Plan, quietly},
 };
 
-use crate::net::Net;
+use crate::network::Net;
 
 /// What was seen in a run.
 #[derive(Clone, Debug, Default)]

@@ -13,7 +13,7 @@ use ottla_core::{Disconnect, Instant};
 use ottla_embedded::{Clock, Connect, Duplex, Port};
 
 use crate::{
-    net::{Key, Shared, Woken},
+    network::{Key, Shared, Woken},
     tasks::Timers,
 };
 

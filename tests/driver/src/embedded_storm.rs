@@ -18,9 +18,9 @@ use ottla_scenario::{
 
 use crate::{
     callers::TURN,
-    net::{Net, Shared, TOPIC, Woken, bootstrap_servers},
-    ports::{SimConnect, SimPort},
-    tally::Tally,
+    network::{Net, Shared, TOPIC, Woken, bootstrap_servers},
+    embedded_network::{SimConnect, SimPort},
+    coverage::Tally,
     tasks::{Flag, Timers},
 };
 

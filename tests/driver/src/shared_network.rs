@@ -6,7 +6,7 @@ use ottla_client::{Link, LinkError, Network};
 use ottla_core::ConnId;
 
 use crate::{
-    net::{Key, Shared},
+    network::{Key, Shared},
     tasks::meanwhile,
 };
 

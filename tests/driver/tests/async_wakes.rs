@@ -1,4 +1,4 @@
-//! A wake-up of the async face that storms do not need: see `tests/driver/mutants`.
+//! A wake-up of the async API that storms do not need: see `tests/driver/mutants`.
 
 use ottla_driver::AsyncStage;
 
