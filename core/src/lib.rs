@@ -15,19 +15,19 @@ extern crate std;
 mod api;
 mod backlog;
 mod batch;
-mod broker;
+mod broker_slot;
 mod config;
 mod conn;
 #[cfg_attr(not(feature = "_internal"), allow(dead_code, unreachable_pub))]
 mod coverage;
-mod error;
 #[cfg(feature = "defmt")]
-mod format;
+mod defmt_impls;
+mod error;
 mod last_error;
 mod list;
 mod logging;
 mod memory;
-mod partition;
+mod partition_slot;
 pub mod presets;
 mod producer;
 mod properties;
@@ -37,7 +37,7 @@ mod share;
 mod slots;
 mod static_memory;
 mod time;
-mod topic;
+mod topic_slot;
 #[cfg(feature = "trace")]
 mod trace;
 pub mod wire;

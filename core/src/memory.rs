@@ -7,11 +7,11 @@
 use crate::{
     Config,
     batch::{Batch, PageLink},
-    broker::Broker,
+    broker_slot::Broker,
     conn::Conn,
-    partition::Partition,
+    partition_slot::Partition,
     slots::Slots,
-    topic::Topic,
+    topic_slot::Topic,
 };
 #[cfg(feature = "alloc")]
 use crate::{ConfigError, slots::NoMemory};

@@ -5,12 +5,12 @@ use core::time::Duration;
 use crate::{
     Config, Memory,
     batch::{Batch, PageLink},
-    broker::Broker,
+    broker_slot::Broker,
     conn::Conn,
     memory::LEAST_RX,
-    partition::Partition,
+    partition_slot::Partition,
     slots::Slots,
-    topic::Topic,
+    topic_slot::Topic,
     wire::{produce::least_head, record::BatchHeader},
 };
 

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use crate::{
     args::Bench,
-    cluster::{Inside, config},
+    config::config,
+    inner_broker::Inside,
     outcome_text::{Kind, Tally},
     sender::{Sender, Threads},
     stdio::{ERR, OUT},

@@ -6,9 +6,10 @@
 mod args;
 mod bench;
 mod broker;
-mod cluster;
+mod config;
 mod demo;
 mod dump;
+mod inner_broker;
 mod line_splitter;
 mod outcome_queue;
 mod outcome_text;

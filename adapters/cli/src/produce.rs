@@ -12,7 +12,8 @@ use ottla_model::Storage;
 
 use crate::{
     args::Produce,
-    cluster::{Inside, config},
+    config::config,
+    inner_broker::Inside,
     line_splitter::{Line, Lines, split_key},
     outcome_queue::Mailbox,
     outcome_text::{Tally, Verdict},

@@ -8,7 +8,10 @@ use ottla_client::{Record, RecordOutcome, Report, SendError, Stats, Topic};
 use ottla_core::Config;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::args::{Connect, DriverKind};
+use crate::{
+    args::{Connect, DriverKind},
+    config::{refused, security},
+};
 
 /// Where tokio's tasks run.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +46,16 @@ impl Sender {
                 let runtime = runtime.worker_threads(shards).enable_all().build();
                 let runtime = Arc::new(runtime.context("tokio's runtime did not start")?);
                 let builder = ottla_tokio::Producer::builder().on_report(on_report).shards(shards);
-                let producer = builder.runtime(runtime.handle().clone()).build_on(config);
-                Ok(Self::Tokio { runtime, producer: producer? })
+                let builder =
+                    builder.properties(security(connect)).runtime(runtime.handle().clone());
+                let producer = builder.build_on(config).map_err(refused)?;
+                Ok(Self::Tokio { runtime, producer })
             }
             DriverKind::Blocking => {
                 let builder =
                     ottla_blocking::Producer::builder().on_report(on_report).shards(shards);
-                Ok(Self::Blocking(builder.build_on(config)?))
+                let builder = builder.properties(security(connect));
+                Ok(Self::Blocking(builder.build_on(config).map_err(refused)?))
             }
         }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use common::{DRIVERS, Scratch, ended, ottla, server, spawn};
+use ottla_adapter_tests::tls::{Authority, Demands, front};
 use ottla_core::wire::ErrorCode;
 use ottla_model::{Action, Fault};
 use serde_json::json;
@@ -311,4 +312,23 @@ fn an_interrupt_ends_the_wait_for_a_topic() {
 fn interrupt(process: u32) {
     let killed = Command::new("kill").args(["-INT", &process.to_string()]).status();
     assert!(killed.unwrap().success());
+}
+
+/// What the builder judges, and not the core, has the argument's name as well.
+#[test]
+fn lines_are_delivered_through_tls() {
+    let (server, authority) = (server(), Authority::new());
+    let identity = authority.sign(&["localhost"]);
+    let bootstrap = front(&server, "localhost", &identity, &Demands::default());
+    let trusted = Scratch::new("tls-ca.pem");
+    std::fs::write(trusted.path(), authority.certificate()).unwrap();
+    let trusted = format!("ssl.ca.location={}", trusted.path());
+    for driver in DRIVERS {
+        let args = ["produce", "--topic", "t", "--driver", driver, "--bootstrap", &bootstrap];
+        let args = [&args[..], &["--property", "security.protocol=SSL", "--property"]].concat();
+        let ran = ottla(&[&args[..], &[&trusted]].concat(), b"a\nb\n");
+        assert_eq!((ran.status, ran.counts()), (0, [2, 0, 0]), "{ran:?}");
+        let ran = ottla(&[&args[..], &["ssl.ca.location=/nowhere"]].concat(), b"a\n");
+        ran.refused(&["--property: ssl.ca.location: /nowhere: No such file"]);
+    }
 }

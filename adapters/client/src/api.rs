@@ -19,7 +19,7 @@ pub use crate::{
     },
     delivery::{
         outcome::{Delivered, DeliveryError, OutcomeCounts, RecordOutcome, Report, Why},
-        undelivered::UndeliveredRecord,
+        undelivered_record::UndeliveredRecord,
     },
     error::{BuildError, ConnectionError, SendError},
     record::Record,

@@ -37,7 +37,7 @@ pub use client::stats::{Broker, Latency, Stats, WaitingTopic};
 pub use clock::Clock;
 pub use delivery::handle::{Delivery, FinalOutcome, Receipt};
 pub use delivery::outcome::{Delivered, DeliveryError, OutcomeCounts, RecordOutcome, Report, Why};
-pub use delivery::undelivered::UndeliveredRecord;
+pub use delivery::undelivered_record::UndeliveredRecord;
 pub use engine::locked_core::{Engine, InlineDriver};
 pub use error::{BuildError, ConnectionError, SendError};
 pub use io::dial::{Rotation, literal, resolve};
@@ -47,3 +47,4 @@ pub use io::network::{Link, Network, Ready};
 pub use record::Record;
 #[doc(hidden)]
 pub use security::Security;
+pub use security::is_security_property;

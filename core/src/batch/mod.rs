@@ -22,7 +22,7 @@ pub(crate) use split::{second_half_len, split_off};
 use crate::{
     Cause, Instant, Outcome,
     list::{Link, chains},
-    partition::Partition,
+    partition_slot::Partition,
     slots::Ix,
     wire::{
         Writer,

@@ -12,11 +12,11 @@ use heapless::Deque;
 use crate::{
     Disconnect, Instant,
     batch::{Batch, Marker},
-    broker::Broker,
+    broker_slot::Broker,
     list::{Link, chains},
-    partition::Partition,
+    partition_slot::Partition,
     slots::Ix,
-    topic::Topic,
+    topic_slot::Topic,
     wire::{ApiKey, ErrorCode, VersionRange},
 };
 

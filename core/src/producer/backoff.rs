@@ -3,7 +3,7 @@
 use crate::{
     Instant,
     list::List,
-    partition::{Partition, Waiting},
+    partition_slot::{Partition, Waiting},
     slots::{Ix, Table},
 };
 

@@ -1,7 +1,9 @@
 //! What to name beside a cause that says no more than that time was over.
 
 use super::Producer;
-use crate::{BatchId, LastError, batch::Life, broker::Broker, partition::Partition, slots::Ix};
+use crate::{
+    BatchId, LastError, batch::Life, broker_slot::Broker, partition_slot::Partition, slots::Ix,
+};
 
 impl Producer<'_> {
     /// What stands in a batch's way, or went wrong last with its partition; `None` where nothing did.

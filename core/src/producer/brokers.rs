@@ -3,7 +3,7 @@
 use super::Producer;
 use crate::{
     Disconnect, LastError,
-    broker::{Broker, Origin},
+    broker_slot::{Broker, Origin},
     slots::Ix,
     wire::{ErrorCode, metadata},
 };

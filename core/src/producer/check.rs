@@ -7,12 +7,12 @@ use super::Producer;
 use crate::{
     Instant,
     batch::{Batch, Exposure, Life, Told, sequence_after, sequence_reached},
-    broker::{Broker, Origin},
+    broker_slot::{Broker, Origin},
     conn::{Conn, Kept, State},
     list::{Chain, List},
-    partition::{Listed, Partition, Phase, Question},
+    partition_slot::{Listed, Partition, Phase, Question},
     slots::{Ix, Table},
-    topic::Knowledge,
+    topic_slot::Knowledge,
     wire::ApiKey,
 };
 

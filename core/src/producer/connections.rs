@@ -4,11 +4,11 @@ use super::{Producer, refusal::LISTENS, tracing::trace};
 use crate::{
     Acks, Disconnect, Instant, LastError,
     batch::{Batch, Exposure, Life},
-    broker::{Broker, Origin},
+    broker_slot::{Broker, Origin},
     conn::{Conn, Reader, State, Transmission},
     coverage::seen,
     logging::tell,
-    partition::Partition,
+    partition_slot::Partition,
     slots::Ix,
     time::Micros,
     wire::ApiKey,

@@ -9,11 +9,11 @@ use super::{Producer, schedule::PROOF, tracing::trace, window};
 use crate::{
     Disconnect, Instant, OnForgotten,
     batch::{Batch, Life, sequence_reached},
-    broker::Broker,
+    broker_slot::Broker,
     conn::{Conn, Kept},
     coverage::seen,
     logging::tell,
-    partition::{Listed, Partition, Phase, Question},
+    partition_slot::{Listed, Partition, Phase, Question},
     slots::Ix,
     time::Micros,
     wire::{

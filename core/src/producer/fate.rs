@@ -9,7 +9,7 @@ use crate::{
     batch::{Batch, Exposure, Life, Told, sequence_after, sequence_reached},
     coverage::seen,
     logging::tell,
-    partition::{Partition, Phase},
+    partition_slot::{Partition, Phase},
     slots::Ix,
     wire::{ErrorCode, Evidence},
 };
@@ -422,7 +422,7 @@ impl Producer<'_> {
             self.settle(index, outcome);
         }
         self.metadata = super::metadata::Metadata::NEW;
-        self.timers = super::timeout::Timers::NEW;
+        self.timers = super::deadlines::Timers::NEW;
         self.backoff.forget_time();
         self.identity.end();
     }

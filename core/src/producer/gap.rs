@@ -3,7 +3,7 @@
 use super::Producer;
 use crate::{
     batch::Batch,
-    partition::{Partition, Phase},
+    partition_slot::{Partition, Phase},
     slots::Ix,
 };
 

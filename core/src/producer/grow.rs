@@ -2,9 +2,9 @@
 
 use super::Producer;
 use crate::{
-    partition::Partition,
+    partition_slot::Partition,
     slots::Ix,
-    topic::{Knowledge, Topic},
+    topic_slot::{Knowledge, Topic},
 };
 
 impl Producer<'_> {

@@ -5,9 +5,9 @@ use crate::{
     Instant, Seen, TopicId,
     batch::{Batch, Exposure, Life, Told},
     conn::{Conn, State},
-    partition::{Partition, Phase},
+    partition_slot::{Partition, Phase},
     slots::Ix,
-    topic::Knowledge,
+    topic_slot::Knowledge,
 };
 
 impl Producer<'_> {

@@ -5,11 +5,11 @@ use super::Producer;
 use super::tracing::trace;
 use crate::{
     Disconnect, Instant, LastError,
-    broker::{Broker, Origin},
+    broker_slot::{Broker, Origin},
     conn::Conn,
-    partition::Partition,
+    partition_slot::Partition,
     slots::Ix,
-    topic::{Heard, Knowledge, Topic},
+    topic_slot::{Heard, Knowledge, Topic},
     wire::{
         ErrorCode,
         metadata::{self, MetadataItem},

@@ -8,6 +8,7 @@ mod cancel;
 #[cfg(feature = "_internal")]
 mod check;
 mod connections;
+mod deadlines;
 mod doubt;
 mod fate;
 mod gap;
@@ -32,7 +33,6 @@ mod runs;
 mod schedule;
 mod settings;
 mod split;
-mod timeout;
 mod topics;
 mod tracing;
 
@@ -52,14 +52,14 @@ pub(crate) use crate::api::{BatchId, BatchOutcome, Ticket};
 use crate::{
     Address, BrokerStats, Config, ConfigError, Instant, Memory, Stats,
     batch::{Batch, Pages, Part},
-    broker::{Broker, Origin},
+    broker_slot::{Broker, Origin},
     conn::Conn,
     memory::LEAST_RX,
-    partition::Partition,
+    partition_slot::Partition,
     random::Random,
     slots::Slots,
     slots::{Ix, Table},
-    topic::Topic,
+    topic_slot::Topic,
     wire::produce::least_head,
 };
 
@@ -114,7 +114,7 @@ pub struct Producer<'m> {
     back_pressure: BackPressure,
     identity: Identity,
     metadata: metadata::Metadata,
-    timers: timeout::Timers,
+    timers: deadlines::Timers,
     backoff: Backoff,
     /// The part of the batch that the last output was about, where it is told in parts.
     part: Part,
@@ -186,7 +186,7 @@ impl<'m> Producer<'m> {
             identity,
             wall_at_zero: None,
             metadata: metadata::Metadata::NEW,
-            timers: timeout::Timers::NEW,
+            timers: deadlines::Timers::NEW,
             lifecycle: Lifecycle::Open,
             back_pressure: BackPressure::NONE,
             stats: Stats::default(),

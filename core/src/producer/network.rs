@@ -1,7 +1,7 @@
 //! Which connections have something to write or to tell, and who gets the next slot for one.
 
 use crate::{
-    broker::Broker,
+    broker_slot::Broker,
     conn::{Conn, Writable},
     list::List,
     random::Random,

@@ -5,10 +5,10 @@ use crate::{
     Instant, PartitionShard, ProduceError, Record, Stats, TopicId,
     api::{BatchId, Ticket},
     batch::{Batch, Entry, Life, Pages, Place, Plain, append, checksum_tail, reserve},
-    partition::Partition,
+    partition_slot::Partition,
     slots::Ix,
     time::Micros,
-    topic::{Knowledge, Topic},
+    topic_slot::{Knowledge, Topic},
     wire::record::BatchHeader,
 };
 

@@ -10,7 +10,7 @@ use crate::{
     conn::Conn,
     coverage::seen,
     logging::tell,
-    partition::{Partition, Phase},
+    partition_slot::{Partition, Phase},
     slots::Ix,
     wire::ErrorCode,
 };

@@ -5,9 +5,9 @@ use crate::{
     Instant,
     batch::{Batch, Life},
     conn::{Conn, Request},
-    partition::{Listed, Partition, Question},
+    partition_slot::{Listed, Partition, Question},
     slots::Ix,
-    topic::{Knowledge, Topic},
+    topic_slot::{Knowledge, Topic},
     wire::{
         ApiKey, Uuid, Wire, Writer,
         api_versions::ApiVersionsRequest,

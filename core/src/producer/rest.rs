@@ -5,9 +5,9 @@ use super::Producer;
 use crate::{
     Instant,
     batch::Batch,
-    broker::Broker,
+    broker_slot::Broker,
     conn::Conn,
-    partition::{Listed, Partition, Question},
+    partition_slot::{Listed, Partition, Question},
     slots::Ix,
 };
 

@@ -2,9 +2,9 @@
 
 use super::Producer;
 use crate::{
-    partition::{Listed, Partition},
+    partition_slot::{Listed, Partition},
     slots::{Ix, Table},
-    topic::Topic,
+    topic_slot::Topic,
 };
 
 /// The free partition slots: runs in the order of the slots, none of which touches the next.

@@ -5,8 +5,8 @@ use super::Producer;
 use super::tracing::trace;
 use crate::{
     batch::{Batch, Life},
-    broker::Broker,
-    partition::{Listed, Partition, Phase, Question},
+    broker_slot::Broker,
+    partition_slot::{Listed, Partition, Phase, Question},
     slots::Ix,
     time::Micros,
 };

@@ -5,7 +5,7 @@ use crate::{
     Instant, ProduceError, ReleaseError, TopicError, TopicId, TopicStatus,
     random::Random,
     slots::{Ix, Table},
-    topic::{Knowledge, Topic},
+    topic_slot::{Knowledge, Topic},
     wire::{ErrorCode, murmur2},
 };
 

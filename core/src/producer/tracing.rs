@@ -5,10 +5,10 @@ use super::Producer;
 #[cfg(feature = "trace")]
 use crate::{
     LastError, Waiting,
-    broker::{Broker, Origin},
-    partition::Partition,
+    broker_slot::{Broker, Origin},
+    partition_slot::Partition,
     slots::Ix,
-    topic::Knowledge,
+    topic_slot::Knowledge,
     trace::{Trace, Turn},
     wire::ErrorCode,
 };

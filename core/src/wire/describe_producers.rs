@@ -4,7 +4,7 @@
 use super::{
     ApiKey, Count, DecodeError, Dialect, ErrorCode, Step, Wire, Writer, dialect, reader,
     streaming::{Dull, Tags, atom, element, large_atom, skip},
-    table::wire_struct,
+    wire_struct::wire_struct,
 };
 
 wire_struct! {

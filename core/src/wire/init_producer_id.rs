@@ -3,7 +3,7 @@
 use super::{
     ApiKey, DecodeError, Dialect, ErrorCode, Step, Wire, dialect,
     streaming::{Dull, Tags, atom, element, skip},
-    table::wire_struct,
+    wire_struct::wire_struct,
 };
 
 wire_struct! {

@@ -12,8 +12,8 @@ mod crc;
 mod error;
 mod error_code;
 mod streaming;
-mod table;
 mod versions;
+mod wire_struct;
 mod writer;
 
 pub mod api_versions;
@@ -32,8 +32,8 @@ pub use error::{BufferTooSmall, DecodeError};
 pub use error_code::{ErrorCode, Evidence};
 pub use reader::Uuid;
 pub use streaming::MAX_ATOM;
-pub use table::{Count, Wire, read_whole};
 pub use versions::{ApiKey, VersionRange, dialect, negotiate};
+pub use wire_struct::{Count, Wire, read_whole};
 pub(crate) use writer::put;
 pub use writer::{Gap, Writer};
 

@@ -9,8 +9,8 @@ use ottla_model::{Cluster, ClusterConfig};
 use ottla_scenario::BOOTSTRAP;
 
 use crate::{
-    network::{Shared, TOPIC},
     embedded_network::{SimConnect, Stream},
+    network::{Shared, TOPIC},
     shared_by_hand::Waiter,
     tasks::Timers,
 };

@@ -18,9 +18,9 @@ use ottla_scenario::{
 
 use crate::{
     callers::TURN,
-    network::{Net, Shared, TOPIC, Woken, bootstrap_servers},
-    embedded_network::{SimConnect, SimPort},
     coverage::Tally,
+    embedded_network::{SimConnect, SimPort},
+    network::{Net, Shared, TOPIC, Woken, bootstrap_servers},
     tasks::{Flag, Timers},
 };
 

@@ -8,18 +8,18 @@
 
 mod async_by_hand;
 mod callers;
+mod coverage;
+mod embedded_network;
 mod embedded_storm;
 mod faults;
-mod shared_network;
 mod network;
-mod embedded_network;
-mod shared_storm;
 mod shared_by_hand;
-mod coverage;
+mod shared_network;
+mod shared_storm;
 mod tasks;
 
 pub use async_by_hand::AsyncStage;
-pub use embedded_storm::{run_async, run_polled};
-pub use shared_storm::run;
-pub use shared_by_hand::{Stage, Waiter};
 pub use coverage::{Tally, attempt, plan};
+pub use embedded_storm::{run_async, run_polled};
+pub use shared_by_hand::{Stage, Waiter};
+pub use shared_storm::run;

@@ -15,8 +15,8 @@ use ottla_model::{Cluster, ClusterConfig};
 use ottla_scenario::{BOOTSTRAP, Weather};
 
 use crate::{
-    shared_network::SimNet,
     network::{Shared, TOPIC},
+    shared_network::SimNet,
     tasks::Flag,
 };
 

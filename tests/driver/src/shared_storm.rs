@@ -27,9 +27,9 @@ use ottla_scenario::{
 
 use crate::{
     callers::{Crowd, Manner, PASSING_BY, Story, TURN},
-    shared_network::SimNet,
-    network::{Net, Shared, TOPIC, Woken, bootstrap_servers},
     coverage::{Tally, is_concentrated},
+    network::{Net, Shared, TOPIC, Woken, bootstrap_servers},
+    shared_network::SimNet,
     tasks::{Flag, Timers, meanwhile, set_meanwhile},
 };
 

@@ -7,10 +7,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
-mod cache;
 mod cluster;
 mod config;
 mod dump;
+mod jars;
 mod node;
 mod node_metadata;
 mod ports;
@@ -22,10 +22,10 @@ mod record;
 mod tool;
 mod version;
 
-pub use cache::{Jars, cache_dir};
 pub use cluster::Cluster;
 pub use config::Config;
 pub use dump::Batch;
+pub use jars::{Jars, cache_dir};
 pub use process::{Process, guarded};
 pub use proxy::{Counters, Direction, FaultProxy, Hangup, Heard, Links};
 pub use record::Record;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ottla_core::Instant;
 
 use crate::{
-    delivery::{outcome::OutcomeCounts, undelivered::UndeliveredRecord},
+    delivery::{outcome::OutcomeCounts, undelivered_record::UndeliveredRecord},
     engine::{locked_core::Engine, state::State},
 };
 

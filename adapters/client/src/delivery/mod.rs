@@ -14,5 +14,5 @@ pub(crate) mod notifications;
 pub(crate) mod outcome;
 mod remarks;
 pub(crate) mod tracker;
-pub(crate) mod undelivered;
+pub(crate) mod undelivered_record;
 pub(crate) mod waiters;

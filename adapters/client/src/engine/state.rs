@@ -20,7 +20,7 @@ use crate::{
         notifications::Notifications,
         outcome,
         tracker::Table,
-        undelivered::{UndeliveredRecord, take_back, take_one_back},
+        undelivered_record::{UndeliveredRecord, take_back, take_one_back},
     },
     engine::{
         driving::{Driving, Gather},

@@ -10,6 +10,13 @@ pub(crate) use properties::SecurityProperties;
 
 use crate::error::BuildError;
 
+/// Whether a property is about security: those are the client's, and [`Config::set`](ottla_core::Config::set) refuses
+/// them.
+#[must_use]
+pub fn is_security_property(name: &str) -> bool {
+    SecurityProperties::knows(name)
+}
+
 /// What a connection is wrapped in.
 #[derive(Clone, Debug, Default)]
 pub struct Security {

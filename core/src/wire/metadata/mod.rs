@@ -4,7 +4,7 @@
 use super::{
     ApiKey, Count, DecodeError, Dialect, ErrorCode, Step, Uuid, Wire, Writer, dialect, reader,
     streaming::{Dull, Tags, atom, element, skip},
-    table::wire_struct,
+    wire_struct::wire_struct,
 };
 
 mod request;

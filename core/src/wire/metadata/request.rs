@@ -3,7 +3,7 @@
 use super::{ApiKey, Count, DecodeError, Dialect, Step, Tags, Uuid, Wire, Writer, dialect, reader};
 use crate::wire::{
     streaming::{Dull, element, large_atom, skip},
-    table::wire_struct,
+    wire_struct::wire_struct,
 };
 
 wire_struct! {

@@ -1,7 +1,7 @@
 //! A topic: its name, its partitions, and where records without a key go.
 
 use crate::{
-    partition::Partition,
+    partition_slot::Partition,
     slots::Ix,
     wire::{ErrorCode, Uuid},
 };

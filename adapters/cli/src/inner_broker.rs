@@ -1,27 +1,12 @@
-//! Which cluster is produced to, and how.
+//! The model broker inside, where no other one is named.
 
 use core::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::{Context as _, anyhow};
-use ottla_core::Config;
+use anyhow::Context as _;
 use ottla_model::{AutoCreate, ClusterConfig, Storage, serve::Server};
-
-use crate::args::Connect;
 
 /// Partitions of a topic of the broker inside.
 const PARTITIONS: u32 = 3;
-
-/// The configuration that the arguments ask for.
-pub(crate) fn config(connect: &Connect) -> anyhow::Result<Config<'_>> {
-    let mut config = Config::default();
-    for (name, value) in &connect.properties {
-        config.set(name, value).map_err(|error| anyhow!("--property: {error}"))?;
-    }
-    if let Some(bootstrap) = &connect.bootstrap {
-        config.bootstrap_servers = bootstrap;
-    }
-    Ok(config)
-}
 
 /// A model broker that lives as long as this.
 #[derive(Debug)]

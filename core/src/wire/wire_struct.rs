@@ -153,7 +153,7 @@ macro_rules! wire_struct {
             ) -> $crate::wire::reader::Read<$lt, Self> {
                 let rest = input;
                 $(
-                    let (rest, $field) = if $crate::wire::table::Versions::have(&($versions), dialect.version) {
+                    let (rest, $field) = if $crate::wire::wire_struct::Versions::have(&($versions), dialect.version) {
                         $crate::wire::Wire::read(rest, dialect)?
                     } else {
                         (rest, wire_struct!(@default $($default)?))
@@ -165,7 +165,7 @@ macro_rules! wire_struct {
 
             fn write(&self, w: &mut $crate::wire::Writer<'_>, dialect: $crate::wire::Dialect) {
                 $(
-                    if $crate::wire::table::Versions::have(&($versions), dialect.version) {
+                    if $crate::wire::wire_struct::Versions::have(&($versions), dialect.version) {
                         $crate::wire::Wire::write(&self.$field, w, dialect);
                     }
                 )+

@@ -3,11 +3,11 @@
 use crate::{
     Instant, LastError,
     batch::{Batch, Queue},
-    broker::Broker,
+    broker_slot::Broker,
     conn::Conn,
     list::{Link, List, chains},
     slots::Ix,
-    topic::Topic,
+    topic_slot::Topic,
 };
 
 /// What the chain of sequences is doing.

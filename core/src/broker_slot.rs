@@ -4,7 +4,7 @@ use crate::{
     Instant, LastError,
     conn::Conn,
     list::List,
-    partition::{Partition, Waiting},
+    partition_slot::{Partition, Waiting},
     slots::Ix,
 };
 
