@@ -30,12 +30,13 @@ pub(crate) fn security(connect: &Connect) -> impl Iterator<Item = (&str, &str)> 
 
 /// Why there is no producer, with the argument to look at.
 pub(crate) fn refused(error: BuildError) -> anyhow::Error {
-    match error {
+    let other = matches!(
+        error,
         BuildError::Config(_)
-        | BuildError::Io(_)
-        | BuildError::NoRuntime
-        | BuildError::RuntimeWithout(_) => error.into(),
-        // Of the properties, only those about security are judged there.
-        _ => anyhow!("--property: {error}"),
-    }
+            | BuildError::Io(_)
+            | BuildError::NoRuntime
+            | BuildError::RuntimeWithout(_)
+    );
+    // Of the properties, only those about security are judged there.
+    if other { error.into() } else { anyhow!("--property: {error}") }
 }
