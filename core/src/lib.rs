@@ -27,13 +27,13 @@ mod last_error;
 mod list;
 mod logging;
 mod memory;
+mod partition_shard;
 mod partition_slot;
 pub mod presets;
 mod producer;
 mod properties;
 mod random;
 mod record;
-mod share;
 mod slots;
 mod static_memory;
 mod time;
@@ -58,12 +58,12 @@ pub use error::{
 };
 pub use last_error::{LastError, Loss};
 pub use memory::{Limits, Memory};
+pub use partition_shard::PartitionShard;
 pub use producer::{Payload, Producer};
 #[doc(hidden)]
 pub use properties::nearest as nearest_property;
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
-pub use share::PartitionShard;
 pub use static_memory::StaticMemory;
 pub use time::Instant;
 #[cfg(feature = "trace")]

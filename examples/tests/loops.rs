@@ -17,9 +17,9 @@ use std::{
 use ottla_core::{Cause, Config, Instant, ProduceError, RecordOutcome, Report};
 use ottla_model::{ClusterConfig, serve::Server};
 
-#[path = "../mio.rs"]
+#[path = "../core_on_mio.rs"]
 mod mio_loop;
-#[path = "../threads.rs"]
+#[path = "../core_on_threads.rs"]
 mod threads;
 
 const TOPIC: &str = "readings";

@@ -14,7 +14,7 @@ use crate::{
         shards::{Shards, pass_for},
     },
     clock::Clock,
-    delivery::{batch_state::Answer, handle::Delivery},
+    delivery::{batch_state::Answer, delivery_future::Delivery},
     engine::{
         locked_core::{Engine, OnReport},
         state::State,

@@ -9,24 +9,23 @@
 
 pub mod api;
 mod block_on;
-mod checksum;
 mod client;
 mod clock;
-mod contain;
 mod delivery;
 mod engine;
 mod error;
 mod gap;
+mod hardware_crc32c;
 #[cfg(feature = "_internal")]
 pub mod internal;
 mod io;
+mod panic_containment;
 mod record;
 mod security;
 pub mod tasks;
 pub mod threads;
 
 pub use block_on::block_on;
-pub use checksum::checksum;
 pub use client::builder::{Builder, Place};
 pub use client::callbacks::Callbacks;
 pub use client::flush_close::CloseReport;
@@ -35,12 +34,13 @@ pub use client::send::SendFuture;
 pub use client::shards::{Shards, Topic};
 pub use client::stats::{Broker, Latency, Stats, WaitingTopic};
 pub use clock::Clock;
-pub use delivery::handle::{Delivery, FinalOutcome, Receipt};
+pub use delivery::delivery_future::{Delivery, FinalOutcome, Receipt};
 pub use delivery::outcome::{Delivered, DeliveryError, OutcomeCounts, RecordOutcome, Report, Why};
 pub use delivery::undelivered_record::UndeliveredRecord;
 pub use engine::locked_core::{Engine, InlineDriver};
 pub use error::{BuildError, ConnectionError, SendError};
-pub use io::dial::{Rotation, literal, resolve};
+pub use hardware_crc32c::checksum;
+pub use io::address_resolution::{Rotation, literal, resolve};
 pub use io::driver::{Driver, Turn};
 pub use io::link_error::LinkError;
 pub use io::network::{Link, Network, Ready};

@@ -5,7 +5,7 @@ use core::task::Poll;
 use embedded_io::{Error as _, ErrorKind};
 use ottla_core::{ConnId, Disconnect, Event, Instant, Output, Producer};
 
-use crate::{port::Port, tell};
+use crate::{logging, port::Port};
 
 /// Rounds before the caller gets its turn.
 const ROUNDS: usize = 8;
@@ -117,7 +117,7 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
                     }
                 }
                 Output::Event(event) => {
-                    tell::event(&self.producer, &event);
+                    logging::event(&self.producer, &event);
                     return Some(Step::Event(event));
                 }
                 // Once the ports are closed, too.
@@ -183,7 +183,7 @@ impl<P: Port> Slot<P> {
         match self.port.open(now, to.host, to.port) {
             Poll::Pending => false,
             Poll::Ready(Ok(())) => {
-                tell::connected(conn, to.host, to.port);
+                logging::connected(conn, to.host, to.port);
                 self.state = State::Open(conn);
                 producer.handle_connected(now, conn);
                 true

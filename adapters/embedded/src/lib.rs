@@ -7,22 +7,22 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod async_run;
+mod async_traits;
 mod client;
 mod driver;
+mod logging;
 #[cfg(feature = "nal")]
 mod nal;
-mod network;
 mod port;
-mod run;
 mod serial;
-mod tell;
 
+pub use async_run::{Buffers, run};
+pub use async_traits::{Clock, Connect, Duplex};
 pub use client::{Application, Client};
 pub use driver::{Driver, Step};
 #[cfg(feature = "nal")]
 pub use nal::{Nal, NalReader, NalStream, NalWriter, NoDns};
-pub use network::{Clock, Connect, Duplex};
 pub use ottla_core::{Backlog, DropPolicy, RecordOutcome, Report, Why};
 pub use port::Port;
-pub use run::{Buffers, run};
 pub use serial::{Serial, SerialError};

@@ -12,7 +12,7 @@ use embedded_io_async::{ErrorType, Read, Write};
 use embedded_nal_async::{AddrType, Dns, TcpConnect};
 use ottla_core::Disconnect;
 
-use crate::network::{Connect, Duplex};
+use crate::async_traits::{Connect, Duplex};
 
 /// A [`Connect`] over a network stack's `TcpConnect`, with its `Dns` or, by [`NoDns`], for IP addresses
 /// alone.

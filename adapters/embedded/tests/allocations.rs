@@ -10,8 +10,9 @@ use core::{
 use std::alloc::System;
 
 use lab::{
-    Lab, SECOND, Small, Weather, config,
-    face::{drive, polled, send},
+    Lab, SECOND, Small, Weather,
+    both_apis::{drive, polled, send},
+    config,
     port::Socket,
     producer,
     stream::Network,

@@ -6,9 +6,9 @@ use core::time::Duration;
 
 use embedded_io::{Error as _, Write as _};
 use lab::{
-    Lab, SECOND, START_MS, Small, config,
-    face::{check_delivered, polled, send},
-    producer,
+    Lab, SECOND, START_MS, Small,
+    both_apis::{check_delivered, polled, send},
+    config, producer,
     uart::Uart,
 };
 use ottla_core::{Config, Instant, Producer, TopicId};
@@ -131,7 +131,7 @@ fn after_a_reset_the_line_is_hung_up_first() {
             &mut |now: Instant,
                   topic: TopicId,
                   core: &mut Producer<'_>,
-                  log: &mut lab::face::Readings| {
+                  log: &mut lab::both_apis::Readings| {
                 application(now, topic, core, log) || now >= end
             },
         );

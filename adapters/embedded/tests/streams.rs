@@ -3,11 +3,11 @@
 mod lab;
 
 use lab::{
-    Lab, SECOND, Small, Split, Weather, config,
-    face::{
+    Lab, SECOND, Small, Split, Weather,
+    both_apis::{
         Readings, Told, check_delivered, drive, polled_over, produce, run_async, send, verdicts,
     },
-    producer,
+    config, producer,
     stream::Network,
 };
 use ottla_core::{Config, Instant, Producer, TopicId};

@@ -3,7 +3,7 @@
 use super::{
     Batch, PageLink, Pages,
     entry::{Entry, Sink},
-    fast_path::Plain,
+    plain_record::Plain,
 };
 use crate::{Checksum, slots::Ix};
 

@@ -4,9 +4,9 @@ mod append;
 mod cancelled;
 mod cursor;
 mod entry;
-mod fast_path;
-mod fault;
 mod pages;
+mod plain_record;
+mod record_fault_marks;
 mod split;
 
 pub(crate) use append::{Place, append, checksum_tail, reserve};
@@ -14,9 +14,9 @@ pub(crate) use cancelled::{
     WITHDRAWN, compact, keep_taken, len_of_record, mark_withdrawn, was_taken,
 };
 pub(crate) use entry::Entry;
-pub(crate) use fast_path::Plain;
-pub(crate) use fault::{Marker, Part};
 pub(crate) use pages::{Chunks, PageLink, Pages};
+pub(crate) use plain_record::Plain;
+pub(crate) use record_fault_marks::{Marker, Part};
 pub(crate) use split::{second_half_len, split_off};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Which broker has a connection: dialling, giving up, and making room.
 
-use super::{Producer, refusal::LISTENS, tracing::trace};
+use super::{Producer, poll_trace::trace, record_errors::LISTENS};
 use crate::{
     Acks, Disconnect, Instant, LastError,
     batch::{Batch, Exposure, Life},

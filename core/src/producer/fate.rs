@@ -3,7 +3,7 @@
 //! Semantics §6 is the specification: cancel detaches the caller and never edits the chain of
 //! sequences; ambiguity sticks until the broker says that the batch is in the log.
 
-use super::{BatchOutcome, Producer, refusal::LISTENS, tracing::trace};
+use super::{BatchOutcome, Producer, poll_trace::trace, record_errors::LISTENS};
 use crate::{
     Cause, LastError, NoProducerId, OnUnknown, Outcome,
     batch::{Batch, Exposure, Life, Told, sequence_after, sequence_reached},

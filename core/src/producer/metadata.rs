@@ -2,7 +2,7 @@
 
 use super::Producer;
 #[cfg(feature = "trace")]
-use super::tracing::trace;
+use super::poll_trace::trace;
 use crate::{
     Disconnect, Instant, LastError,
     broker_slot::{Broker, Origin},

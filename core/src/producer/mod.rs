@@ -2,39 +2,39 @@
 
 mod back_pressure;
 mod backoff;
-mod blame;
 mod brokers;
 mod cancel;
-#[cfg(feature = "_internal")]
-mod check;
 mod connections;
 mod deadlines;
-mod doubt;
 mod fate;
-mod gap;
 #[cfg(feature = "alloc")]
 mod grow;
-mod input;
+mod in_doubt_batches;
 #[cfg(feature = "_internal")]
 mod internal;
+#[cfg(feature = "_internal")]
+mod invariant_check;
+mod last_error;
 mod lifecycle;
 mod metadata;
 mod network;
+mod network_events;
 mod output;
+mod partition_slot_runs;
 mod payload;
+mod poll_trace;
 mod produce;
 mod producer_id;
 mod queues;
-mod refusal;
+mod record_errors;
 mod request;
 mod response;
-mod rest;
-mod runs;
 mod schedule;
+mod sequence_gaps;
 mod settings;
+mod sleep_check;
 mod split;
 mod topics;
-mod tracing;
 
 use core::fmt;
 
@@ -102,7 +102,7 @@ pub struct Producer<'m> {
     owner: u32,
     #[cfg(feature = "alloc")]
     most: crate::memory::Most,
-    free_partitions: runs::FreePartitions,
+    free_partitions: partition_slot_runs::FreePartitions,
     free_batches: Ix<Batch>,
     /// The most bytes of records that a batch takes while it is open.
     largest_batch: u32,
@@ -154,7 +154,7 @@ impl<'m> Producer<'m> {
         let mut topics = Table::new(memory.topics, || Topic::EMPTY);
         let registry = topics::Registry::new(&mut topics, seed);
         let mut partitions = Table::new(memory.partitions, || Partition::EMPTY);
-        let free_partitions = runs::FreePartitions::all(&mut partitions);
+        let free_partitions = partition_slot_runs::FreePartitions::all(&mut partitions);
         let pages = Pages::new(memory.pages, memory.links);
         let largest_batch;
         (settings.largest_record, largest_batch) = produce::bounds(&settings, &pages);

@@ -3,7 +3,7 @@
 //! Epochs are per partition: brokers check them per partition only (semantics §3.8), so a gap on
 //! one partition concerns no other.
 
-use super::{Producer, tracing::trace};
+use super::{Producer, poll_trace::trace};
 use crate::{
     Disconnect, Event, Instant, NoProducerId,
     batch::{Batch, Life, compact, sequence_after},

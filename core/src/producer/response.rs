@@ -3,8 +3,8 @@
 use super::{
     Producer,
     fate::{Answer, is_about_sequences},
-    refusal::{LISTENS, OnRemark},
-    tracing::trace,
+    poll_trace::trace,
+    record_errors::{LISTENS, OnRemark},
     window,
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use super::Producer;
 #[cfg(feature = "trace")]
-use super::tracing::trace;
+use super::poll_trace::trace;
 use crate::{
     batch::{Batch, Life},
     broker_slot::Broker,

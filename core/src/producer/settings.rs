@@ -94,7 +94,9 @@ impl Settings {
             resolve_timeout: Micros::of(config.resolve_timeout),
             on_unknown: config.on_unknown,
             on_forgotten: config.on_forgotten,
-            remembered: super::doubt::sure_part(Micros::of(config.producer_id_expiration)),
+            remembered: super::in_doubt_batches::sure_part(Micros::of(
+                config.producer_id_expiration,
+            )),
             retry_backoff: not_at_once(config.retry_backoff),
             retry_backoff_max: not_at_once(config.retry_backoff_max),
             reconnect_backoff: not_at_once(config.reconnect_backoff),

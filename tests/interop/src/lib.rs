@@ -8,24 +8,25 @@
 
 mod client;
 mod command;
+mod common_api_versions;
 mod durations;
 mod lines;
-mod log;
+mod log_contents;
 mod message;
-mod outage;
 mod outcomes;
+mod partition_silence;
 mod recorded_frames;
 mod secured;
 mod setup;
 mod stream;
 mod verify;
-mod versions;
 
 pub use client::{Client, Receipt};
 pub use command::{Command, Ended};
+pub use common_api_versions::spoken;
 pub use durations::Spread;
 pub use lines::{Lines, Mix, SEPARATOR};
-pub use log::{LogCount, texts};
+pub use log_contents::{LogCount, texts};
 pub use message::{Message, rich};
 pub use outcomes::{Causes, Fate, Fates, Told};
 pub use recorded_frames::{Request, requests, verdicts};
@@ -33,4 +34,3 @@ pub use secured::Secured;
 pub use setup::{Adapter, cluster, oldest_timestamp, version};
 pub use stream::{Sent, Stream};
 pub use verify::{Count, verify};
-pub use versions::spoken;

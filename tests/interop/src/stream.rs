@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use ottla_client::{CloseReport, Record, Report, SendError, Stats};
 use ottla_core::{Ticket, Verdict};
 
-use crate::{Adapter, Fates, Message, Spread, Told, outage::Silence};
+use crate::{Adapter, Fates, Message, Spread, Told, partition_silence::Silence};
 
 /// The last reports may be told just after `close` returns.
 const AFTERMATH: Duration = Duration::from_secs(5);

@@ -15,9 +15,9 @@ use crate::{
     Batch, Config, FaultProxy, Jars, Partition, Record, Tool, Version,
     node::{Node, jvm, tail},
     node_metadata, ports,
-    prepare::{format, start_zookeeper},
     process::Process,
     properties::{self, Addresses},
+    storage_and_zookeeper::{format, start_zookeeper},
 };
 
 /// How long a node that has started may take to be seen by the others.

@@ -9,22 +9,22 @@
 
 mod cluster;
 mod config;
-mod dump;
+mod dump_log_segments;
 mod jars;
 mod node;
 mod node_metadata;
 mod ports;
-mod prepare;
 mod process;
 mod properties;
 mod proxy;
 mod record;
+mod storage_and_zookeeper;
 mod tool;
 mod version;
 
 pub use cluster::Cluster;
 pub use config::Config;
-pub use dump::Batch;
+pub use dump_log_segments::Batch;
 pub use jars::{Jars, cache_dir};
 pub use process::{Process, guarded};
 pub use proxy::{Counters, Direction, FaultProxy, Hangup, Heard, Links};

@@ -4,7 +4,7 @@
 
 use ottla_core::wire::{ErrorCode, describe_producers::ProducerState};
 
-use crate::answers::WALL_MS;
+use crate::broker_frames::WALL_MS;
 
 /// How many batches back a broker knows a duplicate.
 const WINDOW: usize = 5;

@@ -7,8 +7,8 @@ use ottla_core::TimerKind;
 
 use crate::{
     Action, World,
-    answers::{Asks, Request},
     broker::Course,
+    broker_frames::{Asks, Request},
     ledger::Said,
 };
 

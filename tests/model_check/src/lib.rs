@@ -12,8 +12,8 @@
 #![allow(clippy::missing_panics_doc, reason = "a test's way of saying no")]
 
 pub mod action;
-pub mod answers;
 pub mod broker;
+pub mod broker_frames;
 pub mod choices;
 pub mod ledger;
 pub mod search;

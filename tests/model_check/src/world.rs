@@ -10,8 +10,8 @@ use ottla_core::{
 
 use crate::{
     Action, Cost, Scope,
-    answers::{self, Asks, PORT, Request, TOPIC, WALL_MS},
     broker::{Broker, Verdict},
+    broker_frames::{self, Asks, PORT, Request, TOPIC, WALL_MS},
     ledger::{Ledger, Said},
 };
 
@@ -171,7 +171,7 @@ impl<'s> World<'s> {
             Action::Answer(link) => {
                 let (request, verdict) =
                     self.links[usize::from(link)].down.pop_front().expect("an answer");
-                self.receive(link.into(), &answers::verdict(&request, &verdict));
+                self.receive(link.into(), &broker_frames::verdict(&request, &verdict));
             }
             Action::Straggle(ghost) => self.straggle(ghost.into()),
             Action::MoveLeader => self.broker.move_leader(false),
@@ -317,7 +317,7 @@ impl<'s> World<'s> {
             {
                 let api = *api;
                 let request = link.up.pop_front().expect("it is there");
-                let bytes = answers::at_once(&mut self.broker, &request, api);
+                let bytes = broker_frames::at_once(&mut self.broker, &request, api);
                 self.receive(place, &bytes);
                 moved = true;
             }

@@ -5,16 +5,16 @@ pub mod ledger;
 pub mod unavoidable_duplicates;
 
 pub mod network;
-mod queries;
 pub mod raw_client;
 pub mod storm;
 pub mod tap;
 pub mod trace;
 pub mod world;
+mod world_shorthands;
 
 pub use ledger::{Entry, Laws, Ledger, Said};
 pub use network::Weather;
-pub use queries::{Row, quick};
 pub use tap::{Sent, Tap};
 pub use unavoidable_duplicates::{Excuses, Hindsight};
 pub use world::{BOOTSTRAP, Dated, Dice, World};
+pub use world_shorthands::{Row, quick};

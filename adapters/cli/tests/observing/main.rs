@@ -3,18 +3,18 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod page;
+mod doc_completeness;
+mod doc_tables;
 mod provoke;
 mod run;
 mod seen;
-mod sources;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     thread,
 };
 
-use page::{Place, Row, Table};
+use doc_tables::{Place, Row, Table};
 use provoke::{PROVOCATIONS, Provocation};
 use seen::Seen;
 
@@ -47,7 +47,7 @@ fn walk(row: &Row, provocations: &[&Provocation]) -> Vec<String> {
 
 #[test]
 fn each_cause_is_seen_where_the_page_says_that_it_is() {
-    let rows = page::rows();
+    let rows = doc_tables::rows();
     let missing: Vec<String> = thread::scope(|scope| {
         let of = |row: &Row| -> Vec<&Provocation> {
             PROVOCATIONS.iter().filter(|provocation| row.is_about(provocation)).collect()
@@ -65,13 +65,13 @@ fn each_cause_is_seen_where_the_page_says_that_it_is() {
 
 #[test]
 fn each_cause_and_each_last_error_has_one_row_and_a_provocation() {
-    let rows = page::rows();
+    let rows = doc_tables::rows();
     for table in [Table::Causes, Table::LastErrors] {
         let rows: Vec<&str> =
             rows.iter().filter(|row| row.table == table).map(|row| row.name.as_str()).collect();
         let there: BTreeSet<&str> = rows.iter().copied().collect();
         assert_eq!(rows.len(), there.len(), "a row of {table:?} is there twice: {rows:?}");
-        let variants = sources::variants(table);
+        let variants = doc_completeness::variants(table);
         assert!(variants.len() >= 8, "{variants:?}");
         let variants: BTreeSet<&str> = variants.iter().map(String::as_str).collect();
         assert_eq!(there, variants, "rows of {table:?}, and what there is");
@@ -84,7 +84,7 @@ fn each_cause_and_each_last_error_has_one_row_and_a_provocation() {
 #[test]
 fn what_cannot_be_shown_somewhere_has_its_reason_on_the_page() {
     let mut told: BTreeMap<(String, Place), String> = BTreeMap::new();
-    for row in page::rows() {
+    for row in doc_tables::rows() {
         for place in Place::ALL {
             let cell = row.cell(place);
             assert!(!cell.is_empty(), "{row}: {place:?} is empty");

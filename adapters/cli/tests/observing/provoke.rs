@@ -6,7 +6,7 @@ use ottla_core::wire::{ApiKey, ErrorCode};
 use ottla_model::{Action, BaseOffset, Cluster, Fault};
 
 use crate::{
-    page::Table::{self, Causes, LastErrors},
+    doc_tables::Table::{self, Causes, LastErrors},
     run::Play,
 };
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ottla_client::{RecordOutcome, Stats};
 use serde_json::Value;
 
-use crate::page::Place;
+use crate::doc_tables::Place;
 
 /// An outcome that is not `Delivered`, or a report of one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,10 +12,10 @@ use ottla_core::{Instant, ProduceError, TopicId, TopicStatus};
 
 use crate::{
     client::shards::{Shards, Topic, meet},
-    contain::Wakes,
-    delivery::handle::{Delivery, Receipt},
+    delivery::delivery_future::{Delivery, Receipt},
     engine::{driving::Nudge, locked_core::Engine, state::State, wait_list::Left},
     error::SendError,
+    panic_containment::Wakes,
     record::Record,
 };
 

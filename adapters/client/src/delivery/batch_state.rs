@@ -6,13 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use ottla_core::{Cause, LastError, Verdict};
 
 use crate::{
-    contain::Wakes,
     delivery::{
         cancelled::{CancelReason, Mark},
         engine_calls::EngineCalls,
         outcome::{RecordOutcome, Told, Why},
         waiters::Waiters,
     },
+    panic_containment::Wakes,
 };
 
 /// What is shared between the table, which learns the outcome of a batch, and its records'

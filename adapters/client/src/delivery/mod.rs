@@ -6,13 +6,13 @@
 pub(crate) mod batch_state;
 pub(crate) mod broker_messages;
 pub(crate) mod cancelled;
+pub(crate) mod delivery_future;
+pub(crate) mod delivery_table;
 pub(crate) mod engine_calls;
 pub(crate) mod entry;
-pub(crate) mod handle;
 pub(crate) mod latency;
 pub(crate) mod notifications;
 pub(crate) mod outcome;
-mod remarks;
-pub(crate) mod tracker;
+mod record_error_messages;
 pub(crate) mod undelivered_record;
 pub(crate) mod waiters;

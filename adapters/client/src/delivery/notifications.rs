@@ -5,12 +5,12 @@ use core::{fmt, ops::Range, time::Duration};
 use ottla_core::Instant;
 
 use crate::{
-    contain::{Wakes, contain},
     delivery::{
         batch_state::{BatchStateInner, WHOLE},
         entry::Entry,
         outcome::{RecordOutcome, Report, Told},
     },
+    panic_containment::{Wakes, contain},
 };
 
 /// To be told without the lock, in this order.

@@ -2,7 +2,7 @@
 
 use core::{ops::Range, task::Waker};
 
-use crate::contain::Wakes;
+use crate::panic_containment::Wakes;
 
 /// Wakers with the index of the record that each waits for. A place is cleared by its owner, or
 /// with all that wait for the same answer once it is there.

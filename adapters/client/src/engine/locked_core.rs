@@ -17,13 +17,11 @@ use ottla_core::{
 };
 
 use crate::{
-    checksum::checksum,
     clock::Clock,
-    contain::contain,
     delivery::{
         cancelled::By,
+        delivery_future::Receipt,
         engine_calls::EngineCalls,
-        handle::Receipt,
         notifications::{Notifications, Progress},
         outcome::Report,
     },
@@ -32,6 +30,8 @@ use crate::{
         state::State,
     },
     gap::{self, Gap},
+    hardware_crc32c::checksum,
+    panic_containment::contain,
     record::Record,
 };
 

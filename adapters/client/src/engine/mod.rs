@@ -3,11 +3,11 @@
 //! Who waits for it, and who drives it. No socket, and no thread or task: who writes or drives in the driver's stead is
 //! known by a trait.
 
+pub(crate) mod connection_losses;
 pub(crate) mod driving;
-pub(crate) mod failures;
 pub(crate) mod locked_core;
 pub(crate) mod partition_counts;
 pub(crate) mod state;
-pub(crate) mod trace;
+pub(crate) mod tracing_events;
 pub(crate) mod wait_list;
 pub(crate) mod wake_driver;

@@ -13,24 +13,24 @@ use ottla_core::{
 
 use crate::{
     clock::{Clock, Recent, Tick},
-    contain::contain,
     delivery::{
         cancelled::{By, CancelReason},
+        delivery_table::Table,
         engine_calls::EngineCalls,
         notifications::Notifications,
         outcome,
-        tracker::Table,
         undelivered_record::{UndeliveredRecord, take_back, take_one_back},
     },
     engine::{
+        connection_losses::Losses,
         driving::{Driving, Gather},
-        failures::Losses,
         partition_counts::Told,
-        trace,
+        tracing_events,
         wait_list::WaitList,
     },
     error::ConnectionError,
     gap::{self, Gap},
+    panic_containment::contain,
 };
 
 /// How many of those that wait for memory are woken when some is free. Each one that gets some
@@ -168,7 +168,7 @@ impl State {
         while let Some(output) = self.core.poll_output() {
             self.dispatch(now, output);
         }
-        trace::collect(&mut self.core, &mut self.news);
+        tracing_events::collect(&mut self.core, &mut self.news);
         self.relieve(now);
     }
 
@@ -215,7 +215,7 @@ impl State {
             returned.push(back);
         }
         let verdict = self.table.cancelled(now, ticket, verdict, &gone, &mut self.news);
-        trace::cancelled(&gone, verdict, &mut self.news);
+        tracing_events::cancelled(&gone, verdict, &mut self.news);
         self.check_flushes();
         verdict
     }
@@ -285,9 +285,9 @@ impl State {
                     let words = self.table.words_on(settled);
                     take_back(&self.core, settled, &told, &words, returned);
                 }
-                trace::settled(&self.core, settled, &told, &mut self.news);
+                tracing_events::settled(&self.core, settled, &told, &mut self.news);
                 let late = self.table.settle(now, settled, told, &mut self.news);
-                trace::late(&self.core, settled, late, &mut self.news);
+                tracing_events::late(&self.core, settled, late, &mut self.news);
                 self.check_flushes();
             }
             Event::Topic(topic) => {

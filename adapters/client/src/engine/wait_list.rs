@@ -3,7 +3,7 @@
 use core::task::Waker;
 use std::collections::VecDeque;
 
-use crate::contain::Wakes;
+use crate::panic_containment::Wakes;
 
 /// Waiters with a note each.
 #[derive(Debug)]

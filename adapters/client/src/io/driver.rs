@@ -18,8 +18,8 @@ use crate::{
     gap::{self, Gap},
     io::{
         links::Links,
+        nap_decision::Pace,
         network::{Network, Ready},
-        pacing::Pace,
         transport::Transport,
     },
     security::Security,

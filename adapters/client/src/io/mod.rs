@@ -2,12 +2,12 @@
 //!
 //! Driver, links, dialling and pacing. Nothing that an application calls.
 
-pub(crate) mod dial;
+pub(crate) mod address_resolution;
 pub(crate) mod driver;
 pub(crate) mod link_error;
 pub(crate) mod links;
+pub(crate) mod nap_decision;
 pub(crate) mod network;
-pub(crate) mod pacing;
 #[cfg(feature = "_tls")]
 mod tls;
 pub(crate) mod transfer;

@@ -16,7 +16,7 @@ use ottla_core::{ConnId, Disconnect};
 
 use crate::{
     io::{
-        dial::{Rotation, literal},
+        address_resolution::{Rotation, literal},
         link_error::LinkError,
         network::{Link, Network},
     },

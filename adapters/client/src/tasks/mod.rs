@@ -2,13 +2,13 @@
 //!
 //! No socket and no timer of its own.
 
+pub(crate) mod cooperative_yield;
 pub(crate) mod drive;
 pub(crate) mod link;
 pub(crate) mod producer;
 pub(crate) mod ready;
 pub(crate) mod runtime;
 pub(crate) mod send;
-pub(crate) mod turn;
 
 pub use producer::{Producer, Tasks};
 pub use runtime::Runtime;

@@ -12,7 +12,7 @@ use crate::{
         shards::{Shards, Topic},
         stats::Stats,
     },
-    delivery::{handle::Delivery, outcome::OutcomeCounts},
+    delivery::{delivery_future::Delivery, outcome::OutcomeCounts},
     error::{BuildError, SendError},
     record::Record,
     security::Security,

@@ -8,12 +8,12 @@ use core::{
 
 use crate::{
     client::shards::{Shards, Topic},
-    delivery::handle::Receipt,
+    delivery::delivery_future::Receipt,
     error::SendError,
     record::Record,
     tasks::{
+        cooperative_yield,
         runtime::{Runtime, until},
-        turn,
     },
 };
 
@@ -50,7 +50,7 @@ impl<'a, A: Runtime, R: Receipt + 'a> Future for Send<'a, A, R> {
         if this.patient.is_none() {
             // A task that sends and sends would never let the driver run on its thread. Before the
             // record is taken, as this may be dropped while it waits.
-            if turn::is_due(this.record) {
+            if cooperative_yield::is_due(this.record) {
                 ready!(A::poll_turn(cx));
             }
             if let Some(receipt) = this.shards.send_now(this.topic, this.record) {

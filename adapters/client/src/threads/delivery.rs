@@ -7,7 +7,7 @@ use ottla_core::{Ticket, Verdict};
 
 use crate::{
     block_on::block_on,
-    delivery::{handle, outcome::RecordOutcome},
+    delivery::{delivery_future, outcome::RecordOutcome},
 };
 
 /// One record that the producer took.
@@ -19,15 +19,15 @@ use crate::{
 /// Dropping it detaches: the record is neither cancelled nor lost, and neither is it by a wait that
 /// is given up. A clone waits for the same record, which is never produced twice.
 #[derive(Clone, Debug)]
-pub struct Delivery(handle::Delivery);
+pub struct Delivery(delivery_future::Delivery);
 
 /// The final outcome of one record. Dropping it detaches.
 #[derive(Clone, Debug)]
 #[must_use = "it tells the record's outcome; drop it to detach"]
-pub struct FinalOutcome(handle::Delivery);
+pub struct FinalOutcome(delivery_future::Delivery);
 
 impl Delivery {
-    pub(crate) const fn new(delivery: handle::Delivery) -> Self {
+    pub(crate) const fn new(delivery: delivery_future::Delivery) -> Self {
         Self(delivery)
     }
 

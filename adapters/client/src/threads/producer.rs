@@ -17,7 +17,7 @@ use crate::{
         shards::{Shards, Topic},
         stats::Stats,
     },
-    delivery::{handle::Receipt, outcome::OutcomeCounts},
+    delivery::{delivery_future::Receipt, outcome::OutcomeCounts},
     error::{BuildError, SendError},
     record::Record,
     security::Security,

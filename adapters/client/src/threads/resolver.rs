@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use crate::io::{dial::resolve, network::Ready};
+use crate::io::{address_resolution::resolve, network::Ready};
 
 /// Look-ups that may wait for the thread; a producer has fewer connections that are being opened.
 const QUEUE: usize = 64;

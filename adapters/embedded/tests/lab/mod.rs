@@ -1,7 +1,7 @@
 //! A model cluster and streams to it, in memory and on a virtual clock.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
-pub mod face;
+pub mod both_apis;
 pub mod port;
 pub mod stream;
 pub mod uart;

@@ -8,9 +8,9 @@
 
 mod arguments;
 mod clock;
-mod link;
 #[cfg(feature = "defmt")]
-mod log;
+mod defmt_uart;
+mod link;
 mod memory;
 mod panic;
 #[cfg_attr(feature = "lm3s6965evb", path = "lm3s6965evb.rs")]

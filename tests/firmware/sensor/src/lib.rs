@@ -5,14 +5,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod job;
 mod log_lines;
-mod no_line;
+mod pending_readings;
 mod reading;
 mod run;
-mod under_way;
+mod task;
+mod unwired_stream;
 
-pub use job::{OnFull, Task};
-pub use no_line::unwired;
+pub use pending_readings::{Book, Count, Each, Summary};
 pub use run::{Memory, Trouble, run};
-pub use under_way::{Book, Count, Each, Summary};
+pub use task::{OnFull, Task};
+pub use unwired_stream::unwired;

@@ -10,10 +10,10 @@ use ottla_core::{
 use ottla_embedded::{Driver, Serial, Step};
 
 use crate::{
-    job::{OnFull, Task},
     log_lines::say,
+    pending_readings::{Book, Summary},
     reading::Reading,
-    under_way::{Book, Summary},
+    task::{OnFull, Task},
 };
 
 /// Bytes of a batch: its header, and a page.

@@ -5,8 +5,8 @@
 //! round, which a busy machine holds up as well.
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
-mod asynchronous;
 mod judge;
+mod tasks;
 mod threads;
 
 use core::time::Duration;
@@ -109,7 +109,7 @@ impl Stage<'_> {
 
     fn run(&self, adapter: Adapter) -> Heat {
         match adapter {
-            Adapter::Tokio => asynchronous::run(self),
+            Adapter::Tokio => tasks::run(self),
             Adapter::Blocking => threads::run(self),
         }
     }

@@ -5,8 +5,8 @@
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
 mod client;
-mod forgotten;
-mod random;
+mod producer_expiry;
+mod random_requests;
 mod table;
 
 use core::time::Duration;
@@ -145,7 +145,7 @@ fn the_model_answers_as_kafka_does() {
     let mut both = Both::new(table::PARTITIONS + 2 * sequences);
     table::run(&mut both);
     for number in 0..sequences {
-        random::run(&mut both, number, table::PARTITIONS + 2 * number);
+        random_requests::run(&mut both, number, table::PARTITIONS + 2 * number);
     }
     both.finish();
 }

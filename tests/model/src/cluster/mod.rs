@@ -15,7 +15,7 @@ use crate::{
 };
 
 mod nodes;
-mod operate;
+mod partition_operations;
 
 /// A node's id.
 pub type NodeId = i32;

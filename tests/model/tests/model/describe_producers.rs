@@ -5,7 +5,7 @@ use ottla_core::wire::{
 };
 use ottla_model::{Action, BaseOffset, ClusterConfig, Describers, Fault};
 
-use crate::support::{
+use crate::wire_client::{
     Client, NOW_MS, T0, batch, describe_request, one_node, read_described, read_versions,
     versions_request, with_topic,
 };

@@ -5,7 +5,7 @@ use core::time::Duration;
 use ottla_core::wire::{ApiKey, ErrorCode};
 use ottla_model::{Action, BaseOffset, Fault};
 
-use crate::support::{
+use crate::wire_client::{
     Client, T0, at_ms, batch, by_name, init_request, metadata_request, one_node, read_init,
     read_metadata, read_produced, values, versions_request,
 };

@@ -3,7 +3,7 @@
 use ottla_core::wire::ErrorCode;
 use ottla_model::{ClusterConfig, FirstSequence, ProducerWindow};
 
-use crate::support::{Client, batch, one_node, plain, values, with_topic};
+use crate::wire_client::{Client, batch, one_node, plain, values, with_topic};
 
 const OK: ErrorCode = ErrorCode::NONE;
 const OUT_OF_ORDER: ErrorCode = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;

@@ -1,8 +1,8 @@
 //! The model broker at the level of raw requests.
 
-mod connections;
 mod describe_producers;
 mod faults;
+mod frames_and_versions;
 mod idempotence;
 mod malformed_requests;
 mod metadata;
@@ -10,5 +10,5 @@ mod operations;
 mod produce_checks;
 mod producer_expiry;
 mod replicas;
-mod support;
 mod tcp;
+mod wire_client;

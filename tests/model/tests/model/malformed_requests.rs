@@ -4,7 +4,7 @@ use ottla_core::wire::ApiKey;
 use ottla_model::Connection;
 use proptest::{collection::vec, prelude::*};
 
-use crate::support::{
+use crate::wire_client::{
     Client, T0, batch, by_name, init_request, metadata_request, one_node, request, versions_request,
 };
 

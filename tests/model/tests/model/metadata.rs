@@ -6,7 +6,7 @@ use ottla_core::wire::{
 };
 use ottla_model::{AutoCreate, Cluster, ClusterConfig, LeaderHints};
 
-use crate::support::{
+use crate::wire_client::{
     Client, T0, batch, by_name, metadata_request, one_node, read_metadata, with_topic,
 };
 

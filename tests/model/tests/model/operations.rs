@@ -3,7 +3,7 @@
 use ottla_core::wire::ErrorCode;
 use ottla_model::{AdminError, Cluster, ClusterConfig, Storage};
 
-use crate::support::{Client, T0, batch, one_node, values, with_topic};
+use crate::wire_client::{Client, T0, batch, one_node, values, with_topic};
 
 const OK: ErrorCode = ErrorCode::NONE;
 

@@ -6,7 +6,7 @@ use ottla_core::wire::{
 };
 use ottla_model::{Action, ClusterConfig, Fault, TimestampType, TopicConfig};
 
-use crate::support::{
+use crate::wire_client::{
     Batch, Client, NOW_MS, Named, T0, at_ms, batch, one_node, plain, produce_request,
     read_produced, values, with_topic,
 };

@@ -6,7 +6,7 @@ use core::time::Duration;
 use ottla_core::wire::ErrorCode;
 use ottla_model::{Cluster, ClusterConfig, TimestampType, TopicConfig};
 
-use crate::support::{Batch, Client, NOW_MS, T0, at_ms, batch, with_topic};
+use crate::wire_client::{Batch, Client, NOW_MS, T0, at_ms, batch, with_topic};
 
 const OK: ErrorCode = ErrorCode::NONE;
 const OUT_OF_ORDER: ErrorCode = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;

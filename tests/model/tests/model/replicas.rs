@@ -7,7 +7,7 @@ use ottla_model::{
     AdminError, Cluster, ClusterConfig, Duplicates, Gone, Happening, Judgement, TopicConfig,
 };
 
-use crate::support::{Client, batch, one_node, values, with_topic};
+use crate::wire_client::{Client, batch, one_node, values, with_topic};
 
 const OK: ErrorCode = ErrorCode::NONE;
 const OUT_OF_ORDER: ErrorCode = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;

@@ -10,7 +10,7 @@ use std::{
 use ottla_core::wire::{ErrorCode, metadata::MetadataItem};
 use ottla_model::{Action, AutoCreate, ClusterConfig, Fault, serve::Server};
 
-use crate::support::{
+use crate::wire_client::{
     Named, batch, by_name, init_request, metadata_request, produce_request, read_init,
     read_metadata, read_produced, read_versions, versions_request,
 };

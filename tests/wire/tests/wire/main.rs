@@ -1,8 +1,8 @@
 //! The codecs of `ottla_core::wire` against those of `kafka-protocol`, which are generated from
 //! Kafka's own schemas, and against broken bytes.
 
-mod generate;
 mod headers;
+mod random_messages;
 mod record_batches;
 mod requests;
 mod responses;

@@ -7,7 +7,7 @@ use ottla_core::wire::{
 };
 use ottla_model::{ClusterConfig, Connection, NodeConfig, Versions};
 
-use crate::support::{
+use crate::wire_client::{
     Client, Named, T0, at_ms, batch, by_name, init_request, metadata_request, one_node,
     produce_request, read_init, read_metadata, read_produced, read_versions, request,
     versions_request, with_topic,

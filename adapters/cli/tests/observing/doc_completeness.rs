@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::page::Table;
+use crate::doc_tables::Table;
 
 pub(crate) fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);

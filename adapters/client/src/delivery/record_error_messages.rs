@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ottla_core::{BatchOutcome, Remark};
 
-use crate::delivery::{entry::find, tracker::Table};
+use crate::delivery::{delivery_table::Table, entry::find};
 
 impl Table {
     /// Notes what a broker says of records that it refuses.

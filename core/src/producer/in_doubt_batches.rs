@@ -5,7 +5,7 @@
 //! loses. One that has forgotten takes whatever it is sent, so that a batch that is sent again lies in the
 //! log twice. To ask (DescribeProducers, KIP-664) has no such effect. Decision 44.
 
-use super::{Producer, schedule::PROOF, tracing::trace, window};
+use super::{Producer, poll_trace::trace, schedule::PROOF, window};
 use crate::{
     Disconnect, Instant, OnForgotten,
     batch::{Batch, Life, sequence_reached},

@@ -5,9 +5,9 @@ mod lab;
 use core::time::Duration;
 
 use lab::{
-    Lab, SECOND, Small, Weather, config,
-    face::{Told, check_delivered, is_ready, polled_over, produce, run_async, verdicts},
-    producer,
+    Lab, SECOND, Small, Weather,
+    both_apis::{Told, check_delivered, is_ready, polled_over, produce, run_async, verdicts},
+    config, producer,
 };
 use ottla_core::{
     Cause, Config, Instant, LastError, ProduceError, Producer, TopicId, Verdict, wire::ErrorCode,
@@ -19,7 +19,7 @@ type Run = fn(
     &Lab,
     Weather,
     DropPolicy,
-    &mut dyn FnMut(Instant, TopicId, &mut Producer<'_>, &mut lab::face::Readings) -> bool,
+    &mut dyn FnMut(Instant, TopicId, &mut Producer<'_>, &mut lab::both_apis::Readings) -> bool,
 ) -> Told;
 
 const FACES: [(&str, Run); 2] = [
@@ -161,7 +161,7 @@ fn full(policy: DropPolicy) -> (Lab, Vec<u32>, Vec<u32>, Told) {
         [lab::port::Socket::new(&lab, Weather::FAIR)],
     );
     let (mut taken, mut refused, mut next) = (Vec::new(), Vec::new(), 0);
-    let told = lab::face::polled(
+    let told = lab::both_apis::polled(
         &lab,
         &mut driver,
         policy,
@@ -169,7 +169,7 @@ fn full(policy: DropPolicy) -> (Lab, Vec<u32>, Vec<u32>, Told) {
         &mut |now: Instant,
               topic: TopicId,
               core: &mut Producer<'_>,
-              log: &mut lab::face::Readings| {
+              log: &mut lab::both_apis::Readings| {
             if !is_ready(core, topic) {
                 return false;
             }
@@ -239,7 +239,7 @@ fn what_is_out_is_never_dropped_whoever_asks() {
     );
     let mut next = 0;
     let (mut told, mut asked) = (Vec::new(), false);
-    told.extend(lab::face::polled(
+    told.extend(lab::both_apis::polled(
         &lab,
         &mut driver,
         DropPolicy::OldestFirst,
@@ -247,7 +247,7 @@ fn what_is_out_is_never_dropped_whoever_asks() {
         &mut |now: Instant,
               topic: TopicId,
               core: &mut Producer<'_>,
-              log: &mut lab::face::Readings| {
+              log: &mut lab::both_apis::Readings| {
             if !is_ready(core, topic) {
                 return false;
             }
@@ -353,7 +353,8 @@ fn a_backlog_that_is_full_of_records_drops_its_oldest_or_refuses() {
 fn everything_is_delivered_where_nothing_goes_wrong() {
     for (_, run) in FACES {
         let lab = Lab::new(1, 1);
-        let told = run(&lab, Weather::FAIR, DropPolicy::OldestFirst, &mut lab::face::send(10, 40));
+        let told =
+            run(&lab, Weather::FAIR, DropPolicy::OldestFirst, &mut lab::both_apis::send(10, 40));
         check_delivered(&lab, &told, 10);
     }
 }
@@ -394,14 +395,15 @@ fn what_stood_in_a_records_way_is_told_with_its_outcome() {
         let refuse = Fault::produce(Action::Reject(code)).times(u32::MAX);
         lab.with(|state| state.cluster.inject(refuse));
         let mut sent = false;
-        let mut sensor = |now, topic, core: &mut Producer<'_>, log: &mut lab::face::Readings| {
-            if is_ready(core, topic) && !sent {
-                sent = true;
-                produce(core, log, now, topic, 0, 8, Some(SECOND)).unwrap();
-                produce(core, log, now, topic, 1, 8, None).unwrap();
-            }
-            sent && log.is_empty()
-        };
+        let mut sensor =
+            |now, topic, core: &mut Producer<'_>, log: &mut lab::both_apis::Readings| {
+                if is_ready(core, topic) && !sent {
+                    sent = true;
+                    produce(core, log, now, topic, 0, 8, Some(SECOND)).unwrap();
+                    produce(core, log, now, topic, 1, 8, None).unwrap();
+                }
+                sent && log.is_empty()
+            };
         let (weather, policy) = (Weather::FAIR, DropPolicy::NewestFirst);
         let told = match polled {
             true => polled_over::<2>(&lab, &config, weather, policy, &mut sensor),

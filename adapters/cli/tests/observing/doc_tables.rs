@@ -5,9 +5,9 @@ use core::fmt;
 use serde_json::Value;
 
 use crate::{
+    doc_completeness::read,
     provoke::Provocation,
     seen::{Seen, Sight},
-    sources::read,
 };
 
 /// Which of the two.

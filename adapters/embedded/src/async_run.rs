@@ -19,9 +19,9 @@ use embedded_io_async::{Read, Write};
 use ottla_core::{ConnId, Disconnect, Instant, Output};
 
 use crate::{
+    async_traits::{Clock, Connect, Duplex},
     client::{Application, Client},
-    network::{Clock, Connect, Duplex},
-    tell,
+    logging,
 };
 
 /// Rounds before other tasks of the executor get their turn.
@@ -156,7 +156,7 @@ fn turn<A: Application>(client: &Client<'_, A>, now: Instant, lines: &[Line]) ->
                     }
                 }
                 Output::Event(event) => {
-                    tell::event(producer, &event);
+                    logging::event(producer, &event);
                     application.handle_event(producer, now, &event);
                     told = true;
                 }
@@ -225,7 +225,7 @@ impl<A, C: Connect, K: Clock> Slot<'_, '_, A, C, K> {
             Ok(stream) => stream,
             Err(cause) => return cause,
         };
-        tell::connected(conn, host, port);
+        logging::connected(conn, host, port);
         let now = self.clock.now();
         self.client.lend(|producer, _| producer.handle_connected(now, conn));
         let (reader, writer) = stream.split();

@@ -1,6 +1,6 @@
 //! A whole client on the standard library alone. The core's README shows it.
 //!
-//! `cargo run -p ottla-examples --example threads -- localhost:9092`
+//! `cargo run -p ottla-examples --example core_on_threads -- localhost:9092`
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 //! A whole client on one thread, over mio: sockets that never block, and a second thread for a moment
 //! where a name is to be looked up. It counts bytes as sent when the socket has taken them.
 //!
-//! `cargo run -p ottla-examples --example mio -- localhost:9092`
+//! `cargo run -p ottla-examples --example core_on_mio -- localhost:9092`
 
 use std::{
     collections::BTreeMap,

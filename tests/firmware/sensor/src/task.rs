@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use ottla_embedded::DropPolicy;
 
-use crate::under_way::Each;
+use crate::pending_readings::Each;
 
 /// What the sensor does with a new reading while there is no room for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
