@@ -251,6 +251,8 @@ async fn properties_that_are_of_no_use_are_refused(on: Adapter) {
             "expected ssl.key.location as well",
         ),
         (vec![ssl, ("ssl.key.pem", &*identity.key)], "expected ssl.certificate.location as well"),
+        (vec![ssl, ("ssl.key.location", &*identity.key)], "found a PEM text"),
+        (vec![ssl, ("ssl.keystore.location", &*identity.key)], "found a PEM text"),
         (vec![ssl, ("ssl.keystore.type", "JKS")], "openssl pkcs12"),
         (vec![ssl, ("ssl.key.password", "swordfish")], "encrypted keys are not read"),
         (vec![ssl, ("enable.ssl.certificate.verification", "false")], "always verified"),

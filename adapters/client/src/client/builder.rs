@@ -204,7 +204,7 @@ impl<P: Place> Builder<P> {
         let security = Security::new(&secured, self.tls)?;
         #[cfg(not(feature = "_tls"))]
         let security = Security::new(&secured)?;
-        config.secured |= security.is_on();
+        config.secured = security.is_on();
         let shards = self.shards.unwrap_or(1);
         let shards = Shards::new(&config, self.limits, self.callbacks, shards)?;
         place.start(shards, &security)

@@ -22,13 +22,26 @@ use crate::io::{
 };
 
 /// A connection with TLS.
-pub(crate) struct TlsLink<L> {
+pub(crate) struct TlsLink<L: Link> {
     link: L,
     tls: ClientConnection,
     host: Box<str>,
+    /// What is to be told once all that came before it was read, or once what was encrypted was counted.
+    failed: Option<io::Error>,
 }
 
-impl<L> fmt::Debug for TlsLink<L> {
+/// The peer is told that this is the end, so that it can tell it from one that somebody else makes; and what was
+/// encrypted leaves, as far as the socket takes it.
+impl<L: Link> Drop for TlsLink<L> {
+    fn drop(&mut self) {
+        if !self.tls.is_handshaking() {
+            self.tls.send_close_notify();
+            let _ = self.write_out();
+        }
+    }
+}
+
+impl<L: Link> fmt::Debug for TlsLink<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsLink").field("host", &self.host).finish_non_exhaustive()
     }
@@ -55,7 +68,7 @@ impl<L: Link> TlsLink<L> {
         })?;
         let tls = ClientConnection::new(Arc::clone(config), name)
             .map_err(|error| LinkError::broken(io::Error::other(TlsError(error.to_string()))))?;
-        Ok(Self { link, tls, host: host.into() })
+        Ok(Self { link, tls, host: host.into(), failed: None })
     }
 
     pub(crate) const fn link_mut(&mut self) -> &mut L {
@@ -88,7 +101,7 @@ impl<L: Link> TlsLink<L> {
         if let Err(error) = self.tls.process_new_packets() {
             // The peer is told why, as far as it takes it.
             let _ = self.write_out();
-            return Err(io::Error::new(ErrorKind::InvalidData, error));
+            self.failed = Some(io::Error::new(ErrorKind::InvalidData, error));
         }
         Ok(more)
     }
@@ -98,15 +111,22 @@ impl<L: Link> TlsLink<L> {
         window: &mut [u8],
         read: fn(&mut L, &mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        loop {
+        for has_read in [false, true] {
             match self.tls.reader().read(window) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 // Without close_notify as with it: what was whole counts, and the rest does not.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 done => return done,
             }
-            self.read_in(read).map_err(|error| in_use(error, &self.host))?;
+            if let Some(error) = self.failed.take() {
+                return Err(in_use(error, &self.host));
+            }
+            if !has_read {
+                self.read_in(read).map_err(|error| in_use(error, &self.host))?;
+            }
         }
+        // It brought nothing of the application's. Others get their turn, though the peer may go on like that.
+        Err(ErrorKind::Interrupted.into())
     }
 }
 
@@ -129,9 +149,15 @@ impl<L: Link> Link for TlsLink<L> {
             }
             match self.read_in(L::read) {
                 Ok(true) => {}
-                Ok(false) => return Err(lost(ErrorKind::UnexpectedEof.into(), &self.host)),
+                Ok(false) if self.failed.is_none() => {
+                    return Err(lost(ErrorKind::UnexpectedEof.into(), &self.host));
+                }
+                Ok(false) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(lost(error, &self.host)),
+            }
+            if let Some(error) = self.failed.take() {
+                return Err(lost(error, &self.host));
             }
         }
     }
@@ -152,16 +178,22 @@ impl<L: Link> Write for TlsLink<L> {
         // With an empty buffer rustls takes something of whatever there is: it never says 0.
         self.write_out()?;
         let encrypted = self.tls.writer().write_vectored(pieces)?;
-        match self.write_out() {
-            Ok(()) => {}
-            // It is encrypted, and so it is sent: `flush` goes on with it.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        if encrypted > 0 && !self.tls.wants_write() {
+            // TLS 1.2 has no new ones: rustls says that it took what it did not encrypt.
+            let words = "the keys of this connection are used up, and another one is to follow";
+            return Err(io::Error::other(TlsError(words.to_owned())));
+        }
+        // It is encrypted, and so it is sent, whatever becomes of it: `flush` goes on with it, and tells.
+        if let Err(error) = self.write_out()
+            && error.kind() != ErrorKind::WouldBlock
+        {
+            self.failed = Some(error);
         }
         Ok(encrypted)
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.failed.take().map_or(Ok(()), Err)?;
         self.write_out()
     }
 }
@@ -213,7 +245,10 @@ fn in_words(error: &Error, host: &str) -> String {
                     why.to_string(),
                     "bootstrap.servers, advertised.listeners, ssl.endpoint.identification.algorithm",
                 ),
-                _ => (why.to_string(), "ssl.ca.location"),
+                _ => (
+                    why.to_string(),
+                    "issue one of X.509 v3, with basicConstraints=CA:FALSE and a subjectAltName",
+                ),
             };
             format!("the certificate of {host:?} is refused: {why}: {remedy}")
         }
@@ -235,7 +270,8 @@ fn in_words(error: &Error, host: &str) -> String {
             alert @ (AlertDescription::HandshakeFailure | AlertDescription::ProtocolVersion),
         ) => format!(
             "the broker and this client have no version or cipher suite in common ({alert:?}): \
-             ssl.enabled.protocols, ssl.cipher.suites"
+             ssl.enabled.protocols, ssl.cipher.suites; or it wants a certificate: \
+             ssl.certificate.location"
         ),
         Error::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,

@@ -11,7 +11,7 @@ use crate::{
 
 /// A connection as the driver has it.
 #[derive(Debug)]
-pub(crate) enum Transport<L> {
+pub(crate) enum Transport<L: Link> {
     Plain(L),
     #[cfg(feature = "_tls")]
     Tls(Box<TlsLink<L>>),

@@ -36,11 +36,26 @@ impl Security {
         properties: &SecurityProperties,
         own: Option<std::sync::Arc<rustls::ClientConfig>>,
     ) -> Result<Self, BuildError> {
-        if own.is_none() && properties.wants_tls() {
-            return Ok(Self { tls: Some(tls::config(properties)?) });
+        let Some(own) = own else {
+            if properties.wants_tls() {
+                return Ok(Self { tls: Some(tls::config(properties)?) });
+            }
+            properties.nothing_for_tls()?;
+            return Ok(Self { tls: None });
+        };
+        let refused = |name, reason| {
+            Err(BuildError::UnsupportedProperty { name: String::from(name), reason })
+        };
+        if properties.wants_plaintext() {
+            return refused("security.protocol", "`Builder::tls` was called: it is SSL");
         }
-        properties.nothing_for_tls()?;
-        Ok(Self { tls: own })
+        if let Some(name) = properties.about_tls() {
+            return refused(name, "`Builder::tls` takes the place of all properties about TLS");
+        }
+        if own.enable_early_data {
+            return refused("`Builder::tls`", "early data can be replayed: turn it off");
+        }
+        Ok(Self { tls: Some(own) })
     }
 
     /// As with TLS, which this build has not.

@@ -3,9 +3,8 @@
 use crate::error::BuildError;
 
 /// What `security.protocol` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
-    #[default]
     Plaintext,
     Ssl,
 }
@@ -31,7 +30,7 @@ impl core::fmt::Debug for Pem {
 /// The properties about security that were given.
 #[derive(Clone, Debug)]
 pub(crate) struct SecurityProperties {
-    protocol: Protocol,
+    protocol: Option<Protocol>,
     /// The first of those that were given that only TLS has a use for.
     about_tls: Option<&'static str>,
     pub(crate) roots: Option<Pem>,
@@ -48,7 +47,7 @@ pub(crate) struct SecurityProperties {
 impl Default for SecurityProperties {
     fn default() -> Self {
         Self {
-            protocol: Protocol::default(),
+            protocol: None,
             about_tls: None,
             roots: None,
             chain: None,
@@ -69,6 +68,7 @@ const ENCRYPTED: &str = "encrypted keys are not read: decrypt it with `openssl p
 const VERIFIED: &str = "a certificate is always verified: name the one that a self-made broker has as \
     ssl.ca.location; ssl.endpoint.identification.algorithm=none leaves out its host name";
 const PROVIDED: &str = "TLS is rustls: Builder::tls takes a configuration of your own";
+const TEXT: &str = "expected the path of a file, found a PEM text: ssl.ca.pem, ssl.certificate.pem and ssl.key.pem take that";
 const SASL: &str = "there is no SASL in this version: security.protocol is PLAINTEXT or SSL";
 
 /// All names that begin like this are judged here and nowhere else.
@@ -104,14 +104,18 @@ impl SecurityProperties {
         };
         let (file, inline) =
             (|| Some(Pem::File(value.to_owned())), || Some(Pem::Inline(value.to_owned())));
+        if name.ends_with(".location") && value.contains("-----BEGIN") {
+            // Not to be repeated: it may be a key.
+            return refused(TEXT);
+        }
         let about_tls = match name {
             "security.protocol" => {
-                self.protocol = match value.to_ascii_uppercase().as_str() {
+                self.protocol = Some(match value.to_ascii_uppercase().as_str() {
                     "PLAINTEXT" => Protocol::Plaintext,
                     "SSL" => Protocol::Ssl,
                     "SASL_PLAINTEXT" | "SASL_SSL" => return refused(SASL),
                     _ => return expected("PLAINTEXT or SSL"),
-                };
+                });
                 return Ok(());
             }
             "ssl.ca.location" | "ssl.truststore.location" => {
@@ -155,8 +159,8 @@ impl SecurityProperties {
                 };
                 "ssl.endpoint.identification.algorithm"
             }
-            "enable.ssl.certificate.verification" => match value {
-                "true" => return Ok(()),
+            "enable.ssl.certificate.verification" => match value.to_ascii_lowercase().as_str() {
+                "true" | "1" => return Ok(()),
                 _ => return refused(VERIFIED),
             },
             "ssl.enabled.protocols" => {
@@ -209,7 +213,19 @@ impl SecurityProperties {
 
     /// Whether connections are to have TLS.
     pub(crate) fn wants_tls(&self) -> bool {
-        self.protocol == Protocol::Ssl
+        self.protocol == Some(Protocol::Ssl)
+    }
+
+    /// Whether it was said that connections are to be plain.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn wants_plaintext(&self) -> bool {
+        self.protocol == Some(Protocol::Plaintext)
+    }
+
+    /// The first of those that only TLS has a use for.
+    #[cfg(feature = "_tls")]
+    pub(crate) const fn about_tls(&self) -> Option<&'static str> {
+        self.about_tls
     }
 
     /// Checks that nothing was given which goes for nothing: who names a certificate and speaks plainly would believe

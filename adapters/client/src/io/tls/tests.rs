@@ -167,6 +167,7 @@ fn what_one_read_brought_is_read_to_its_end() {
     loop {
         match rig.link.read(&mut window) {
             Ok(len) => found += len,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => break assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
     }
@@ -215,4 +216,42 @@ fn a_record_that_was_tampered_with_ends_the_connection() {
     let error = rig.link.read(&mut [0; 64]).unwrap_err();
     let lost = LinkError::broken(error);
     assert_eq!(lost.cause, ottla_core::Disconnect::Tls, "{lost:?}");
+}
+
+/// Whoever has the lock meanwhile has it no longer than for a read.
+#[test]
+fn a_peer_that_says_nothing_of_the_applications_costs_one_read_at_a_time() {
+    let mut rig = Rig::new();
+    let mut endless = 0;
+    for _ in 0..5 {
+        rig.server.refresh_traffic_keys().unwrap();
+        rig.serve();
+        match rig.link.read(&mut [0; 64]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => endless += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(endless, 5);
+}
+
+#[test]
+fn what_came_before_a_broken_record_is_read_first() {
+    let mut rig = Rig::new();
+    rig.server.writer().write_all(b"whole").unwrap();
+    rig.serve();
+    rig.server.writer().write_all(b"broken").unwrap();
+    rig.serve();
+    *rig.socket.0.borrow_mut().to_client.back_mut().unwrap() ^= 1;
+    let mut window = [0; 64];
+    assert_eq!(rig.link.read(&mut window).unwrap(), 5);
+    assert!(rig.link.read(&mut window).unwrap_err().kind() != ErrorKind::WouldBlock);
+}
+
+#[test]
+fn the_peer_is_told_of_the_end() {
+    let Rig { socket, link, mut server, .. } = Rig::new();
+    drop(link);
+    let sent = core::mem::take(&mut socket.0.borrow_mut().to_server);
+    server.read_tls(&mut &sent[..]).unwrap();
+    assert!(server.process_new_packets().unwrap().peer_has_closed());
 }
