@@ -12,7 +12,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod api;
 mod backlog;
 mod batch;
 mod broker_slot;
@@ -23,6 +22,7 @@ mod coverage;
 #[cfg(feature = "defmt")]
 mod defmt_impls;
 mod error;
+mod ids_and_events;
 mod last_error;
 mod list;
 mod logging;
@@ -42,10 +42,6 @@ mod topic_slot;
 mod trace;
 pub mod wire;
 
-pub use api::{
-    Address, BatchId, BatchOutcome, BrokerStats, ConnId, Event, Output, Remark, Stats, Ticket,
-    TimerKind, TopicId, TopicStatus, Waiting,
-};
 pub use backlog::{Backlog, DropPolicy, RecordOutcome, Report, Why};
 pub use config::{Acks, Checksum, ChoosePartition, Config, OnForgotten, OnUnknown, Partitioner};
 pub use conn::Segments;
@@ -55,6 +51,10 @@ pub use coverage::Seen;
 pub use error::{
     Cause, ConfigError, Disconnect, NoProducerId, Outcome, ProduceError, ReleaseError, TopicError,
     Verdict,
+};
+pub use ids_and_events::{
+    Address, BatchId, BatchOutcome, BrokerStats, ConnId, Event, Output, Remark, Stats, Ticket,
+    TimerKind, TopicId, TopicStatus, Waiting,
 };
 pub use last_error::{LastError, Loss};
 pub use memory::{Limits, Memory};

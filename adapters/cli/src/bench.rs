@@ -17,7 +17,7 @@ use crate::{
     inner_broker::Inside,
     outcome_text::{Kind, Tally},
     sender::{Sender, Threads},
-    stdio::{ERR, OUT},
+    stdout_stderr::{ERR, OUT},
 };
 
 /// How long the producer may take to close once all is answered.

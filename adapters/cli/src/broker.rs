@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use ottla_model::{ClusterConfig, Storage, serve::Server};
 
-use crate::{args::Broker, dump::dump, signals::Stop, stdio::OUT};
+use crate::{args::Broker, dump::dump, signals::Stop, stdout_stderr::OUT};
 
 /// Bytes of records that are kept; beyond them the oldest are forgotten.
 const KEPT: usize = 256 * 1024 * 1024;

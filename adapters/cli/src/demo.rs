@@ -13,7 +13,7 @@ use ottla_client::{Clock, Topic};
 use ottla_core::Instant;
 use ottla_model::{Action, ClusterConfig, Fault, serve::Server};
 
-use crate::stdio::OUT;
+use crate::stdout_stderr::OUT;
 
 const TOPIC: &str = "story";
 /// What the application grants a record.

@@ -5,7 +5,7 @@ use core::fmt;
 use ottla_core::wire::record::BatchHeader;
 use ottla_model::{Cluster, Happening, Judgement, LoggedBatch, LoggedRecord, serve::Server};
 
-use crate::stdio::OUT;
+use crate::stdout_stderr::OUT;
 
 /// Prints what happened to the logs since the last time. False where nobody reads it any more.
 pub(crate) fn dump(server: &Server) -> bool {

@@ -20,7 +20,7 @@ mod reader;
 mod same_file;
 mod sender;
 mod signals;
-mod stdio;
+mod stdout_stderr;
 
 use std::{
     io::{self, Write},
@@ -32,7 +32,7 @@ use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command};
 use outcome_text::Tally;
-use stdio::{ERR, OUT};
+use stdout_stderr::{ERR, OUT};
 
 /// Usage, configuration, or something that cannot be read or written.
 const REFUSED: u8 = 1;

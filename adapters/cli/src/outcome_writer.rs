@@ -17,7 +17,7 @@ use crate::{
     outcome_text::{Kind, Tally, Verdict, Why},
     progress::Progress,
     same_file::are_one_file,
-    stdio::{ERR, OUT, is_closed_pipe},
+    stdout_stderr::{ERR, OUT, is_closed_pipe},
 };
 
 /// How many deliveries are shown where nothing else was asked for.

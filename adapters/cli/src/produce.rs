@@ -22,7 +22,7 @@ use crate::{
     reader::{self, Input},
     sender::{Sender, Threads},
     signals::Stop,
-    stdio::ERR,
+    stdout_stderr::ERR,
 };
 
 /// What is on its way gets this long once the user has asked for the end.

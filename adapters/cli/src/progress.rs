@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     outcome_text::Tally,
-    stdio::{ERR, OUT},
+    stdout_stderr::{ERR, OUT},
 };
 
 const REDRAW: Duration = Duration::from_millis(100);

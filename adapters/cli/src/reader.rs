@@ -16,7 +16,7 @@ use ottla_client::Clock;
 use crate::{
     line_splitter::{Lines, Splitter},
     same_file::are_one_file,
-    stdio::{ERR, OUT},
+    stdout_stderr::{ERR, OUT},
 };
 
 /// Bytes asked for at once.

@@ -48,7 +48,7 @@ use settings::{Names, Settings};
 
 pub use payload::Payload;
 
-pub(crate) use crate::api::{BatchId, BatchOutcome, Ticket};
+pub(crate) use crate::ids_and_events::{BatchId, BatchOutcome, Ticket};
 use crate::{
     Address, BrokerStats, Config, ConfigError, Instant, Memory, Stats,
     batch::{Batch, Pages, Part},

@@ -3,8 +3,8 @@
 use super::{Producer, settings::Settings, topics::why_not};
 use crate::{
     Instant, PartitionShard, ProduceError, Record, Stats, TopicId,
-    api::{BatchId, Ticket},
     batch::{Batch, Entry, Life, Pages, Place, Plain, append, checksum_tail, reserve},
+    ids_and_events::{BatchId, Ticket},
     partition_slot::Partition,
     slots::Ix,
     time::Micros,

@@ -6,12 +6,12 @@
 //! without being asked, and drivers to sleep only where nothing is due.
 #![allow(clippy::missing_panics_doc, reason = "a test's way of saying no")]
 
+mod act_on_plan;
 mod async_by_hand;
 mod callers;
 mod coverage;
 mod embedded_network;
 mod embedded_storm;
-mod faults;
 mod network;
 mod shared_by_hand;
 mod shared_network;

@@ -7,7 +7,6 @@
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
 mod client;
-mod command;
 mod common_api_versions;
 mod durations;
 mod lines;
@@ -15,6 +14,7 @@ mod log_contents;
 mod message;
 mod outcomes;
 mod partition_silence;
+mod produce_command;
 mod recorded_frames;
 mod secured;
 mod setup;
@@ -22,13 +22,13 @@ mod stream;
 mod verify;
 
 pub use client::{Client, Receipt};
-pub use command::{Command, Ended};
 pub use common_api_versions::spoken;
 pub use durations::Spread;
 pub use lines::{Lines, Mix, SEPARATOR};
 pub use log_contents::{LogCount, texts};
 pub use message::{Message, rich};
 pub use outcomes::{Causes, Fate, Fates, Told};
+pub use produce_command::{Command, Ended};
 pub use recorded_frames::{Request, requests, verdicts};
 pub use secured::Secured;
 pub use setup::{Adapter, cluster, oldest_timestamp, version};

@@ -14,8 +14,8 @@
 pub mod action;
 pub mod broker;
 pub mod broker_frames;
-pub mod choices;
 pub mod ledger;
+pub mod possible_actions;
 pub mod search;
 pub mod world;
 

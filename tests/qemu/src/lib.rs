@@ -10,13 +10,13 @@
 mod broker;
 mod firmware;
 mod guest;
+mod judge_readings;
 mod lines;
-mod readings;
 mod sizes;
 
 pub use broker::{Broker, PARTITIONS, TOPIC};
 pub use firmware::{Board, Firmware, Kind};
 pub use guest::{Guest, Run};
+pub use judge_readings::{Arrived, judge};
 pub use lines::{Line, Lines};
-pub use readings::{Arrived, judge};
 pub use sizes::Sizes;

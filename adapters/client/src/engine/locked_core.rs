@@ -26,7 +26,7 @@ use crate::{
         outcome::Report,
     },
     engine::{
-        driving::{Gather, Nudge},
+        driver_state::{Gather, Nudge},
         state::State,
     },
     gap::{self, Gap},

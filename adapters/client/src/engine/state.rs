@@ -23,7 +23,7 @@ use crate::{
     },
     engine::{
         connection_losses::Losses,
-        driving::{Driving, Gather},
+        driver_state::{Driving, Gather},
         partition_counts::Told,
         tracing_events,
         wait_list::WaitList,

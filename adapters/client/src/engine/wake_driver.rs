@@ -5,7 +5,7 @@ use core::task::Waker;
 use ottla_core::{Instant, Ticket};
 
 use crate::engine::{
-    driving::{Driving, Nudge},
+    driver_state::{Driving, Nudge},
     state::State,
 };
 

@@ -5,7 +5,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod log_lines;
+mod logging;
 mod pending_readings;
 mod reading;
 mod run;

@@ -5,7 +5,7 @@ use core::time::Duration;
 use ottla_core::{Event, Instant, Outcome, ProduceError, Producer, Record, TopicId};
 use ottla_embedded::{Backlog, RecordOutcome, Why};
 
-use crate::log_lines::{say, why};
+use crate::logging::{say, why};
 
 /// How many readings are delivered between two lines of the log about it.
 const MILESTONE: u32 = 1_000;

@@ -10,7 +10,7 @@ use ottla_core::{
 use ottla_embedded::{Driver, Serial, Step};
 
 use crate::{
-    log_lines::say,
+    logging::say,
     pending_readings::{Book, Summary},
     reading::Reading,
     task::{OnFull, Task},

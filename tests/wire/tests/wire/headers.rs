@@ -11,7 +11,7 @@ use ottla_core::wire::{
 use ottla_wire_tests::Entropy;
 use proptest::prelude::*;
 
-use crate::{ours, random_messages::Generate, read_theirs, theirs, versions};
+use crate::{message_generator::Generate, ours, read_theirs, theirs, versions};
 
 /// The versions of the request's and of the response's header.
 fn header_versions(api: ApiKey, version: i16) -> (i16, i16) {

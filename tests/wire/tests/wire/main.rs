@@ -2,7 +2,7 @@
 //! Kafka's own schemas, and against broken bytes.
 
 mod headers;
-mod random_messages;
+mod message_generator;
 mod record_batches;
 mod requests;
 mod responses;

@@ -17,7 +17,7 @@ use ottla_core::wire::{
 use ottla_wire_tests::{Entropy, drive, drive_whole, request};
 use proptest::prelude::*;
 
-use crate::{ours, random_messages::Generate, read_theirs, theirs, told, versions};
+use crate::{message_generator::Generate, ours, read_theirs, theirs, told, versions};
 
 fn transactional_id(id: &Option<TransactionalId>) -> Option<&str> {
     id.as_ref().map(|id| id.0.as_str())

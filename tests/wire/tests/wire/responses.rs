@@ -16,7 +16,7 @@ use ottla_core::wire::{
 use ottla_wire_tests::{Entropy, drive, response};
 use proptest::prelude::*;
 
-use crate::{ours, random_messages::Generate, theirs, told, versions, with_header_rest};
+use crate::{message_generator::Generate, ours, theirs, told, versions, with_header_rest};
 
 /// A response of theirs: its bytes behind the correlation id, and its elements as we should tell
 /// them.
