@@ -9,7 +9,7 @@ use core::{
 use super::{
     Counters, Direction, Hangup, Heard, Shared,
     faults::{CutAfter, Faults, Link},
-    plan::Plan,
+    random_cuts::Plan,
 };
 
 /// Some links of a [`crate::FaultProxy`], to break or to count. A fault stays until it is set

@@ -3,7 +3,7 @@
 mod connection;
 mod faults;
 mod links;
-mod plan;
+mod random_cuts;
 mod recording;
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use faults::{Faults, Link};
-use plan::Plan;
+use random_cuts::Plan;
 use tokio::sync::oneshot;
 
 pub use faults::{Counters, Direction, Hangup};
