@@ -2,7 +2,7 @@
 
 use super::{
     Batch, PageLink, Pages,
-    entry::{Entry, Sink},
+    encode_record::{Entry, Sink},
     plain_record::Plain,
 };
 use crate::{Checksum, slots::Ix};

@@ -7,7 +7,7 @@ use super::{
     Batch, PageLink, Pages,
     append::checksum_tail,
     cursor::Cursor,
-    entry::{Sink, put_varint},
+    encode_record::{Sink, put_varint},
 };
 use crate::{Checksum, slots::Ix, wire::varint};
 
@@ -253,7 +253,7 @@ mod tests {
     use std::{vec, vec::Vec};
 
     use super::{
-        super::{append, entry::Entry, second_half_len, split_off},
+        super::{append, encode_record::Entry, second_half_len, split_off},
         *,
     };
     use crate::{Record, random::Random, slots::Slots};

@@ -3,7 +3,7 @@
 mod append;
 mod cancelled;
 mod cursor;
-mod entry;
+mod encode_record;
 mod pages;
 mod plain_record;
 mod record_fault_marks;
@@ -13,7 +13,7 @@ pub(crate) use append::{Place, append, checksum_tail, reserve};
 pub(crate) use cancelled::{
     WITHDRAWN, compact, keep_taken, len_of_record, mark_withdrawn, was_taken,
 };
-pub(crate) use entry::Entry;
+pub(crate) use encode_record::Entry;
 pub(crate) use pages::{Chunks, PageLink, Pages};
 pub(crate) use plain_record::Plain;
 pub(crate) use record_fault_marks::{Marker, Part};

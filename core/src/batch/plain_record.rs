@@ -160,7 +160,7 @@ mod tests {
     use super::{
         super::{
             PageLink, Pages, Place, append,
-            entry::{Entry, Sink},
+            encode_record::{Entry, Sink},
             reserve,
         },
         *,

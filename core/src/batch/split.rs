@@ -4,7 +4,7 @@ use super::{
     Batch, Pages,
     cancelled::end_with_taken,
     cursor::Cursor,
-    entry::{Sink, put_varint},
+    encode_record::{Sink, put_varint},
 };
 use crate::{Checksum, wire::varint};
 

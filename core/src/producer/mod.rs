@@ -4,6 +4,7 @@ mod back_pressure;
 mod backoff;
 mod brokers;
 mod cancel;
+mod close_state;
 mod connections;
 mod deadlines;
 mod fate;
@@ -15,7 +16,6 @@ mod internal;
 #[cfg(feature = "_internal")]
 mod invariant_check;
 mod last_error;
-mod lifecycle;
 mod metadata;
 mod network;
 mod network_events;
@@ -40,7 +40,7 @@ use core::fmt;
 
 use back_pressure::BackPressure;
 use backoff::Backoff;
-use lifecycle::Lifecycle;
+use close_state::Lifecycle;
 use network::Network;
 use producer_id::Identity;
 use queues::Queues;

@@ -13,7 +13,7 @@ use ottla_core::{Instant, ProduceError, TopicId, TopicStatus};
 use crate::{
     client::shards::{Shards, Topic, meet},
     delivery::delivery_future::{Delivery, Receipt},
-    engine::{driver_state::Nudge, locked_core::Engine, state::State, wait_list::Left},
+    engine::{driver_sleep::Nudge, locked_core::Engine, state::State, wait_list::Left},
     error::SendError,
     panic_containment::Wakes,
     record::Record,

@@ -7,8 +7,8 @@ use ottla_core::{Cause, LastError, Verdict};
 
 use crate::{
     delivery::{
+        calls_to_engine::EngineCalls,
         cancelled::{CancelReason, Mark},
-        engine_calls::EngineCalls,
         outcome::{RecordOutcome, Told, Why},
         waiters::Waiters,
     },

@@ -13,7 +13,7 @@ use ottla_core::{Ticket, Verdict};
 
 use crate::delivery::{
     batch_state::{Answer, BatchState},
-    engine_calls::EngineCalls,
+    calls_to_engine::EngineCalls,
     outcome::RecordOutcome,
 };
 

@@ -9,11 +9,11 @@ use std::{
 use ottla_core::{BatchId, BatchOutcome, Cause, Instant, Outcome, Ticket, TopicId, Verdict};
 
 use crate::delivery::{
+    batch_entry::{Deadlines, Entry, Times, Token, find},
     batch_state::{BatchState, Update, WHOLE},
     broker_messages::BrokerMessages,
+    calls_to_engine::EngineCalls,
     cancelled::CancelReason,
-    engine_calls::EngineCalls,
-    entry::{Deadlines, Entry, Times, Token, find},
     latency::Histogram,
     notifications::{Finished, Notifications, report},
     outcome::{OutcomeCounts, RecordOutcome, Report, Told},

@@ -3,13 +3,13 @@
 //! Deliveries, outcomes, reports, and the table from batches to records. The engine is known by [`engine_calls`] alone,
 //! and its lock not at all; no socket, no clock.
 
+pub(crate) mod batch_entry;
 pub(crate) mod batch_state;
 pub(crate) mod broker_messages;
+pub(crate) mod calls_to_engine;
 pub(crate) mod cancelled;
 pub(crate) mod delivery_future;
 pub(crate) mod delivery_table;
-pub(crate) mod engine_calls;
-pub(crate) mod entry;
 pub(crate) mod latency;
 pub(crate) mod notifications;
 pub(crate) mod outcome;

@@ -6,8 +6,8 @@ use ottla_core::Instant;
 
 use crate::{
     delivery::{
+        batch_entry::Entry,
         batch_state::{BatchStateInner, WHOLE},
-        entry::Entry,
         outcome::{RecordOutcome, Report, Told},
     },
     panic_containment::{Wakes, contain},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ottla_core::{BatchOutcome, Remark};
 
-use crate::delivery::{delivery_table::Table, entry::find};
+use crate::delivery::{batch_entry::find, delivery_table::Table};
 
 impl Table {
     /// Notes what a broker says of records that it refuses.

@@ -19,14 +19,14 @@ use ottla_core::{
 use crate::{
     clock::Clock,
     delivery::{
+        calls_to_engine::EngineCalls,
         cancelled::By,
         delivery_future::Receipt,
-        engine_calls::EngineCalls,
         notifications::{Notifications, Progress},
         outcome::Report,
     },
     engine::{
-        driver_state::{Gather, Nudge},
+        driver_sleep::{Gather, Nudge},
         state::State,
     },
     gap::{self, Gap},

@@ -4,7 +4,7 @@
 //! known by a trait.
 
 pub(crate) mod connection_losses;
-pub(crate) mod driver_state;
+pub(crate) mod driver_sleep;
 pub(crate) mod locked_core;
 pub(crate) mod partition_counts;
 pub(crate) mod state;

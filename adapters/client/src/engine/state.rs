@@ -14,16 +14,16 @@ use ottla_core::{
 use crate::{
     clock::{Clock, Recent, Tick},
     delivery::{
+        calls_to_engine::EngineCalls,
         cancelled::{By, CancelReason},
         delivery_table::Table,
-        engine_calls::EngineCalls,
         notifications::Notifications,
         outcome,
         undelivered_record::{UndeliveredRecord, take_back, take_one_back},
     },
     engine::{
         connection_losses::Losses,
-        driver_state::{Driving, Gather},
+        driver_sleep::{Driving, Gather},
         partition_counts::Told,
         tracing_events,
         wait_list::WaitList,

@@ -5,7 +5,7 @@ use core::task::Waker;
 use ottla_core::{Instant, Ticket};
 
 use crate::engine::{
-    driver_state::{Driving, Nudge},
+    driver_sleep::{Driving, Nudge},
     state::State,
 };
 
