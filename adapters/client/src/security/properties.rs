@@ -31,8 +31,8 @@ impl core::fmt::Debug for Pem {
 #[derive(Clone, Debug)]
 pub(crate) struct SecurityProperties {
     protocol: Option<Protocol>,
-    /// The first of those that were given that only TLS has a use for.
-    about_tls: Option<&'static str>,
+    /// The first of those that were given that only TLS has a use for, by the name it was given.
+    about_tls: Option<String>,
     pub(crate) roots: Option<Pem>,
     pub(crate) chain: Option<Pem>,
     pub(crate) key: Option<Pem>,
@@ -108,7 +108,7 @@ impl SecurityProperties {
             // Not to be repeated: it may be a key.
             return refused(TEXT);
         }
-        let about_tls = match name {
+        match name {
             "security.protocol" => {
                 self.protocol = Some(match value.to_ascii_uppercase().as_str() {
                     "PLAINTEXT" => Protocol::Plaintext,
@@ -120,32 +120,25 @@ impl SecurityProperties {
             }
             "ssl.ca.location" | "ssl.truststore.location" => {
                 self.roots = file();
-                "ssl.ca.location"
             }
             "ssl.ca.pem" | "ssl.truststore.certificates" => {
                 self.roots = inline();
-                "ssl.ca.pem"
             }
             "ssl.keystore.location" => {
                 // One file has both.
                 (self.chain, self.key) = (file(), file());
-                "ssl.keystore.location"
             }
             "ssl.certificate.location" => {
                 self.chain = file();
-                "ssl.certificate.location"
             }
             "ssl.certificate.pem" | "ssl.keystore.certificate.chain" => {
                 self.chain = inline();
-                "ssl.certificate.pem"
             }
             "ssl.key.location" => {
                 self.key = file();
-                "ssl.key.location"
             }
             "ssl.key.pem" | "ssl.keystore.key" => {
                 self.key = inline();
-                "ssl.key.pem"
             }
             "ssl.truststore.type" | "ssl.keystore.type" => match value {
                 "PEM" => return Ok(()),
@@ -157,7 +150,6 @@ impl SecurityProperties {
                     "" | "none" => false,
                     _ => return expected("https, or none (or nothing)"),
                 };
-                "ssl.endpoint.identification.algorithm"
             }
             "enable.ssl.certificate.verification" => match value.to_ascii_lowercase().as_str() {
                 "true" | "1" => return Ok(()),
@@ -172,7 +164,6 @@ impl SecurityProperties {
                         _ => return expected("TLSv1.2, TLSv1.3, or both with a comma between"),
                     }
                 }
-                "ssl.enabled.protocols"
             }
             "ssl.protocol" => match value {
                 "TLS" | "TLSv1.3" => return Ok(()),
@@ -181,7 +172,6 @@ impl SecurityProperties {
             "ssl.cipher.suites" => {
                 let names = value.split([',', ':']).map(str::trim).filter(|name| !name.is_empty());
                 self.suites = names.map(str::to_owned).collect();
-                "ssl.cipher.suites"
             }
             "ssl.key.password" => return refused(ENCRYPTED),
             "ssl.keystore.password" | "ssl.truststore.password" => return refused(STORES),
@@ -206,8 +196,8 @@ impl SecurityProperties {
                     nearest: nearest(name),
                 });
             }
-        };
-        self.about_tls.get_or_insert(about_tls);
+        }
+        self.about_tls.get_or_insert_with(|| name.to_owned());
         Ok(())
     }
 
@@ -224,16 +214,16 @@ impl SecurityProperties {
 
     /// The first of those that only TLS has a use for.
     #[cfg(feature = "_tls")]
-    pub(crate) const fn about_tls(&self) -> Option<&'static str> {
-        self.about_tls
+    pub(crate) fn about_tls(&self) -> Option<&str> {
+        self.about_tls.as_deref()
     }
 
     /// Checks that nothing was given which goes for nothing: who names a certificate and speaks plainly would believe
     /// to be safe.
     pub(crate) fn nothing_for_tls(&self) -> Result<(), BuildError> {
-        let Some(name) = self.about_tls else { return Ok(()) };
+        let Some(name) = self.about_tls.clone() else { return Ok(()) };
         let reason = "it goes for nothing without security.protocol=SSL";
-        Err(BuildError::UnsupportedProperty { name: name.to_owned(), reason })
+        Err(BuildError::UnsupportedProperty { name, reason })
     }
 }
 
