@@ -20,7 +20,15 @@ const EXHAUSTED: [i32; 0] = [];
 
 /// What TLS has against a connection, in words for who has to mend it.
 #[derive(Debug)]
-pub(crate) struct TlsError(pub(crate) String);
+pub(crate) struct TlsError(String);
+
+#[cfg(feature = "_tls")]
+impl TlsError {
+    /// As an error of a stream, which [`LinkError::broken`] knows again.
+    pub(crate) fn stream_error(words: impl Into<String>) -> io::Error {
+        io::Error::other(Self(words.into()))
+    }
+}
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -64,10 +64,10 @@ impl<L: Link> TlsLink<L> {
     pub(crate) fn new(config: &Arc<ClientConfig>, host: &str, link: L) -> Result<Self, LinkError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             let text = format!("{host:?} is no name that a certificate can be for");
-            LinkError::broken(io::Error::other(TlsError(text)))
+            LinkError::broken(TlsError::stream_error(text))
         })?;
         let tls = ClientConnection::new(Arc::clone(config), name)
-            .map_err(|error| LinkError::broken(io::Error::other(TlsError(error.to_string()))))?;
+            .map_err(|error| LinkError::broken(TlsError::stream_error(error.to_string())))?;
         Ok(Self { link, tls, host: host.into(), failed: None })
     }
 
@@ -181,7 +181,7 @@ impl<L: Link> Write for TlsLink<L> {
         if encrypted > 0 && !self.tls.wants_write() {
             // TLS 1.2 has no new ones: rustls says that it took what it did not encrypt.
             let words = "the keys of this connection are used up, and another one is to follow";
-            return Err(io::Error::other(TlsError(words.to_owned())));
+            return Err(TlsError::stream_error(words));
         }
         // It is encrypted, and so it is sent, whatever becomes of it: `flush` goes on with it, and tells.
         if let Err(error) = self.write_out()
@@ -212,7 +212,7 @@ fn explained(error: io::Error, host: &str) -> io::Error {
             .to_owned(),
         None => return error,
     };
-    io::Error::other(TlsError(words))
+    TlsError::stream_error(words)
 }
 
 const fn closed(kind: ErrorKind) -> bool {
