@@ -1,4 +1,4 @@
-//! What runtime a producer is built on, and where it is used from.
+//! What runtime a producer is built on, where it is used from, and a waker that panics where it is woken.
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
 use core::{
@@ -8,7 +8,7 @@ use core::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use std::thread::sleep;
+use std::{sync::Arc, task::Wake, thread::sleep};
 
 use ottla_client::block_on;
 use ottla_model::{ClusterConfig, serve::Server};
@@ -91,4 +91,32 @@ fn a_runtime_that_ends_takes_nobody_hostage() {
     let delivery = runtime.block_on(producer.send(&topic, &RECORD)).unwrap();
     drop(runtime);
     assert_eq!(delivery.try_outcome(), Some(RecordOutcome::NotDelivered(Cause::Closed.into())));
+}
+
+struct Bad;
+
+impl Wake for Bad {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker that panics");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waker_that_panics_harms_nobody_else() {
+    let server = server();
+    let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
+    let producer = builder.property("linger.ms", "50").build().unwrap();
+    let topic = producer.topic("t").unwrap();
+    let mut bad = producer.send(&topic, &RECORD).await.unwrap();
+    let other = producer.send(&topic, &RECORD).await.unwrap();
+    let waker = Waker::from(Arc::new(Bad));
+    assert!(pin!(&mut bad).poll(&mut Context::from_waker(&waker)).is_pending());
+    let waits = tokio::spawn(other);
+    let limit = Duration::from_secs(5);
+    let tally = tokio::time::timeout(limit, producer.flush()).await.expect("flush hangs");
+    assert_eq!(tally.delivered, 2);
+    let outcome = tokio::time::timeout(limit, waits).await.expect("the other one hangs").unwrap();
+    assert!(outcome.is_delivered());
+    assert!(bad.await.is_delivered());
+    assert!(producer.close(limit).await.complete);
 }
