@@ -30,6 +30,7 @@ pub use client::builder::{Builder, Place};
 pub use client::callbacks::Callbacks;
 pub use client::flush_close::CloseReport;
 pub use client::flush_close_all::{CloseAll, FlushAll};
+pub use client::producer::Producer;
 pub use client::send::SendFuture;
 pub use client::shards::{Shards, Topic};
 pub use client::stats::{Broker, Latency, Stats, WaitingTopic};

@@ -21,6 +21,10 @@ pub trait Place: Sized {
     /// The producer that comes of it.
     type Producer;
 
+    /// What its handles hold on to while it runs.
+    #[doc(hidden)]
+    type Running;
+
     /// The place where nobody has named one.
     #[doc(hidden)]
     fn find() -> Result<Self, BuildError>;

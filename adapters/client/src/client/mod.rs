@@ -6,6 +6,7 @@ pub(crate) mod builder;
 pub(crate) mod callbacks;
 pub(crate) mod flush_close;
 pub(crate) mod flush_close_all;
+pub(crate) mod producer;
 pub(crate) mod send;
 pub(crate) mod shards;
 pub(crate) mod stats;

@@ -13,7 +13,12 @@ use ottla_core::{Instant, ProduceError, TopicId, TopicStatus};
 use crate::{
     client::shards::{Shards, Topic, meet},
     delivery::delivery_future::{Delivery, Receipt},
-    engine::{driver_sleep::Nudge, locked_core::Engine, state::State, wait_list::Left},
+    engine::{
+        driver_sleep::Nudge,
+        locked_core::Engine,
+        state::State,
+        wait_list::{Left, WaitList},
+    },
     error::SendError,
     panic_containment::Wakes,
     record::Record,
@@ -36,16 +41,25 @@ pub struct SendFuture<'a, R = Delivery> {
     deadline: Option<Instant>,
     /// Not read from the clock before it is needed.
     started: Option<Instant>,
-    place: Place,
+    /// The list that it waits in, and its key there.
+    place: Option<(List, Option<u64>)>,
     receipt: PhantomData<fn() -> R>,
 }
 
-/// In which list the sender waits.
-#[derive(Debug)]
-enum Place {
-    None,
-    Full(Option<u64>),
-    Topic(Option<u64>),
+/// Of those who wait for memory, or for a topic to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    Full,
+    Topics,
+}
+
+impl List {
+    const fn of(self, state: &mut State) -> &mut WaitList<()> {
+        match self {
+            Self::Full => &mut state.full,
+            Self::Topics => &mut state.topics,
+        }
+    }
 }
 
 /// What is to be done with wakers once the lock is free: to drop it does it.
@@ -118,7 +132,7 @@ impl Shards {
             record: *record,
             deadline,
             started,
-            place: Place::None,
+            place: None,
             receipt: PhantomData,
         }
     }
@@ -210,17 +224,17 @@ impl<R: Receipt> SendFuture<'_, R> {
         }
         let now = match (&self.place, self.started) {
             // The first attempt comes right after it was read.
-            (Place::None, Some(started)) => started,
-            (Place::None, None) => state.now(self.engine.clock()),
-            (Place::Full(_) | Place::Topic(_), _) => self.engine.clock().now(),
+            (None, Some(started)) => started,
+            (None, None) => state.now(self.engine.clock()),
+            (Some(_), _) => self.engine.clock().now(),
         };
         self.started.get_or_insert(now);
         let result: Result<R, _> =
             self.engine.produce(&mut state, now, self.topic.id(), &self.record);
         let parting = match (&result, waker) {
-            (Err(ProduceError::Full), Some(waker)) => self.wait_for_memory(&mut state, waker),
+            (Err(ProduceError::Full), Some(waker)) => self.wait(&mut state, List::Full, waker),
             (Err(ProduceError::MetadataPending), Some(waker)) => {
-                self.wait_for_topic(&mut state, waker)
+                self.wait(&mut state, List::Topics, waker)
             }
             (_, waker) => Parting { waker, ..self.leave(&mut state) },
         };
@@ -240,27 +254,13 @@ impl<R: Receipt> SendFuture<'_, R> {
         Some(result)
     }
 
-    fn wait_for_memory(&mut self, state: &mut State, waker: Waker) -> Parting {
+    fn wait(&mut self, state: &mut State, list: List, waker: Waker) -> Parting {
         let mut parting = Parting::default();
-        if !matches!(self.place, Place::Full(_)) {
+        if self.place.is_none_or(|(of, _)| of != list) {
             parting = self.leave(state);
-            self.place = Place::Full(None);
         }
-        if let Place::Full(key) = &mut self.place {
-            parting.waker = state.full.wait(key, (), waker);
-        }
-        parting
-    }
-
-    fn wait_for_topic(&mut self, state: &mut State, waker: Waker) -> Parting {
-        let mut parting = Parting::default();
-        if !matches!(self.place, Place::Topic(_)) {
-            parting = self.leave(state);
-            self.place = Place::Topic(None);
-        }
-        if let Place::Topic(key) = &mut self.place {
-            parting.waker = state.topics.wait(key, (), waker);
-        }
+        let (_, key) = self.place.get_or_insert((list, None));
+        parting.waker = list.of(state).wait(key, (), waker);
         parting
     }
 
@@ -309,7 +309,7 @@ impl<R: Receipt> Future for SendFuture<'_, R> {
 impl<R> SendFuture<'_, R> {
     /// As [`SendFuture::leave`], with the lock free.
     fn leave_unlocked(&mut self) {
-        if matches!(self.place, Place::None) {
+        if self.place.is_none() {
             return;
         }
         let engine = self.engine;
@@ -320,15 +320,11 @@ impl<R> SendFuture<'_, R> {
     /// Waits no longer. There may be memory for another, who is then woken.
     fn leave(&mut self, state: &mut State) -> Parting {
         let mut parting = Parting::default();
-        match core::mem::replace(&mut self.place, Place::None) {
-            Place::Full(Some(key)) => {
-                parting.left = state.full.leave(key);
-                if matches!(parting.left, Some(Left::Woken)) {
-                    state.full.wake(1, &mut parting.next);
-                }
+        if let Some((list, Some(key))) = self.place.take() {
+            parting.left = list.of(state).leave(key);
+            if list == List::Full && matches!(parting.left, Some(Left::Woken)) {
+                state.full.wake(1, &mut parting.next);
             }
-            Place::Topic(Some(key)) => parting.left = state.topics.leave(key),
-            Place::None | Place::Full(None) | Place::Topic(None) => {}
         }
         parting
     }

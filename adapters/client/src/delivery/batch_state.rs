@@ -8,7 +8,7 @@ use ottla_core::{Cause, LastError, Verdict};
 use crate::{
     delivery::{
         calls_to_engine::EngineCalls,
-        cancelled::{CancelReason, Mark},
+        cancelled::Mark,
         outcome::{RecordOutcome, Told, Why},
         waiters::Waiters,
     },
@@ -183,21 +183,15 @@ impl BatchStateInner {
     }
 
     /// Notes that a record was cancelled, and wakes those that wait for it.
-    pub(crate) fn cancel(
-        &mut self,
-        index: u32,
-        taken: bool,
-        gone: &CancelReason,
-        wakes: &mut Wakes,
-    ) {
-        self.last_error = gone.last_error;
+    pub(crate) fn cancel(&mut self, index: u32, taken: bool, why: &Why, wakes: &mut Wakes) {
+        self.last_error = why.last_error;
         match self.marks.binary_search_by_key(&index, |mark| mark.index()) {
             Ok(at) => {
                 if let Some(mark) = self.marks.get_mut(at).filter(|_| taken) {
                     mark.take();
                 }
             }
-            Err(at) => self.marks.insert(at, Mark::new(index, taken, gone.by)),
+            Err(at) => self.marks.insert(at, Mark::new(index, taken, why.cause)),
         }
         let indexes = index..index.saturating_add(1);
         self.first_waiters.take(&indexes, wakes);

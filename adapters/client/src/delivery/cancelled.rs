@@ -1,34 +1,6 @@
 //! What is noted of a record that was cancelled.
 
-use ottla_core::{Cause, LastError};
-
-use crate::delivery::outcome::Why;
-
-/// Why a record was cancelled, and what had gone wrong last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CancelReason {
-    pub(crate) by: By,
-    pub(crate) last_error: Option<LastError>,
-}
-
-/// Who cancels a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
-    /// Its caller.
-    Caller,
-    /// Its own deadline.
-    Deadline,
-}
-
-impl CancelReason {
-    pub(crate) const fn why(&self) -> Why {
-        let cause = match self.by {
-            By::Caller => Cause::Cancelled,
-            By::Deadline => Cause::Deadline,
-        };
-        Why::new(cause, self.last_error)
-    }
-}
+use ottla_core::Cause;
 
 /// A record that was cancelled: its index, and two bits. There is room for one for each record of
 /// a batch before it is needed, so that it is small.
@@ -39,8 +11,9 @@ impl Mark {
     const TAKEN: u32 = 1;
     const DEADLINE: u32 = 2;
 
-    pub(super) const fn new(index: u32, taken: bool, by: By) -> Self {
-        let deadline = matches!(by, By::Deadline);
+    /// `cause`: its own deadline, or else its caller.
+    pub(super) const fn new(index: u32, taken: bool, cause: Cause) -> Self {
+        let deadline = matches!(cause, Cause::Deadline);
         // A record has some bytes, so that no batch has 2³⁰ of them.
         Self(index << 2 | if deadline { Self::DEADLINE } else { 0 } | taken as u32)
     }

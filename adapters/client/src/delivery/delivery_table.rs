@@ -13,10 +13,9 @@ use crate::delivery::{
     batch_state::{BatchState, Update, WHOLE},
     broker_messages::BrokerMessages,
     calls_to_engine::EngineCalls,
-    cancelled::CancelReason,
     latency::Histogram,
     notifications::{Finished, Notifications, report},
-    outcome::{OutcomeCounts, RecordOutcome, Report, Told},
+    outcome::{OutcomeCounts, RecordOutcome, Report, Told, Why},
 };
 
 /// Cells that wait to be reused; more than this are given back to the heap.
@@ -206,7 +205,7 @@ impl Table {
         now: Instant,
         ticket: &Ticket,
         verdict: Verdict,
-        gone: &CancelReason,
+        why: &Why,
         news: &mut Notifications,
     ) -> Verdict {
         let Some(entry) = find(&mut self.entries, ticket.batch()) else {
@@ -227,7 +226,7 @@ impl Table {
             Verdict::AlreadySettled | _ => return verdict,
         };
         let first = state.first(index).is_none();
-        state.cancel(index, taken, gone, &mut news.wakes);
+        state.cancel(index, taken, why, &mut news.wakes);
         drop(state);
         let elapsed = entry.times.elapsed(now, index);
         let token = entry.tokens.binary_search_by_key(&index, |token| token.index);
@@ -236,8 +235,8 @@ impl Table {
                 token: token.token,
                 topic: entry.topic,
                 outcome: match taken {
-                    true => RecordOutcome::NotDelivered(gone.why()),
-                    false => RecordOutcome::Unknown(gone.why()),
+                    true => RecordOutcome::NotDelivered(why.clone()),
+                    false => RecordOutcome::Unknown(why.clone()),
                 },
                 late: token.told,
                 elapsed,

@@ -13,14 +13,14 @@ use std::{
 };
 
 use ottla_core::{
-    Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Ticket, TopicId, Verdict,
+    Cause, Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Ticket, TopicId,
+    Verdict,
 };
 
 use crate::{
     clock::Clock,
     delivery::{
         calls_to_engine::EngineCalls,
-        cancelled::By,
         delivery_future::Receipt,
         notifications::{Notifications, Progress},
         outcome::Report,
@@ -168,7 +168,7 @@ impl Engine {
     pub fn cancel(&self, ticket: &Ticket) -> Verdict {
         let now = self.clock.now();
         let mut state = self.lock();
-        let verdict = state.cancel(now, ticket, By::Caller);
+        let verdict = state.cancel(now, ticket, Cause::Cancelled);
         if state.news.is_empty() {
             // Nobody waits for it: the driver may sleep on, unless others may go ahead now.
             let wake = state.nudge(true);

@@ -15,10 +15,9 @@ use crate::{
     clock::{Clock, Recent, Tick},
     delivery::{
         calls_to_engine::EngineCalls,
-        cancelled::{By, CancelReason},
         delivery_table::Table,
         notifications::Notifications,
-        outcome,
+        outcome::{self, Why},
         undelivered_record::{UndeliveredRecord, take_back, take_one_back},
     },
     engine::{
@@ -159,7 +158,7 @@ impl State {
     /// Cancels the records whose deadline is over.
     pub(crate) fn answer_due(&mut self, now: Instant) {
         while let Some(ticket) = self.table.pop_due(now) {
-            self.cancel(now, &ticket, By::Deadline);
+            self.cancel(now, &ticket, Cause::Deadline);
         }
     }
 
@@ -200,12 +199,12 @@ impl State {
         matches!(status, Some(TopicStatus::Ready { .. }))
     }
 
-    /// Cancels a record in the core and tells those that wait for it.
-    pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, by: By) -> Verdict {
-        let gone = CancelReason { by, last_error: self.core.last_error(ticket.batch()) };
+    /// Cancels a record in the core, for its caller or its deadline, and tells those that wait for it.
+    pub(crate) fn cancel(&mut self, now: Instant, ticket: &Ticket, cause: Cause) -> Verdict {
+        let why = Why::new(cause, self.core.last_error(ticket.batch()));
         // Who cancels has decided; whose time is over while the producer closes gets the record back.
-        let back = match (&self.returned, by) {
-            (Some(_), By::Deadline) => take_one_back(&self.core, ticket, &gone.why()),
+        let back = match (&self.returned, cause) {
+            (Some(_), Cause::Deadline) => take_one_back(&self.core, ticket, &why),
             _ => None,
         };
         let verdict = self.core.cancel(now, *ticket);
@@ -214,8 +213,8 @@ impl State {
         {
             returned.push(back);
         }
-        let verdict = self.table.cancelled(now, ticket, verdict, &gone, &mut self.news);
-        tracing_events::cancelled(&gone, verdict, &mut self.news);
+        let verdict = self.table.cancelled(now, ticket, verdict, &why, &mut self.news);
+        tracing_events::cancelled(&why, verdict, &mut self.news);
         self.check_flushes();
         verdict
     }

@@ -7,9 +7,8 @@ use ottla_core::{BatchOutcome, Cause, Outcome, Producer, TopicId, Trace, Turn, V
 use tracing::{Level, level_filters::LevelFilter};
 
 use crate::delivery::{
-    cancelled::CancelReason,
     notifications::Notifications,
-    outcome::{RecordOutcome, Told},
+    outcome::{RecordOutcome, Told, Why},
 };
 
 /// Takes what happened in the core, to be told.
@@ -69,9 +68,9 @@ pub(crate) fn settled(
 }
 
 /// Has it told that a record was given up.
-pub(crate) fn cancelled(gone: &CancelReason, verdict: Verdict, news: &mut Notifications) {
+pub(crate) fn cancelled(why: &Why, verdict: Verdict, news: &mut Notifications) {
     if LevelFilter::current() >= Level::DEBUG {
-        let why = gone.why();
+        let why = why.clone();
         news.note(move || tracing::debug!(?verdict, "a record is given up: {why}"));
     }
 }

@@ -3,14 +3,14 @@
 use core::{future::Future, time::Duration};
 use std::sync::Arc;
 
-use ottla_core::{Config, ReleaseError, Ticket, TopicError, Verdict};
+use ottla_core::Ticket;
 
 use crate::{
     client::{
         builder::{Builder, Place},
         flush_close::CloseReport,
+        producer,
         shards::{Shards, Topic},
-        stats::Stats,
     },
     delivery::{delivery_future::Delivery, outcome::OutcomeCounts},
     error::{BuildError, SendError},
@@ -33,22 +33,7 @@ use crate::{
 /// that wait: `send`, `flush` and `close` return only when it runs again. A record's own deadline is
 /// answered all the same to who asks: [`Delivery::try_outcome`], [`Delivery::cancel`], or a delivery
 /// that is polled.
-#[derive(Clone, Debug)]
-pub struct Producer<R: Runtime> {
-    last: Arc<LastHandle<R>>,
-}
-
-#[derive(Debug)]
-struct LastHandle<R: Runtime> {
-    shards: Shards,
-    runtime: R,
-}
-
-impl<R: Runtime> Drop for LastHandle<R> {
-    fn drop(&mut self) {
-        self.shards.close_unattended();
-    }
-}
+pub type Producer<R> = producer::Producer<Tasks<R>>;
 
 /// Runs a producer's engines as tasks of a runtime.
 #[derive(Debug)]
@@ -56,6 +41,7 @@ pub struct Tasks<R>(R);
 
 impl<R: Runtime> Place for Tasks<R> {
     type Producer = Producer<R>;
+    type Running = R;
 
     fn find() -> Result<Self, BuildError> {
         R::current().map(Self)
@@ -70,7 +56,7 @@ impl<R: Runtime> Place for Tasks<R> {
         for engine in shards.engines() {
             runtime.spawn(Drive::new(Arc::clone(engine), runtime.clone(), security.clone()));
         }
-        Ok(Producer { last: Arc::new(LastHandle { shards, runtime }) })
+        Ok(Producer::of(shards, runtime))
     }
 }
 
@@ -84,56 +70,6 @@ impl<R: Runtime> Builder<Tasks<R>> {
 }
 
 impl<R: Runtime> Producer<R> {
-    /// Starts to make a producer.
-    #[must_use]
-    pub fn builder() -> Builder<Tasks<R>> {
-        Builder::new()
-    }
-
-    /// Makes a producer from properties with Kafka's names.
-    ///
-    /// # Errors
-    ///
-    /// Where one of them is unknown or refused, or there is no runtime.
-    pub fn from_properties<N: AsRef<str>, V: AsRef<str>>(
-        properties: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, BuildError> {
-        Self::builder().properties(properties).build()
-    }
-
-    /// Makes a producer from a configuration. Its `checksum` is replaced by the fastest there is.
-    ///
-    /// # Errors
-    ///
-    /// Where the configuration is refused, or there is no runtime.
-    pub fn new(config: &Config<'_>) -> Result<Self, BuildError> {
-        Self::builder().build_on(config)
-    }
-
-    fn shards(&self) -> &Shards {
-        &self.last.shards
-    }
-
-    /// Registers a topic, or finds it. Its partitions are asked for in the background.
-    ///
-    /// # Errors
-    ///
-    /// Where it is no name for a topic, or there is no room for another.
-    pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
-        self.shards().topic(name)
-    }
-
-    /// Forgets a topic of which nothing is open, so that its room serves others (`limits.topics` and
-    /// `limits.partitions`). Handles to it are refused from then on; registered again, it has new ones.
-    ///
-    /// # Errors
-    ///
-    /// [`ReleaseError::Busy`] where records of it have no final outcome yet: try again later. Where it was
-    /// released before, or is another producer's: [`ReleaseError::UnknownTopic`].
-    pub fn release_topic(&self, topic: &Topic) -> Result<(), ReleaseError> {
-        self.shards().release_topic(topic)
-    }
-
     /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms` or the record's
     /// own timeout.
     ///
@@ -148,7 +84,7 @@ impl<R: Runtime> Producer<R> {
         topic: &'a Topic,
         record: &'a Record<'a>,
     ) -> impl Future<Output = Result<Delivery, SendError>> + 'a {
-        Send::new(self.shards(), &self.last.runtime, topic, record)
+        Send::new(self.shards(), self.running(), topic, record)
     }
 
     /// As [`Producer::send`], for a record of which only `on_report` is told, if it has a token. The ticket
@@ -162,7 +98,7 @@ impl<R: Runtime> Producer<R> {
         topic: &'a Topic,
         record: &'a Record<'a>,
     ) -> impl Future<Output = Result<Ticket, SendError>> + 'a {
-        Send::new(self.shards(), &self.last.runtime, topic, record)
+        Send::new(self.shards(), self.running(), topic, record)
     }
 
     /// As [`Producer::send`], if the record can be taken at once.
@@ -172,18 +108,6 @@ impl<R: Runtime> Producer<R> {
     /// Where it cannot; the record is still the caller's.
     pub fn try_send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
         self.shards().try_send(topic, record)
-    }
-
-    /// Gives up on a record; see [`Delivery::cancel`]. A ticket of another producer is not believed:
-    /// [`Verdict::Foreign`].
-    pub fn cancel(&self, ticket: &Ticket) -> Verdict {
-        self.shards().cancel(ticket)
-    }
-
-    /// Cancels a record when `timeout` is over; see [`Delivery::cancel_after`]. False where there is
-    /// nothing to set: the record has an answer, or is another producer's.
-    pub fn cancel_after(&self, ticket: &Ticket, timeout: Duration) -> bool {
-        self.shards().cancel_after(ticket, timeout)
     }
 
     /// Sends what is buffered at once, and waits until each record that was taken before has an
@@ -200,15 +124,9 @@ impl<R: Runtime> Producer<R> {
         let Some(guard) = guard else {
             return closing.await;
         };
-        match until(&self.last.runtime, guard, &mut closing).await {
+        match until(self.running(), guard, &mut closing).await {
             Some(report) => report,
             None => closing.give_up(),
         }
-    }
-
-    /// Counters, gauges and latencies, as they are now.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.shards().stats()
     }
 }

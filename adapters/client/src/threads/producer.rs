@@ -7,15 +7,15 @@ use std::{
     thread::{self, ThreadId},
 };
 
-use ottla_core::{Config, ReleaseError, Ticket, TopicError, Verdict};
+use ottla_core::Ticket;
 
 use crate::{
     block_on::block_on,
     client::{
-        builder::{Builder, Place},
+        builder::Place,
         flush_close::CloseReport,
+        producer,
         shards::{Shards, Topic},
-        stats::Stats,
     },
     delivery::{delivery_future::Receipt, outcome::OutcomeCounts},
     error::{BuildError, SendError},
@@ -28,29 +28,7 @@ use crate::{
 ///
 /// When the last handle is dropped, the producer goes on in the background until what was sent is
 /// settled, for at most `delivery.timeout.ms`; [`Producer::close`] waits for that and tells.
-#[derive(Debug)]
-pub struct Producer<P> {
-    last: Arc<LastHandle>,
-    poller: PhantomData<fn() -> P>,
-}
-
-impl<P> Clone for Producer<P> {
-    fn clone(&self) -> Self {
-        Self { last: Arc::clone(&self.last), poller: PhantomData }
-    }
-}
-
-#[derive(Debug)]
-struct LastHandle {
-    shards: Shards,
-    drivers: Box<[ThreadId]>,
-}
-
-impl Drop for LastHandle {
-    fn drop(&mut self) {
-        self.shards.close_unattended();
-    }
-}
+pub type Producer<P> = producer::Producer<Threads<P>>;
 
 /// Runs a producer's engines on threads of their own, `ottla`, or with shards `ottla-0`, `ottla-1` and so on.
 #[derive(Debug)]
@@ -58,6 +36,7 @@ pub struct Threads<P>(PhantomData<fn() -> P>);
 
 impl<P: Poller> Place for Threads<P> {
     type Producer = Producer<P>;
+    type Running = Box<[ThreadId]>;
 
     fn find() -> Result<Self, BuildError> {
         Ok(Self(PhantomData))
@@ -68,65 +47,14 @@ impl<P: Poller> Place for Threads<P> {
             // Those that run already have nobody to end them.
             shards.close_unattended();
         })?;
-        let last = Arc::new(LastHandle { shards, drivers });
-        Ok(Producer { last, poller: PhantomData })
+        Ok(Producer::of(shards, drivers))
     }
 }
 
 impl<P: Poller> Producer<P> {
-    /// Starts to make a producer.
-    #[must_use]
-    pub fn builder() -> Builder<Threads<P>> {
-        Builder::new()
-    }
-
-    /// Makes a producer from properties with Kafka's names.
-    ///
-    /// # Errors
-    ///
-    /// Where one of them is unknown or refused, or the operating system gives no thread.
-    pub fn from_properties<N: AsRef<str>, V: AsRef<str>>(
-        properties: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, BuildError> {
-        Self::builder().properties(properties).build()
-    }
-
-    /// Makes a producer from a configuration. Its `checksum` is replaced by the fastest there is.
-    ///
-    /// # Errors
-    ///
-    /// Where the configuration is refused, or the operating system gives no thread.
-    pub fn new(config: &Config<'_>) -> Result<Self, BuildError> {
-        Self::builder().build_on(config)
-    }
-
-    fn shards(&self) -> &Shards {
-        &self.last.shards
-    }
-
     /// A driver's thread must not wait for what only it can bring, nor for another that waits for it.
     fn is_driver(&self) -> bool {
-        self.last.drivers.contains(&thread::current().id())
-    }
-
-    /// Registers a topic, or finds it. Its partitions are asked for in the background.
-    ///
-    /// # Errors
-    ///
-    /// Where it is no name for a topic, or there is no room for another.
-    pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
-        self.shards().topic(name)
-    }
-
-    /// Forgets a topic of which nothing is open, so that its room serves others (`limits.topics` and
-    /// `limits.partitions`). Handles to it are refused from then on; registered again, it has new ones.
-    ///
-    /// # Errors
-    ///
-    /// [`ReleaseError::Busy`] where records of it have no final outcome yet: try again later. Where it was
-    /// released before, or is another producer's: [`ReleaseError::UnknownTopic`].
-    pub fn release_topic(&self, topic: &Topic) -> Result<(), ReleaseError> {
-        self.shards().release_topic(topic)
+        self.running().contains(&thread::current().id())
     }
 
     /// Sends a record. Waits for memory, or for the topic to be known, up to `max.block.ms` or the record's
@@ -182,18 +110,6 @@ impl<P: Poller> Producer<P> {
         block_on(&mut sending, until).unwrap_or_else(|| sending.give_up())
     }
 
-    /// Gives up on a record; see [`Delivery::cancel`]. A ticket of another producer is not believed:
-    /// [`Verdict::Foreign`].
-    pub fn cancel(&self, ticket: &Ticket) -> Verdict {
-        self.shards().cancel(ticket)
-    }
-
-    /// Cancels a record when `timeout` is over; see [`Delivery::cancel_after`]. False where there is
-    /// nothing to set: the record has an answer, or is another producer's.
-    pub fn cancel_after(&self, ticket: &Ticket, timeout: Duration) -> bool {
-        self.shards().cancel_after(ticket, timeout)
-    }
-
     /// Called from `on_report`, nothing is to be waited for: that would be for the caller itself.
     fn no_wait(&self) -> Option<std::time::Instant> {
         let clock = self.shards().clock();
@@ -215,12 +131,6 @@ impl<P: Poller> Producer<P> {
         let mut closing = self.shards().close(timeout);
         let guard = self.no_wait().or_else(|| self.shards().clock().std(closing.wait_until()));
         block_on(&mut closing, guard).unwrap_or_else(|| closing.give_up())
-    }
-
-    /// Counters, gauges and latencies, as they are now.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.shards().stats()
     }
 }
 

@@ -4,7 +4,6 @@ use std::{sync::Arc, task::Wake};
 use ottla_core::Outcome;
 
 use super::*;
-use crate::delivery::cancelled::By;
 
 #[derive(Default)]
 struct Count(AtomicUsize);
@@ -15,8 +14,8 @@ impl Wake for Count {
     }
 }
 
-const BY_CALLER: CancelReason = CancelReason { by: By::Caller, last_error: None };
-const BY_DEADLINE: CancelReason = CancelReason { by: By::Deadline, last_error: None };
+const BY_CALLER: Why = Why::new(Cause::Cancelled, None);
+const BY_DEADLINE: Why = Why::new(Cause::Deadline, None);
 const DELIVERED: Outcome = delivered(100);
 
 const fn told(outcome: Outcome) -> Told {
