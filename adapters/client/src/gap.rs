@@ -1,8 +1,9 @@
 //! Where another thread may come between, or the core come to a bad end, for tests that have one thread.
 
-pub(crate) use for_tests::pass;
 #[cfg(feature = "_internal")]
-pub use for_tests::set_in_gaps;
+use core::cell::RefCell;
+#[cfg(feature = "_internal")]
+use std::rc::Rc;
 
 /// Such a place. Nobody has the engine's lock there, but for [`Gap::Ending`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,35 +19,25 @@ pub enum Gap {
 }
 
 #[cfg(feature = "_internal")]
-mod for_tests {
-    use core::cell::RefCell;
-    use std::rc::Rc;
+type Act = Rc<dyn Fn(Gap)>;
 
-    use super::Gap;
-
-    type Act = Rc<dyn Fn(Gap)>;
-
-    thread_local! {
-        static ACT: RefCell<Option<Act>> = const { RefCell::new(None) };
-    }
-
-    /// What happens on this thread in each [`Gap`] from now on.
-    pub fn set_in_gaps(act: Option<Act>) {
-        ACT.set(act);
-    }
-
-    /// Lets a test have its way.
-    pub(crate) fn pass(gap: Gap) {
-        let act = ACT.with_borrow(Clone::clone);
-        if let Some(act) = act {
-            act(gap);
-        }
-    }
+#[cfg(feature = "_internal")]
+thread_local! {
+    static ACT: RefCell<Option<Act>> = const { RefCell::new(None) };
 }
 
-#[cfg(not(feature = "_internal"))]
-mod for_tests {
-    /// Nothing comes between.
-    #[inline(always)]
-    pub(crate) const fn pass(_: super::Gap) {}
+/// What happens on this thread in each [`Gap`] from now on.
+#[cfg(feature = "_internal")]
+pub fn set_in_gaps(act: Option<Act>) {
+    ACT.set(act);
+}
+
+/// Lets a test have its way; otherwise nothing comes between.
+#[inline(always)]
+pub(crate) fn pass(gap: Gap) {
+    #[cfg(feature = "_internal")]
+    if let Some(act) = ACT.with_borrow(Clone::clone) {
+        act(gap);
+    }
+    let _ = gap;
 }
