@@ -34,7 +34,7 @@ pub enum BuildError {
     },
     /// What the properties about security name cannot be used.
     Security {
-        /// The property.
+        /// The property, by the name that it was given by.
         name: &'static str,
         /// What was expected there, what was found, and what to do.
         why: String,

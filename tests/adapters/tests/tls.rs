@@ -21,6 +21,8 @@ on_each!(
     a_plain_client_of_a_listener_with_tls_is_told,
     who_hangs_up_after_the_handshake_is_not_asked_for_tls,
     properties_that_are_of_no_use_are_refused,
+    what_is_wrong_with_a_pem_is_told_by_the_name_that_was_given,
+    stores_of_java_and_of_windows_are_told_with_what_makes_pem_of_them,
 );
 
 const TEST: Duration = Duration::from_secs(60);
@@ -248,22 +250,121 @@ async fn properties_that_are_of_no_use_are_refused(on: Adapter) {
         (vec![ssl, ("ssl.ca.pem", &*identity.key)], "expected a PEM CERTIFICATE, found none"),
         (
             vec![ssl, ("ssl.certificate.pem", &*identity.certificate)],
-            "expected ssl.key.location as well",
+            "expected ssl.key.pem as well",
         ),
-        (vec![ssl, ("ssl.key.pem", &*identity.key)], "expected ssl.certificate.location as well"),
-        (vec![ssl, ("ssl.key.location", &*identity.key)], "found a PEM text"),
-        (vec![ssl, ("ssl.keystore.location", &*identity.key)], "found a PEM text"),
-        (vec![ssl, ("ssl.keystore.type", "JKS")], "openssl pkcs12"),
-        (vec![ssl, ("ssl.key.password", "swordfish")], "encrypted keys are not read"),
-        (vec![ssl, ("enable.ssl.certificate.verification", "false")], "always verified"),
+        (vec![ssl, ("ssl.key.pem", &*identity.key)], "expected ssl.certificate.pem as well"),
         (
-            vec![ssl, ("ssl.cipher.suites", "TLS_NULL")],
-            "unknown: TLS_NULL; expected some of TLS_AES_256_GCM_SHA384",
+            vec![ssl, ("ssl.keystore.key", &*identity.key)],
+            "ssl.keystore.key: a key without its certificate: expected ssl.keystore.certificate.chain",
         ),
-        (vec![ssl, ("ssl.ca.locatoin", "x")], "did you mean \"ssl.ca.location\""),
-        (vec![ssl, ("ssl.enabled.protocols", "SSLv3")], "TLSv1.2, TLSv1.3"),
+        (
+            vec![ssl, ("ssl.key.location", "a"), ("ssl.keystore.key", &*identity.key)],
+            "ssl.keystore.key: it contradicts ssl.key.location: expected one of the two",
+        ),
+        (
+            vec![("ssl.truststore.certificates", "a"), ("ssl.truststore.location", "b")],
+            "ssl.truststore.location: it contradicts ssl.truststore.certificates",
+        ),
+        (
+            vec![("ssl.keystore.location", "a"), ("ssl.certificate.pem", "b")],
+            "ssl.certificate.pem: it contradicts ssl.keystore.location",
+        ),
+        (
+            vec![("ssl.key.location", "a"), ("ssl.keystore.location", "b")],
+            "ssl.keystore.location: it contradicts ssl.key.location",
+        ),
     ] {
         let told = build(&properties);
         assert!(told.contains(words), "{told}");
+    }
+}
+
+/// Why a producer with TLS and these properties is not built.
+fn unbuilt(on: Adapter, properties: &[(&str, &str)]) -> String {
+    let builder = Producer::builder(on).property("bootstrap.servers", "localhost:1");
+    let builder =
+        builder.property("security.protocol", "SSL").properties(properties.iter().copied());
+    builder.build().expect_err("it is refused").to_string()
+}
+
+async fn what_is_wrong_with_a_pem_is_told_by_the_name_that_was_given(on: Adapter) {
+    let authority = Authority::new();
+    let (ours, other) = (authority.sign(&["client"]), authority.sign(&["client"]));
+    let (ca, dir) = (("ssl.ca.pem", &*authority.certificate()), tempfile::tempdir().unwrap());
+    let file = dir.path().join("empty.pem");
+    fs::write(&file, "nothing").unwrap();
+    let file = file.to_str().unwrap();
+    let begins = |properties: &[(&str, &str)], words: &str| {
+        let told = unbuilt(on, properties);
+        assert!(told.starts_with(words), "{told}");
+    };
+    for name in ["ssl.ca.location", "ssl.truststore.location"] {
+        begins(&[(name, file)], &format!("{name}: {file}: expected a PEM CERTIFICATE"));
+        begins(&[(name, "/nowhere")], &format!("{name}: /nowhere: No such file"));
+        // Of two names of one property the later one counts.
+        let more = [("ssl.ca.location", "/a"), ("ssl.truststore.location", "/b"), (name, file)];
+        begins(&more, &format!("{name}: {file}"));
+    }
+    for name in ["ssl.ca.pem", "ssl.truststore.certificates"] {
+        begins(&[(name, "nothing")], &format!("{name}: the text: expected a PEM CERTIFICATE"));
+    }
+    begins(&[ca, ("ssl.keystore.location", file)], "ssl.keystore.location: ");
+    let pairs = [
+        ("ssl.certificate.pem", "ssl.key.pem"),
+        ("ssl.keystore.certificate.chain", "ssl.keystore.key"),
+    ];
+    for (chain, key) in pairs {
+        begins(&[ca, (chain, "nothing"), (key, &ours.key)], &format!("{chain}: the text: "));
+        begins(&[ca, (chain, &ours.certificate), (key, "")], &format!("{key}: the text: "));
+        // The key of another certificate.
+        begins(&[ca, (chain, &ours.certificate), (key, &other.key)], &format!("{key}: "));
+        begins(&[ca, (chain, &ours.certificate)], &format!("{chain}: a certificate without"));
+    }
+    let by_file = [ca, ("ssl.certificate.pem", &ours.certificate), ("ssl.key.location", file)];
+    begins(&by_file, &format!("ssl.key.location: {file}: expected a PEM PRIVATE KEY"));
+}
+
+async fn stores_of_java_and_of_windows_are_told_with_what_makes_pem_of_them(on: Adapter) {
+    let dir = tempfile::tempdir().unwrap();
+    let jks: [&[u8]; 2] = [&[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2], &[0xCE, 0xCE, 0xCE, 0xCE, 0, 0]];
+    // Of a few bytes, of some hundred, of thousands, and of a length that is not told.
+    let pkcs12: [&[u8]; 4] = [
+        &[0x30, 0x40, 2, 1, 3, 0x30],
+        &[0x30, 0x81, 0xF0, 2, 1, 3, 0x30],
+        &[0x30, 0x82, 0x0A, 0x4C, 2, 1, 3, 0x30, 0x82],
+        &[0x30, 0x80, 2, 1, 3, 0x30, 0x80],
+    ];
+    let path = dir.path().join("store");
+    let store = path.to_str().unwrap();
+    let openssl = |from: &str, name: &str| {
+        format!("`openssl pkcs12 -in {from} -nodes -out store.pem`, then {name}=store.pem")
+    };
+    let authority = Authority::new();
+    let ca = ("ssl.ca.pem", &*authority.certificate());
+    for (name, more) in [
+        ("ssl.truststore.location", None),
+        ("ssl.ca.location", None),
+        ("ssl.keystore.location", Some(ca)),
+    ] {
+        let properties: Vec<_> = more.into_iter().chain([(name, store)]).collect();
+        for bytes in jks {
+            fs::write(&path, bytes).unwrap();
+            let told = unbuilt(on, &properties);
+            let found = "expected PEM, found a Java keystore (JKS): `keytool -importkeystore";
+            assert!(told.starts_with(&format!("{name}: {store}: {found}")), "{told}");
+            assert!(told.contains(&format!("-srckeystore {store}")), "{told}");
+            assert!(told.ends_with(&openssl("store.p12", name)), "{told}");
+        }
+        for bytes in pkcs12 {
+            fs::write(&path, bytes).unwrap();
+            let told = unbuilt(on, &properties);
+            let found = "expected PEM, found a PKCS#12 store: ";
+            let words = format!("{name}: {store}: {found}{}", openssl(store, name));
+            assert_eq!(told, words);
+        }
+        // A certificate as DER is neither.
+        fs::write(&path, [0x30, 0x82, 1, 0x0A, 0x30, 0x81, 0xB1, 0xA0, 3, 2, 1, 2]).unwrap();
+        let told = unbuilt(on, &properties);
+        assert!(told.contains("expected a PEM CERTIFICATE, found none"), "{told}");
     }
 }

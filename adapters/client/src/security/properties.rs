@@ -9,16 +9,25 @@ enum Protocol {
     Ssl,
 }
 
-/// A PEM text, as a file or as it stands in the property.
+/// A PEM text, as a property gives it.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "_tls"), allow(dead_code, reason = "read with TLS only"))]
+pub(crate) struct Pem {
+    /// The property, by the name that it was given by.
+    pub(crate) name: &'static str,
+    pub(crate) source: Source,
+}
+
+/// Where the text is: in a file, or in the property itself.
 #[derive(Clone)]
 #[cfg_attr(not(feature = "_tls"), allow(dead_code, reason = "read with TLS only"))]
-pub(crate) enum Pem {
+pub(crate) enum Source {
     File(String),
     Inline(String),
 }
 
 /// Without the text, which may be a private key.
-impl core::fmt::Debug for Pem {
+impl core::fmt::Debug for Source {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
@@ -102,8 +111,10 @@ impl SecurityProperties {
                 expected,
             })
         };
-        let (file, inline) =
-            (|| Some(Pem::File(value.to_owned())), || Some(Pem::Inline(value.to_owned())));
+        let pem = |source: fn(String) -> Source| Pem {
+            name: NAMES.into_iter().find(|known| *known == name).unwrap_or_default(),
+            source: source(value.to_owned()),
+        };
         if name.ends_with(".location") && value.contains("-----BEGIN") {
             // Not to be repeated: it may be a key.
             return refused(TEXT);
@@ -119,27 +130,22 @@ impl SecurityProperties {
                 return Ok(());
             }
             "ssl.ca.location" | "ssl.truststore.location" => {
-                self.roots = file();
+                put(&mut self.roots, pem(Source::File))?;
             }
             "ssl.ca.pem" | "ssl.truststore.certificates" => {
-                self.roots = inline();
+                put(&mut self.roots, pem(Source::Inline))?;
             }
             "ssl.keystore.location" => {
                 // One file has both.
-                (self.chain, self.key) = (file(), file());
+                put(&mut self.chain, pem(Source::File))?;
+                put(&mut self.key, pem(Source::File))?;
             }
-            "ssl.certificate.location" => {
-                self.chain = file();
-            }
+            "ssl.certificate.location" => put(&mut self.chain, pem(Source::File))?,
             "ssl.certificate.pem" | "ssl.keystore.certificate.chain" => {
-                self.chain = inline();
+                put(&mut self.chain, pem(Source::Inline))?;
             }
-            "ssl.key.location" => {
-                self.key = file();
-            }
-            "ssl.key.pem" | "ssl.keystore.key" => {
-                self.key = inline();
-            }
+            "ssl.key.location" => put(&mut self.key, pem(Source::File))?,
+            "ssl.key.pem" | "ssl.keystore.key" => put(&mut self.key, pem(Source::Inline))?,
             "ssl.truststore.type" | "ssl.keystore.type" => match value {
                 "PEM" => return Ok(()),
                 _ => return refused(STORES),
@@ -227,26 +233,54 @@ impl SecurityProperties {
     }
 }
 
+/// Notes what a PEM text is taken from.
+///
+/// # Errors
+///
+/// Where another property says that it is elsewhere: one of the two would go for nothing.
+fn put(place: &mut Option<Pem>, pem: Pem) -> Result<(), BuildError> {
+    let is_same = |other: &Pem| librdkafkas(other.name) == librdkafkas(pem.name);
+    if let Some(other) = place.as_ref().filter(|other| !is_same(other)) {
+        let why = format!("it contradicts {}: expected one of the two", other.name);
+        return Err(BuildError::Security { name: pem.name, why });
+    }
+    *place = Some(pem);
+    Ok(())
+}
+
+/// What librdkafka calls a property of Kafka's, where it has it.
+fn librdkafkas(name: &str) -> &str {
+    match name {
+        "ssl.truststore.location" => "ssl.ca.location",
+        "ssl.truststore.certificates" => "ssl.ca.pem",
+        "ssl.keystore.certificate.chain" => "ssl.certificate.pem",
+        "ssl.keystore.key" => "ssl.key.pem",
+        name => name,
+    }
+}
+
+/// The properties that may be given.
+const NAMES: [&str; 17] = [
+    "security.protocol",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.cipher.suites",
+    "ssl.enabled.protocols",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.location",
+    "ssl.key.pem",
+    "ssl.keystore.certificate.chain",
+    "ssl.keystore.key",
+    "ssl.keystore.location",
+    "ssl.keystore.type",
+    "ssl.truststore.certificates",
+    "ssl.truststore.location",
+    "ssl.truststore.type",
+];
+
 /// The name of ours that is spelt most like it.
 fn nearest(name: &str) -> Option<&'static str> {
-    const NAMES: [&str; 17] = [
-        "security.protocol",
-        "ssl.ca.location",
-        "ssl.ca.pem",
-        "ssl.certificate.location",
-        "ssl.certificate.pem",
-        "ssl.cipher.suites",
-        "ssl.enabled.protocols",
-        "ssl.endpoint.identification.algorithm",
-        "ssl.key.location",
-        "ssl.key.pem",
-        "ssl.keystore.certificate.chain",
-        "ssl.keystore.key",
-        "ssl.keystore.location",
-        "ssl.keystore.type",
-        "ssl.truststore.certificates",
-        "ssl.truststore.location",
-        "ssl.truststore.type",
-    ];
     ottla_core::nearest_property(name, NAMES)
 }

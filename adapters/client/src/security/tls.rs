@@ -27,11 +27,11 @@ pub(super) fn config(properties: &SecurityProperties) -> Result<Arc<ClientConfig
     if properties.tls12 {
         versions.push(&TLS12);
     }
+    let named = properties.roots.as_ref().map_or(ROOTS, |pem| pem.name);
     let roots = Arc::new(roots(properties)?);
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().map_err(
-            |error| BuildError::Security { name: "ssl.ca.location", why: error.to_string() },
-        )?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .build()
+        .map_err(|error| BuildError::Security { name: named, why: error.to_string() })?;
     let verifier: Arc<dyn ServerCertVerifier> =
         if properties.checks_host { verifier } else { Arc::new(AnyHost(verifier)) };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -42,24 +42,36 @@ pub(super) fn config(properties: &SecurityProperties) -> Result<Arc<ClientConfig
     let mut config = match (&properties.chain, &properties.key) {
         (None, None) => builder.with_no_client_auth(),
         (Some(chain), Some(key)) => builder
-            .with_client_auth_cert(
-                chain.certificates("ssl.certificate.location")?,
-                key.key("ssl.key.location")?,
-            )
-            .map_err(|error| refused("ssl.key.location", error))?,
-        (Some(_), None) => {
-            let why = "a certificate without its key: expected ssl.key.location as well".to_owned();
-            return Err(BuildError::Security { name: "ssl.certificate.location", why });
+            .with_client_auth_cert(chain.certificates()?, key.key()?)
+            .map_err(|error| key.refused(error))?,
+        (Some(chain), None) => {
+            let why = "a certificate without its key: expected";
+            return Err(chain.refused(format!("{why} {} as well", partner(chain.name))));
         }
-        (None, Some(_)) => {
-            let why = "a key without its certificate: expected ssl.certificate.location as well";
-            return Err(BuildError::Security { name: "ssl.key.location", why: why.to_owned() });
+        (None, Some(key)) => {
+            let why = "a key without its certificate: expected";
+            return Err(key.refused(format!("{why} {} as well", partner(key.name))));
         }
     };
     // Brokers resume no session, and what is sent early could be replayed.
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     Ok(Arc::new(config))
+}
+
+/// What says who is trusted, where nothing does.
+const ROOTS: &str = "ssl.ca.location";
+
+/// The property for a certificate's key where that one gives the certificate, and the other way round.
+fn partner(name: &str) -> &'static str {
+    match name {
+        "ssl.certificate.pem" => "ssl.key.pem",
+        "ssl.key.pem" => "ssl.certificate.pem",
+        "ssl.keystore.certificate.chain" => "ssl.keystore.key",
+        "ssl.keystore.key" => "ssl.keystore.certificate.chain",
+        "ssl.key.location" => "ssl.certificate.location",
+        _ => "ssl.key.location",
+    }
 }
 
 /// The first provider that was built in, with the cipher suites that were asked for.
@@ -89,12 +101,9 @@ fn provider(suites: &[String]) -> Result<CryptoProvider, BuildError> {
 /// Who is trusted: those that are named, or those of the system.
 fn roots(properties: &SecurityProperties) -> Result<RootCertStore, BuildError> {
     let mut roots = RootCertStore::empty();
-    let name = "ssl.ca.location";
     if let Some(pem) = &properties.roots {
-        for certificate in pem.certificates(name)? {
-            roots
-                .add(certificate)
-                .map_err(|error| BuildError::Security { name, why: error.to_string() })?;
+        for certificate in pem.certificates()? {
+            roots.add(certificate).map_err(|error| pem.refused(error))?;
         }
         return Ok(roots);
     }
@@ -105,7 +114,7 @@ fn roots(properties: &SecurityProperties) -> Result<RootCertStore, BuildError> {
         let why = format!(
             "this system trusts nobody{first}: expected the certificate of who signs the brokers'"
         );
-        return Err(BuildError::Security { name, why });
+        return Err(BuildError::Security { name: ROOTS, why });
     }
     Ok(roots)
 }
