@@ -241,7 +241,7 @@ async fn properties_that_are_of_no_use_are_refused(on: Adapter) {
         assert!(!format!("{error:?}").contains("PRIVATE KEY-----"));
         words
     };
-    let ssl = ("security.protocol", "SSL");
+    let (ssl, ca) = (("security.protocol", "SSL"), authority.certificate());
     for (properties, words) in [
         (vec![("ssl.ca.location", "ca.pem")], "without security.protocol=SSL"),
         (vec![("security.protocol", "SASL_SSL")], "there is no SASL"),
@@ -273,6 +273,21 @@ async fn properties_that_are_of_no_use_are_refused(on: Adapter) {
             vec![("ssl.key.location", "a"), ("ssl.keystore.location", "b")],
             "ssl.keystore.location: it contradicts ssl.key.location",
         ),
+        (
+            vec![ssl, ("ssl.ca.pem", &*ca), ("bootstrap.servers", "localhost:1,kafka-:9092")],
+            "bootstrap.servers: \"kafka-\" is no name that a certificate can be for",
+        ),
+        (vec![ssl, ("ssl.key.location", &*identity.key)], "found a PEM text"),
+        (vec![ssl, ("ssl.keystore.location", &*identity.key)], "found a PEM text"),
+        (vec![ssl, ("ssl.keystore.type", "JKS")], "openssl pkcs12"),
+        (vec![ssl, ("ssl.key.password", "swordfish")], "encrypted keys are not read"),
+        (vec![ssl, ("enable.ssl.certificate.verification", "false")], "always verified"),
+        (
+            vec![ssl, ("ssl.cipher.suites", "TLS_NULL")],
+            "unknown: TLS_NULL; expected some of TLS_AES_256_GCM_SHA384",
+        ),
+        (vec![ssl, ("ssl.ca.locatoin", "x")], "did you mean \"ssl.ca.location\""),
+        (vec![ssl, ("ssl.enabled.protocols", "SSLv3")], "TLSv1.2, TLSv1.3"),
     ] {
         let told = build(&properties);
         assert!(told.contains(words), "{told}");

@@ -211,6 +211,10 @@ impl<P: Place> Builder<P> {
         config.secured = security.is_on();
         let shards = self.shards.unwrap_or(1);
         let shards = Shards::new(&config, self.limits, self.callbacks, shards)?;
+        #[cfg(feature = "_tls")]
+        for broker in shards.first().lock().core.brokers() {
+            security.check_host(broker.address.map_or("", |at| at.host))?;
+        }
         place.start(shards, &security)
     }
 }

@@ -237,8 +237,8 @@ impl<N: Network> Driver<N> {
             *peer = Peer { name, ..Peer::default() };
         }
         drop(state);
-        let link = self.network.dial(conn, &host, port);
-        match link.and_then(|link| Transport::new(&self.security, &host, link)) {
+        let dial = || self.network.dial(conn, &host, port);
+        match Transport::new(&self.security, &host, dial) {
             Ok(link) => {
                 links.insert(conn, link);
                 links.serve(&self.engine, Ready { index, readable: true, writable: true });

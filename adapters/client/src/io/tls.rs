@@ -16,9 +16,12 @@ use rustls::{
     pki_types::ServerName,
 };
 
-use crate::io::{
-    link_error::{LinkError, TlsError},
-    network::Link,
+use crate::{
+    io::{
+        link_error::{LinkError, TlsError},
+        network::Link,
+    },
+    security::no_name,
 };
 
 /// A connection with TLS.
@@ -60,15 +63,20 @@ impl<L> Read for Source<'_, L> {
 }
 
 impl<L: Link> TlsLink<L> {
-    /// TLS with this host, over a connection that need not be open yet.
-    pub(crate) fn new(config: &Arc<ClientConfig>, host: &str, link: L) -> Result<Self, LinkError> {
+    /// TLS with this host, over the connection that `dial` begins, which need not be open yet. Nobody is dialled whom no
+    /// certificate can be for.
+    pub(crate) fn new(
+        config: &Arc<ClientConfig>,
+        host: &str,
+        dial: impl FnOnce() -> Result<L, LinkError>,
+    ) -> Result<Self, LinkError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            let text = format!("{host:?} is no name that a certificate can be for");
+            let text = format!("{}: bootstrap.servers, advertised.listeners", no_name(host));
             LinkError::broken(TlsError::stream_error(text))
         })?;
         let tls = ClientConnection::new(Arc::clone(config), name)
             .map_err(|error| LinkError::broken(TlsError::stream_error(error.to_string())))?;
-        Ok(Self { link, tls, host: host.into(), failed: None })
+        Ok(Self { link: dial()?, tls, host: host.into(), failed: None })
     }
 
     pub(crate) const fn link_mut(&mut self) -> &mut L {

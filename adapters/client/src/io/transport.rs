@@ -18,14 +18,18 @@ pub(crate) enum Transport<L: Link> {
 }
 
 impl<L: Link> Transport<L> {
-    /// Wraps a connection to this host.
-    pub(crate) fn new(security: &Security, host: &str, link: L) -> Result<Self, LinkError> {
+    /// A connection to this host, which `dial` begins.
+    pub(crate) fn new(
+        security: &Security,
+        host: &str,
+        dial: impl FnOnce() -> Result<L, LinkError>,
+    ) -> Result<Self, LinkError> {
         #[cfg(feature = "_tls")]
         if let Some(config) = &security.tls {
-            return TlsLink::new(config, host, link).map(|link| Self::Tls(Box::new(link)));
+            return TlsLink::new(config, host, dial).map(|link| Self::Tls(Box::new(link)));
         }
         let _ = (security, host);
-        Ok(Self::Plain(link))
+        dial().map(Self::Plain)
     }
 
     /// The adapter's own.

@@ -17,6 +17,12 @@ pub fn is_security_property(name: &str) -> bool {
     SecurityProperties::knows(name)
 }
 
+/// What is wrong with a host's name.
+#[cfg(feature = "_tls")]
+pub(crate) fn no_name(host: &str) -> String {
+    format!("{host:?} is no name that a certificate can be for")
+}
+
 /// What a connection is wrapped in.
 #[derive(Clone, Debug, Default)]
 pub struct Security {
@@ -68,6 +74,20 @@ impl Security {
         }
         properties.nothing_for_tls()?;
         Ok(Self {})
+    }
+
+    /// Checks the host of a bootstrap server.
+    ///
+    /// # Errors
+    ///
+    /// Where it has to show a certificate, and none can be for such a name.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn check_host(&self, host: &str) -> Result<(), BuildError> {
+        if self.is_on() && rustls::pki_types::ServerName::try_from(host).is_err() {
+            let why = format!("{}: expected a DNS name or an IP address", no_name(host));
+            return Err(BuildError::Security { name: "bootstrap.servers", why });
+        }
+        Ok(())
     }
 
     /// Whether connections are anything but plain.

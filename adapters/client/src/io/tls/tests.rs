@@ -77,7 +77,7 @@ impl Rig {
         let client = client.with_safe_default_protocol_versions().unwrap();
         let client = client.with_root_certificates(roots).with_no_client_auth();
         let socket = Socket::default();
-        let link = TlsLink::new(&Arc::new(client), "localhost", socket.clone()).unwrap();
+        let link = TlsLink::new(&Arc::new(client), "localhost", || Ok(socket.clone())).unwrap();
         let server = ServerConnection::new(Arc::new(server)).unwrap();
         let mut rig = Self { socket, link, server, plain: Vec::new() };
         rig.socket.0.borrow_mut().allowed = usize::MAX;
@@ -254,4 +254,20 @@ fn the_peer_is_told_of_the_end() {
     let sent = core::mem::take(&mut socket.0.borrow_mut().to_server);
     server.read_tls(&mut &sent[..]).unwrap();
     assert!(server.process_new_packets().unwrap().peer_has_closed());
+}
+
+#[test]
+fn a_host_that_no_certificate_can_be_for_is_not_dialled() {
+    let config =
+        ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+    let dial = || -> Result<Socket, LinkError> { unreachable!("it is not dialled") };
+    let refused = TlsLink::new(&Arc::new(config), "kafka-", dial).unwrap_err();
+    assert_eq!(refused.cause, ottla_core::Disconnect::Tls);
+    let words = refused.words().unwrap();
+    assert!(words.contains("\"kafka-\" is no name that a certificate can be for"), "{words}");
+    assert!(words.contains("bootstrap.servers"), "{words}");
 }
