@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use ottla_core::{Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
 
-pub use crate::gap::{Gap, set_in_gaps};
+pub use crate::{
+    client::shards::be_thread,
+    gap::{Gap, set_in_gaps},
+};
 use crate::{
-    client::{
-        callbacks::Callbacks,
-        shards::{Shards, pass_for},
-    },
+    client::{callbacks::Callbacks, shards::Shards},
     clock::Clock,
     delivery::{batch_state::Answer, delivery_future::Delivery},
     engine::{
@@ -166,9 +166,4 @@ impl Delivery {
     pub fn is_told(&self, last: bool) -> bool {
         self.is_known(if last { Answer::Last } else { Answer::First })
     }
-}
-
-/// Has this thread pass for the one with that number, where engines are chosen by threads.
-pub fn be_thread(number: usize) {
-    pass_for(number);
 }

@@ -27,15 +27,9 @@ fn build(runtime: &Runtime, servers: &str) -> Result<Producer, BuildError> {
     builder.property("linger.ms", "60000").runtime(runtime.handle().clone()).build()
 }
 
-const RECORD: Record<'static> = Record {
-    value: Some(b"v"),
-    key: None,
-    headers: &[],
-    partition: None,
-    timestamp: None,
-    timeout: None,
-    token: None,
-};
+fn record() -> Record<'static> {
+    Record { value: Some(b"v"), ..Record::default() }
+}
 
 #[test]
 fn a_runtime_without_io_or_time_is_refused_when_the_producer_is_built() {
@@ -56,7 +50,7 @@ fn a_producer_is_used_from_outside_of_its_runtime() {
     let producer = build(&runtime, &server.bootstrap_servers()).unwrap();
     let topic = producer.topic("t").unwrap();
     // It has to wait until the topic is known.
-    let delivery = block_on(producer.send(&topic, &RECORD), None).unwrap().unwrap();
+    let delivery = block_on(producer.send(&topic, &record()), None).unwrap().unwrap();
     assert_eq!(block_on(producer.flush(), None).unwrap().delivered, 1);
     assert!(delivery.try_outcome().unwrap().is_delivered());
     assert!(block_on(producer.close(Duration::from_secs(5)), None).unwrap().complete);
@@ -70,7 +64,9 @@ fn a_deadline_is_answered_to_who_asks_while_the_runtime_does_not_run() {
     let topic = producer.topic("t").unwrap();
     let limit = Duration::from_millis(500);
     let send = || {
-        runtime.block_on(producer.send(&topic, &Record { timeout: Some(limit), ..RECORD })).unwrap()
+        runtime
+            .block_on(producer.send(&topic, &Record { timeout: Some(limit), ..record() }))
+            .unwrap()
     };
     let [asked, mut polled] = [send(), send()];
     assert_eq!(asked.try_outcome(), None);
@@ -88,7 +84,7 @@ fn a_runtime_that_ends_takes_nobody_hostage() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let producer = build(&runtime, &server.bootstrap_servers()).unwrap();
     let topic = producer.topic("t").unwrap();
-    let delivery = runtime.block_on(producer.send(&topic, &RECORD)).unwrap();
+    let delivery = runtime.block_on(producer.send(&topic, &record())).unwrap();
     drop(runtime);
     assert_eq!(delivery.try_outcome(), Some(RecordOutcome::NotDelivered(Cause::Closed.into())));
 }
@@ -107,8 +103,8 @@ async fn a_waker_that_panics_harms_nobody_else() {
     let builder = Producer::builder().property("bootstrap.servers", &server.bootstrap_servers());
     let producer = builder.property("linger.ms", "50").build().unwrap();
     let topic = producer.topic("t").unwrap();
-    let mut bad = producer.send(&topic, &RECORD).await.unwrap();
-    let other = producer.send(&topic, &RECORD).await.unwrap();
+    let mut bad = producer.send(&topic, &record()).await.unwrap();
+    let other = producer.send(&topic, &record()).await.unwrap();
     let waker = Waker::from(Arc::new(Bad));
     assert!(pin!(&mut bad).poll(&mut Context::from_waker(&waker)).is_pending());
     let waits = tokio::spawn(other);

@@ -46,8 +46,7 @@ pub struct Builder<P> {
     limits: Option<Limits>,
     callbacks: Callbacks,
     shards: Option<usize>,
-    #[cfg(feature = "_tls")]
-    tls: Option<Arc<rustls::ClientConfig>>,
+    security: SecurityProperties,
     place: Option<P>,
 }
 
@@ -84,8 +83,7 @@ impl<P: Place> Builder<P> {
             limits: None,
             callbacks: Callbacks::default(),
             shards: None,
-            #[cfg(feature = "_tls")]
-            tls: None,
+            security: SecurityProperties::default(),
             place: None,
         }
     }
@@ -167,7 +165,7 @@ impl<P: Place> Builder<P> {
     #[cfg(feature = "_tls")]
     #[must_use]
     pub fn tls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
-        self.tls = Some(config.into());
+        self.security.own = Some(config.into());
         self
     }
 
@@ -196,7 +194,7 @@ impl<P: Place> Builder<P> {
         let place = self.place.map_or_else(P::find, Ok)?;
         place.check()?;
         let mut config = *config;
-        let mut secured = SecurityProperties::default();
+        let mut secured = self.security;
         for (name, value) in &self.properties {
             if SecurityProperties::knows(name) {
                 secured.set(name, value)?;
@@ -204,9 +202,6 @@ impl<P: Place> Builder<P> {
                 config.set(name, value)?;
             }
         }
-        #[cfg(feature = "_tls")]
-        let security = Security::new(&secured, self.tls)?;
-        #[cfg(not(feature = "_tls"))]
         let security = Security::new(&secured)?;
         config.secured = security.is_on();
         let shards = self.shards.unwrap_or(1);

@@ -382,9 +382,9 @@ fn this_thread() -> usize {
     NUMBER.get()
 }
 
-/// Has this thread pass for another one.
+/// Has this thread pass for the one with that number.
 #[cfg(feature = "_internal")]
-pub(crate) fn pass_for(number: usize) {
+pub fn be_thread(number: usize) {
     NUMBER.set(number);
 }
 

@@ -286,11 +286,6 @@ impl Engine {
         if self.reports() { None } else { self.inline_driver.get()?.upgrade() }
     }
 
-    /// Somebody waits no longer.
-    pub(crate) fn end_waiting(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-
     /// Whether nobody waits for the answer to a single record. Who begins to from here on wakes the driver, as one that
     /// naps, unless [`Engine::set_naps`] takes that back: so either the driver sees who waits, or is seen.
     pub(crate) fn nobody_waits_yet(&self) -> bool {
@@ -421,7 +416,7 @@ impl EngineCalls for Engine {
     }
 
     fn end_waiting(&self) {
-        self.end_waiting();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn drive_inline(&self, until: Option<StdInstant>, done: &mut dyn FnMut() -> bool) {

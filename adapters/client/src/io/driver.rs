@@ -10,7 +10,7 @@ use std::{
 use ottla_core::{ConnId, Instant};
 
 use crate::{
-    delivery::notifications::Notifications,
+    delivery::{calls_to_engine::EngineCalls as _, notifications::Notifications},
     engine::{
         locked_core::Engine,
         state::{Action, Peer},

@@ -67,12 +67,6 @@ impl<L: Link + Send> InlineWriter for Mutex<Links<L>> {
     }
 }
 
-impl<L> Slot<L> {
-    pub(crate) const fn new(conn: ConnId, link: L) -> Self {
-        Self { conn, link, open: false, blocked: false }
-    }
-}
-
 impl<L: Link> Slot<L> {
     /// What was read may have made something that is to be written, as an answer to an update of keys is.
     fn flush_after(&mut self, moved: Result<Moved, LinkError>) -> Result<Moved, LinkError> {
@@ -105,7 +99,7 @@ impl<L: Link> Links<L> {
             self.links.resize_with(index + 1, || None);
         }
         if let Some(place) = self.links.get_mut(index) {
-            *place = Some(Slot::new(conn, link));
+            *place = Some(Slot { conn, link, open: false, blocked: false });
         }
     }
 

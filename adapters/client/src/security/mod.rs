@@ -32,17 +32,14 @@ pub struct Security {
 }
 
 impl Security {
-    /// What the properties say, or the configuration of the caller's `own` does: whoever gives one wants it used.
+    /// What the properties say, or the application's own configuration does: whoever gives one wants it used.
     ///
     /// # Errors
     ///
     /// Where a file cannot be read or is not what it should be, or what was given goes for nothing.
     #[cfg(feature = "_tls")]
-    pub(crate) fn new(
-        properties: &SecurityProperties,
-        own: Option<std::sync::Arc<rustls::ClientConfig>>,
-    ) -> Result<Self, BuildError> {
-        let Some(own) = own else {
+    pub(crate) fn new(properties: &SecurityProperties) -> Result<Self, BuildError> {
+        let Some(own) = properties.own.clone() else {
             if properties.wants_tls() {
                 return Ok(Self { tls: Some(tls::config(properties)?) });
             }

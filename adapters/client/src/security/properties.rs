@@ -42,6 +42,9 @@ pub(crate) struct SecurityProperties {
     protocol: Option<Protocol>,
     /// The first of those that were given that only TLS has a use for, by the name it was given.
     about_tls: Option<String>,
+    /// What the application gives in place of them.
+    #[cfg(feature = "_tls")]
+    pub(crate) own: Option<std::sync::Arc<rustls::ClientConfig>>,
     pub(crate) roots: Option<Pem>,
     pub(crate) chain: Option<Pem>,
     pub(crate) key: Option<Pem>,
@@ -58,6 +61,8 @@ impl Default for SecurityProperties {
         Self {
             protocol: None,
             about_tls: None,
+            #[cfg(feature = "_tls")]
+            own: None,
             roots: None,
             chain: None,
             key: None,
