@@ -76,10 +76,10 @@ impl ErrorCode {
     /// Whether the same request may be answered otherwise when it is sent again. Unknown codes
     /// are retriable.
     ///
-    /// Follows Java, save for three codes that Java gives up on: UNKNOWN_SERVER_ERROR and
+    /// Follows Java, save for four codes that Java gives up on: UNKNOWN_SERVER_ERROR and
     /// BROKER_NOT_AVAILABLE say nothing about the batch, so that asking again is the only way to
-    /// the truth, and INVALID_REPLICATION_FACTOR is what Metadata says while too few brokers are
-    /// up to create the topic.
+    /// the truth, INVALID_REPLICATION_FACTOR is what Metadata says while too few brokers are
+    /// up to create the topic, and ILLEGAL_SASL_STATE is about the connection and not about the batch.
     #[must_use]
     pub const fn is_retriable(self) -> bool {
         matches!(self.remedy(), Remedy::Retry | Remedy::Refresh)
@@ -140,7 +140,7 @@ error_codes! {
     31 CLUSTER_AUTHORIZATION_FAILED: Nothing, NotAppended;
     32 INVALID_TIMESTAMP: Nothing, NotAppended;
     33 UNSUPPORTED_SASL_MECHANISM: Nothing, Ambiguous;
-    34 ILLEGAL_SASL_STATE: Nothing, Ambiguous;
+    34 ILLEGAL_SASL_STATE: Retry, NotAppended;
     35 UNSUPPORTED_VERSION: Nothing, NotAppended;
     36 TOPIC_ALREADY_EXISTS: Nothing, Ambiguous;
     37 INVALID_PARTITIONS: Nothing, Ambiguous;

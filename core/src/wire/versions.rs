@@ -85,21 +85,23 @@ const fn versions(min: i16, max: i16) -> Option<VersionRange> {
 api_keys! {
     0 PRODUCE: versions(3, 13), flexible Some(9);
     3 METADATA: versions(1, 13), flexible Some(9);
-    17 SASL_HANDSHAKE: None, flexible None;
+    17 SASL_HANDSHAKE: versions(1, 1), flexible None;
     18 API_VERSIONS: versions(0, 4), flexible Some(3);
     22 INIT_PRODUCER_ID: versions(0, 5), flexible Some(2);
-    36 SASL_AUTHENTICATE: None, flexible Some(2);
+    36 SASL_AUTHENTICATE: versions(0, 2), flexible Some(2);
     61 DESCRIBE_PRODUCERS: versions(0, 0), flexible Some(0);
 }
 
 impl ApiKey {
     /// Every API that this crate has a codec for.
-    pub const SPOKEN: [Self; 5] = [
+    pub const SPOKEN: [Self; 7] = [
         Self::PRODUCE,
         Self::METADATA,
         Self::API_VERSIONS,
         Self::INIT_PRODUCER_ID,
         Self::DESCRIBE_PRODUCERS,
+        Self::SASL_HANDSHAKE,
+        Self::SASL_AUTHENTICATE,
     ];
 }
 

@@ -11,8 +11,8 @@ mod request;
 mod response;
 #[cfg(test)]
 mod tests;
-mod text;
 
+pub use super::Text;
 pub use request::{
     Head, ProduceRequest, ProduceRequestItem, write_end, write_head, write_partition,
     write_partition_end, write_topic, write_topic_end,
@@ -22,7 +22,6 @@ pub use response::{
     Details, ProduceResponse, ProduceResponseItem, write_response, write_response_end,
     write_response_partition, write_response_topic, write_response_topic_end,
 };
-pub use text::Text;
 
 wire_struct! {
     /// The head of a topic, in requests and in responses. Its partitions follow.

@@ -2,8 +2,10 @@
 
 use core::fmt::{self, Write as _};
 
-use super::{Dialect, reader};
-use crate::wire::reader::Read;
+use super::{
+    Dialect,
+    reader::{self, Read},
+};
 
 /// What a broker says in words about an error: its first bytes, as it sent them.
 ///
