@@ -242,6 +242,9 @@ pub enum Disconnect {
     /// The broker would not give a producer id, with this error, or gave one that cannot be
     /// ([`ErrorCode::NONE`]): another broker is asked.
     ProducerIdRefused(ErrorCode),
+    /// The client was not authenticated, or did not believe the broker.
+    #[cfg(feature = "sasl")]
+    Authentication(crate::AuthenticationFailure),
     /// The connection was idle for `connections.max.idle.ms`.
     Idle,
     /// The slot was needed for another broker, or the broker is gone from the cluster.
@@ -465,6 +468,8 @@ impl fmt::Display for Disconnect {
             | Self::Tls
             | Self::RequestTimedOut
             | Self::Incomplete => Ok(()),
+            #[cfg(feature = "sasl")]
+            Self::Authentication(_) => Ok(()),
         }
     }
 }

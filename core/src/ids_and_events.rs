@@ -125,6 +125,10 @@ pub enum Output {
     Connect(ConnId),
     /// Close this connection; its id is dead already. Bytes not yet written are not to be written.
     Disconnect(ConnId),
+    /// Get a token for OAUTHBEARER, then call [`Producer::handle_token`] or [`Producer::handle_no_token`]. Told
+    /// once for each that is wanted; connections wait for it meanwhile, and others do not.
+    #[cfg(feature = "sasl")]
+    WantToken,
     /// Something that the application may want to know.
     Event(Event),
     /// [`Producer::close`] is complete: nothing more will come.
@@ -251,6 +255,12 @@ pub enum TimerKind {
     Metadata,
     /// A producer id is to be asked for.
     ProducerId,
+    /// Keys for SCRAM are being derived: some iterations of many are due.
+    #[cfg(feature = "sasl")]
+    KeyDerivation,
+    /// A token is to be asked for again.
+    #[cfg(feature = "sasl")]
+    Token,
     /// An idle connection is to be closed.
     Idle,
     /// `close` must be complete.

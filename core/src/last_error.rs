@@ -76,6 +76,9 @@ pub enum Loss {
     UnsupportedVersion,
     /// [`Disconnect::ProducerIdRefused`].
     ProducerIdRefused,
+    /// [`Disconnect::Authentication`].
+    #[cfg(feature = "sasl")]
+    Authentication(crate::AuthenticationFailure),
 }
 
 impl Disconnect {
@@ -101,6 +104,8 @@ impl Disconnect {
             Self::Unexpected { .. } => Loss::Unexpected,
             Self::Incomplete => Loss::Incomplete,
             Self::UnsupportedVersion { .. } => Loss::UnsupportedVersion,
+            #[cfg(feature = "sasl")]
+            Self::Authentication(failure) => Loss::Authentication(*failure),
             Self::ProducerIdRefused(_) | Self::Idle | Self::Replaced | Self::Closed => {
                 Loss::ProducerIdRefused
             }
@@ -154,6 +159,10 @@ impl fmt::Display for Loss {
             Self::Incomplete => "an answer left out a partition that was asked about",
             Self::UnsupportedVersion => "no version in common with the broker",
             Self::ProducerIdRefused => "the broker gave no producer id",
+            #[cfg(feature = "sasl")]
+            Self::Authentication(failure) => {
+                return write!(f, "not authenticated: {failure}");
+            }
         })
     }
 }

@@ -34,6 +34,8 @@ mod producer;
 mod properties;
 mod random;
 mod record;
+#[cfg(feature = "sasl")]
+mod sasl;
 mod slots;
 mod static_memory;
 mod time;
@@ -64,6 +66,10 @@ pub use producer::{Payload, Producer};
 pub use properties::nearest as nearest_property;
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
+#[cfg(feature = "sasl")]
+pub use sasl::{
+    AuthenticationFailure, Credentials, Entropy, Mechanism, Mechanisms, Sasl, SaslError, Token,
+};
 pub use static_memory::StaticMemory;
 pub use time::Instant;
 #[cfg(feature = "trace")]

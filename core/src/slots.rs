@@ -197,6 +197,12 @@ impl<'m, T> Slots<'m, T> {
         }
     }
 
+    /// Whether they are from the heap.
+    #[cfg(all(feature = "alloc", feature = "sasl"))]
+    pub(crate) const fn is_owned(&self) -> bool {
+        matches!(self.0, Source::Owned(_))
+    }
+
     pub(crate) fn all(&self) -> &[T] {
         match &self.0 {
             Source::Lent(slots) => slots,

@@ -2,10 +2,14 @@
 
 mod recv;
 mod send;
+#[cfg(feature = "sasl")]
+mod session;
 
 pub(crate) use recv::{Read, Reader, longest_answer};
 pub use send::Segments;
 pub(crate) use send::Transmission;
+#[cfg(feature = "sasl")]
+pub(crate) use session::{Session, Step};
 
 use heapless::Deque;
 
@@ -37,6 +41,10 @@ pub(crate) enum State {
     },
     /// Open; the broker's versions are being asked for.
     Negotiating,
+    /// Open, and its versions are known; the client says who it is. Requests that were made before may be
+    /// in flight.
+    #[cfg(feature = "sasl")]
+    Authenticating(Step),
     /// Open, and its versions are known.
     Ready,
     /// Over; the slot is free once the caller knows.
@@ -71,7 +79,13 @@ pub(crate) struct Versions {
     pub(crate) init_producer_id: i16,
     /// -1 where the broker cannot be asked what it knows of producers.
     pub(crate) describe_producers: i16,
+    /// -1 where the broker has none of SASL's exchanges in frames.
+    #[cfg(feature = "sasl")]
+    pub(crate) sasl_authenticate: i16,
 }
+
+/// APIs that a broker's versions are kept of, ApiVersions aside.
+pub(crate) const OFFERS: usize = if cfg!(feature = "sasl") { 5 } else { 4 };
 
 /// The versions that a broker has of an API.
 #[derive(Clone, Copy, Debug)]
@@ -113,9 +127,9 @@ pub(crate) struct Place {
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)] // so that `Offers` is 0, and an empty slot all zeros
 pub(crate) enum Kept {
-    /// The broker's versions of Produce, Metadata, InitProducerId and DescribeProducers, as far as they were
-    /// told. So each answer begins.
-    Offers([Offer; 4]),
+    /// The broker's versions of Produce, Metadata, InitProducerId and DescribeProducers (and of
+    /// SaslAuthenticate), as far as they were told. So each answer begins.
+    Offers([Offer; OFFERS]),
     /// Nothing.
     Nothing,
     /// What the leader of the partition has last of this producer; -1 where it is of another epoch.
@@ -136,7 +150,7 @@ impl Place {
         incarnation: None,
         partition: Ix::NONE,
         error: ErrorCode::NONE,
-        kept: Kept::Offers([Offer::NONE; 4]),
+        kept: Kept::Offers([Offer::NONE; OFFERS]),
     };
 }
 
@@ -166,6 +180,8 @@ pub(crate) struct Conn {
     pub(crate) draining: bool,
     /// Place among the connections that may have something to write.
     pub(crate) write: Link<Self>,
+    #[cfg(feature = "sasl")]
+    pub(crate) session: Session,
 }
 
 chains! {
@@ -184,12 +200,21 @@ impl Conn {
         rx: Reader::EMPTY,
         place: Place::EMPTY,
         api_versions: 0,
-        versions: Versions { produce: 0, metadata: 0, init_producer_id: 0, describe_producers: 0 },
+        versions: Versions {
+            produce: 0,
+            metadata: 0,
+            init_producer_id: 0,
+            describe_producers: 0,
+            #[cfg(feature = "sasl")]
+            sasl_authenticate: 0,
+        },
         used: Instant::ZERO,
         throttled_until: Instant::ZERO,
         served: false,
         draining: false,
         write: Link::EMPTY,
+        #[cfg(feature = "sasl")]
+        session: Session::EMPTY,
     };
 
     // Not `==`, which would compare the causes of those that ended, too.
@@ -213,6 +238,8 @@ impl Conn {
         match self.state {
             State::Free | State::Ended { .. } => false,
             State::Dialing { .. } | State::Negotiating | State::Ready => true,
+            #[cfg(feature = "sasl")]
+            State::Authenticating(_) => true,
         }
     }
 
@@ -231,7 +258,12 @@ impl Conn {
 
     /// Whether bytes can pass.
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.state, State::Negotiating | State::Ready)
+        match self.state {
+            State::Negotiating | State::Ready => true,
+            #[cfg(feature = "sasl")]
+            State::Authenticating(_) => true,
+            State::Free | State::Dialing { .. } | State::Ended { .. } => false,
+        }
     }
 
     /// Whether nothing is under way in either direction.

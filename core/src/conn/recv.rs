@@ -9,6 +9,11 @@ use crate::wire::{
     metadata::{MetadataItem, MetadataResponse},
     produce::{ProduceResponse, ProduceResponseItem},
 };
+#[cfg(feature = "sasl")]
+use crate::wire::{
+    sasl_authenticate::{SaslAuthenticateItem, SaslAuthenticateResponse},
+    sasl_handshake::{SaslHandshakeItem, SaslHandshakeResponse},
+};
 
 /// No answer is longer, in bytes: Kafka's own bound on a request (`socket.request.max.bytes`).
 const LONGEST: u32 = 100 << 20;
@@ -18,6 +23,8 @@ const LONGEST: u32 = 100 << 20;
 pub(crate) const fn longest_answer(api: ApiKey) -> u32 {
     match api {
         ApiKey::API_VERSIONS | ApiKey::INIT_PRODUCER_ID => 64 << 10,
+        #[cfg(feature = "sasl")]
+        ApiKey::SASL_HANDSHAKE | ApiKey::SASL_AUTHENTICATE => 64 << 10,
         ApiKey::PRODUCE => 16 << 20,
         _ => LONGEST,
     }
@@ -34,6 +41,10 @@ enum Walk {
     InitProducerId(InitProducerIdResponse),
     Produce(ProduceResponse),
     DescribeProducers(DescribeProducersResponse),
+    #[cfg(feature = "sasl")]
+    SaslHandshake(SaslHandshakeResponse),
+    #[cfg(feature = "sasl")]
+    SaslAuthenticate(SaslAuthenticateResponse),
     /// Past the last element: what is left of the frame is of no interest.
     Rest,
 }
@@ -51,6 +62,10 @@ pub(crate) enum Read<'a> {
     InitProducerId(InitProducerIdItem),
     Produce(ProduceResponseItem<'a>),
     DescribeProducers(DescribeProducersItem<'a>),
+    #[cfg(feature = "sasl")]
+    SaslHandshake(SaslHandshakeItem<'a>),
+    #[cfg(feature = "sasl")]
+    SaslAuthenticate(SaslAuthenticateItem<'a>),
     /// The response is complete.
     Complete,
 }
@@ -90,6 +105,14 @@ impl Reader {
             ApiKey::DESCRIBE_PRODUCERS => {
                 self.walk = Walk::DescribeProducers(DescribeProducersResponse::new(version));
             }
+            #[cfg(feature = "sasl")]
+            ApiKey::SASL_HANDSHAKE => {
+                self.walk = Walk::SaslHandshake(SaslHandshakeResponse::new(version));
+            }
+            #[cfg(feature = "sasl")]
+            ApiKey::SASL_AUTHENTICATE => {
+                self.walk = Walk::SaslAuthenticate(SaslAuthenticateResponse::new(version));
+            }
             _ => self.walk = Walk::Rest,
         }
     }
@@ -111,10 +134,11 @@ impl Reader {
             let input = window.get(*at..).unwrap_or_default();
             if matches!(self.walk, Walk::Head) {
                 // As soon as it is there: who speaks something else may say no more than that.
-                if let Some(len) = input.first_chunk().map(|len| u32::from_be_bytes(*len)) {
-                    if len > LONGEST && len <= i32::MAX as u32 {
-                        return Err(DecodeError::FrameLength(len));
-                    }
+                if let Some(len) = input.first_chunk().map(|len| u32::from_be_bytes(*len))
+                    && len > LONGEST
+                    && len <= i32::MAX as u32
+                {
+                    return Err(DecodeError::FrameLength(len));
                 }
                 let head = match ResponseHead::read(input) {
                     Ok((_, head)) => head,
@@ -150,6 +174,10 @@ impl Reader {
                 Walk::InitProducerId(walk) => walk.step(input)?.map(Read::InitProducerId),
                 Walk::Produce(walk) => walk.step(input)?.map(Read::Produce),
                 Walk::DescribeProducers(walk) => walk.step(input)?.map(Read::DescribeProducers),
+                #[cfg(feature = "sasl")]
+                Walk::SaslHandshake(walk) => walk.step(input)?.map(Read::SaslHandshake),
+                #[cfg(feature = "sasl")]
+                Walk::SaslAuthenticate(walk) => walk.step(input)?.map(Read::SaslAuthenticate),
             };
             match step {
                 Step::Element { used, element } => {

@@ -38,11 +38,22 @@ pub struct Segments<'a> {
     chunks: Option<Chunks<'a>>,
     sources: Option<(&'a Table<'a, Batch>, &'a Pages<'a>)>,
     skip: usize,
+    /// A token, and where in the head it goes.
+    #[cfg(feature = "sasl")]
+    token: Option<(&'a [u8], usize)>,
 }
 
 impl<'a> Segments<'a> {
-    pub(crate) const NOTHING: Segments<'static> =
-        Segments { head: &[], at: 0, next: Ix::NONE, chunks: None, sources: None, skip: 0 };
+    pub(crate) const NOTHING: Segments<'static> = Segments {
+        head: &[],
+        at: 0,
+        next: Ix::NONE,
+        chunks: None,
+        sources: None,
+        skip: 0,
+        #[cfg(feature = "sasl")]
+        token: None,
+    };
 
     /// The pieces of a request whose head is `head` and whose first batch is `first`, after the
     /// first `skip` bytes.
@@ -54,12 +65,27 @@ impl<'a> Segments<'a> {
         skip: u32,
     ) -> Self {
         let sources = Some((batches, pages));
-        Segments { head, at: 0, next: first, chunks: None, sources, skip: skip as usize }
+        Segments { head, next: first, sources, skip: skip as usize, ..Segments::NOTHING }
+    }
+
+    /// The pieces of a request in whose head a token goes at `cut`, after the first `skip` bytes.
+    #[cfg(feature = "sasl")]
+    pub(crate) fn with_token(head: &'a [u8], token: &'a [u8], cut: u32, skip: u32) -> Self {
+        let token = Some((token, cut as usize));
+        Segments { head, token, skip: skip as usize, ..Segments::NOTHING }
     }
 
     fn piece(&mut self) -> Option<&'a [u8]> {
         if let Some(chunk) = self.chunks.as_mut().and_then(Iterator::next) {
             return Some(chunk);
+        }
+        #[cfg(feature = "sasl")]
+        if let Some((token, cut)) = self.token {
+            if self.at < cut {
+                return self.head.get(core::mem::replace(&mut self.at, cut)..cut);
+            }
+            self.token = None;
+            return Some(token);
         }
         let (start, end) = match (self.sources, self.next.some()) {
             (Some((batches, pages)), Some(next)) => {

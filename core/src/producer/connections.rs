@@ -243,6 +243,8 @@ impl Producer<'_> {
         if LISTENS {
             self.conclude_refusal(conn, false);
         }
+        #[cfg(feature = "sasl")]
+        let cause = self.cause_of_end(conn, cause);
         let slot = self.conns.at_mut(conn);
         let untold = matches!(slot.state, State::Dialing { told: false });
         let negotiating = slot.is_negotiating();
@@ -268,6 +270,8 @@ impl Producer<'_> {
         let before = self.brokers.at(broker).failures;
         let failures = if wished { before } else { before.saturating_add(1) };
         let backoff = self.settings.reconnect_backoff(&mut self.random, failures);
+        #[cfg(feature = "sasl")]
+        let backoff = Self::backoff_after(cause, backoff);
         if !wished {
             self.metadata.lost = self.metadata.lost.saturating_add(1);
         }
@@ -305,6 +309,8 @@ impl Producer<'_> {
     fn land_requests(&mut self, conn: Ix<Conn>, loss: Option<LastError>) {
         self.recall(conn);
         while let Some(request) = self.conns.at_mut(conn).requests.pop_back() {
+            #[cfg(feature = "sasl")]
+            self.wipe_request(conn, &request);
             match request.api {
                 ApiKey::METADATA => self.metadata_failed(),
                 ApiKey::DESCRIBE_PRODUCERS => {
@@ -362,6 +368,8 @@ impl Producer<'_> {
         let Some(request) = slot.requests.pop_back() else {
             return;
         };
+        #[cfg(feature = "sasl")]
+        self.wipe_request(conn, &request);
         match request.api {
             ApiKey::METADATA => self.metadata.asked = false,
             ApiKey::DESCRIBE_PRODUCERS => {

@@ -34,7 +34,13 @@ impl Producer<'_> {
         let lingers = self.first_of(self.queues.lingering(), self.settings.linger);
         let expires = self.first_of(self.queues.untold(), self.settings.delivery_timeout);
         let resolves = self.first_of(self.queues.resolving(), self.settings.resolve_timeout);
+        #[cfg(feature = "sasl")]
+        let (keys, token) = self.sasl_deadlines();
         [
+            #[cfg(feature = "sasl")]
+            (keys, TimerKind::KeyDerivation),
+            #[cfg(feature = "sasl")]
+            (token, TimerKind::Token),
             (lingers, TimerKind::Linger),
             (expires.min(resolves), TimerKind::Delivery),
             (self.backoff.until(), TimerKind::RetryBackoff),
@@ -76,6 +82,8 @@ impl Producer<'_> {
     /// throttle.
     pub(super) fn stirs(&self, slot: &Conn) -> bool {
         let idle = slot.is_ready() && slot.is_quiet() && !slot.draining;
+        #[cfg(feature = "sasl")]
+        let idle = idle && slot.session.rest(self.now).is_none();
         slot.is_alive() && (!idle || slot.write.is_listed() || slot.throttled_until > self.now)
     }
 
@@ -98,6 +106,8 @@ impl Producer<'_> {
         if self.timers.dial <= self.now {
             self.dial_due();
         }
+        #[cfg(feature = "sasl")]
+        self.go_on_with_sasl();
         self.ask_for_producer_id();
         self.seek_metadata();
         self.check_closing();
@@ -166,6 +176,10 @@ impl Producer<'_> {
             (State::Free | State::Ended { .. }, _) => (Instant::NEVER, Disconnect::Closed),
             (State::Dialing { .. }, _) => (slot.setup_deadline, Disconnect::SetupTimeout),
             (_, Some(request)) => (request.deadline, Disconnect::RequestTimedOut),
+            #[cfg(feature = "sasl")]
+            (State::Authenticating(step), None) => {
+                (slot.setup_deadline, self.late_authentication(step))
+            }
             (State::Negotiating | State::Ready, None) => {
                 (slot.used.later(self.settings.connections_max_idle), Disconnect::Idle)
             }

@@ -159,6 +159,8 @@ impl Producer<'_> {
             State::Negotiating => 3,
             State::Ready => 4,
             State::Ended { .. } => 5,
+            #[cfg(feature = "sasl")]
+            State::Authenticating(step) => 6 + step as u64,
         };
         word(state);
         let prefer = self.metadata.prefer == index;

@@ -298,6 +298,8 @@ impl Producer<'_> {
             matches!(slot.state, State::Ended { .. } | State::Dialing { told: false })
         };
         let told = self.conns.iter().filter(|(_, slot)| untold(slot)).count() as u32;
+        #[cfg(feature = "sasl")]
+        let told = told + u32::from(self.sasl.as_ref().is_some_and(|it| it.tokens.has_output()));
         holds("connections with something to tell", told, self.network.untold() == told)?;
         let open = |_, slot: &Conn| slot.is_open();
         length("connections that may write", &self.conns, self.network.writable(), open)?;

@@ -1,5 +1,7 @@
 //! The producer: one state machine over all connections, topics and batches.
 
+#[cfg(feature = "sasl")]
+mod authentication;
 mod back_pressure;
 mod backoff;
 mod brokers;
@@ -29,6 +31,8 @@ mod queues;
 mod record_errors;
 mod request;
 mod response;
+#[cfg(feature = "sasl")]
+mod sasl_exchange;
 mod schedule;
 mod sequence_gaps;
 mod settings;
@@ -121,6 +125,8 @@ pub struct Producer<'m> {
     /// What the wall clock showed at [`Instant::ZERO`], in milliseconds since 1970, if there is one.
     wall_at_zero: Option<i64>,
     stats: Stats,
+    #[cfg(feature = "sasl")]
+    sasl: Option<crate::Sasl<'m>>,
     #[cfg(feature = "trace")]
     traces: crate::trace::Traces,
     #[cfg(feature = "_internal")]
@@ -190,6 +196,8 @@ impl<'m> Producer<'m> {
             lifecycle: Lifecycle::Open,
             back_pressure: BackPressure::NONE,
             stats: Stats::default(),
+            #[cfg(feature = "sasl")]
+            sasl: None,
             #[cfg(feature = "trace")]
             traces: crate::trace::Traces::new(),
             #[cfg(feature = "_internal")]

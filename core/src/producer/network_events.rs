@@ -54,6 +54,12 @@ impl Producer<'_> {
             return;
         };
         request.complete = true;
+        #[cfg(feature = "sasl")]
+        let request = {
+            let request = *request;
+            self.wipe_request(conn, &request);
+            request
+        };
         if request.api == ApiKey::PRODUCE && !self.expects_answers() {
             self.end_unanswered(conn);
         }

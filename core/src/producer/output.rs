@@ -1,6 +1,8 @@
 //! What the caller is to do or to know, derived from the state: nothing is queued.
 
 use super::{Producer, window};
+#[cfg(feature = "sasl")]
+use crate::sasl::Tokens;
 use crate::{
     Address, ConnId, Event, Instant, Output, Segments,
     conn::{Conn, State},
@@ -20,18 +22,18 @@ impl Producer<'_> {
         self.free_shown();
         // First of all, since it makes outputs.
         self.check_closing();
-        if self.network.has_output() {
-            if let Some(output) = self.connection_output() {
-                return Some(output);
-            }
+        if self.network.has_output()
+            && let Some(output) = self.connection_output()
+        {
+            return Some(output);
         }
         if let Some(settled) = self.next_settled() {
             return Some(Output::Event(Event::BatchOutcome(settled)));
         }
-        if self.registry.has_output() {
-            if let Some(topic) = self.next_changed_topic() {
-                return Some(Output::Event(Event::Topic(topic)));
-            }
+        if self.registry.has_output()
+            && let Some(topic) = self.next_changed_topic()
+        {
+            return Some(Output::Event(Event::Topic(topic)));
         }
         if self.back_pressure.take_output() {
             return Some(Output::Event(Event::BufferAvailable));
@@ -93,6 +95,10 @@ impl Producer<'_> {
     }
 
     fn connection_output(&mut self) -> Option<Output> {
+        #[cfg(feature = "sasl")]
+        if self.with_tokens(Tokens::take_output) {
+            return Some(Output::WantToken);
+        }
         let told = |slot: &Conn| {
             matches!(slot.state, State::Ended { .. })
                 || matches!(slot.state, State::Dialing { told: false })
@@ -115,6 +121,8 @@ impl Producer<'_> {
                 Some(Output::Connect(conn))
             }
             State::Free | State::Negotiating | State::Ready => None,
+            #[cfg(feature = "sasl")]
+            State::Authenticating(_) => None,
         }
     }
 
@@ -127,6 +135,10 @@ impl Producer<'_> {
     pub fn poll_writable(&mut self, now: Instant) -> Option<ConnId> {
         self.advance(now);
         while let Some(index) = self.network.pop_writable(&mut self.conns) {
+            #[cfg(feature = "sasl")]
+            if self.is_overdue(index) {
+                self.recall(index);
+            }
             self.compose(index);
             let slot = self.conns.at(index);
             if !slot.tx.is_nothing() && slot.is_open() {
@@ -143,6 +155,10 @@ impl Producer<'_> {
         let Some(index) = self.live_connection(conn) else {
             return false;
         };
+        #[cfg(feature = "sasl")]
+        if self.is_overdue(index) {
+            self.recall(index);
+        }
         if self.conns.at(index).tx.is_nothing() {
             self.network.remove_writable(&mut self.conns, index);
             self.compose(index);
@@ -177,6 +193,10 @@ impl Producer<'_> {
         let len = window(&self.tx, self.conns.len()) as usize;
         let start = index.number() as usize * len;
         let head = self.tx.all().get(start..start + slot.tx.head as usize).unwrap_or_default();
+        #[cfg(feature = "sasl")]
+        if let Some(sasl) = self.sasl.as_ref().filter(|_| slot.session.cut > 0) {
+            return Segments::with_token(head, sasl.secret(), slot.session.cut, slot.tx.sent);
+        }
         Segments::new(head, request.batches, &self.batches, &self.pages, slot.tx.sent)
     }
 

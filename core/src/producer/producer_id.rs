@@ -340,10 +340,11 @@ impl Producer<'_> {
     pub(super) fn leave_chain(&mut self, index: Ix<Partition>) {
         let partition = self.partitions.at(index);
         let used = partition.next_sequence != 0 || partition.last_acked >= 0;
-        if let Some((id, epoch)) = &mut self.identity.known {
-            if *id == partition.producer_id && used {
-                *epoch = partition.epoch.saturating_add(1).max(*epoch);
-            }
+        if let Some((id, epoch)) = &mut self.identity.known
+            && *id == partition.producer_id
+            && used
+        {
+            *epoch = partition.epoch.saturating_add(1).max(*epoch);
         }
     }
 

@@ -51,6 +51,11 @@ impl Producer<'_> {
             self.timers.conn = self.timers.conn.min(slot.throttled_until);
             return;
         }
+        #[cfg(feature = "sasl")]
+        if self.compose_authentication(conn) {
+            return;
+        }
+        let slot = self.conns.at(conn);
         if self.wants_producer_id() && self.may_ask_for_producer_id(self.conns.at(conn)) {
             self.ask_producer_id(conn);
         } else if self.metadata.is_due(self.now)
@@ -353,11 +358,11 @@ impl Producer<'_> {
 
     /// One that no request bore for a long time, on whatever connection: an answer to another one
     /// may arrive where connections share a line.
-    fn next_correlation(&mut self) -> i32 {
+    pub(super) fn next_correlation(&mut self) -> i32 {
         self.network.next_correlation_id()
     }
 
-    fn push_request(
+    pub(super) fn push_request(
         &mut self,
         conn: Ix<Conn>,
         api: ApiKey,
@@ -382,7 +387,7 @@ impl Producer<'_> {
     }
 
     /// Lends the head's window of a connection to `write`, apart from everything else.
-    fn with_head(&mut self, conn: Ix<Conn>, write: impl FnOnce(&mut Self, &mut [u8])) {
+    pub(super) fn with_head(&mut self, conn: Ix<Conn>, write: impl FnOnce(&mut Self, &mut [u8])) {
         let len = window(&self.tx, self.conns.len()) as usize;
         let start = conn.number() as usize * len;
         let mut region = core::mem::take(&mut self.tx);

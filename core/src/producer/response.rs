@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Disconnect, Instant, LastError, Remark,
     batch::{Batch, Exposure, Life},
-    conn::{Conn, Kept, Offer, Place, Read, Request, Versions, longest_answer},
+    conn::{Conn, Kept, OFFERS, Offer, Place, Read, Request, Versions, longest_answer},
     coverage::seen,
     logging::tell,
     slots::Ix,
@@ -24,12 +24,14 @@ use crate::{
     },
 };
 
-/// The APIs beside ApiVersions and our versions, in the order of `Place::offered`.
-const NEEDED: [(ApiKey, VersionRange); 4] = [
+/// The APIs beside ApiVersions and our versions, in the order of `Kept::Offers`.
+const NEEDED: [(ApiKey, VersionRange); OFFERS] = [
     ours(ApiKey::PRODUCE),
     ours(ApiKey::METADATA),
     ours(ApiKey::INIT_PRODUCER_ID),
     ours(ApiKey::DESCRIBE_PRODUCERS),
+    #[cfg(feature = "sasl")]
+    ours(ApiKey::SASL_AUTHENTICATE),
 ];
 
 const fn ours(api: ApiKey) -> (ApiKey, VersionRange) {
@@ -108,6 +110,10 @@ impl Producer<'_> {
                 }
                 Read::Produce(item) => self.read_produce(conn, item, on_remark),
                 Read::DescribeProducers(item) => self.read_producers(conn, item),
+                #[cfg(feature = "sasl")]
+                Read::SaslHandshake(item) => self.read_handshake(conn, item),
+                #[cfg(feature = "sasl")]
+                Read::SaslAuthenticate(item) => self.read_authenticate(conn, item)?,
                 Read::Complete => self.complete_answer(conn)?,
             }
         }
@@ -143,6 +149,10 @@ impl Producer<'_> {
             ApiKey::API_VERSIONS => self.finish_versions(conn, place, request.version)?,
             ApiKey::METADATA => self.finish_metadata(conn, place.error),
             ApiKey::DESCRIBE_PRODUCERS => self.finish_producers(conn)?,
+            #[cfg(feature = "sasl")]
+            ApiKey::SASL_HANDSHAKE => self.finish_handshake(conn)?,
+            #[cfg(feature = "sasl")]
+            ApiKey::SASL_AUTHENTICATE => self.finish_authenticate(conn)?,
             ApiKey::PRODUCE => {
                 self.conns.at_mut(conn).served = true;
                 self.finish_produce(request)?;
@@ -219,10 +229,25 @@ impl Producer<'_> {
                 None => {}
             }
         }
+        #[cfg(not(feature = "sasl"))]
         let [produce, metadata, init_producer_id, describe_producers] = common;
-        slot.versions = Versions { produce, metadata, init_producer_id, describe_producers };
-        self.ready_connection(conn);
-        Ok(())
+        #[cfg(feature = "sasl")]
+        let [produce, metadata, init_producer_id, describe_producers, sasl_authenticate] = common;
+        slot.versions = Versions {
+            produce,
+            metadata,
+            init_producer_id,
+            describe_producers,
+            #[cfg(feature = "sasl")]
+            sasl_authenticate,
+        };
+        #[cfg(feature = "sasl")]
+        return self.begin_session(conn);
+        #[cfg(not(feature = "sasl"))]
+        {
+            self.ready_connection(conn);
+            Ok(())
+        }
     }
 
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]

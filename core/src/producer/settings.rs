@@ -146,6 +146,11 @@ impl Settings {
         self.retry_backoff
     }
 
+    #[cfg(feature = "sasl")]
+    pub(super) const fn longest_retry_backoff(&self) -> Micros {
+        self.retry_backoff_max
+    }
+
     pub(super) fn reconnect_backoff(&self, random: &mut Random, failures: u8) -> Micros {
         random.backoff(self.reconnect_backoff, self.reconnect_backoff_max, failures)
     }

@@ -1,0 +1,260 @@
+//! Authentication: SaslHandshake and SaslAuthenticate before anything else, and again before a session is
+//! over (KIP-152, KIP-368).
+//!
+//! Nothing goes out between the two, nor after a session is over: a broker that gets a request there drops the
+//! connection, and nobody hears what became of it.
+
+use super::{Producer, sasl_exchange::is_sasl};
+use crate::{
+    AuthenticationFailure, Disconnect, Instant, LastError, Loss, Mechanism, Sasl, SaslError, Token,
+    conn::{Conn, State, Step},
+    sasl::Tokens,
+    slots::Ix,
+    time::Micros,
+};
+
+/// After a refusal a broker is left alone for this long at least: who tries wrong passwords fast is locked out.
+const LEAST_BACKOFF: Micros = Micros(1_000_000);
+
+impl<'m> Producer<'m> {
+    /// Authenticates on all connections from now on, in place of what was given before, if anything was. Sessions that
+    /// have begun go on until they are to be renewed. Who gives other credentials after a refusal need not wait for
+    /// the backoff.
+    ///
+    /// To be given before the first call that dials, [`topic`](Self::topic), where brokers want it from the beginning.
+    pub fn set_sasl(&mut self, sasl: Sasl<'m>) {
+        // What was begun with others cannot be ended with these.
+        for conn in self.conns.indices() {
+            if matches!(self.conns.at(conn).state, State::Authenticating(_)) {
+                self.drop_connection(conn, Disconnect::Replaced);
+            }
+        }
+        self.with_tokens(Tokens::take_output);
+        self.sasl = Some(sasl);
+        for broker in self.brokers.indices() {
+            let slot = self.brokers.at_mut(broker);
+            if matches!(slot.trouble, Some(LastError::Connection(Loss::Authentication(_)))) {
+                slot.failures = 0;
+                slot.dial_at = self.now;
+                self.timers.dial = self.now;
+            }
+        }
+    }
+}
+
+impl Producer<'_> {
+    /// What a broker said of its last refusal, at most 160 bytes of it on one line, until the next one: as such of use
+    /// when [`Disconnect::Authentication`] is told.
+    #[must_use]
+    pub fn authentication_message(&self) -> Option<&str> {
+        self.sasl.as_ref().and_then(Sasl::said)
+    }
+
+    /// A token that [`Output::WantToken`](crate::Output::WantToken) asked for, or a newer one at any time.
+    ///
+    /// # Errors
+    ///
+    /// It is none that can be sent, or finds no room; another one is wanted still.
+    pub fn handle_token(&mut self, now: Instant, token: &Token<'_>) -> Result<(), SaslError> {
+        self.advance(now);
+        // Who is about to say the old one says the new one; who has begun to say it cannot end.
+        for conn in self.conns.indices() {
+            let slot = self.conns.at(conn);
+            if slot.session.cut > 0 && slot.is_alive() && !slot.tx.is_nothing() {
+                if slot.tx.is_unsent() {
+                    self.recall(conn);
+                } else {
+                    self.drop_connection(conn, Disconnect::Replaced);
+                }
+            }
+        }
+        // Whatever was to be told is answered now.
+        self.with_tokens(Tokens::take_output);
+        let taken = match &mut self.sasl {
+            Some(sasl) => sasl.set_token(self.now, token),
+            None => Err(SaslError::NoTokenWanted),
+        };
+        if taken.is_err() {
+            self.handle_no_token(now);
+        }
+        self.wake_who_waits();
+        taken
+    }
+
+    /// There is no token to be had now. One is wanted again after `retry.backoff.max.ms`, if it is of use then;
+    /// until then an older one is used, as long as it is good.
+    pub fn handle_no_token(&mut self, now: Instant) {
+        self.advance(now);
+        let until = self.now.later(self.settings.longest_retry_backoff());
+        self.with_tokens(|tokens| tokens.refuse(until));
+        self.wake_who_waits();
+    }
+
+    /// Does something to the tokens, and keeps count of what is to be told. The default where there are none.
+    pub(super) fn with_tokens<R: Default>(&mut self, act: impl FnOnce(&mut Tokens) -> R) -> R {
+        let Some(sasl) = &mut self.sasl else {
+            return R::default();
+        };
+        let before = sasl.tokens.has_output();
+        let result = act(&mut sasl.tokens);
+        match (before, sasl.tokens.has_output()) {
+            (false, true) => self.network.note_output_if(true),
+            (true, false) => self.network.end_output(),
+            (false, false) | (true, true) => {}
+        }
+        result
+    }
+
+    /// Connections that wait for keys or for a token may go on.
+    fn wake_who_waits(&mut self) {
+        for conn in self.conns.indices() {
+            if self.waits(conn) {
+                self.wake_conn(conn);
+            }
+        }
+    }
+
+    /// Whether a connection waits for something else than its broker before it is authenticated.
+    fn waits(&self, conn: Ix<Conn>) -> bool {
+        let slot = self.conns.at(conn);
+        let asked = slot.requests.back().is_some_and(|request| is_sasl(request.api));
+        matches!(slot.state, State::Authenticating(_)) && !asked
+    }
+
+    /// The versions are known: who wants to be authenticated is, and then it is ready.
+    pub(super) fn begin_session(&mut self, conn: Ix<Conn>) -> Result<(), Disconnect> {
+        if self.sasl.is_none() {
+            self.ready_connection(conn);
+            return Ok(());
+        }
+        if self.conns.at(conn).versions.sasl_authenticate < 0 {
+            return Err(Disconnect::Authentication(AuthenticationFailure::NotOffered));
+        }
+        self.begin_authentication(conn);
+        Ok(())
+    }
+
+    fn begin_authentication(&mut self, conn: Ix<Conn>) {
+        let failures = self.brokers.at(self.conns.at(conn).broker).failures;
+        let timeout = self.settings.setup_timeout(&mut self.random, failures);
+        let deadline = self.now.later(timeout);
+        let slot = self.conns.at_mut(conn);
+        slot.state = State::Authenticating(Step::Handshake);
+        slot.setup_deadline = deadline;
+        self.timers.conn = self.timers.conn.min(deadline);
+    }
+
+    /// Makes the next request of an authentication; true where there is one under way, or one must come before
+    /// anything else.
+    pub(super) fn compose_authentication(&mut self, conn: Ix<Conn>) -> bool {
+        if !matches!(self.conns.at(conn).state, State::Authenticating(_)) {
+            let session = &self.conns.at(conn).session;
+            let (due, rest) = (session.is_due(self.now), session.rest(self.now));
+            if !(due || rest.is_some()) || !self.has_something_to_ask(conn) {
+                return false;
+            }
+            if let Some(rest) = rest {
+                self.timers.conn = self.timers.conn.min(rest);
+                return true;
+            }
+            self.begin_authentication(conn);
+        }
+        let State::Authenticating(step) = self.conns.at(conn).state else {
+            return false;
+        };
+        if self.waits(conn)
+            && let Err(failure) = self.say_next(conn, step)
+        {
+            self.drop_connection(conn, Disconnect::Authentication(failure));
+        }
+        true
+    }
+
+    /// Whether there is something that a connection would be used for: for that alone a session is renewed.
+    pub(super) fn has_something_to_ask(&self, conn: Ix<Conn>) -> bool {
+        let slot = self.conns.at(conn);
+        let asks = self.metadata.prefer == conn || self.metadata.prefer.is_none();
+        self.brokers.at(slot.broker).has_work()
+            || (self.metadata.is_due(self.now) && asks)
+            || (self.wants_producer_id() && self.may_ask_for_producer_id(slot))
+    }
+
+    /// The broker takes this client for who it says it is.
+    pub(super) fn authenticated(&mut self, conn: Ix<Conn>) {
+        let early = self.random.below(1_024);
+        let slot = self.conns.at_mut(conn);
+        let renewed = slot.session.begun > Instant::ZERO;
+        slot.session.begin(self.now, early);
+        slot.state = State::Ready;
+        if !renewed {
+            self.ready_connection(conn);
+        }
+    }
+
+    /// What the end of a connection says of its session.
+    pub(super) fn cause_of_end(&self, conn: Ix<Conn>, cause: Disconnect) -> Disconnect {
+        let slot = self.conns.at(conn);
+        if !matches!(cause, Disconnect::Eof | Disconnect::Io) {
+            return cause;
+        }
+        if matches!(slot.state, State::Authenticating(_)) {
+            Disconnect::Authentication(AuthenticationFailure::Closed)
+        } else if slot.session.is_over(self.now) {
+            Disconnect::Authentication(AuthenticationFailure::SessionOver)
+        } else {
+            cause
+        }
+    }
+
+    /// How long a broker is left alone after a connection that ended like this.
+    pub(super) fn backoff_after(cause: Disconnect, backoff: Micros) -> Micros {
+        let Disconnect::Authentication(failure) = cause else {
+            return backoff;
+        };
+        // That is nobody's mistake.
+        let over = matches!(failure, AuthenticationFailure::SessionOver);
+        if over { backoff } else { backoff.max(LEAST_BACKOFF) }
+    }
+
+    /// Why a connection is given up that is not authenticated in time.
+    pub(super) fn late_authentication(&self, step: Step) -> Disconnect {
+        let token = self.sasl.as_ref().map(Sasl::mechanism) == Some(Mechanism::OAuthBearer);
+        if step == Step::First && token {
+            Disconnect::Authentication(AuthenticationFailure::NoToken)
+        } else {
+            Disconnect::SetupTimeout
+        }
+    }
+
+    /// Whether the request of a connection that is not begun may no longer go.
+    pub(super) fn is_overdue(&self, conn: Ix<Conn>) -> bool {
+        let slot = self.conns.at(conn);
+        slot.session.is_over(self.now) && slot.is_ready() && slot.tx.is_unsent()
+    }
+
+    /// When keys, or tokens, are due.
+    pub(super) fn sasl_deadlines(&self) -> (Instant, Instant) {
+        let Some(sasl) = self.sasl.as_ref().filter(|_| !self.is_over()) else {
+            return (Instant::NEVER, Instant::NEVER);
+        };
+        #[cfg(feature = "_scram")]
+        let keys = if sasl.derives() { self.now } else { Instant::NEVER };
+        #[cfg(not(feature = "_scram"))]
+        let keys = Instant::NEVER;
+        let token = sasl.tokens.due();
+        let waits = token < Instant::NEVER && self.conns.indices().any(|conn| self.waits(conn));
+        (keys, if waits { token } else { Instant::NEVER })
+    }
+
+    /// Goes on with what is due.
+    pub(super) fn go_on_with_sasl(&mut self) {
+        let (_, token) = self.sasl_deadlines();
+        #[cfg(feature = "_scram")]
+        let derived = self.sasl.as_mut().is_some_and(Sasl::derive);
+        #[cfg(not(feature = "_scram"))]
+        let derived = false;
+        if derived || token <= self.now {
+            self.wake_who_waits();
+        }
+    }
+}
