@@ -416,8 +416,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// What to ask where a peer that speaks TLS or SASL would do the same.
-pub(crate) const SECURED: &str =
-    "is that a listener with TLS or SASL? security.protocol is PLAINTEXT";
+pub(crate) const SECURED: &str = "is that a listener with TLS or SASL? look at security.protocol";
 /// What to ask where it is something else that speaks.
 const PLAIN: &str = "is that the PLAINTEXT port of a Kafka broker?";
 

@@ -113,7 +113,7 @@ const MILLIS: &str = "milliseconds, from 0";
 const BYTES: &str = "a number of bytes";
 const BOOL: &str = "true or false";
 const NO_TLS: &str = "TLS belongs to whoever owns the connections: here they are PLAINTEXT";
-const NO_SASL: &str = "there is no SASL in this version";
+const NO_SASL: &str = "SASL is given with `Producer::set_sasl`";
 const NO_TRANSACTIONS: &str = "there are no transactions in this version";
 const NO_RETRIES: &str = "retries are bounded by delivery.timeout.ms and not by number";
 

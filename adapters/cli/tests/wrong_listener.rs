@@ -72,7 +72,7 @@ fn told(ran: &Ran) -> &str {
 }
 
 const TLS_ALERT: &[u8] = &[0x15, 3, 3, 0, 2, 2, 0x32];
-const SECURED: &str = "is that a listener with TLS or SASL? security.protocol is PLAINTEXT";
+const SECURED: &str = "is that a listener with TLS or SASL? look at security.protocol";
 const PLAIN: &str = "is that the PLAINTEXT port of a Kafka broker?";
 
 #[test]

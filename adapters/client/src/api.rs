@@ -8,8 +8,13 @@ pub use ottla_core::{
     Verdict, wire::ErrorCode,
 };
 
+#[cfg(feature = "sasl")]
+pub use ottla_core::{AuthenticationFailure, Mechanisms};
 #[cfg(feature = "_tls")]
 pub use rustls;
+
+#[cfg(feature = "sasl")]
+pub use crate::engine::token_source::{OAuthToken, TokenError};
 
 pub use crate::{
     client::{

@@ -90,7 +90,7 @@ fn records_arrive_at_a_listener_with_tls() {
         &secured.properties(),
         &["TLS", "security.protocol is SSL"],
     );
-    says("plain to TLS", &bootstrap, &[], &["TLS", "security.protocol is PLAINTEXT"]);
+    says("plain to TLS", &bootstrap, &[], &["TLS", "look at security.protocol"]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ottla_core::{Config, Limits};
 
+#[cfg(feature = "sasl")]
+use crate::engine::token_source::{OAuthToken, TokenError, TokenSource};
 use crate::{
     client::{
         callbacks::{Callbacks, OwnPartitioner},
@@ -47,6 +49,8 @@ pub struct Builder<P> {
     callbacks: Callbacks,
     shards: Option<usize>,
     security: SecurityProperties,
+    #[cfg(feature = "sasl")]
+    pub(crate) token: Option<TokenSource>,
     place: Option<P>,
 }
 
@@ -84,6 +88,8 @@ impl<P: Place> Builder<P> {
             callbacks: Callbacks::default(),
             shards: None,
             security: SecurityProperties::default(),
+            #[cfg(feature = "sasl")]
+            token: None,
             place: None,
         }
     }
@@ -169,6 +175,20 @@ impl<P: Place> Builder<P> {
         self
     }
 
+    /// Sets who fetches tokens for `sasl.mechanism=OAUTHBEARER`. Asked where a connection needs one, once four fifths of
+    /// the last one's lifetime are over; called on a thread of its own, so that it may wait for another service. Where
+    /// it has none, it is asked again after `retry.backoff.max.ms`, and an older one is used as long as it is good.
+    /// Each shard asks for itself.
+    #[cfg(feature = "sasl")]
+    #[must_use]
+    pub fn token(
+        mut self,
+        fetch: impl Fn() -> Result<OAuthToken, TokenError> + Send + Sync + 'static,
+    ) -> Self {
+        self.token = Some(TokenSource::blocking(fetch));
+        self
+    }
+
     /// Sets where to run.
     pub(crate) fn place(mut self, place: P) -> Self {
         self.place = Some(place);
@@ -204,11 +224,21 @@ impl<P: Place> Builder<P> {
         }
         let security = Security::new(&secured)?;
         config.secured = security.is_on();
+        #[cfg(feature = "sasl")]
+        let login = security.login(secured, self.token.is_some())?;
+        #[cfg(not(feature = "sasl"))]
+        secured.without_sasl()?;
         let shards = self.shards.unwrap_or(1);
         let shards = Shards::new(&config, self.limits, self.callbacks, shards)?;
         #[cfg(feature = "_tls")]
         for broker in shards.first().lock().core.brokers() {
             security.check_host(broker.address.map_or("", |at| at.host))?;
+        }
+        #[cfg(feature = "sasl")]
+        if let Some(login) = &login {
+            for engine in shards.engines() {
+                engine.authenticate(login, self.token.as_ref())?;
+            }
         }
         place.start(shards, &security)
     }

@@ -3,11 +3,15 @@
 //! Who waits for it, and who drives it. No socket, and no thread or task: who writes or drives in the driver's stead is
 //! known by a trait.
 
+#[cfg(feature = "sasl")]
+pub(crate) mod authentication;
 pub(crate) mod connection_losses;
 pub(crate) mod driver_sleep;
 pub(crate) mod locked_core;
 pub(crate) mod partition_counts;
 pub(crate) mod state;
+#[cfg(feature = "sasl")]
+pub(crate) mod token_source;
 pub(crate) mod tracing_events;
 pub(crate) mod wait_list;
 pub(crate) mod wake_driver;

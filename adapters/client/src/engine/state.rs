@@ -11,6 +11,8 @@ use ottla_core::{
     TopicStatus, Verdict,
 };
 
+#[cfg(feature = "sasl")]
+use crate::engine::token_source::Tokens;
 use crate::{
     clock::{Clock, Recent, Tick},
     delivery::{
@@ -47,6 +49,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub(crate) enum Action {
     Connect(ConnId),
     Disconnect(ConnId),
+    #[cfg(feature = "sasl")]
+    WantToken,
 }
 
 /// The other end of a connection.
@@ -101,6 +105,8 @@ pub(crate) struct State {
     pub(super) turns: u32,
     /// To whom it tells how many partitions topics have, where there are several shards.
     pub(crate) partitions: Told,
+    #[cfg(feature = "sasl")]
+    pub(super) tokens: Tokens,
 }
 
 impl State {
@@ -136,6 +142,8 @@ impl State {
             recent: Recent::NEVER,
             turns: 0,
             partitions: Told::default(),
+            #[cfg(feature = "sasl")]
+            tokens: Tokens::default(),
         }
     }
 
@@ -263,6 +271,8 @@ impl State {
             Output::Connect(conn) => self.actions.push_back(Action::Connect(conn)),
             Output::Disconnect(conn) => self.actions.push_back(Action::Disconnect(conn)),
             Output::Event(event) => self.hear(now, &event),
+            #[cfg(feature = "sasl")]
+            Output::WantToken => self.actions.push_back(Action::WantToken),
             Output::Closed => {
                 self.closed = true;
                 self.closes.wake_where(&mut self.news.wakes, |()| true);
@@ -343,9 +353,13 @@ impl State {
             return;
         }
         let error = peer.error.take();
-        let failure = ConnectionError { broker: Arc::clone(&peer.name), cause, error };
+        #[cfg(feature = "sasl")]
+        let (broker, opened) = (Arc::clone(&peer.name), peer.opened);
+        #[cfg(feature = "sasl")]
+        let error = error.or_else(|| self.authentication_error(cause));
+        let failure = ConnectionError { broker, cause, error };
         // The same again and again would hide what else there is to see.
-        let fresh = self.losses.note(&failure, peer.opened.map(|opened| now.since(opened)));
+        let fresh = self.losses.note(&failure, opened.map(|opened| now.since(opened)));
         let ConnectionError { broker, cause, error } = failure.clone();
         self.news.note(move || {
             let error = error.as_deref();

@@ -7,6 +7,8 @@ use std::{
     time::Instant as StdInstant,
 };
 
+#[cfg(feature = "sasl")]
+use ottla_core::TimerKind;
 use ottla_core::{ConnId, Instant};
 
 use crate::{
@@ -195,6 +197,11 @@ impl<N: Network> Driver<N> {
         if state.closed {
             return Some(Turn::Closed);
         }
+        #[cfg(feature = "sasl")]
+        if matches!(state.core.poll_timeout(), Some((_, TimerKind::KeyDerivation))) {
+            // Others get the lock, and the thread, in between.
+            return Some(Turn::Again);
+        }
         let soon = now.after(SHORTEST);
         let until = state.rest(waker, nap, if nap { soon } else { Instant::NEVER });
         self.engine.set_naps(nap);
@@ -212,6 +219,8 @@ impl<N: Network> Driver<N> {
             match action {
                 Action::Connect(conn) => self.connect(links, conn),
                 Action::Disconnect(conn) => links.remove(conn),
+                #[cfg(feature = "sasl")]
+                Action::WantToken => self.engine.want_token(),
             }
         }
     }

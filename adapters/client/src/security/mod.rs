@@ -3,10 +3,13 @@
 #[cfg(feature = "_tls")]
 mod pem;
 mod properties;
+mod sasl;
 #[cfg(feature = "_tls")]
 pub(crate) mod tls;
 
 pub(crate) use properties::SecurityProperties;
+#[cfg(feature = "sasl")]
+use sasl::Secret;
 
 use crate::error::BuildError;
 
@@ -21,6 +24,16 @@ pub fn is_security_property(name: &str) -> bool {
 #[cfg(feature = "_tls")]
 pub(crate) fn no_name(host: &str) -> String {
     format!("{host:?} is no name that a certificate can be for")
+}
+
+/// Who the client says it is, and by which mechanism.
+#[cfg(feature = "sasl")]
+#[derive(Clone, Debug)]
+pub(crate) enum Login {
+    Plain { username: String, password: Secret },
+    ScramSha256 { username: String, password: Secret },
+    ScramSha512 { username: String, password: Secret },
+    OAuthBearer,
 }
 
 /// What a connection is wrapped in.
@@ -85,6 +98,32 @@ impl Security {
             return Err(BuildError::Security { name: "bootstrap.servers", why });
         }
         Ok(())
+    }
+
+    /// Who the client says it is; `None` where brokers do not ask.
+    ///
+    /// # Errors
+    ///
+    /// Where the properties do not fit together, or go for nothing.
+    #[cfg(feature = "sasl")]
+    pub(crate) fn login(
+        &self,
+        properties: SecurityProperties,
+        has_tokens: bool,
+    ) -> Result<Option<Login>, BuildError> {
+        if !properties.wants_sasl() {
+            if has_tokens {
+                let name = "`Builder::token`".to_owned();
+                return Err(BuildError::UnsupportedProperty { name, reason: sasl::FOR_NOTHING });
+            }
+            properties.sasl.nothing_given()?;
+            return Ok(None);
+        }
+        let login = properties.sasl.login(has_tokens)?;
+        if !self.is_on() && matches!(login, Login::Plain { .. } | Login::OAuthBearer) {
+            tracing::warn!("SASL_PLAINTEXT: the password, or the token, can be read on the way");
+        }
+        Ok(Some(login))
     }
 
     /// Whether connections are anything but plain.

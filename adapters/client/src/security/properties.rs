@@ -1,12 +1,14 @@
 //! Kafka's properties about security, and librdkafka's.
 
-use crate::error::BuildError;
+use crate::{error::BuildError, security::sasl::SaslProperties};
 
 /// What `security.protocol` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Plaintext,
     Ssl,
+    SaslPlaintext,
+    SaslSsl,
 }
 
 /// A PEM text, as a property gives it.
@@ -40,6 +42,7 @@ impl core::fmt::Debug for Source {
 #[derive(Clone, Debug)]
 pub(crate) struct SecurityProperties {
     protocol: Option<Protocol>,
+    pub(crate) sasl: SaslProperties,
     /// The first of those that were given that only TLS has a use for, by the name it was given.
     about_tls: Option<String>,
     /// What the application gives in place of them.
@@ -60,6 +63,7 @@ impl Default for SecurityProperties {
     fn default() -> Self {
         Self {
             protocol: None,
+            sasl: SaslProperties::default(),
             about_tls: None,
             #[cfg(feature = "_tls")]
             own: None,
@@ -83,10 +87,9 @@ const VERIFIED: &str = "a certificate is always verified: name the one that a se
     ssl.ca.location; ssl.endpoint.identification.algorithm=none leaves out its host name";
 const PROVIDED: &str = "TLS is rustls: Builder::tls takes a configuration of your own";
 const TEXT: &str = "expected the path of a file, found a PEM text: ssl.ca.pem, ssl.certificate.pem and ssl.key.pem take that";
-const SASL: &str = "there is no SASL in this version: security.protocol is PLAINTEXT or SSL";
 
 /// All names that begin like this are judged here and nowhere else.
-const OURS: [&str; 3] = ["security.protocol", "ssl.", "enable.ssl."];
+const OURS: [&str; 5] = ["security.protocol", "ssl.", "enable.ssl.", "sasl.", "enable.sasl."];
 
 impl SecurityProperties {
     /// Whether a property is about security, and so for [`set`](Self::set).
@@ -125,12 +128,16 @@ impl SecurityProperties {
             return refused(TEXT);
         }
         match name {
+            name if name.starts_with("sasl.") || name.starts_with("enable.sasl.") => {
+                return self.sasl.set(name, value);
+            }
             "security.protocol" => {
                 self.protocol = Some(match value.to_ascii_uppercase().as_str() {
                     "PLAINTEXT" => Protocol::Plaintext,
                     "SSL" => Protocol::Ssl,
-                    "SASL_PLAINTEXT" | "SASL_SSL" => return refused(SASL),
-                    _ => return expected("PLAINTEXT or SSL"),
+                    "SASL_PLAINTEXT" => Protocol::SaslPlaintext,
+                    "SASL_SSL" => Protocol::SaslSsl,
+                    _ => return expected("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
                 });
                 return Ok(());
             }
@@ -214,13 +221,29 @@ impl SecurityProperties {
 
     /// Whether connections are to have TLS.
     pub(crate) fn wants_tls(&self) -> bool {
-        self.protocol == Some(Protocol::Ssl)
+        matches!(self.protocol, Some(Protocol::Ssl | Protocol::SaslSsl))
+    }
+
+    /// Whether the client is to say who it is.
+    pub(crate) fn wants_sasl(&self) -> bool {
+        matches!(self.protocol, Some(Protocol::SaslPlaintext | Protocol::SaslSsl))
+    }
+
+    /// Checks that SASL is not asked for, which this build has not.
+    #[cfg(not(feature = "sasl"))]
+    pub(crate) fn without_sasl(&self) -> Result<(), BuildError> {
+        if self.wants_sasl() {
+            let name = "security.protocol".to_owned();
+            let reason = "this build has no SASL: build ottla with its feature `sasl`";
+            return Err(BuildError::UnsupportedProperty { name, reason });
+        }
+        self.sasl.nothing_given()
     }
 
     /// Whether it was said that connections are to be plain.
     #[cfg(feature = "_tls")]
     pub(crate) fn wants_plaintext(&self) -> bool {
-        self.protocol == Some(Protocol::Plaintext)
+        matches!(self.protocol, Some(Protocol::Plaintext | Protocol::SaslPlaintext))
     }
 
     /// The first of those that only TLS has a use for.
@@ -233,7 +256,7 @@ impl SecurityProperties {
     /// to be safe.
     pub(crate) fn nothing_for_tls(&self) -> Result<(), BuildError> {
         let Some(name) = self.about_tls.clone() else { return Ok(()) };
-        let reason = "it goes for nothing without security.protocol=SSL";
+        let reason = "it goes for nothing without security.protocol=SSL or SASL_SSL";
         Err(BuildError::UnsupportedProperty { name, reason })
     }
 }

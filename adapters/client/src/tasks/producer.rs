@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ottla_core::Ticket;
 
+#[cfg(feature = "sasl")]
+use crate::engine::token_source::{OAuthToken, TokenError, TokenSource};
 use crate::{
     client::{
         builder::{Builder, Place},
@@ -66,6 +68,26 @@ impl<R: Runtime> Builder<Tasks<R>> {
     #[must_use]
     pub fn runtime(self, runtime: impl Into<R>) -> Self {
         self.place(Tasks(runtime.into()))
+    }
+
+    /// As [`Builder::token`], by a future that runs as a task of its own on the producer's runtime.
+    #[cfg(feature = "sasl")]
+    #[must_use]
+    pub fn token_future<F>(
+        mut self,
+        fetch: impl Fn() -> F + core::marker::Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<OAuthToken, TokenError>> + core::marker::Send + 'static,
+    {
+        self.token = Some(TokenSource::new(move |wanted| {
+            // The driver asks, which is a task of that runtime.
+            if let Ok(runtime) = R::current() {
+                let fetched = fetch();
+                runtime.spawn(async move { wanted.answer(fetched.await) });
+            }
+        }));
+        self
     }
 }
 
