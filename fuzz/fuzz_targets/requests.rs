@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use ottla_core::wire::{
     ApiKey, Writer, api_versions::ApiVersionsRequest, dialect, frame::RequestHeader,
-    init_producer_id::InitProducerIdRequest, read_whole,
+    init_producer_id::InitProducerIdRequest, read_whole, sasl_authenticate,
+    sasl_handshake::SaslHandshakeRequest,
 };
 use ottla_wire_tests::{drive, drive_whole, request};
 
@@ -30,6 +31,17 @@ fuzz_target!(|input: &[u8]| {
     match api {
         ApiKey::API_VERSIONS => same_again!(ApiVersionsRequest<'_>),
         ApiKey::INIT_PRODUCER_ID => same_again!(InitProducerIdRequest<'_>),
+        ApiKey::SASL_HANDSHAKE => same_again!(SaslHandshakeRequest<'_>),
+        ApiKey::SASL_AUTHENTICATE => {
+            if let Ok(message) = sasl_authenticate::read_request(body, d) {
+                let again = written(|w| {
+                    sasl_authenticate::write_request_head(w, d, message.len());
+                    w.bytes(message);
+                    sasl_authenticate::write_request_end(w, d);
+                });
+                assert_eq!(sasl_authenticate::read_request(&again, d), Ok(message));
+            }
+        }
         _ => {
             let (Some(walk), Some(by_byte)) = (request(api, version), request(api, version)) else {
                 return;

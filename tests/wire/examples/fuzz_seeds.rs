@@ -16,6 +16,8 @@ use ottla_core::{
         metadata::{self, Broker, Replicas, RequestTopic},
         produce::{self, CurrentLeader, Details, NodeEndpoint},
         record::{Attributes, BatchHeader, RecordHead, write_record},
+        sasl_authenticate,
+        sasl_handshake::{self, SaslHandshakeRequest},
     },
 };
 
@@ -131,6 +133,14 @@ fn write_response(w: &mut Writer<'_>, api: ApiKey, d: Dialect) {
             describe_producers::write_response_topic_end(w, d);
             describe_producers::write_response_end(w, d);
         }
+        ApiKey::SASL_HANDSHAKE => {
+            let mechanisms = ["PLAIN", "SCRAM-SHA-256"].into_iter();
+            sasl_handshake::write_response(w, d, ErrorCode(33), mechanisms);
+        }
+        ApiKey::SASL_AUTHENTICATE => {
+            let message = b"r=noncenonce,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+            sasl_authenticate::write_response(w, d, ErrorCode(58), Some("bad"), message, 8_000);
+        }
         _ => {
             let item = InitProducerIdItem {
                 throttle_ms: 10,
@@ -176,6 +186,13 @@ fn write_request(w: &mut Writer<'_>, api: ApiKey, d: Dialect) {
             w.int32(4);
             describe_producers::write_request_topic_end(w, d);
             describe_producers::write_request_end(w, d);
+        }
+        ApiKey::SASL_HANDSHAKE => SaslHandshakeRequest { mechanism: "SCRAM-SHA-256" }.write(w, d),
+        ApiKey::SASL_AUTHENTICATE => {
+            let message = b"n,,n=user,r=nonce";
+            sasl_authenticate::write_request_head(w, d, message.len());
+            w.bytes(message);
+            sasl_authenticate::write_request_end(w, d);
         }
         _ => {
             let request = InitProducerIdRequest {

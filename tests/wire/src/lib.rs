@@ -8,6 +8,8 @@ use ottla_core::wire::{
     init_producer_id::InitProducerIdResponse,
     metadata::{MetadataRequest, MetadataResponse},
     produce::{ProduceRequest, ProduceResponse},
+    sasl_authenticate::{SaslAuthenticateItem, SaslAuthenticateResponse},
+    sasl_handshake::SaslHandshakeResponse,
 };
 
 /// A walk whose elements are told as text, so that those of one window compare with those of
@@ -36,7 +38,25 @@ pub fn response(api: ApiKey, version: i16) -> Walk {
         ApiKey::API_VERSIONS => told!(ApiVersionsResponse::new(version)),
         ApiKey::INIT_PRODUCER_ID => told!(InitProducerIdResponse::new(version)),
         ApiKey::DESCRIBE_PRODUCERS => told!(DescribeProducersResponse::new(version)),
+        ApiKey::SASL_HANDSHAKE => told!(SaslHandshakeResponse::new(version)),
+        ApiKey::SASL_AUTHENTICATE => {
+            let mut walk = SaslAuthenticateResponse::new(version);
+            Box::new(move |input| Ok(walk.step(input)?.map(|item| authenticate_item(&item))))
+        }
         other => panic!("no walk for {other}"),
+    }
+}
+
+/// An element of SaslAuthenticate's response as text, with the bytes that its `Debug` hides.
+#[must_use]
+pub fn authenticate_item(item: &SaslAuthenticateItem<'_>) -> String {
+    match item {
+        SaslAuthenticateItem::Bytes(told) => {
+            format!("Bytes({:?}, cut: {})", told.bytes, told.cut)
+        }
+        SaslAuthenticateItem::Error(_)
+        | SaslAuthenticateItem::Message(_)
+        | SaslAuthenticateItem::Lifetime(_) => format!("{item:?}"),
     }
 }
 

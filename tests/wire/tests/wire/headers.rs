@@ -18,7 +18,8 @@ fn header_versions(api: ApiKey, version: i16) -> (i16, i16) {
     use messages::{
         ApiVersionsRequest, ApiVersionsResponse, DescribeProducersRequest,
         DescribeProducersResponse, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest,
-        MetadataResponse, ProduceRequest, ProduceResponse,
+        MetadataResponse, ProduceRequest, ProduceResponse, SaslAuthenticateRequest,
+        SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
     };
     match api {
         ApiKey::PRODUCE => {
@@ -34,6 +35,14 @@ fn header_versions(api: ApiKey, version: i16) -> (i16, i16) {
         ApiKey::DESCRIBE_PRODUCERS => (
             DescribeProducersRequest::header_version(version),
             DescribeProducersResponse::header_version(version),
+        ),
+        ApiKey::SASL_HANDSHAKE => (
+            SaslHandshakeRequest::header_version(version),
+            SaslHandshakeResponse::header_version(version),
+        ),
+        ApiKey::SASL_AUTHENTICATE => (
+            SaslAuthenticateRequest::header_version(version),
+            SaslAuthenticateResponse::header_version(version),
         ),
         _ => (
             InitProducerIdRequest::header_version(version),

@@ -7,7 +7,9 @@ use kafka_protocol::{
     messages::{
         ApiVersionsResponse, BrokerId, DescribeProducersRequest, DescribeProducersResponse,
         InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse,
-        ProduceRequest, ProduceResponse, ProducerId, TopicName, TransactionalId,
+        ProduceRequest, ProduceResponse, ProducerId, SaslAuthenticateRequest,
+        SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse, TopicName,
+        TransactionalId,
         api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
         describe_producers_request::TopicRequest,
         describe_producers_response::{PartitionResponse, ProducerState, TopicResponse},
@@ -29,6 +31,8 @@ use ottla_wire_tests::Entropy;
 const NAME: usize = 249;
 /// The longest name of a host.
 const HOST: usize = 255;
+/// The longest name of a mechanism: as long as a string may be that is read in one piece.
+const MECHANISM: usize = 510;
 
 /// Makes messages for one version.
 pub(crate) struct Generate<'a> {
@@ -332,6 +336,40 @@ impl Generate<'_> {
             topic.unknown_tagged_fields = g.tags();
             topic
         });
+        m.unknown_tagged_fields = self.tags();
+        m
+    }
+
+    pub(crate) fn sasl_handshake_request(&mut self) -> SaslHandshakeRequest {
+        let mut m = SaslHandshakeRequest::default();
+        m.mechanism = self.text(300);
+        m
+    }
+
+    pub(crate) fn sasl_handshake_response(&mut self) -> SaslHandshakeResponse {
+        let mut m = SaslHandshakeResponse::default();
+        m.error_code = self.entropy.int16();
+        m.mechanisms = self.list(20, |g| g.text(MECHANISM));
+        m
+    }
+
+    pub(crate) fn sasl_authenticate_request(&mut self) -> SaslAuthenticateRequest {
+        let mut m = SaslAuthenticateRequest::default();
+        m.auth_bytes = Bytes::from(self.entropy.bytes(3000));
+        m.unknown_tagged_fields = self.tags();
+        m
+    }
+
+    pub(crate) fn sasl_authenticate_response(&mut self) -> SaslAuthenticateResponse {
+        let mut m = SaslAuthenticateResponse::default();
+        m.error_code = self.entropy.int16();
+        m.error_message = self.maybe_text(1000);
+        // More than is kept, at times.
+        let max = if self.entropy.byte() % 4 == 1 { 2000 } else { 100 };
+        m.auth_bytes = Bytes::from(self.entropy.bytes(max));
+        if self.version >= 1 {
+            m.session_lifetime_ms = self.entropy.int64();
+        }
         m.unknown_tagged_fields = self.tags();
         m
     }

@@ -5,7 +5,7 @@ use kafka_protocol::{
     protocol::StrBytes,
 };
 use ottla_core::wire::{
-    ApiKey, Uuid, Wire, Writer,
+    ApiKey, DecodeError, Uuid, Wire, Writer,
     api_versions::ApiVersionsRequest,
     describe_producers::{self, DescribeProducersRequestItem},
     dialect,
@@ -13,6 +13,8 @@ use ottla_core::wire::{
     metadata::{self, End, MetadataRequestItem, RequestTopic},
     produce::{self, Head, ProduceRequestItem, Topic},
     read_whole,
+    sasl_authenticate::{self, read_request},
+    sasl_handshake::SaslHandshakeRequest,
 };
 use ottla_wire_tests::{Entropy, drive, drive_whole, request};
 use proptest::prelude::*;
@@ -159,6 +161,21 @@ fn our_api_versions(m: &messages::ApiVersionsRequest) -> ApiVersionsRequest<'_> 
     }
 }
 
+fn write_sasl_authenticate(
+    w: &mut Writer<'_>,
+    m: &messages::SaslAuthenticateRequest,
+    version: i16,
+) {
+    let d = dialect(ApiKey::SASL_AUTHENTICATE, version);
+    sasl_authenticate::write_request_head(w, d, m.auth_bytes.len());
+    w.bytes(&m.auth_bytes);
+    sasl_authenticate::write_request_end(w, d);
+}
+
+fn our_sasl_handshake(m: &messages::SaslHandshakeRequest) -> SaslHandshakeRequest<'_> {
+    SaslHandshakeRequest { mechanism: &m.mechanism }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -196,6 +213,18 @@ proptest! {
                         let m = g.describe_producers_request();
                         let ours = ours(|w| write_describe_producers(w, &m, version));
                         prop_assert_eq!(&read_theirs::<messages::DescribeProducersRequest>(&ours, version), &m);
+                        (theirs(&m, version), ours)
+                    }
+                    ApiKey::SASL_HANDSHAKE => {
+                        let m = g.sasl_handshake_request();
+                        let ours = ours(|w| our_sasl_handshake(&m).write(w, d));
+                        prop_assert_eq!(&read_theirs::<messages::SaslHandshakeRequest>(&ours, version), &m);
+                        (theirs(&m, version), ours)
+                    }
+                    ApiKey::SASL_AUTHENTICATE => {
+                        let m = g.sasl_authenticate_request();
+                        let ours = ours(|w| write_sasl_authenticate(w, &m, version));
+                        prop_assert_eq!(&read_theirs::<messages::SaslAuthenticateRequest>(&ours, version), &m);
                         (theirs(&m, version), ours)
                     }
                     _ => {
@@ -238,6 +267,22 @@ proptest! {
                         let m = api_versions(&mut g);
                         let bytes = theirs(&m, version);
                         prop_assert_eq!(read_whole(&bytes, d), Ok(our_api_versions(&m)));
+                        continue;
+                    }
+                    ApiKey::SASL_HANDSHAKE => {
+                        let m = g.sasl_handshake_request();
+                        let bytes = theirs(&m, version);
+                        prop_assert_eq!(read_whole(&bytes, d), Ok(our_sasl_handshake(&m)));
+                        continue;
+                    }
+                    ApiKey::SASL_AUTHENTICATE => {
+                        let m = g.sasl_authenticate_request();
+                        let bytes = theirs(&m, version);
+                        prop_assert_eq!(read_request(&bytes, d), Ok(&m.auth_bytes[..]));
+                        for cut in 0..bytes.len() {
+                            let cut = read_request(&bytes[..cut], d);
+                            prop_assert_eq!(cut, Err(DecodeError::Truncated));
+                        }
                         continue;
                     }
                     _ => {

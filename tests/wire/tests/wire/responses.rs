@@ -2,7 +2,8 @@
 
 use kafka_protocol::messages::{
     ApiVersionsResponse, DescribeProducersResponse, InitProducerIdResponse, MetadataResponse,
-    ProduceResponse, describe_producers_response, produce_response::LeaderIdAndEpoch,
+    ProduceResponse, SaslAuthenticateResponse, SaslHandshakeResponse, describe_producers_response,
+    produce_response::LeaderIdAndEpoch,
 };
 use ottla_core::wire::{
     ApiKey, ErrorCode, Uuid, Wire, Writer,
@@ -12,8 +13,10 @@ use ottla_core::wire::{
     init_producer_id::InitProducerIdItem,
     metadata::{self, MetadataItem, Replicas},
     produce::{self, CurrentLeader, Details, NodeEndpoint, ProduceResponseItem, Text},
+    sasl_authenticate::{self, AuthBytes, SaslAuthenticateItem},
+    sasl_handshake::{self, SaslHandshakeItem},
 };
-use ottla_wire_tests::{Entropy, drive, response};
+use ottla_wire_tests::{Entropy, authenticate_item, drive, response};
 use proptest::prelude::*;
 
 use crate::{message_generator::Generate, ours, theirs, told, versions, with_header_rest};
@@ -53,6 +56,14 @@ pub(crate) fn cases(entropy: &[u8]) -> Vec<Case> {
                 ApiKey::DESCRIBE_PRODUCERS => {
                     let m = g.describe_producers_response();
                     (theirs(&m, version), describe_producers_elements(&m))
+                }
+                ApiKey::SASL_HANDSHAKE => {
+                    let m = g.sasl_handshake_response();
+                    (theirs(&m, version), sasl_handshake_elements(&m))
+                }
+                ApiKey::SASL_AUTHENTICATE => {
+                    let m = g.sasl_authenticate_response();
+                    (theirs(&m, version), sasl_authenticate_elements(&m, version))
                 }
                 _ => {
                     let m = g.init_producer_id_response();
@@ -338,6 +349,46 @@ fn init_producer_id_elements(m: &InitProducerIdResponse) -> Vec<String> {
     told(&[our_producer_id(m)])
 }
 
+fn sasl_handshake_elements(m: &SaslHandshakeResponse) -> Vec<String> {
+    let mut items = vec![SaslHandshakeItem::Error(ErrorCode(m.error_code))];
+    items.extend(m.mechanisms.iter().map(|name| SaslHandshakeItem::Mechanism(name)));
+    told(&items)
+}
+
+fn write_sasl_handshake(w: &mut Writer<'_>, m: &SaslHandshakeResponse, version: i16) {
+    let d = dialect(ApiKey::SASL_HANDSHAKE, version);
+    let mechanisms = m.mechanisms.iter().map(|name| name.as_str());
+    sasl_handshake::write_response(w, d, ErrorCode(m.error_code), mechanisms);
+}
+
+fn sasl_authenticate_elements(m: &SaslAuthenticateResponse, version: i16) -> Vec<String> {
+    let mut items = vec![
+        SaslAuthenticateItem::Error(ErrorCode(m.error_code)),
+        SaslAuthenticateItem::Message(m.error_message.as_deref().map(our_text)),
+        SaslAuthenticateItem::Bytes(AuthBytes::new(&m.auth_bytes)),
+    ];
+    if version >= 1 {
+        items.push(SaslAuthenticateItem::Lifetime(m.session_lifetime_ms));
+    }
+    items.iter().map(authenticate_item).collect()
+}
+
+fn write_sasl_authenticate(w: &mut Writer<'_>, m: &SaslAuthenticateResponse, version: i16) {
+    let d = dialect(ApiKey::SASL_AUTHENTICATE, version);
+    let (error, message) = (ErrorCode(m.error_code), m.error_message.as_deref());
+    let lifetime_ms = m.session_lifetime_ms;
+    sasl_authenticate::write_response(w, d, error, message, &m.auth_bytes, lifetime_ms);
+}
+
+/// What is hidden is the bytes alone.
+#[test]
+fn the_messages_of_a_mechanism_are_not_shown() {
+    let secret = AuthBytes::new(b"\0alice\0alice-secret");
+    let item = SaslAuthenticateItem::Bytes(secret);
+    assert_eq!(format!("{item:?}"), "Bytes([19 bytes hidden])");
+    assert!(authenticate_item(&item).contains(&format!("{:?}", secret.bytes)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -387,6 +438,14 @@ proptest! {
                     ApiKey::DESCRIBE_PRODUCERS => {
                         let m = g.describe_producers_response();
                         (theirs(&m, version), ours(|w| write_describe_producers(w, &m, version)))
+                    }
+                    ApiKey::SASL_HANDSHAKE => {
+                        let m = g.sasl_handshake_response();
+                        (theirs(&m, version), ours(|w| write_sasl_handshake(w, &m, version)))
+                    }
+                    ApiKey::SASL_AUTHENTICATE => {
+                        let m = g.sasl_authenticate_response();
+                        (theirs(&m, version), ours(|w| write_sasl_authenticate(w, &m, version)))
                     }
                     _ => {
                         let m = g.init_producer_id_response();

@@ -2,7 +2,8 @@
 
 use ottla_core::wire::{
     ApiKey, api_versions::ApiVersionsRequest, dialect, frame::RequestHeader,
-    init_producer_id::InitProducerIdRequest, read_whole, record::Batch,
+    init_producer_id::InitProducerIdRequest, read_whole, record::Batch, sasl_authenticate,
+    sasl_handshake::SaslHandshakeRequest,
 };
 use ottla_wire_tests::{drive, drive_whole, request, response};
 use proptest::prelude::*;
@@ -65,6 +66,8 @@ fn read_as_anything(bytes: &[u8], api: ApiKey, version: i16) {
     let d = dialect(api, version);
     let _ = read_whole::<ApiVersionsRequest<'_>>(bytes, d);
     let _ = read_whole::<InitProducerIdRequest<'_>>(bytes, d);
+    let _ = read_whole::<SaslHandshakeRequest<'_>>(bytes, d);
+    let _ = sasl_authenticate::read_request(bytes, d);
     let _ = RequestHeader::read(bytes);
     if let Ok((batch, _)) = Batch::split(bytes) {
         for record in batch.iter().flatten() {
