@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{NodeId, Versions};
+use crate::{NodeId, Versions, sasl::SaslConfig};
 
 /// A cluster and its rules.
 #[derive(Clone, Debug)]
@@ -48,9 +48,12 @@ pub struct ClusterConfig {
     pub may_read: bool,
     /// What NOT_LEADER_OR_FOLLOWER tells in Produce from version 10 on (KIP-951).
     pub leader_hints: LeaderHints,
+    /// What the listener asks of clients; `None` asks nothing, and refuses SASL as a PLAINTEXT
+    /// listener does.
+    pub sasl: Option<SaslConfig>,
     /// The wall clock at the start of the virtual one, in milliseconds since 1970.
     pub start_ms: i64,
-    /// Seeds topic ids and the first producer id.
+    /// Seeds topic ids, the first producer id, and SCRAM's salts and nonces.
     pub seed: u64,
 }
 
@@ -96,6 +99,7 @@ impl Default for ClusterConfig {
             describers: Describers::Replicas,
             may_read: true,
             leader_hints: LeaderHints::WithEndpoints,
+            sasl: None,
             start_ms: 1_700_000_000_000,
             seed: 0,
         }

@@ -2,12 +2,14 @@
 
 use core::time::Duration;
 
-use crate::{Cluster, NodeId, api::Handled, cluster::NodeState};
+use crate::{Cluster, NodeId, api::Handled, cluster::NodeState, sasl::Authentication};
 
 /// The least room that is offered for reading.
 const LEAST_ROOM: usize = 64 * 1024;
 /// The most room that is made at once: what a frame announces is not believed further.
 const MOST_ROOM: usize = 1024 * 1024;
+/// `sasl.server.max.receive.size`: the largest frame of who is not known yet.
+const MOST_OF_A_STRANGER: usize = 524_288;
 
 /// A connection to a node: bytes in, bytes out.
 ///
@@ -33,6 +35,9 @@ pub struct Connection {
     held_until: Option<Duration>,
     /// When the next request may be handled (KIP-219).
     muted_until: Option<Duration>,
+    authentication: Authentication,
+    /// The connection closes when what is to be sent was taken.
+    closing: bool,
     /// The way back is dead.
     silent: bool,
     /// The client has gone.
@@ -54,6 +59,8 @@ impl Connection {
             sent: 0,
             held_until: None,
             muted_until: None,
+            authentication: Authentication::new(cluster.accounts.is_some()),
+            closing: false,
             silent: false,
             gone: false,
             closed: !cluster.is_up(node),
@@ -151,6 +158,7 @@ impl Connection {
         if self.sent == self.output.len() {
             self.output.clear();
             self.sent = 0;
+            self.closed |= self.closing && self.held_until.is_none();
         }
     }
 
@@ -174,7 +182,7 @@ impl Connection {
     #[must_use]
     pub fn wants_read(&self) -> bool {
         let whole = self.frame_size().is_some_and(|size| size <= self.waiting().len());
-        !self.closed && !self.gone && !whole
+        !self.closed && !self.closing && !self.gone && !whole
     }
 
     /// Whether there is something to send.
@@ -212,13 +220,16 @@ impl Connection {
         if self.muted_until.is_some_and(|until| until <= now) {
             self.muted_until = None;
         }
-        self.muted_until.is_none() && self.output.is_empty()
+        self.closed |= self.closing && self.output.is_empty();
+        !self.closed && self.muted_until.is_none() && self.output.is_empty()
     }
 
     /// Handles the next request; `None` where there is no whole one, or the node froze over it.
     fn step(&mut self, cluster: &mut Cluster, now: Duration) -> Option<()> {
         let size = self.frame_size()?;
-        if size > cluster.config().max_request_bytes.saturating_add(4) {
+        let known = self.authentication.is_done();
+        let most = if known { usize::MAX } else { MOST_OF_A_STRANGER };
+        if size > cluster.config().max_request_bytes.min(most).saturating_add(4) {
             self.closed = true;
             return Some(());
         }
@@ -227,11 +238,16 @@ impl Connection {
             return None;
         }
         let frame = self.input.get(self.handled.saturating_add(4)..end)?;
-        let handled = cluster.handle(self.node, now, frame, &mut self.output);
+        let authentication = &mut self.authentication;
+        let handled = cluster.handle(self.node, now, frame, authentication, &mut self.output);
         match handled {
             Handled::Frozen => return None,
             Handled::Close => self.closed = true,
             Handled::Silenced => self.silent = true,
+            Handled::Last { hold } => {
+                self.closing = true;
+                self.held_until = (!hold.is_zero()).then(|| now.saturating_add(hold));
+            }
             Handled::Done { hold, mute } => {
                 self.held_until = (!hold.is_zero()).then(|| now.saturating_add(hold));
                 self.muted_until = (!mute.is_zero()).then(|| now.saturating_add(mute));

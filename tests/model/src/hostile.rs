@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ottla_core::wire::{ApiKey, ErrorCode};
 
-use crate::{Cluster, NodeId, cluster::AdminError, random::Random};
+use crate::{Cluster, NodeId, cluster::AdminError, random::Random, sasl::SaslLie};
 
 /// What a hostile node does with a request in place of answering it as it should.
 ///
@@ -69,10 +69,12 @@ pub enum Lie {
     Acknowledge(i64),
     /// Produce: nothing of any partition.
     LeaveOut,
+    /// SaslHandshake or SaslAuthenticate: this.
+    Sasl(SaslLie),
 }
 
 impl Lie {
-    /// A word for each kind, as in [`Lie::KINDS`].
+    /// A word for each kind, as in [`Lie::KINDS`] and [`SaslLie::KINDS`].
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -102,10 +104,11 @@ impl Lie {
             Self::Hint(..) => "hostile: leader hint",
             Self::Acknowledge(_) => "hostile: false acknowledgement",
             Self::LeaveOut => "hostile: left out",
+            Self::Sasl(lie) => lie.kind(),
         }
     }
 
-    /// All kinds.
+    /// All kinds but those about SASL.
     pub const KINDS: [&'static str; 26] = [
         "hostile: API not offered",
         "hostile: false acknowledgement",
@@ -163,6 +166,8 @@ impl Lie {
             Self::Refuse(_) | Self::Hint(..) | Self::Acknowledge(_) | Self::LeaveOut => {
                 Some(ApiKey::PRODUCE)
             }
+            Self::Sasl(lie) if lie.is_about_handshake() => Some(ApiKey::SASL_HANDSHAKE),
+            Self::Sasl(_) => Some(ApiKey::SASL_AUTHENTICATE),
         }
     }
 }
@@ -297,6 +302,8 @@ fn invent(dice: &mut Random, api: ApiKey, nodes: i32) -> Option<Lie> {
             2 => Lie::LeaveOut,
             _ => Lie::Refuse(code(dice, &REFUSALS)),
         },
+        ApiKey::SASL_HANDSHAKE => Lie::Sasl(SaslLie::invent(dice, true)?),
+        ApiKey::SASL_AUTHENTICATE => Lie::Sasl(SaslLie::invent(dice, false)?),
         _ => return None,
     })
 }

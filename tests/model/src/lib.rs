@@ -19,6 +19,7 @@ mod producer_state;
 mod random;
 mod read_logs;
 mod record_batch;
+pub mod sasl;
 pub mod serve;
 mod topic;
 mod versions;

@@ -25,4 +25,9 @@ impl Random {
         let bits = (bits & !version & !variant) | (0x4000_u128 << 64) | (0x80_u128 << 56);
         bits.to_be_bytes()
     }
+
+    /// So many bytes.
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next().to_be_bytes()[0]).collect()
+    }
 }

@@ -45,6 +45,8 @@ impl Versions {
             .with(ApiKey::API_VERSIONS, 0, api_versions)
             .with(ApiKey::INIT_PRODUCER_ID, 0, init_producer_id)
             .with(ApiKey::DESCRIBE_PRODUCERS, 0, 0)
+            .with(ApiKey::SASL_HANDSHAKE, 0, 1)
+            .with(ApiKey::SASL_AUTHENTICATE, 0, 2)
     }
 
     /// The same with another range for one API.

@@ -12,8 +12,8 @@ use ottla_core::wire::{
     },
 };
 
-use super::{Handled, Request, Unanswered, shift_correlation, walk};
-use crate::{Cluster, Lie, cluster::NodeState, topic::Topic};
+use super::{Handled, Request, Unanswered, sasl::tells_no_error, shift_correlation, walk};
+use crate::{Cluster, Lie, cluster::NodeState, sasl::Authentication, topic::Topic};
 
 /// Ids from here on are of nodes that are none.
 const NOBODY: i32 = 5_000;
@@ -26,6 +26,7 @@ impl Cluster {
         &mut self,
         lie: &Lie,
         request: &Request<'_>,
+        authentication: &mut Authentication,
         out: &mut Vec<u8>,
     ) -> Handled {
         let before = out.len();
@@ -43,24 +44,24 @@ impl Cluster {
                 Ok(())
             }
             Lie::WrongCorrelation => {
-                let result = self.answer_truly(request, out);
+                let result = self.answer_truly(request, authentication, out);
                 shift_correlation(out, before, 1);
                 result
             }
             Lie::HalfAnAnswer => {
-                let result = self.answer_truly(request, out);
+                let result = self.answer_truly(request, authentication, out);
                 let half = out.len().saturating_sub(before) / 2;
                 out.truncate(before.saturating_add(half));
                 result
             }
             Lie::TwoAnswers => {
-                let result = self.answer_truly(request, out);
+                let result = self.answer_truly(request, authentication, out);
                 out.extend_from_within(before..);
                 result
             }
             Lie::Throttle(ms) => {
                 let throttle = Duration::from_millis(u64::try_from(*ms).unwrap_or(0));
-                self.answer_truly(&Request { throttle, ..*request }, out)
+                self.answer_truly(&Request { throttle, ..*request }, authentication, out)
             }
             Lie::Without(api) => {
                 self.lie_about_versions(request, ErrorCode::NONE, Some(*api), out);
@@ -92,18 +93,40 @@ impl Cluster {
             | Lie::TopicError(_)
             | Lie::NoTopics
             | Lie::Rebootstrap => self.lie_about_cluster(lie, request, out),
+            Lie::Sasl(lie) => {
+                authentication.plan(lie.clone());
+                self.answer_truly(request, authentication, out)
+            }
         };
-        result.map_or(Handled::Close, |()| Handled::DONE)
+        match (result, authentication.ending.take()) {
+            (Ok(()), None) => Handled::DONE,
+            (Ok(()), Some(hold)) => Handled::Last { hold },
+            (Err(_), _) => Handled::Close,
+        }
     }
 
-    fn answer_truly(&mut self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Unanswered> {
-        match request.header.api_key {
+    fn answer_truly(
+        &mut self,
+        request: &Request<'_>,
+        authentication: &mut Authentication,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unanswered> {
+        let before = out.len();
+        let result = match request.header.api_key {
             ApiKey::PRODUCE => self.produce(request, &mut None, out),
             ApiKey::METADATA => self.metadata(request, &mut None, out),
             ApiKey::INIT_PRODUCER_ID => self.init_producer_id(request, &mut None, out),
             ApiKey::API_VERSIONS => self.api_versions(request, &mut None, out),
+            ApiKey::SASL_HANDSHAKE => self.sasl_handshake(request, authentication, &mut None, out),
+            ApiKey::SASL_AUTHENTICATE => {
+                self.sasl_authenticate(request, authentication, &mut None, out)
+            }
             _ => Err(Unanswered::Malformed),
+        };
+        if request.header.api_key == ApiKey::API_VERSIONS && tells_no_error(out.get(before..)) {
+            authentication.versions_told();
         }
+        result
     }
 
     fn lie_about_versions(

@@ -7,7 +7,12 @@ use ottla_core::wire::{
     frame::{self, RequestHeader},
 };
 
-use crate::{Action, AnswerFate, Cluster, Happening, NodeId, cluster::NodeState, fault::Met};
+use crate::{
+    Action, AnswerFate, Cluster, Happening, NodeId,
+    cluster::NodeState,
+    fault::Met,
+    sasl::{Admission, Authentication},
+};
 
 mod api_versions;
 mod describe_producers;
@@ -15,6 +20,8 @@ mod hostile_responses;
 mod init_producer_id;
 mod metadata;
 mod produce;
+mod refused_requests;
+mod sasl;
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +35,9 @@ pub(crate) enum Handled {
     Frozen,
     /// The connection is to be closed.
     Close,
+    /// The connection is to be closed after what there is to answer, both no earlier than after this
+    /// time.
+    Last { hold: Duration },
 }
 
 impl Handled {
@@ -89,6 +99,7 @@ impl Cluster {
         node: NodeId,
         now: Duration,
         frame: &[u8],
+        authentication: &mut Authentication,
         out: &mut Vec<u8>,
     ) -> Handled {
         self.pass(now);
@@ -101,6 +112,11 @@ impl Cluster {
             && let Some(range) = versions.range(ApiKey::API_VERSIONS)
             && !versions.speaks(ApiKey::API_VERSIONS, version)
         {
+            if authentication.admit(ApiKey::API_VERSIONS, now, &mut self.sasl_tally)
+                != Admission::Handled
+            {
+                return Handled::Close;
+            }
             api_versions::refuse(out, correlation_id, range);
             return Handled::DONE;
         }
@@ -118,8 +134,13 @@ impl Cluster {
             body,
             throttle,
         };
+        match authentication.admit(header.api_key, now, &mut self.sasl_tally) {
+            Admission::Handled => {}
+            Admission::Hangup => return Handled::Close,
+            Admission::Refused => return self.refuse_between(&request, authentication, out),
+        }
         if let Some(lie) = self.lie_about(node, header.api_key) {
-            return self.tell_lie(&lie, &request, out);
+            return self.tell_lie(&lie, &request, authentication, out);
         }
         let before = out.len();
         let RequestHeader { api_key: api, correlation_id, .. } = header;
@@ -131,9 +152,17 @@ impl Cluster {
             ApiKey::INIT_PRODUCER_ID => self.init_producer_id(&request, &mut met, out),
             ApiKey::API_VERSIONS => self.api_versions(&request, &mut met, out),
             ApiKey::DESCRIBE_PRODUCERS => self.describe_producers(&request, &mut met, out),
+            ApiKey::SASL_HANDSHAKE => self.sasl_handshake(&request, authentication, &mut met, out),
+            ApiKey::SASL_AUTHENTICATE => {
+                self.sasl_authenticate(&request, authentication, &mut met, out)
+            }
             _ => return Handled::Close,
         };
         let said = out.len() > before;
+        let ending = authentication.ending.take();
+        if api == ApiKey::API_VERSIONS && sasl::tells_no_error(out.get(before..)) {
+            authentication.versions_told();
+        }
         self.note(|| {
             let fate = fate(met.as_ref().map(|met| &met.action), result, said);
             Happening::Answered { node, correlation_id, fate }
@@ -146,7 +175,11 @@ impl Cluster {
                 return Handled::Silenced;
             }
             Some(Action::Hold(hold)) => {
-                return result.map_or(Handled::Close, |()| Handled::Done { hold, mute: throttle });
+                return match (result, ending) {
+                    (Ok(()), None) => Handled::Done { hold, mute: throttle },
+                    (Ok(()), Some(delay)) => Handled::Last { hold: hold.max(delay) },
+                    (Err(_), _) => Handled::Close,
+                };
             }
             Some(Action::Garbage(bytes)) => {
                 out.truncate(before);
@@ -164,7 +197,11 @@ impl Cluster {
             )
             | None => {}
         }
-        result.map_or(Handled::Close, |()| Handled::Done { hold: Duration::ZERO, mute: throttle })
+        match (result, ending) {
+            (Ok(()), None) => Handled::Done { hold: Duration::ZERO, mute: throttle },
+            (Ok(()), Some(hold)) => Handled::Last { hold },
+            (Err(_), _) => Handled::Close,
+        }
     }
 
     /// Lets partitions lose something before the request is handled, if a fault wants that.

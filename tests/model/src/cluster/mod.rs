@@ -11,6 +11,7 @@ use crate::{
     hostile::Hostile,
     producer_state::Sweep,
     random::Random,
+    sasl::{Accounts, SaslTally},
     topic::{Partition, Topic, is_valid_name},
 };
 
@@ -39,6 +40,9 @@ pub struct Cluster {
     pub(crate) faults: Faults,
     /// Whether clients have the right to READ topics.
     pub(crate) may_read: bool,
+    /// Who may come in; `None` asks nobody.
+    pub(crate) accounts: Option<Accounts>,
+    pub(crate) sasl_tally: SaslTally,
     random: Random,
     pub(crate) next_producer_id: i64,
     /// When a request was last handled.
@@ -86,6 +90,8 @@ pub enum AdminError {
     TopicExists,
     /// Topics cannot have such a name, or as few partitions.
     Invalid,
+    /// The listener asks nobody who they are.
+    NoSasl,
 }
 
 impl fmt::Display for AdminError {
@@ -96,6 +102,7 @@ impl fmt::Display for AdminError {
             Self::UnknownNode => "there is no such node",
             Self::TopicExists => "there is such a topic already",
             Self::Invalid => "a topic cannot be like that",
+            Self::NoSasl => "the listener has no SASL",
         })
     }
 }
@@ -124,6 +131,8 @@ impl Cluster {
         Self {
             nodes: nodes.collect(),
             may_read: config.may_read,
+            accounts: config.sasl.as_ref().map(|sasl| Accounts::new(sasl, config.seed)),
+            sasl_tally: SaslTally::default(),
             config,
             topics: BTreeMap::new(),
             deleted: BTreeMap::new(),

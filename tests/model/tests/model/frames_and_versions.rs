@@ -31,7 +31,7 @@ fn versions_are_told_in_every_version() {
         let items = read_versions(version, &answer);
         assert_eq!(items[0], ApiVersionsItem::Error(ErrorCode::NONE));
         let told = ranges(&items);
-        assert_eq!(told.len(), 6);
+        assert_eq!(told.len(), 8);
         assert!(told.contains(&(ApiKey::PRODUCE, VersionRange { min: 0, max: 13 })));
     }
 }

@@ -60,7 +60,7 @@ fn named(server: &Server) -> Named<'static> {
 fn a_client_is_served_from_bootstrap_to_append() {
     let server = start(1);
     let mut socket = Socket::connect(server.addresses()[0]);
-    assert_eq!(read_versions(3, &socket.call(&versions_request(3))).len(), 8);
+    assert_eq!(read_versions(3, &socket.call(&versions_request(3))).len(), 10);
 
     let answer = socket.call(&metadata_request(12, Some(&[by_name("t")]), true));
     let told = read_metadata(12, &answer);
@@ -214,7 +214,7 @@ fn it_stops_at_once_with_clients_connected() {
 fn a_negative_size_ends_the_connection() {
     let server = start(1);
     let mut socket = Socket::connect(server.addresses()[0]);
-    assert_eq!(read_versions(3, &socket.call(&versions_request(3))).len(), 8);
+    assert_eq!(read_versions(3, &socket.call(&versions_request(3))).len(), 10);
     socket.send(&[0xff; 4]);
     assert_eq!(socket.receive().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }

@@ -211,7 +211,7 @@ pub(crate) fn by_name(name: &str) -> RequestTopic<'_> {
 }
 
 /// Reads all of a response's body, by a walk.
-fn read<'a, T>(
+pub(crate) fn read<'a, T>(
     frame: &'a [u8],
     mut step: impl FnMut(&'a [u8]) -> Result<Step<T>, DecodeError>,
 ) -> Vec<T> {
