@@ -5,9 +5,13 @@ use core::time::Duration;
 use anyhow::Result;
 use ottla_client::{CloseReport, Record, RecordOutcome, SendError, Stats, Topic};
 use ottla_core::{Ticket, Verdict};
+use ottla_tokio::{OAuthToken, TokenError};
 use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{Adapter, Message};
+
+/// Fetches a token.
+pub type Fetch = Box<dyn Fn() -> Result<OAuthToken, TokenError> + Send + Sync>;
 
 /// A producer of either adapter.
 #[derive(Debug)]
@@ -33,16 +37,35 @@ impl Client {
     /// # Errors
     /// When a property is refused.
     pub fn new(adapter: Adapter, properties: &[(&str, &str)]) -> Result<Self> {
+        Self::with_tokens(adapter, properties, None)
+    }
+
+    /// As [`Self::new`], with tokens from `fetch`: by a future where the adapter takes one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_tokens(
+        adapter: Adapter,
+        properties: &[(&str, &str)],
+        fetch: Option<Fetch>,
+    ) -> Result<Self> {
         let properties = properties.iter().copied();
         Ok(match adapter {
             Adapter::Tokio => {
                 let mut runtime = tokio::runtime::Builder::new_multi_thread();
                 let runtime = runtime.worker_threads(1).enable_all().build()?;
-                let builder = ottla_tokio::Producer::builder().properties(properties);
+                let mut builder = ottla_tokio::Producer::builder().properties(properties);
+                if let Some(fetch) = fetch {
+                    builder = builder.token_future(move || core::future::ready(fetch()));
+                }
                 Self::Tokio(builder.runtime(runtime.handle().clone()).build()?, runtime)
             }
             Adapter::Blocking => {
-                Self::Blocking(ottla_blocking::Producer::from_properties(properties)?)
+                let mut builder = ottla_blocking::Producer::builder().properties(properties);
+                if let Some(fetch) = fetch {
+                    builder = builder.token(fetch);
+                }
+                Self::Blocking(builder.build()?)
             }
         })
     }

@@ -21,7 +21,7 @@ mod setup;
 mod stream;
 mod verify;
 
-pub use client::{Client, Receipt};
+pub use client::{Client, Fetch, Receipt};
 pub use common_api_versions::spoken;
 pub use durations::Spread;
 pub use lines::{Lines, Mix, SEPARATOR};
@@ -30,7 +30,7 @@ pub use outcomes::{Causes, Fate, Fates, Told};
 pub use owned_record::{Message, rich};
 pub use produce_command::{Command, Ended};
 pub use recorded_frames::{Request, requests, verdicts};
-pub use secured::Secured;
+pub use secured::{MECHANISMS, OTHER, OTHER_PASSWORD, PASSWORD, Protocol, Secured, USER, token};
 pub use setup::{Adapter, cluster, oldest_timestamp, version};
 pub use stream::{Sent, Stream};
 pub use verify::{Count, verify};

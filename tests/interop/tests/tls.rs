@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use ottla_adapter_tests::tls::Authority;
 use ottla_client::RecordOutcome;
-use ottla_interop::{Adapter, Client, Message, Secured, version};
+use ottla_interop::{Adapter, Client, Message, Protocol, Secured, version};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const RECORDS: u32 = 2_000;
@@ -122,7 +122,7 @@ fn clients_show_their_certificate_to_a_listener_that_asks() {
 #[ignore = "needs Java and Maven"]
 fn a_certificate_for_other_names_is_refused() {
     let only = [("ssl.enabled.protocols", "TLSv1.2"), ("ssl.protocol", "TLSv1.2")];
-    let secured = Secured::start_as(&["elsewhere"], 1, &only).unwrap();
+    let secured = Secured::start_as(&["elsewhere"], Protocol::Ssl, 1, &only).unwrap();
     let bootstrap = secured.cluster.proxied_bootstrap();
     let words = ["elsewhere", "ssl.endpoint.identification.algorithm"];
     says("another name", &bootstrap, &secured.properties(), &words);

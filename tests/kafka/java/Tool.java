@@ -26,7 +26,10 @@ import org.apache.kafka.clients.admin.ElectLeadersOptions;
 import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.ScramCredentialInfo;
+import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -100,6 +103,7 @@ public final class Tool {
             case "partitions": partitions(f[1]); break;
             case "lead": lead(f[1], Integer.parseInt(f[2]), Integer.parseInt(f[3])); break;
             case "allow": allow(f); break;
+            case "scram": scram(f[1], f[2], Integer.parseInt(f[3])); break;
             case "brokers": brokers(); break;
             case "probe": probe(f[1], Integer.parseInt(f[2]), Short.parseShort(f[3])); break;
             case "produce": produce(f); break;
@@ -277,6 +281,17 @@ public final class Tool {
      * before; without operations nothing is said any more. Answers once the broker that is asked goes
      * by it, which with a single one is all of them.
      */
+    /** Gives a user a password for both SCRAM mechanisms. */
+    private void scram(String user, String password, int iterations) throws Exception {
+        // One request takes no more than one of a user's.
+        for (ScramMechanism mechanism : new ScramMechanism[] {
+                ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512}) {
+            get(admin().alterUserScramCredentials(Collections.singletonList(
+                new UserScramCredentialUpsertion(
+                    user, new ScramCredentialInfo(mechanism, iterations), password))).all());
+        }
+    }
+
     private void allow(String[] f) throws Exception {
         ResourcePattern topic = new ResourcePattern(ResourceType.TOPIC, f[1], PatternType.LITERAL);
         AclBindingFilter all = new AclBindingFilter(topic.toFilter(), AccessControlEntryFilter.ANY);

@@ -176,6 +176,14 @@ impl Cluster {
         self.tool.allow(topic, operations)
     }
 
+    /// Gives a user a password for SCRAM-SHA-256 and SCRAM-SHA-512, from Kafka 2.7 on; with KRaft from 3.5 on.
+    ///
+    /// # Errors
+    /// With Kafka's reason, such as too few iterations.
+    pub fn set_scram_password(&self, user: &str, password: &str, iterations: u32) -> Result<()> {
+        self.tool.set_scram_password(user, password, iterations)
+    }
+
     /// The partitions of a topic with leaders and in-sync replicas.
     ///
     /// # Errors

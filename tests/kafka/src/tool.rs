@@ -120,6 +120,16 @@ impl Tool {
         self.ask(&fields.map(str::to_owned).collect::<Vec<_>>()).map(drop)
     }
 
+    pub(crate) fn set_scram_password(
+        &self,
+        user: &str,
+        password: &str,
+        iterations: u32,
+    ) -> Result<()> {
+        let fields = ["scram", user, password].map(str::to_owned);
+        self.ask(&[&fields[..], &[iterations.to_string()]].concat()).map(drop)
+    }
+
     pub(crate) fn brokers(&self) -> Result<Vec<i32>> {
         self.ask(&["brokers".to_owned()])?.iter().map(|line| Ok(line.parse()?)).collect()
     }

@@ -1,0 +1,270 @@
+//! SASL with real brokers: who is let in, for how long, and what is told to who is not.
+#![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
+
+use core::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+use std::{sync::Arc, time::Instant};
+
+use ottla_client::RecordOutcome;
+use ottla_core::wire::ApiKey;
+use ottla_interop::{
+    Adapter, Client, Fetch, MECHANISMS, Message, PASSWORD, Protocol, Secured, USER, requests,
+    token, version,
+};
+use ottla_kafka::{Direction, Links};
+use ottla_tokio::OAuthToken;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const LOCAL: [&str; 2] = ["localhost", "127.0.0.1"];
+
+/// Who has tokens for [`USER`] that are good for so long, and how many were fetched.
+fn tokens(lifetime: Duration) -> (Fetch, Arc<AtomicU32>) {
+    let fetched = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&fetched);
+    let fetch = move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(OAuthToken::new(token(USER, lifetime), lifetime))
+    };
+    (Box::new(fetch), fetched)
+}
+
+/// Sends records for so long at least, a hundred at least, and holds what is told against what Kafka's own consumer reads.
+fn arrives(
+    what: &str,
+    secured: &Secured,
+    adapter: Adapter,
+    properties: &[(&str, &str)],
+    fetch: Option<Fetch>,
+    lasts: Duration,
+) {
+    let cluster = &secured.cluster;
+    let name = format!("{}-{adapter}", what.replace([' ', '.', ','], "-"));
+    cluster.create_topic(&name, 1, 1, &[]).unwrap();
+    let bootstrap = cluster.proxied_bootstrap();
+    let common = [("bootstrap.servers", &*bootstrap), ("linger.ms", "0")];
+    let client = Client::with_tokens(adapter, &[&common, properties].concat(), fetch).unwrap();
+    let topic = client.topic(&name).unwrap();
+    let begun = Instant::now();
+    let mut sent = Vec::new();
+    while sent.len() < 100 || begun.elapsed() < lasts {
+        let text = sent.len().to_string();
+        sent.push(client.send(&topic, &Message::text(&text), None).unwrap());
+        if !lasts.is_zero() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    for (number, receipt) in sent.iter().enumerate() {
+        let outcome = receipt.last(LIMIT);
+        let Some(RecordOutcome::Delivered { offset, .. }) = outcome else {
+            panic!("{what}, {adapter}: record {number}: {outcome:?}");
+        };
+        assert_eq!(offset, Some(number as i64), "{what}, {adapter}");
+    }
+    let count = sent.len();
+    drop(sent);
+    assert!(client.close(LIMIT).complete);
+    let log = cluster.read(&name).unwrap();
+    assert_eq!(log.len(), count, "{what}, {adapter}");
+    for (number, record) in log.iter().enumerate() {
+        assert!(record.has_value(number.to_string().as_bytes()), "record {number}");
+    }
+    println!("Kafka {}, {what}, {adapter}: {count} records at their offsets", version());
+}
+
+/// What is told where nobody is let in.
+fn says(
+    what: &str,
+    bootstrap: &str,
+    properties: &[(&str, &str)],
+    fetch: Option<Fetch>,
+    words: &[&str],
+) {
+    let mut fetch = fetch.map(Arc::new);
+    for adapter in Adapter::ALL {
+        let common = [("bootstrap.servers", bootstrap), ("max.block.ms", "3000")];
+        let fetch = fetch.as_mut().map(|fetch| {
+            let fetch = Arc::clone(fetch);
+            Box::new(move || fetch()) as Fetch
+        });
+        let client = Client::with_tokens(adapter, &[&common, properties].concat(), fetch).unwrap();
+        let topic = client.topic("t").unwrap();
+        let said = match client.send(&topic, &Message::text("v"), None) {
+            Err(error) => error.to_string(),
+            Ok(receipt) => panic!("{what}, {adapter}: {:?}", receipt.last(LIMIT)),
+        };
+        drop(client.close(Duration::ZERO));
+        println!("Kafka {}, {what}, {adapter}: {said}", version());
+        for word in words {
+            assert!(said.contains(word), "{what}, {adapter}: {said:?} does not say {word:?}");
+        }
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+/// How often connections were authenticated anew, and that nothing was said in the middle of it.
+fn renewals(what: &str, links: Links<'_>) -> usize {
+    let sent = requests(&links.heard(Direction::ToBroker)).unwrap();
+    let mut connections: Vec<u64> = sent.iter().map(|request| request.connection).collect();
+    connections.sort_unstable();
+    connections.dedup();
+    let mut renewed = 0;
+    for connection in connections {
+        let said: Vec<ApiKey> =
+            sent.iter().filter(|it| it.connection == connection).map(|it| it.api).collect();
+        let begun = |api: &ApiKey| *api == ApiKey::SASL_HANDSHAKE;
+        for rest in said.split(begun).skip(1) {
+            assert_eq!(rest.first(), Some(&ApiKey::SASL_AUTHENTICATE), "{what}: {said:?}");
+            let over = rest.iter().skip_while(|api| **api == ApiKey::SASL_AUTHENTICATE);
+            let late = over.filter(|api| **api == ApiKey::SASL_AUTHENTICATE).count();
+            assert_eq!(late, 0, "{what}: {said:?}");
+        }
+        renewed += said.iter().filter(|api| begun(api)).count().saturating_sub(1);
+    }
+    renewed
+}
+
+fn everybody_is_let_in(protocol: Protocol) {
+    let secured = Secured::start_as(&LOCAL, protocol, 1, &[]).unwrap();
+    for mechanism in MECHANISMS {
+        for adapter in Adapter::ALL {
+            let fetch = (mechanism == "OAUTHBEARER").then(|| tokens(LIMIT * 10).0);
+            let properties = secured.logged_in_by(mechanism);
+            let what = format!("{} {mechanism}", protocol.name());
+            arrives(&what, &secured, adapter, &properties, fetch, Duration::ZERO);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Java and Maven"]
+fn every_mechanism_is_let_in() {
+    everybody_is_let_in(Protocol::SaslPlaintext);
+}
+
+#[test]
+#[ignore = "needs Java and Maven"]
+fn every_mechanism_is_let_in_over_tls() {
+    everybody_is_let_in(Protocol::SaslSsl);
+}
+
+#[test]
+#[ignore = "needs Java and Maven"]
+fn who_is_not_let_in_is_told_why() {
+    let protocol = Protocol::SaslPlaintext;
+    let only = [("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-512,OAUTHBEARER")];
+    let secured = Secured::start_as(&LOCAL, protocol, 1, &only).unwrap();
+    let bootstrap = secured.cluster.proxied_bootstrap();
+    let as_user = |mechanism, name, password| {
+        [
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", mechanism),
+            ("sasl.username", name),
+            ("sasl.password", password),
+        ]
+    };
+    let refused = ["SASL_AUTHENTICATION_FAILED (58)", "sasl.username and sasl.password"];
+    says(
+        "PLAIN, wrong password",
+        &bootstrap,
+        &as_user("PLAIN", USER, "wrong-secret"),
+        None,
+        &refused,
+    );
+    says("PLAIN, unknown user", &bootstrap, &as_user("PLAIN", "mallory", PASSWORD), None, &refused);
+    says(
+        "SCRAM, wrong password",
+        &bootstrap,
+        &as_user("SCRAM-SHA-512", USER, "wrong-secret"),
+        None,
+        &refused,
+    );
+    says(
+        "SCRAM, unknown user",
+        &bootstrap,
+        &as_user("SCRAM-SHA-512", "mallory", PASSWORD),
+        None,
+        &refused,
+    );
+    let offered = [
+        "has not the mechanism that sasl.mechanism names",
+        "it has PLAIN, SCRAM-SHA-512, OAUTHBEARER",
+    ];
+    says(
+        "SCRAM-SHA-256 is not offered",
+        &bootstrap,
+        &as_user("SCRAM-SHA-256", USER, PASSWORD),
+        None,
+        &offered,
+    );
+    let bearer = [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "OAUTHBEARER")];
+    let expired = || Ok(OAuthToken::new(token(USER, Duration::ZERO), LIMIT));
+    says(
+        "an expired token",
+        &bootstrap,
+        &bearer,
+        Some(Box::new(expired)),
+        &["SASL_AUTHENTICATION_FAILED (58)", "token"],
+    );
+    let garbage = || Ok(OAuthToken::new("garbage", LIMIT));
+    says(
+        "no token at all",
+        &bootstrap,
+        &bearer,
+        Some(Box::new(garbage)),
+        &["SASL_AUTHENTICATION_FAILED (58)", "token"],
+    );
+    let none = || Err("the token service is away".into());
+    let properties = [&bearer[..], &[("socket.connection.setup.timeout.ms", "1000")]].concat();
+    says(
+        "nobody has a token",
+        &bootstrap,
+        &properties,
+        Some(Box::new(none)),
+        &["no token was given in time", "the token service is away"],
+    );
+    says(
+        "no SASL",
+        &bootstrap,
+        &[],
+        None,
+        &["is that a listener with TLS or SASL? look at security.protocol"],
+    );
+    let plain = secured.cluster.bootstrap();
+    says(
+        "SASL to a plain listener",
+        &plain,
+        &as_user("PLAIN", USER, PASSWORD),
+        None,
+        &["the listener has no SASL", "security.protocol"],
+    );
+}
+
+#[test]
+#[ignore = "needs Java and Maven"]
+fn a_session_is_renewed_under_load_and_nothing_is_said_between() {
+    let lifetime = [("connections.max.reauth.ms", "8000")];
+    let secured = Secured::start_as(&LOCAL, Protocol::SaslPlaintext, 1, &lifetime).unwrap();
+    let cluster = &secured.cluster;
+    for (place, mechanism) in MECHANISMS.into_iter().enumerate() {
+        let adapter = Adapter::ALL[place % 2];
+        let (fetch, fetched) = tokens(Duration::from_secs(60));
+        let fetch = (mechanism == "OAUTHBEARER").then_some(fetch);
+        let what = format!("8 s of {mechanism}");
+        let properties = secured.logged_in_by(mechanism);
+        cluster.proxy().all().tap();
+        arrives(&what, &secured, adapter, &properties, fetch, Duration::from_secs(20));
+        let renewed = renewals(&what, secured.cluster.proxy().all());
+        assert!(renewed >= 2, "{what}: {renewed} renewals in 20 s");
+        if mechanism == "OAUTHBEARER" {
+            assert_eq!(fetched.load(Ordering::Relaxed), 1, "one is good for all sessions");
+        }
+    }
+    // A token of 6 s makes sessions of as much, and each needs a newer one.
+    let (fetch, fetched) = tokens(Duration::from_secs(6));
+    let properties = secured.logged_in_by("OAUTHBEARER");
+    let lasts = Duration::from_secs(20);
+    arrives("tokens of 6 s", &secured, Adapter::Tokio, &properties, Some(fetch), lasts);
+    assert!(fetched.load(Ordering::Relaxed) >= 3, "{fetched:?}");
+}
