@@ -325,6 +325,8 @@ fn name(api: ApiKey) -> &'static str {
         ApiKey::API_VERSIONS => "ApiVersions",
         ApiKey::INIT_PRODUCER_ID => "InitProducerId",
         ApiKey::DESCRIBE_PRODUCERS => "DescribeProducers",
+        ApiKey::SASL_HANDSHAKE => "SaslHandshake",
+        ApiKey::SASL_AUTHENTICATE => "SaslAuthenticate",
         _ => "a request",
     }
 }
