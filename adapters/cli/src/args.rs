@@ -1,9 +1,14 @@
 //! What the command takes.
 
+use core::time::Duration;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ottla_core::OnUnknown;
+use ottla_model::sasl::{Mechanism, Token, User};
+
+/// For how many seconds a token holds of which nothing is said.
+const AN_HOUR: u32 = 3_600;
 
 /// Produces to Kafka, and reports the outcome of every record.
 #[derive(Debug, Parser)]
@@ -153,6 +158,23 @@ pub(crate) struct Broker {
     /// and does not, with the producer's id, its epoch and the sequence number.
     #[arg(long)]
     pub(crate) dump: bool,
+    /// Lets in only who authenticates by this mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or
+    /// OAUTHBEARER; may be given several times.
+    #[arg(long = "sasl-mechanism", value_name = "NAME", value_parser = mechanism)]
+    pub(crate) mechanisms: Vec<Mechanism>,
+    /// User for PLAIN and SCRAM. It is for trying only: others on this machine see the password.
+    #[arg(long = "sasl-user", value_name = "NAME:PASSWORD", value_parser = user)]
+    #[arg(requires = "mechanisms")]
+    pub(crate) users: Vec<User>,
+    /// Token for OAUTHBEARER, whose it is, and for how many seconds from now it holds [default: an
+    /// hour]
+    #[arg(long = "sasl-token", value_name = "NAME:TOKEN[:SECONDS]", value_parser = token)]
+    #[arg(requires = "mechanisms")]
+    pub(crate) tokens: Vec<Token>,
+    /// Milliseconds after which a connection has to authenticate again (connections.max.reauth.ms).
+    #[arg(long = "max-reauth-ms", value_name = "MS", requires = "mechanisms")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_reauth: Option<u64>,
 }
 
 fn property(text: &str) -> Result<(String, String), String> {
@@ -161,6 +183,37 @@ fn property(text: &str) -> Result<(String, String), String> {
             Ok((name.trim().to_owned(), value.to_owned()))
         }
         _ => Err("expected NAME=VALUE, such as linger.ms=0".to_owned()),
+    }
+}
+
+fn mechanism(text: &str) -> Result<Mechanism, String> {
+    let names = Mechanism::ALL.map(Mechanism::name).join(", ");
+    Mechanism::of(text).ok_or_else(|| format!("expected one of {names}"))
+}
+
+fn user(text: &str) -> Result<User, String> {
+    match text.split_once(':') {
+        Some((name, password)) if !name.is_empty() && !password.is_empty() => {
+            Ok(User::new(name, password))
+        }
+        _ => Err("expected NAME:PASSWORD".to_owned()),
+    }
+}
+
+fn token(text: &str) -> Result<Token, String> {
+    let mut fields = text.split(':');
+    let seconds = |text: &str| text.parse().ok().filter(|seconds: &u32| *seconds > 0);
+    let (name, text) = (fields.next(), fields.next());
+    let holds = fields.next().map_or(Some(AN_HOUR), seconds);
+    match (name, text, holds, fields.next()) {
+        (Some(name), Some(text), Some(holds), None) if !name.is_empty() && !text.is_empty() => {
+            Ok(Token {
+                text: text.to_owned(),
+                principal: name.to_owned(),
+                until: Duration::from_secs(holds.into()),
+            })
+        }
+        _ => Err("expected NAME:TOKEN or NAME:TOKEN:SECONDS".to_owned()),
     }
 }
 
@@ -182,5 +235,23 @@ mod tests {
         assert_eq!(split(" acks =all"), Ok(("acks".to_owned(), "all".to_owned())));
         assert!(split("acks").is_err());
         assert!(split("=all").is_err());
+    }
+
+    #[test]
+    fn users_and_tokens_are_split_at_their_colons() {
+        let read = user("alice:a:b").unwrap();
+        assert_eq!((&*read.name, &*read.password), ("alice", "a:b"));
+        for broken in ["alice", ":secret", "alice:"] {
+            assert!(user(broken).is_err(), "{broken}");
+        }
+        let read = |text| token(text).map(|token| (token.principal, token.text, token.until));
+        let expected = |seconds| ("a".to_owned(), "t".to_owned(), Duration::from_secs(seconds));
+        assert_eq!(read("a:t"), Ok(expected(3_600)));
+        assert_eq!(read("a:t:7"), Ok(expected(7)));
+        for broken in ["a", "a:", ":t", "a:t:", "a:t:0", "a:t:-1", "a:t:x", "a:t:7:8"] {
+            assert!(token(broken).is_err(), "{broken}");
+        }
+        assert_eq!(mechanism("SCRAM-SHA-512"), Ok(Mechanism::ScramSha512));
+        assert!(mechanism("GSSAPI").unwrap_err().contains("OAUTHBEARER"));
     }
 }

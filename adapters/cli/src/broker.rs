@@ -6,8 +6,12 @@ use std::{
     sync::mpsc::{self, RecvTimeoutError},
 };
 
-use anyhow::Context as _;
-use ottla_model::{ClusterConfig, Storage, serve::Server};
+use anyhow::{Context as _, ensure};
+use ottla_model::{
+    ClusterConfig, Storage,
+    sasl::{Mechanism, SaslConfig},
+    serve::Server,
+};
 
 use crate::{args::Broker, dump::dump, signals::Stop, stdout_stderr::OUT};
 
@@ -23,6 +27,7 @@ pub(crate) fn run(args: &Broker) -> anyhow::Result<()> {
     let config = ClusterConfig {
         default_partitions: args.partitions,
         storage: Storage::Newest { bytes: KEPT },
+        sasl: sasl(args)?,
         ..ClusterConfig::default()
     };
     let server =
@@ -57,6 +62,27 @@ pub(crate) fn run(args: &Broker) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What clients are asked, if they are.
+fn sasl(args: &Broker) -> anyhow::Result<Option<SaslConfig>> {
+    let Broker { mechanisms, users, tokens, max_reauth, .. } = args;
+    for mechanism in mechanisms {
+        let (somebody, option) = match mechanism {
+            Mechanism::OAuthBearer => (!tokens.is_empty(), "--sasl-token NAME:TOKEN"),
+            Mechanism::Plain | Mechanism::ScramSha256 | Mechanism::ScramSha512 => {
+                (!users.is_empty(), "--sasl-user NAME:PASSWORD")
+            }
+        };
+        ensure!(somebody, "--sasl-mechanism {mechanism}: it lets nobody in without {option}");
+    }
+    Ok((!mechanisms.is_empty()).then(|| SaslConfig {
+        mechanisms: mechanisms.clone(),
+        users: users.clone(),
+        tokens: tokens.clone(),
+        max_reauth: max_reauth.map(Duration::from_millis),
+        ..SaslConfig::default()
+    }))
 }
 
 fn resolve(listen: &str) -> anyhow::Result<SocketAddr> {
