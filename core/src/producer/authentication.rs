@@ -36,8 +36,10 @@ impl<'m> Producer<'m> {
             if matches!(slot.trouble, Some(LastError::Connection(Loss::Authentication(_)))) {
                 slot.failures = 0;
                 slot.dial_at = self.now;
-                self.timers.dial = self.now;
             }
+        }
+        if !self.is_over() {
+            self.dial_due();
         }
     }
 }
@@ -211,9 +213,10 @@ impl Producer<'_> {
         let Disconnect::Authentication(failure) = cause else {
             return backoff;
         };
-        // That is nobody's mistake.
-        let over = matches!(failure, AuthenticationFailure::SessionOver);
-        if over { backoff } else { backoff.max(LEAST_BACKOFF) }
+        // These are nobody's mistake, or may be.
+        let ends =
+            matches!(failure, AuthenticationFailure::SessionOver | AuthenticationFailure::Closed);
+        if ends { backoff } else { backoff.max(LEAST_BACKOFF) }
     }
 
     /// Why a connection is given up that is not authenticated in time.
@@ -224,6 +227,11 @@ impl Producer<'_> {
         } else {
             Disconnect::SetupTimeout
         }
+    }
+
+    /// Whether a connection's session is over, and time is waited for until it may be renewed.
+    pub(super) fn rests(&self, slot: &Conn) -> bool {
+        slot.session.rest(self.now).is_some_and(|rest| self.timers.conn <= rest)
     }
 
     /// Whether the request of a connection that is not begun may no longer go.
@@ -253,6 +261,10 @@ impl Producer<'_> {
         let derived = self.sasl.as_mut().is_some_and(Sasl::derive);
         #[cfg(not(feature = "_scram"))]
         let derived = false;
+        if token <= self.now {
+            // By whichever connection is the first that may go on.
+            self.with_tokens(Tokens::end_refusal);
+        }
         if derived || token <= self.now {
             self.wake_who_waits();
         }

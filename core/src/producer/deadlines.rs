@@ -83,7 +83,7 @@ impl Producer<'_> {
     pub(super) fn stirs(&self, slot: &Conn) -> bool {
         let idle = slot.is_ready() && slot.is_quiet() && !slot.draining;
         #[cfg(feature = "sasl")]
-        let idle = idle && slot.session.rest(self.now).is_none();
+        let idle = idle && !self.rests(slot);
         slot.is_alive() && (!idle || slot.write.is_listed() || slot.throttled_until > self.now)
     }
 

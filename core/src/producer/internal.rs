@@ -151,6 +151,14 @@ impl Producer<'_> {
         }
     }
 
+    /// Whether a connection is about to begin a request that its session is over for.
+    #[cfg(feature = "sasl")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn internal_is_too_late(&self, conn: crate::ConnId) -> bool {
+        self.live_connection(conn).is_some_and(|index| self.is_overdue(index))
+    }
+
     fn words_of_conn(&self, index: Ix<Conn>, word: &mut dyn FnMut(u64)) {
         let conn = self.conns.at(index);
         let state = match conn.state {

@@ -368,6 +368,8 @@ impl Producer<'_> {
         let mut next = broker.ready.head();
         while let Some(home) = next.some() {
             let idle = self.candidate(home).is_none();
+            #[cfg(feature = "sasl")]
+            let idle = idle || self.rests(slot);
             holds("something to send that nobody looks at", index.number(), idle)?;
             next = self.partitions.at(home).link.next();
         }

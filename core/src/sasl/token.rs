@@ -110,6 +110,13 @@ impl Tokens {
         self.asking = Asking::Later(until);
     }
 
+    /// The caller may be asked again.
+    pub(crate) fn end_refusal(&mut self) {
+        if matches!(self.asking, Asking::Later(_)) {
+            self.asking = Asking::No;
+        }
+    }
+
     /// The broker did not like the last one: it is not sent again.
     pub(crate) fn drop_refused(&mut self) {
         self.expires = Instant::ZERO;

@@ -4,6 +4,7 @@
 pub mod ledger;
 pub mod unavoidable_duplicates;
 
+pub mod login;
 pub mod network;
 pub mod raw_client;
 pub mod storm;
@@ -13,6 +14,7 @@ pub mod world;
 mod world_shorthands;
 
 pub use ledger::{Entry, Laws, Ledger, Said};
+pub use login::{PASSWORD, TokenService, USER};
 pub use network::Weather;
 pub use tap::{Sent, Tap};
 pub use unavoidable_duplicates::{Excuses, Hindsight};

@@ -131,6 +131,12 @@ pub struct Link {
     /// What the node says after it has said so many more bytes is held up.
     pub pause_after: Option<usize>,
     held_up: Vec<u8>,
+    /// What a link of TLS has encrypted, and its socket has not accepted.
+    staged: VecDeque<u8>,
+    /// How much of it the core was not told of, where the link is one that errs.
+    pub untold: usize,
+    /// When the socket accepts more of it.
+    flush_at: Instant,
     /// The core's socket takes nothing before this.
     pub stalled_until: Instant,
     /// The largest response so far.
@@ -153,6 +159,9 @@ impl Link {
             hush_after: None,
             pause_after: None,
             held_up: Vec::new(),
+            staged: VecDeque::new(),
+            untold: 0,
+            flush_at: Instant::ZERO,
             stalled_until: Instant::ZERO,
             largest_response: 0,
             told_end: false,
@@ -167,6 +176,34 @@ impl Link {
     /// The core wrote.
     pub fn send_up(&mut self, at: Instant, bytes: Vec<u8>) {
         self.up.send(at, Parcel::Bytes(bytes));
+    }
+
+    /// What the core wrote is encrypted: it goes out as the socket accepts it, and can no more be taken back.
+    pub fn stage(&mut self, at: Instant, bytes: Vec<u8>) {
+        self.staged.extend(bytes);
+        self.flush_at = at;
+    }
+
+    /// Whether something that is encrypted waits.
+    pub fn is_staging(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
+    /// When the socket accepts more of what is encrypted.
+    pub fn flush_at(&self) -> Instant {
+        if self.staged.is_empty() { Instant::NEVER } else { self.flush_at }
+    }
+
+    /// The socket accepts so many bytes of what is encrypted; more of them later, if there are.
+    pub fn flush(&mut self, arrives: Instant, bytes: usize, again: Instant) {
+        let bytes = self.staged.drain(..bytes.min(self.staged.len())).collect();
+        self.send_up(arrives, bytes);
+        self.flush_at = again;
+    }
+
+    /// How many bytes are encrypted, and wait.
+    pub fn staged(&self) -> usize {
+        self.staged.len()
     }
 
     /// The core closed its end.

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use core::time::Duration;
 use ottla_core::{
     BatchOutcome, Config, ConnId, Disconnect, Event, Instant, LastError, Memory, Outcome, Output,
-    Payload, ProduceError, Producer, Record, TopicId, TopicStatus, Verdict, wire::record::Records,
+    Payload, ProduceError, Producer, Record, TimerKind, TopicId, TopicStatus, Verdict,
+    wire::record::Records,
 };
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
 use crate::{
     ledger::{Ledger, number},
+    login::TokenService,
     network::{Link, Weather},
     tap::{Place, Tap, View},
     trace::{Lane, Recorder, Tone},
@@ -90,6 +92,8 @@ impl Overdue {
         assert!(!world.closed || due.is_none(), "a timer after the last output: {due:?}");
         match due.filter(|(at, _)| *at <= world.now) {
             None => self.0 = 0,
+            // Iterations of many, each slice of which is due at once.
+            Some((_, TimerKind::KeyDerivation)) => {}
             Some(due) => {
                 self.0 += 1;
                 assert!(self.0 < 20, "the core never comes to rest: {due:?} at {:?}", world.now);
@@ -143,6 +147,16 @@ pub struct World<'m> {
     pub last_failed: Option<(BatchOutcome, Option<LastError>)>,
     /// The base offset of the last batch that was delivered.
     pub last_base_offset: Option<i64>,
+    /// The core says who it is.
+    pub(crate) logs_in: bool,
+    /// Who gives the core tokens.
+    pub tokens: TokenService,
+    /// Connections are as with TLS: so many bytes at most are encrypted at a time, which is when they are sent,
+    /// and go out as the socket accepts them.
+    pub portion: Option<usize>,
+    /// Such a link tells the core of what the socket accepted, and not of what is encrypted: for the test of the
+    /// laws.
+    pub counts_accepted: bool,
     /// How often each kind of trouble was made.
     pub faults: BTreeMap<&'static str, u64>,
     /// Bytes that left the core.
@@ -211,6 +225,10 @@ impl<'m> World<'m> {
             last_append_time: None,
             last_failed: None,
             last_base_offset: None,
+            logs_in: false,
+            tokens: TokenService::default(),
+            portion: None,
+            counts_accepted: false,
             faults: BTreeMap::new(),
             sent: 0,
             largest_response: 0,
@@ -499,6 +517,9 @@ impl<'m> World<'m> {
             trace.borrow_mut().closed(self.now, id, why);
         }
         if let Some(Socket::Open(mut link)) = self.sockets.remove(&id) {
+            if link.is_staging() {
+                self.count("encrypted and lost");
+            }
             link.close_up(self.now);
             self.ghosts.push(*link);
         }
@@ -514,7 +535,8 @@ impl<'m> World<'m> {
         self.hear(None);
         for round in 0.. {
             assert!(round < 100_000, "the core never comes to rest: {:?}", self.producer);
-            let mut moved = self.drain();
+            let mut moved = self.give_token();
+            moved |= self.drain();
             moved |= self.write();
             moved |= self.move_links();
             moved |= self.read();
@@ -525,6 +547,12 @@ impl<'m> World<'m> {
         }
         let left = self.producer.internal_overlooked();
         assert!(left.is_none(), "about to sleep over {}", left.unwrap_or_default());
+        let asked = self.cluster.sasl_tally();
+        assert!(
+            !self.logs_in
+                || asked.before.is_empty() && asked.between.is_empty() && asked.believed.is_empty(),
+            "what nobody may say to a broker that asks who it is: {asked:?}"
+        );
         self.look_inside();
     }
 
@@ -604,6 +632,7 @@ impl<'m> World<'m> {
                     self.closed = true;
                     assert!(self.sockets.is_empty(), "connections outlive the last output");
                 }
+                Output::WantToken => self.want_token(),
                 other => panic!("output {other:?}"),
             }
         }
@@ -665,6 +694,10 @@ impl<'m> World<'m> {
     fn write_some(&mut self, id: ConnId) -> Option<usize> {
         let latency = self.latency();
         let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { return None };
+        assert!(
+            !self.producer.internal_is_too_late(id),
+            "something begins to be said after the session is over"
+        );
         let offered: Vec<u8> = self.producer.pending_write(id).flatten().copied().collect();
         let place = Place { conn: id, node: link.server.node() };
         let view = View { cluster: &self.cluster, ledger: &self.ledger };
@@ -677,6 +710,9 @@ impl<'m> World<'m> {
             link.stalled_until = Instant::from_micros(self.now.as_micros() + pause);
             self.tap.writes(self.now, place, &offered, 0, view);
             return None;
+        }
+        if let Some(portion) = self.portion {
+            return self.encrypt(id, place, &offered, portion);
         }
         let mut room = link.accepts(&self.weather);
         if self.weather.accepts != usize::MAX && room > 0 {
@@ -704,8 +740,70 @@ impl<'m> World<'m> {
         Some(len)
     }
 
-    fn move_links(&mut self) -> bool {
+    /// Encrypts at most a portion, unless there is something that is encrypted and waits.
+    fn encrypt(
+        &mut self,
+        id: ConnId,
+        place: Place,
+        offered: &[u8],
+        portion: usize,
+    ) -> Option<usize> {
+        let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { return None };
+        let room = if link.is_staging() || link.untold > 0 { 0 } else { portion };
+        let len = offered.len().min(room);
+        let view = View { cluster: &self.cluster, ledger: &self.ledger };
+        let told = if self.counts_accepted { 0 } else { len };
+        self.tap.writes(self.now, place, offered, told, view);
+        if len == 0 {
+            return None;
+        }
+        if let Some(trace) = &self.trace {
+            trace.borrow_mut().wrote(self.now, id, offered, told, &self.tap);
+        }
+        self.sent += len as u64;
+        link.stage(self.now, offered[..len].to_vec());
+        if self.counts_accepted {
+            link.untold = len;
+            return None;
+        }
+        Some(len)
+    }
+
+    /// What is encrypted goes out as far as the sockets accept it.
+    fn flush_links(&mut self) -> bool {
         let mut moved = false;
+        let ids: Vec<ConnId> = self.sockets.keys().copied().collect();
+        for id in ids {
+            let latency = self.latency();
+            let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { continue };
+            if link.flush_at() > self.now || link.stalled(self.now).is_some() {
+                continue;
+            }
+            let mut room = link.accepts(&self.weather).min(link.staged());
+            if self.weather.accepts != usize::MAX && room > 0 {
+                room = self.dice.roll(1, room as u64) as usize;
+            }
+            room = link.cut_after.map_or(room, |left| room.min(left));
+            let later = |micros| Instant::from_micros(self.now.as_micros() + micros);
+            link.flush(later(latency), room, later(self.dice.roll(10, 3_000)));
+            moved |= room > 0;
+            if let Some(left) = &mut link.cut_after {
+                *left -= room;
+                if *left == 0 {
+                    self.cut(id);
+                    return true;
+                }
+            }
+            if !link.is_staging() && link.untold > 0 {
+                let len = core::mem::take(&mut link.untold);
+                self.producer.handle_written(self.now, id, len);
+            }
+        }
+        moved
+    }
+
+    fn move_links(&mut self) -> bool {
+        let mut moved = self.flush_links();
         let ids: Vec<ConnId> = self.sockets.keys().copied().collect();
         for id in ids {
             let latency = self.latency();
@@ -795,12 +893,12 @@ impl<'m> World<'m> {
             Socket::Opening(at, _) => *at,
             Socket::Open(link) => {
                 let stalled = link.stalled(self.now).unwrap_or(Instant::NEVER);
-                link.next(&self.cluster).min(stalled)
+                link.next(&self.cluster).min(stalled).min(link.flush_at())
             }
         });
         let ghosts = self.ghosts.iter().map(|link| link.next(&self.cluster));
         // What is due already is due now: time does not stand still over it.
-        let next = sockets.chain(ghosts).fold(core, Instant::min);
+        let next = sockets.chain(ghosts).fold(core.min(self.tokens.next()), Instant::min);
         if next <= self.now { Instant::from_micros(self.now.as_micros() + 1) } else { next }
     }
 }

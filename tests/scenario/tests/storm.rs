@@ -36,6 +36,11 @@ fn every_law_holds_though_brokers_lose_what_nobody_is_told_of() {
     storms(Plan::losing, &["C10NoIdempotence"]);
 }
 
+#[test]
+fn every_law_holds_where_brokers_ask_who_it_is() {
+    storms(Plan::secured, &["topic made anew"]);
+}
+
 /// Runs storms, or looks at one of them closely. All there is comes about, but for what cannot.
 fn storms(plan: fn(u64) -> Plan, but: &[&str]) {
     storms_of(variable("OTTLA_SEEDS").unwrap_or(300), plan, but);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_core::{Seen, wire::ErrorCode};
-use ottla_model::Lie;
+use ottla_model::{Lie, sasl::SaslLie};
 
-use super::plan::Plan;
+use super::{plan::Plan, secured};
 
 use crate::{ledger::Said, world::World};
 
@@ -117,6 +117,13 @@ impl Tally {
         }
         if plan.losing {
             tally.faults.extend(LOSSES.map(|name| (name, 0)));
+        }
+        if let Some(login) = &plan.login {
+            tally.faults.extend(secured::seen(world, login));
+            if plan.hostile.is_some() {
+                tally.faults.extend(SaslLie::KINDS.map(|name| (name, 0)));
+                tally.faults.extend(world.cluster.lies_told());
+            }
         }
         for (name, count) in &world.faults {
             let known = tally.faults.get_mut(name);

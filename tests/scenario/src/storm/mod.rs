@@ -11,6 +11,7 @@ mod operator;
 mod plan;
 mod replay;
 mod run;
+mod secured;
 mod shrink;
 
 pub use coverage::Tally;
@@ -20,4 +21,5 @@ pub use operator::Operator;
 pub use plan::{End, Plan, Step, What};
 pub use replay::{Replay, replay};
 pub use run::{attempt, counted, run};
+pub use secured::Login;
 pub use shrink::{Broken, Shrunk, law_of, quietly, shrink};

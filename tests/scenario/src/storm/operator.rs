@@ -69,6 +69,8 @@ impl Operator<'_> {
             | What::Unreachable(_)
             | What::Reachable
             | What::Quiet
+            | What::Password { .. }
+            | What::Sessions(_)
             | What::Date(_)
             | What::GoOnAt { .. } => {}
         }

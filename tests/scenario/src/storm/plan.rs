@@ -7,7 +7,7 @@ use ottla_model::{
     Action, ClusterConfig, Duplicates, Fault, FirstSequence, ProducerWindow, Storage, TopicConfig,
 };
 
-use super::faults;
+use super::{faults, secured::Login};
 use crate::{
     ledger::Laws,
     network::Weather,
@@ -48,6 +48,8 @@ pub struct Plan {
     pub dated: Dated,
     /// The broker that is hostile.
     pub hostile: Option<i32>,
+    /// Who the client says it is, where brokers ask.
+    pub login: Option<Login>,
     /// By how many milliseconds the client's wall clock is ahead of the brokers'; `None` is no clock.
     pub wall: Option<i64>,
 }
@@ -122,6 +124,13 @@ pub enum What {
     Crash(i32, u32),
     /// From now on records have such timestamps.
     Date(Dated),
+    /// The user has another password, and the client is told of it, or not.
+    Password {
+        /// Whether it is.
+        told: bool,
+    },
+    /// Sessions that begin from now on last so long at most.
+    Sessions(Option<Duration>),
     /// All brokers run, and for so long that they forget the producer nothing is written.
     Quiet,
     /// The chain of a partition goes on elsewhere: far on, or as if another writer had come.
@@ -187,6 +196,7 @@ impl Plan {
             losing: false,
             dated: Dated::Now,
             hostile: None,
+            login: None,
             wall: Some(0),
         }
     }
@@ -446,6 +456,12 @@ impl fmt::Display for What {
                 write!(f, "broker {node} restarts and loses {records} records of each partition")
             }
             Self::Date(dated) => write!(f, "records are dated {dated:?}"),
+            Self::Password { told: true } => {
+                f.write_str("change the password, and tell the client")
+            }
+            Self::Password { told: false } => f.write_str("change the password, and tell nobody"),
+            Self::Sessions(Some(length)) => write!(f, "sessions last {length:?} from now on"),
+            Self::Sessions(None) => f.write_str("sessions last for ever from now on"),
             Self::Quiet => f.write_str("nothing happens until brokers forget the producer"),
             Self::GoOnAt { partition, epoch, sequence } => {
                 write!(f, "partition {partition} goes on at epoch {epoch}, sequence {sequence}")

@@ -12,6 +12,7 @@ use super::{
     hostile,
     operator::Operator,
     plan::{End, Plan, TOPIC, What},
+    secured,
     shrink::{Broken, quietly},
 };
 use crate::{
@@ -50,6 +51,9 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
     for fault in &plan.first {
         world.count(name_of(fault));
         world.cluster.inject(fault.clone());
+    }
+    if let Some(login) = &plan.login {
+        secured::begin(&mut world, login);
     }
     let topic = world.topic(TOPIC);
     for step in &plan.steps {
@@ -127,6 +131,16 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
             }
         }
         What::Reachable => world.unreachable.clear(),
+        What::Password { told } => {
+            if let Some(login) = &plan.login {
+                secured::change_password(world, login, *told);
+            }
+        }
+        What::Sessions(length) => {
+            if plan.login.is_some() {
+                world.cluster.set_max_reauth(*length).expect("brokers that ask");
+            }
+        }
         What::Quiet => quiet(world, plan),
         What::Date(dated) => world.dated = *dated,
         What::GoOnAt { partition, epoch, sequence } => {
@@ -171,6 +185,8 @@ pub const fn counted(what: &What) -> &'static str {
         What::Delete(..) => "records deleted",
         What::Recreate => "topic made anew",
         What::Quiet => "state expired",
+        What::Password { .. } => "password changed",
+        What::Sessions(_) => "session's length changed",
         What::Forget(_) => "forgotten unnoticed",
         What::Crash(..) => "restart with loss",
         What::Date(_) => "another date",
@@ -201,6 +217,8 @@ const fn is_silent(what: &What) -> bool {
             | What::Unreachable(_)
             | What::Reachable
             | What::Quiet
+            | What::Password { .. }
+            | What::Sessions(_)
             | What::Date(_)
             | What::GoOnAt { .. }
     )
@@ -250,6 +268,9 @@ fn heal(world: &mut World<'_>, plan: &Plan) {
     world.weather = Weather::FAIR;
     world.unreachable.clear();
     operator(world, plan).heal();
+    if let Some(login) = &plan.login {
+        secured::heal(world, login);
+    }
 }
 
 /// Law 1: whatever happens, a record is answered by its deadline.
