@@ -175,6 +175,10 @@ pub(crate) struct Broker {
     #[arg(long = "max-reauth-ms", value_name = "MS", requires = "mechanisms")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_reauth: Option<u64>,
+    /// Speaks TLS alone, with a certificate that is made now, and writes the certificate of who signed
+    /// it to this file; what is in it is overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
 }
 
 fn property(text: &str) -> Result<(String, String), String> {

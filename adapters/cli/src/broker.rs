@@ -13,7 +13,12 @@ use ottla_model::{
     serve::Server,
 };
 
-use crate::{args::Broker, dump::dump, signals::Stop, stdout_stderr::OUT};
+use crate::{
+    args::Broker,
+    dump::dump,
+    signals::Stop,
+    stdout_stderr::{ERR, OUT},
+};
 
 /// Bytes of records that are kept; beyond them the oldest are forgotten.
 const KEPT: usize = 256 * 1024 * 1024;
@@ -30,8 +35,7 @@ pub(crate) fn run(args: &Broker) -> anyhow::Result<()> {
         sasl: sasl(args)?,
         ..ClusterConfig::default()
     };
-    let server =
-        Server::start(&[listen], config).with_context(|| format!("--listen {}", args.listen))?;
+    let server = start(args, listen, config)?;
     for name in &args.topics {
         server
             .with_cluster(|cluster| cluster.create_topic(name, args.partitions))
@@ -46,6 +50,12 @@ pub(crate) fn run(args: &Broker) -> anyhow::Result<()> {
         server.with_cluster(ottla_model::Cluster::watch);
     }
     OUT.line(format_args!("listening on {}", server.bootstrap_servers()));
+    if let Some(ca) = &args.tls_ca {
+        ERR.line(format_args!(
+            "ottla: the certificate is self-made, for trying only; clients need ssl.ca.location={}",
+            ca.display()
+        ));
+    }
     // Where it listens is all that a broker has to say.
     while !OUT.has_failed() {
         if !args.dump {
@@ -62,6 +72,25 @@ pub(crate) fn run(args: &Broker) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(feature = "tls")]
+fn start(args: &Broker, listen: SocketAddr, config: ClusterConfig) -> anyhow::Result<Server> {
+    let listening = || format!("--listen {}", args.listen);
+    let Some(ca) = &args.tls_ca else {
+        return Server::start(&[listen], config).with_context(listening);
+    };
+    let host = args.listen.rsplit_once(':').map_or(&*args.listen, |(host, _)| host);
+    let tls = crate::self_made::certificate(host, listen.ip(), ca)
+        .with_context(|| format!("--tls-ca {}", ca.display()))?;
+    Server::start_tls(&[listen], config, tls).with_context(listening)
+}
+
+#[cfg(not(feature = "tls"))]
+fn start(args: &Broker, listen: SocketAddr, config: ClusterConfig) -> anyhow::Result<Server> {
+    let without = "--tls-ca: this program was built without TLS; build it with `--features tls`";
+    ensure!(args.tls_ca.is_none(), without);
+    Server::start(&[listen], config).with_context(|| format!("--listen {}", args.listen))
 }
 
 /// What clients are asked, if they are.

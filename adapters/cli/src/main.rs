@@ -18,6 +18,8 @@ mod produce;
 mod progress;
 mod reader;
 mod same_file;
+#[cfg(feature = "tls")]
+mod self_made;
 mod sender;
 mod signals;
 mod stdout_stderr;

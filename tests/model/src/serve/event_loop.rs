@@ -3,14 +3,18 @@
 use core::{sync::atomic::Ordering, time::Duration};
 use std::{
     collections::BTreeMap,
-    io::{self, Read, Write},
+    io,
     net::{TcpListener, TcpStream},
     sync::Arc,
 };
 
 use polling::Events;
 
-use super::{Shared, registered::Registered};
+use super::{
+    Shared,
+    registered::Registered,
+    stream::{Stream, Tls},
+};
 use crate::{Connection, NodeId};
 
 /// After how long a listener is looked at again that could not accept, say for want of file
@@ -24,6 +28,8 @@ pub(super) struct Loop {
     shared: Arc<Shared>,
     listeners: BTreeMap<usize, Listener>,
     clients: BTreeMap<usize, Client>,
+    /// What connections are secured with, if they are.
+    tls: Option<Tls>,
     next_key: usize,
     /// Whether a listener waits for better times.
     accept_again: bool,
@@ -36,7 +42,7 @@ struct Listener {
 
 struct Client {
     connection: Connection,
-    socket: Registered<TcpStream>,
+    stream: Stream,
 }
 
 /// Where a client stands after its turn.
@@ -54,11 +60,13 @@ impl Loop {
     pub(super) fn new(
         shared: Arc<Shared>,
         listeners: Vec<(NodeId, TcpListener)>,
+        tls: Option<Tls>,
     ) -> io::Result<Self> {
         let mut served = Self {
             shared,
             listeners: BTreeMap::new(),
             clients: BTreeMap::new(),
+            tls,
             next_key: 0,
             accept_again: false,
         };
@@ -143,7 +151,7 @@ impl Loop {
                 Ok((stream, _)) => {
                     // Who is gone already is no matter.
                     if let Ok(client) = self.greet(node, stream) {
-                        self.clients.insert(client.socket.key(), client);
+                        self.clients.insert(client.stream.key(), client);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -170,7 +178,8 @@ impl Loop {
         }
         let socket = Registered::new(stream, &self.shared.poller, key)?;
         socket.watch(true, false)?;
-        Ok(Client { connection, socket })
+        let stream = Stream::new(socket, self.tls.as_ref())?;
+        Ok(Client { connection, stream })
     }
 
     fn serve(&mut self, key: usize) -> Turn {
@@ -196,20 +205,22 @@ impl Client {
             }
             self.connection.advance(&mut shared.lock(), shared.now());
             if self.connection.is_closed() {
+                self.stream.close();
                 return Ok(Turn::Over);
             }
-            if self.connection.wants_write() {
-                if self.write()? {
-                    continue;
-                }
-                self.socket.watch(false, true)?;
+            if self.connection.wants_write() && self.write()? {
+                continue;
+            }
+            // What was taken is not gone yet where it is encrypted.
+            if self.connection.wants_write() || !self.stream.flush()? {
+                self.stream.watch(false, true)?;
                 return Ok(Turn::Waits);
             }
             if self.connection.wants_read() {
                 if !dry {
                     continue;
                 }
-                self.socket.watch(true, false)?;
+                self.stream.watch(true, false)?;
             }
             // Else it is held back, muted or frozen, and its socket is left alone: to watch it for
             // nothing would be to be told without end that the client has hung up.
@@ -222,7 +233,7 @@ impl Client {
     fn read(&mut self) -> io::Result<bool> {
         let room = self.connection.rx_buffer();
         let capacity = room.len();
-        match self.socket.socket().read(room) {
+        match self.stream.read(room) {
             Ok(0) => {
                 self.connection.handle_eof();
                 Ok(true)
@@ -240,7 +251,7 @@ impl Client {
     /// Writes; whether all was written.
     fn write(&mut self) -> io::Result<bool> {
         while self.connection.wants_write() {
-            match self.socket.socket().write(self.connection.transmit()) {
+            match self.stream.write(self.connection.transmit()) {
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
                 Ok(len) => self.connection.handle_transmitted(len),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),

@@ -17,9 +17,11 @@ use crate::{Cluster, ClusterConfig, NodeConfig, NodeId};
 
 mod event_loop;
 mod registered;
+mod stream;
 
 use event_loop::Loop;
 use registered::Poller;
+use stream::Tls;
 
 /// A cluster that is served over TCP by one thread, until it is dropped.
 #[derive(Debug)]
@@ -61,8 +63,29 @@ impl Server {
     ///
     /// # Errors
     /// What the operating system says; [`io::ErrorKind::InvalidInput`] where there is no address.
+    pub fn start(listen: &[SocketAddr], config: ClusterConfig) -> io::Result<Self> {
+        Self::start_with(listen, config, None)
+    }
+
+    /// The same over TLS.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    #[cfg(feature = "tls")]
+    pub fn start_tls(
+        listen: &[SocketAddr],
+        config: ClusterConfig,
+        tls: Arc<rustls::ServerConfig>,
+    ) -> io::Result<Self> {
+        Self::start_with(listen, config, Some(tls))
+    }
+
     #[allow(clippy::disallowed_methods)] // the one place with a real clock
-    pub fn start(listen: &[SocketAddr], mut config: ClusterConfig) -> io::Result<Self> {
+    fn start_with(
+        listen: &[SocketAddr],
+        mut config: ClusterConfig,
+        tls: Option<Tls>,
+    ) -> io::Result<Self> {
         if listen.is_empty() {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
@@ -97,7 +120,7 @@ impl Server {
             changed: AtomicBool::new(false),
             start: Instant::now(),
         });
-        let served = Loop::new(Arc::clone(&shared), listeners)?;
+        let served = Loop::new(Arc::clone(&shared), listeners, tls)?;
         let thread =
             thread::Builder::new().name("ottla-model".to_owned()).spawn(move || served.run())?;
         Ok(Self { shared, addresses, thread: Some(thread) })
