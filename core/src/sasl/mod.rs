@@ -312,13 +312,24 @@ impl<'m> Sasl<'m> {
 
     /// Room for a secret of that length, the one before wiped.
     fn make_room(&mut self, len: usize) -> Result<&mut [u8], SaslError> {
+        // Judged first: what there is stays where the new one finds no room.
+        #[cfg(feature = "alloc")]
+        let other = match self.memory.is_owned() && self.memory.all().len() < len {
+            true => Some(heap_of(len)?),
+            false => None,
+        };
+        #[cfg(not(feature = "alloc"))]
+        let other = None;
+        let room = other.as_ref().unwrap_or(&self.memory).all().len();
+        let need = SaslError::Memory { need: u32::try_from(len).unwrap_or(u32::MAX) };
+        if room < len {
+            return Err(need);
+        }
         self.secret = 0;
         self.memory.all_mut().zeroize();
-        #[cfg(feature = "alloc")]
-        if self.memory.is_owned() && self.memory.all().len() < len {
-            self.memory = heap_of(len)?;
+        if let Some(other) = other {
+            self.memory = other;
         }
-        let need = SaslError::Memory { need: u32::try_from(len).unwrap_or(u32::MAX) };
         self.memory.all_mut().get_mut(..len).ok_or(need)
     }
 }

@@ -140,6 +140,18 @@ mod tokens {
     }
 
     #[test]
+    fn one_that_finds_no_room_leaves_the_old_one_where_it_is() {
+        let mut memory = [0; 64];
+        let mut sasl = Sasl::new(&Credentials::OAuthBearer, &mut memory).unwrap();
+        let token = |text| Token { text, extensions: &[], lifetime: SECOND * 100 };
+        sasl.set_token(at(0), &token("good")).unwrap();
+        let long = "x".repeat(64);
+        let refused = sasl.set_token(at(1), &token(&long));
+        assert_eq!(refused, Err(SaslError::Memory { need: 82 }));
+        assert!(sasl.secret().ends_with(b"Bearer good\x01\x01") && sasl.tokens.ask(at(50)));
+    }
+
+    #[test]
     fn of_the_heap_may_be_of_any_size() {
         #[cfg(feature = "alloc")]
         {

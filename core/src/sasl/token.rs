@@ -144,7 +144,6 @@ impl Sasl<'_> {
         if len > 65_535 {
             return Err(SaslError::TooLong);
         }
-        self.tokens.drop_refused();
         token.write(&mut Writer::new(self.make_room(len)?))?;
         self.secret = len as u32;
         let lifetime = Micros::of(token.lifetime);

@@ -1,8 +1,10 @@
 //! The oracle must be able to fail: published bugs of other clients, rebuilt, and caught.
 
+use core::time::Duration;
+
 use ottla_core::wire::ErrorCode;
-use ottla_model::{Action, BaseOffset, Fault};
-use ottla_scenario::{Said, Tap, raw_client::RawClient};
+use ottla_model::{Action, BaseOffset, ClusterConfig, Fault};
+use ottla_scenario::{Said, Tap, Weather, World, quick, raw_client::RawClient};
 
 /// How a client goes on after a cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,4 +145,30 @@ fn a_denial_of_what_may_be_in_the_log_is_caught() {
     assert_eq!(client.produce(0, 0, 0, &[a]), None);
     client.reconnect();
     client.tap.as_ref().expect("a tap").denied(&[a]);
+}
+
+/// A record is cancelled while its bytes are encrypted, and wait for a socket that is slow.
+fn cancel_what_is_encrypted(counts_accepted: bool) {
+    let (mut world, topic) = World::warm(&quick(), ClusterConfig::with_nodes(1), 1);
+    world.portion = Some(4_096);
+    world.counts_accepted = counts_accepted;
+    world.weather = Weather { accepts: 20, ..Weather::FAIR };
+    let id = world.produce(topic, Some(0), 500).expect("room");
+    world.run_for(Duration::from_millis(1));
+    world.cancel(id);
+    world.weather = Weather::FAIR;
+    world.run_for(Duration::from_secs(1));
+    world.finish();
+}
+
+#[test]
+fn what_is_encrypted_counts_as_sent() {
+    cancel_what_is_encrypted(false);
+}
+
+/// A link that reports what its socket accepted: what it has encrypted goes out all the same.
+#[test]
+#[should_panic(expected = "record 1 was not delivered (cancelled), and is at")]
+fn what_is_encrypted_and_not_counted_is_caught() {
+    cancel_what_is_encrypted(true);
 }

