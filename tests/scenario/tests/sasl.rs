@@ -211,6 +211,10 @@ fn a_wrong_password_is_told_and_tried_again_slowly_until_it_is_right() {
         assert_eq!(blamed, Some(expected));
         let said = world.producer.authentication_message().expect("words");
         assert!(said.starts_with("Authentication failed"), "{said}");
+        // Just after an attempt, with the whole of the backoff to come.
+        let tries = world.dials.len();
+        assert!(world.run_until(2 * SECOND, |world| world.dials.len() > tries));
+        world.run_for(300 * MS);
         let now = world.now;
         world.log_in(mechanism, "another-secret");
         let id = world.produce(topic, Some(0), 50).expect("room");
@@ -350,8 +354,10 @@ mod tokens {
         world.tokens.lifetime = (10_000, 10_000);
         go_on(&mut world, 7 * SECOND, 50 * MS);
         world.tokens.refuses = 1;
+        let before = world.cluster.sasl_tally().reauthenticated;
         // It is good for ten seconds, and stale after eight.
         go_on(&mut world, 2_500 * MS, 50 * MS);
+        assert!(world.tokens.asked > 1 && world.cluster.sasl_tally().reauthenticated > before);
         assert_eq!(causes(&world), []);
         world.tokens.refuses = 0;
         go_on(&mut world, 20 * SECOND, 50 * MS);
@@ -371,6 +377,24 @@ mod tokens {
         assert!((0..=1).contains(&(world.tokens.asked as usize - refused.len())));
         world.tokens.errs = 0;
         go_on(&mut world, 2 * SECOND, 100 * MS);
+        world.finish();
+    }
+
+    /// Who waits for a token is throttled as well, when it is time to ask for one again.
+    #[test]
+    fn one_is_asked_for_by_whoever_may_go_on() {
+        let config = Config { connection_setup_timeout: 50 * MS, ..quick() };
+        let mut world = outside(&config, asking());
+        world.log_in(Mechanism::OAuthBearer, "");
+        world.tokens.refuses = 1;
+        world.producer.topic(world.now, "t").expect("room");
+        world.run_until(SECOND, |world| world.tokens.asked > 0);
+        world.cluster.set_throttle(1, 2 * SECOND).expect("a node");
+        world.run_for(20 * SECOND);
+        world.cluster.set_throttle(1, Duration::ZERO).expect("a node");
+        world.tokens.refuses = 0;
+        world.run_for(5 * SECOND);
+        go_on(&mut world, SECOND, 100 * MS);
         world.finish();
     }
 
@@ -406,11 +430,14 @@ mod tokens {
     fn a_newer_one_takes_the_place_of_one_that_is_being_said() {
         for bytes in 0..60 {
             let mut world = world(asking());
-            world.weather = Weather { accepts: 1, ..Weather::FAIR };
-            world.weather.socket_buffer = usize::MAX;
             world.producer.topic(world.now, "t").expect("room");
+            world.tokens.delay = (1_000, 1_000);
             world.run_until(SECOND, |world| world.tokens.asked > 0);
-            world.run_for(Duration::from_micros(bytes * 10));
+            // So many bytes find room in the socket, and the broker reads none.
+            world.weather.socket_buffer = bytes;
+            world.hold_up();
+            world.run_for(10 * MS);
+            world.release();
             let token = ottla_model::sasl::Token {
                 text: "newer".to_owned(),
                 principal: USER.to_owned(),
