@@ -698,7 +698,13 @@ impl<'m> World<'m> {
             !self.producer.internal_is_too_late(id),
             "something begins to be said after the session is over"
         );
-        let offered: Vec<u8> = self.producer.pending_write(id).flatten().copied().collect();
+        if self.portion.is_some() && (link.is_staging() || link.untold > 0) {
+            return None;
+        }
+        let mut offered = Vec::new();
+        for piece in self.producer.pending_write(id) {
+            offered.extend_from_slice(piece);
+        }
         let place = Place { conn: id, node: link.server.node() };
         let view = View { cluster: &self.cluster, ledger: &self.ledger };
         if link.stalled(self.now).is_some() {
@@ -740,7 +746,7 @@ impl<'m> World<'m> {
         Some(len)
     }
 
-    /// Encrypts at most a portion, unless there is something that is encrypted and waits.
+    /// Encrypts at most a portion; nothing that was encrypted before waits.
     fn encrypt(
         &mut self,
         id: ConnId,
@@ -749,14 +755,10 @@ impl<'m> World<'m> {
         portion: usize,
     ) -> Option<usize> {
         let Some(Socket::Open(link)) = self.sockets.get_mut(&id) else { return None };
-        let room = if link.is_staging() || link.untold > 0 { 0 } else { portion };
-        let len = offered.len().min(room);
+        let len = offered.len().min(portion);
         let view = View { cluster: &self.cluster, ledger: &self.ledger };
         let told = if self.counts_accepted { 0 } else { len };
         self.tap.writes(self.now, place, offered, told, view);
-        if len == 0 {
-            return None;
-        }
         if let Some(trace) = &self.trace {
             trace.borrow_mut().wrote(self.now, id, offered, told, &self.tap);
         }

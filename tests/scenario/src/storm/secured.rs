@@ -49,7 +49,8 @@ impl Plan {
         let ms = |dice: &mut Dice, low, high| Duration::from_millis(dice.roll(low, high));
         let mut asks = SaslConfig::with(&Mechanism::ALL).user(USER, PASSWORD);
         asks.max_reauth = (!dice.once_in(4)).then(|| ms(dice, 50, 4_000));
-        asks.failed_authentication_delay = ms(dice, 0, 100);
+        // Who hears nothing of a refusal in time says the same again.
+        asks.failed_authentication_delay = ms(dice, 0, 100).min(plan.config.request_timeout / 2);
         plan.cluster.sasl = Some(asks);
         let mechanism = Mechanism::ALL[dice.roll(0, 3) as usize];
         let tokens = TokenService {
@@ -59,7 +60,7 @@ impl Plan {
             errs: if dice.once_in(2) { dice.roll(2, 5) } else { 0 },
             ..TokenService::default()
         };
-        let portion = (!dice.once_in(4)).then(|| dice.roll(1, 3_000) as usize);
+        let portion = (!dice.once_in(4)).then(|| dice.roll(16, 4_000) as usize);
         plan.login = Some(Login { mechanism, portion, tokens });
         // To be let in takes round trips that no storm without SASL needs.
         plan.config.connection_setup_timeout = ms(dice, 100, 400);
