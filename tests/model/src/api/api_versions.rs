@@ -20,6 +20,16 @@ pub(super) fn asked(frame: &[u8]) -> Option<(i16, i32)> {
     (key == ApiKey::API_VERSIONS).then_some(asked)
 }
 
+/// Answers a version that is not spoken, in the middle of a SASL exchange: in version 0.
+pub(super) fn refuse_between(out: &mut Vec<u8>, correlation_id: i32) {
+    let d = dialect(ApiKey::API_VERSIONS, 0);
+    write_frame(out, |w| {
+        frame::write_response_header(w, ApiKey::API_VERSIONS, 0, correlation_id);
+        write_response(w, d, ErrorCode::ILLEGAL_SASL_STATE, 0);
+        write_response_end(w, d, 0);
+    });
+}
+
 /// Answers a version that is not spoken: in version 0, with the range that is (KIP-511).
 pub(super) fn refuse(out: &mut Vec<u8>, correlation_id: i32, range: VersionRange) {
     let d = dialect(ApiKey::API_VERSIONS, 0);

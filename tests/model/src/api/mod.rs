@@ -112,10 +112,14 @@ impl Cluster {
             && let Some(range) = versions.range(ApiKey::API_VERSIONS)
             && !versions.speaks(ApiKey::API_VERSIONS, version)
         {
-            if authentication.admit(ApiKey::API_VERSIONS, now, &mut self.sasl_tally)
-                != Admission::Handled
-            {
-                return Handled::Close;
+            match authentication.admit(ApiKey::API_VERSIONS, now, &mut self.sasl_tally) {
+                Admission::Handled => {}
+                Admission::Hangup => return Handled::Close,
+                Admission::Refused => {
+                    api_versions::refuse_between(out, correlation_id);
+                    return self.last_word();
+                }
+                Admission::Ended => return self.last_word(),
             }
             api_versions::refuse(out, correlation_id, range);
             return Handled::DONE;
@@ -137,7 +141,8 @@ impl Cluster {
         match authentication.admit(header.api_key, now, &mut self.sasl_tally) {
             Admission::Handled => {}
             Admission::Hangup => return Handled::Close,
-            Admission::Refused => return self.refuse_between(&request, authentication, out),
+            Admission::Refused => return self.refuse_between(&request, out),
+            Admission::Ended => return self.last_word(),
         }
         if let Some(lie) = self.lie_about(node, header.api_key) {
             return self.tell_lie(&lie, &request, authentication, out);

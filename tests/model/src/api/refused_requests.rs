@@ -11,27 +11,14 @@ use ottla_core::wire::{
 };
 
 use super::{Handled, Request, Unanswered, walk};
-use crate::{
-    Cluster,
-    sasl::{Authentication, State},
-};
+use crate::Cluster;
 
 const ERROR: ErrorCode = ErrorCode::ILLEGAL_SASL_STATE;
 
 impl Cluster {
     /// Answers a request that is none of a SASL exchange; the connection ends with it, after the delay
     /// that there is to failures.
-    pub(super) fn refuse_between(
-        &self,
-        request: &Request<'_>,
-        authentication: &Authentication,
-        out: &mut Vec<u8>,
-    ) -> Handled {
-        let delay = self.accounts.as_ref().map(|accounts| accounts.failed_authentication_delay);
-        let last = Handled::Last { hold: delay.unwrap_or_default() };
-        if matches!(authentication.state, State::BadMechanism) {
-            return last;
-        }
+    pub(super) fn refuse_between(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Handled {
         let answered = match request.header.api_key {
             ApiKey::PRODUCE => refuse_produce(request, out),
             ApiKey::METADATA => refuse_metadata(request, out),
@@ -41,7 +28,13 @@ impl Cluster {
                 Ok(())
             }
         };
-        answered.map_or(Handled::Close, |()| last)
+        answered.map_or(Handled::Close, |()| self.last_word())
+    }
+
+    /// The end of who failed, and of what there is to tell, after the time that it is kept back.
+    pub(super) fn last_word(&self) -> Handled {
+        let delay = self.accounts.as_ref().map(|accounts| accounts.failed_authentication_delay);
+        Handled::Last { hold: delay.unwrap_or_default() }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Request, Unanswered};
 use crate::{
     Action, Cluster,
     fault::Met,
-    sasl::{Authentication, Mechanism, Said, SaslLie},
+    sasl::{Answer, Authentication, Mechanism, Said, SaslLie},
 };
 
 /// What `KafkaApis` says to who authenticates where there is nothing to authenticate for.
@@ -47,12 +47,13 @@ impl Cluster {
         };
         let tally = &mut self.sasl_tally;
         let error = match (&self.accounts, rejected) {
-            (_, Some(error)) => error,
+            (_, Some(error)) => Some(error),
             (Some(accounts), None) => {
                 authentication.handshake(accounts, asked.mechanism, request.now, tally)
             }
-            (None, None) => ErrorCode::ILLEGAL_SASL_STATE,
+            (None, None) => Some(ErrorCode::ILLEGAL_SASL_STATE),
         };
+        let error = error.ok_or(Unanswered::Failed)?;
         let offered = self.accounts.as_ref().filter(|_| error != ErrorCode::ILLEGAL_SASL_STATE);
         let offered = offered.map_or(&[][..], |accounts| &accounts.mechanisms);
         let names = || offered.iter().copied().map(Mechanism::name);
@@ -81,17 +82,21 @@ impl Cluster {
         };
         let tally = &mut self.sasl_tally;
         let said = match (&mut self.accounts, rejected) {
-            (_, Some(said)) => Some(said),
+            (_, Some(said)) => Answer::Said(said),
             (Some(accounts), None) => {
                 authentication.authenticate(accounts, message, request.now, tally)
             }
-            (None, None) => None,
+            (None, None) => Answer::NotAwaited,
         };
-        let said = said.unwrap_or_else(|| Said {
-            error: ErrorCode::ILLEGAL_SASL_STATE,
-            words: Some(NOT_NOW.to_owned()),
-            ..Said::default()
-        });
+        let said = match said {
+            Answer::Said(said) => said,
+            Answer::Hangup => return Err(Unanswered::Failed),
+            Answer::NotAwaited => Said {
+                error: ErrorCode::ILLEGAL_SASL_STATE,
+                words: Some(NOT_NOW.to_owned()),
+                ..Said::default()
+            },
+        };
         request.answer(out, |w| write(w, request, &said));
         Ok(())
     }
@@ -99,7 +104,8 @@ impl Cluster {
 
 fn write(w: &mut Writer<'_>, request: &Request<'_>, said: &Said) {
     let Said { error, words, bytes, lifetime_ms } = said;
-    let words = words.as_deref();
+    // Kafka says nothing by an empty string and not by null.
+    let words = Some(words.as_deref().unwrap_or_default());
     sasl_authenticate::write_response(w, request.dialect, *error, words, bytes, *lifetime_ms);
 }
 

@@ -67,6 +67,19 @@ pub(crate) enum Admission {
     Hangup,
     /// It is answered with an error, and the connection ends.
     Refused,
+    /// The connection ends without a word, as after a failure.
+    Ended,
+}
+
+/// What comes of SaslAuthenticate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// This is said.
+    Said(Said),
+    /// The connection ends without a word.
+    Hangup,
+    /// There is no exchange.
+    NotAwaited,
 }
 
 /// What is said to SaslAuthenticate.
@@ -148,8 +161,8 @@ impl Authentication {
                 SaslTally::count(&mut tally.between, api);
                 Admission::Refused
             }
-            // Kafka does not even look at it, and keeps back that it ends.
-            State::BadMechanism => Admission::Refused,
+            // Kafka does not even look at it.
+            State::BadMechanism => Admission::Ended,
             State::Established(session) => {
                 if self.begins_again(session, api, now) {
                     return Admission::Handled;
@@ -183,14 +196,14 @@ impl Authentication {
     }
 
     /// Takes a handshake for a mechanism that the listener has, or not, and says with which error it is
-    /// answered.
+    /// answered; `None` ends the connection without a word.
     pub(crate) fn handshake(
         &mut self,
         accounts: &Accounts,
         mechanism: &str,
         now: Duration,
         tally: &mut SaslTally,
-    ) -> ErrorCode {
+    ) -> Option<ErrorCode> {
         let before = match &self.state {
             State::Nothing | State::Versions => None,
             State::Established(session)
@@ -202,10 +215,10 @@ impl Authentication {
                 if session.expires.is_some() {
                     tally.too_soon = tally.too_soon.saturating_add(1);
                 }
-                return ErrorCode::ILLEGAL_SASL_STATE;
+                return Some(ErrorCode::ILLEGAL_SASL_STATE);
             }
             State::Plaintext | State::Exchange(..) | State::BadMechanism => {
-                return ErrorCode::ILLEGAL_SASL_STATE;
+                return Some(ErrorCode::ILLEGAL_SASL_STATE);
             }
         };
         if let Some(session) = &before {
@@ -218,8 +231,10 @@ impl Authentication {
         let known = Mechanism::of(mechanism);
         let Some(mechanism) = known.filter(|known| accounts.mechanisms.contains(known)) else {
             SaslTally::count(&mut tally.refused, "mechanism");
-            self.ending = Some(accounts.failed_authentication_delay);
-            return ErrorCode::UNSUPPORTED_SASL_MECHANISM;
+            // Kafka has an answer ready when it is a re-authentication, too, but nobody sends it.
+            let first = before.is_none();
+            self.ending = first.then_some(accounts.failed_authentication_delay);
+            return first.then_some(ErrorCode::UNSUPPORTED_SASL_MECHANISM);
         };
         let other = before.as_ref().is_some_and(|session| session.mechanism != mechanism);
         self.state = if other {
@@ -228,19 +243,19 @@ impl Authentication {
         } else {
             State::Exchange(mechanism, Exchange::new(mechanism), before)
         };
-        ErrorCode::NONE
+        Some(ErrorCode::NONE)
     }
 
-    /// Takes a mechanism's message. `None` where none is awaited.
+    /// Takes a mechanism's message.
     pub(crate) fn authenticate(
         &mut self,
         accounts: &mut Accounts,
         message: &[u8],
         now: Duration,
         tally: &mut SaslTally,
-    ) -> Option<Said> {
+    ) -> Answer {
         let State::Exchange(mechanism, exchange, before) = &mut self.state else {
-            return None;
+            return Answer::NotAwaited;
         };
         let (mechanism, before) = (*mechanism, before.clone());
         let delay = accounts.failed_authentication_delay;
@@ -249,7 +264,7 @@ impl Authentication {
         if let Some(SaslLie::Refuse(error, len)) = refuse {
             self.ending = Some(delay);
             let words = "no! ".repeat(usize::try_from(len / 4).unwrap_or(0));
-            return Some(Said { error, words: Some(words), ..Said::default() });
+            return Answer::Said(Said { error, words: Some(words), ..Said::default() });
         }
         let noise = match lies.take(|lie| matches!(lie, SaslLie::Noise(_))) {
             Some(SaslLie::Noise(len)) => Some(accounts.noise(usize::try_from(len).unwrap_or(0))),
@@ -262,7 +277,7 @@ impl Authentication {
         }
         let (bytes, principal, until) = match verdict {
             Ok(Verdict::GoOn(bytes)) => {
-                return Some(Said { bytes: noise.unwrap_or(bytes), ..Said::default() });
+                return Answer::Said(Said { bytes: noise.unwrap_or(bytes), ..Said::default() });
             }
             Ok(Verdict::Done { bytes, principal, until }) => (bytes, principal, until),
             Err(refusal) => {
@@ -273,8 +288,11 @@ impl Authentication {
                     }
                 };
                 SaslTally::count(&mut tally.refused, what);
+                if refusal == Refusal::Hangup {
+                    return Answer::Hangup;
+                }
                 self.ending = Some(delay);
-                return Some(Said::refused(refusal, mechanism, before.is_some()));
+                return Answer::Said(Said::refused(refusal, mechanism, before.is_some()));
             }
         };
         if let Some(session) = before.as_ref().filter(|before| before.principal != principal) {
@@ -284,7 +302,7 @@ impl Authentication {
                 "Cannot change principals during re-authentication from User.{}: User.{principal}",
                 session.principal
             );
-            return Some(Said::refused(Refusal::Told(words), mechanism, true));
+            return Answer::Said(Said::refused(Refusal::Told(words), mechanism, true));
         }
         let (lifetime_ms, expires) = lifetime(now, until, accounts.max_reauth);
         let told_ms = match lies.take(|lie| matches!(lie, SaslLie::Lifetime(_))) {
@@ -299,7 +317,7 @@ impl Authentication {
         let lie = self.lie.take();
         self.state = State::Established(Established { mechanism, principal, expires, lie });
         let bytes = noise.unwrap_or(bytes);
-        Some(Said { bytes, lifetime_ms: told_ms, ..Said::default() })
+        Answer::Said(Said { bytes, lifetime_ms: told_ms, ..Said::default() })
     }
 }
 
@@ -329,7 +347,7 @@ impl Said {
     fn refused(refusal: Refusal, mechanism: Mechanism, again: bool) -> Self {
         let words = match refusal {
             Refusal::Told(words) => words,
-            Refusal::Credentials => {
+            Refusal::Credentials | Refusal::Hangup => {
                 let what = if again { "re-authentication" } else { "authentication" };
                 format!(
                     "Authentication failed during {what} due to invalid credentials with SASL \

@@ -11,7 +11,7 @@ mod scram;
 mod tally;
 
 pub(crate) use accounts::Accounts;
-pub(crate) use authentication::{Admission, Authentication, Said, State};
+pub(crate) use authentication::{Admission, Answer, Authentication, Said};
 pub use lie::SaslLie;
 pub use tally::SaslTally;
 
@@ -160,6 +160,8 @@ pub(crate) enum Refusal {
     Told(String),
     /// The client is told nothing in particular, so that it learns nothing of who exists.
     Credentials,
+    /// The connection ends without a word: something went wrong that nobody thought of.
+    Hangup,
 }
 
 /// What the broker says to a message that it does not refuse.

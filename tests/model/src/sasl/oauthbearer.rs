@@ -26,7 +26,7 @@ impl OAuthBearer {
             return Err(Refusal::Told(INVALID.to_owned()));
         }
         self.refused = false;
-        let (authorization_id, token) = read(message).ok_or(Refusal::Credentials)?;
+        let (authorization_id, token) = read(message)?;
         let Some(token) = accounts.token(token).filter(|token| now < token.until) else {
             self.refused = true;
             return Ok(Verdict::GoOn(INVALID.into()));
@@ -44,7 +44,24 @@ impl OAuthBearer {
 }
 
 /// The authorization id and the token: `n,a=ID,^Aauth=Bearer TOKEN^AKEY=VALUE^A^A`.
-fn read(message: &[u8]) -> Option<(&str, &str)> {
+fn read(message: &[u8]) -> Result<(&str, &str), Refusal> {
+    let (id, auth) = fields(message).ok_or(Refusal::Credentials)?;
+    let (scheme, token) = auth.split_once(' ').ok_or(Refusal::Credentials)?;
+    let token = token.trim_start_matches(' ');
+    let core = token.trim_end_matches('=');
+    let punctuation = b"-._~+/";
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || punctuation.contains(&byte);
+    if core.is_empty() || !core.bytes().all(allowed) {
+        return Err(Refusal::Credentials);
+    }
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::Hangup);
+    }
+    Ok((id, token))
+}
+
+/// The authorization id, and what `auth` is.
+fn fields(message: &[u8]) -> Option<(&str, &str)> {
     let message = core::str::from_utf8(message).ok()?;
     let control_a = char::from(CONTROL_A);
     let (header, pairs) = message.split_once(control_a)?;
@@ -52,31 +69,22 @@ fn read(message: &[u8]) -> Option<(&str, &str)> {
     let id = if id.is_empty() { id } else { id.strip_prefix("a=").filter(|id| !id.is_empty())? };
     // Each pair ends with one, and so do all of them.
     let pairs = pairs.strip_suffix(control_a)?.strip_suffix(control_a)?;
-    let mut token = None;
+    let mut auth = None;
     for pair in pairs.split(control_a) {
         let (key, value) = pair.split_once('=')?;
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        let named = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if !named || value.is_empty() || !value.bytes().all(is_in_values) {
             return None;
         }
         if key == "auth" {
-            token = Some(bearer(value)?);
-        } else if value.is_empty() || !value.bytes().all(is_in_values) {
-            return None;
+            auth = Some(value);
         }
     }
-    Some((id, token?))
+    Some((id, auth?))
 }
 
 fn is_in_values(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7e | b'\t' | b'\r' | b'\n')
-}
-
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim_start_matches(' ');
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let well_formed = !token.is_empty() && token.bytes().all(allowed);
-    (scheme.eq_ignore_ascii_case("bearer") && well_formed).then_some(token)
 }
 
 #[cfg(test)]
@@ -86,10 +94,11 @@ mod tests {
     #[test]
     fn a_message_is_read_with_and_without_extensions() {
         let read = |text: &'static str| read(text.as_bytes());
-        assert_eq!(read("n,,\x01auth=Bearer a-b_c.9\x01\x01"), Some(("", "a-b_c.9")));
-        assert_eq!(read("n,a=me,\x01auth=bearer  t\x01\x01"), Some(("me", "t")));
+        assert_eq!(read("n,,\x01auth=Bearer a-b_c.9\x01\x01"), Ok(("", "a-b_c.9")));
+        assert_eq!(read("n,a=me,\x01auth=bearer  t\x01\x01"), Ok(("me", "t")));
         let extended = "n,,\x01auth=Bearer t\x01logicalCluster=lkc-1\x01identityPoolId=p q\x01\x01";
-        assert_eq!(read(extended), Some(("", "t")));
+        assert_eq!(read(extended), Ok(("", "t")));
+        assert_eq!(read("n,,\x01auth=Basic t\x01\x01"), Err(Refusal::Hangup));
         for broken in [
             "",
             "n,,",
@@ -97,14 +106,14 @@ mod tests {
             "n,,\x01auth=Bearer t\x01",
             "y,,\x01auth=Bearer t\x01\x01",
             "n,me,\x01auth=Bearer t\x01\x01",
-            "n,,\x01auth=Basic t\x01\x01",
             "n,,\x01auth=Bearer \x01\x01",
-            "n,,\x01auth=Bearer a/b\x01\x01",
+            "n,,\x01auth=Bearer a!b\x01\x01",
+            "n,,\x01auth=Bearer a=b\x01\x01",
             "n,,\x01auth=Bearer t\x01k1=v\x01\x01",
             "n,,\x01auth=Bearer t\x01k=\x01\x01",
             "n,,\x01k=v\x01\x01",
         ] {
-            assert_eq!(read(broken), None, "{broken:?}");
+            assert_eq!(read(broken), Err(Refusal::Credentials), "{broken:?}");
         }
     }
 }

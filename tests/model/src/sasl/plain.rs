@@ -8,10 +8,14 @@ pub(super) fn judge(accounts: &Accounts, message: &[u8]) -> Result<Verdict, Refu
     let message = core::str::from_utf8(message).map_err(|_| Refusal::Credentials)?;
     let fields: Vec<&str> = message.split('\0').collect();
     let &[authorization_id, user, password] = &fields[..] else {
-        return Err(Refusal::Credentials);
+        let len = fields.len();
+        return Err(told(&format!("Invalid SASL/PLAIN response: expected 3 tokens, got {len}")));
     };
-    if user.is_empty() || password.is_empty() {
-        return Err(Refusal::Credentials);
+    if user.is_empty() {
+        return Err(told("Authentication failed: username not specified"));
+    }
+    if password.is_empty() {
+        return Err(told("Authentication failed: password not specified"));
     }
     if accounts.password(user) != Some(password) {
         return Err(told("Authentication failed: Invalid username or password"));

@@ -76,11 +76,14 @@ impl Keys {
         Self { stored: hash.of(&client), server: hash.mac(&salted, b"Server Key") }
     }
 
-    /// Whether a proof is one of these keys.
-    fn prove(&self, hash: Hash, proof: &[u8], signed: &[u8]) -> bool {
+    /// Whether a proof is one of these keys. One of another length is more than Kafka can bear.
+    fn prove(&self, hash: Hash, proof: &[u8], signed: &[u8]) -> Result<(), Refusal> {
         let signature = hash.mac(&self.stored, signed);
         let client: Vec<u8> = proof.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
-        proof.len() == signature.len() && hash.of(&client) == self.stored
+        if proof.len() != signature.len() {
+            return Err(Refusal::Hangup);
+        }
+        if hash.of(&client) == self.stored { Ok(()) } else { Err(Refusal::Credentials) }
     }
 }
 
@@ -199,14 +202,15 @@ impl Scram {
     ) -> Result<Verdict, Refusal> {
         let Challenge { user, header, client_first, server_first, nonce, keys } = challenge;
         let last = Last::read(message).ok_or(Refusal::Credentials)?;
-        // Kafka does not look at what is said again of the header; here that must be the same.
-        if last.nonce != nonce || last.header != header.as_bytes() {
+        if last.nonce != nonce {
             return Err(Refusal::Credentials);
         }
         let keys = keys.ok_or(Refusal::Credentials)?;
         let signed = format!("{client_first},{server_first},{}", last.without_proof);
         let signed = signed.as_bytes();
-        if !keys.prove(self.hash, &last.proof, signed) {
+        keys.prove(self.hash, &last.proof, signed)?;
+        // Kafka does not look at what is said again of the header; here that must be the same.
+        if last.header != header.as_bytes() {
             return Err(Refusal::Credentials);
         }
         let mut signature = self.hash.mac(&keys.server, signed);

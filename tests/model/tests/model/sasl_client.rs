@@ -164,7 +164,7 @@ impl Client {
                 said
             }
         };
-        assert_eq!((said.error, &said.words), (ErrorCode::NONE, &None));
+        assert_eq!((said.error, said.words.as_deref()), (ErrorCode::NONE, Some("")));
         said.lifetime.unwrap()
     }
 

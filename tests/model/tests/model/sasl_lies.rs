@@ -1,17 +1,17 @@
-//! Nodes that lie about SASL.
+//! Faults of authentication, and nodes that lie about it.
 
-use ottla_core::wire::ErrorCode;
+use ottla_core::wire::{ApiKey, ErrorCode};
 use ottla_model::{
-    Cluster, Lie,
+    Action, Cluster, Fault, Lie,
     sasl::{Mechanism, SaslLie},
 };
 
 use crate::{
     sasl_client::{
         PASSWORD, Said, ScramClient, USER, authenticate_request, cluster, handshake_request, plain,
-        read_handshake, sasl,
+        read_authenticate, read_handshake, sasl,
     },
-    wire_client::{Client, T0, by_name, metadata_request},
+    wire_client::{Client, T0, at_ms, batch, by_name, metadata_request, read_produced},
 };
 
 const SHA_256: Mechanism = Mechanism::ScramSha256;
@@ -144,4 +144,33 @@ fn dice_lie_about_sasl_too() {
     let told = cluster.lies_told();
     let missing: Vec<_> = SaslLie::KINDS.iter().filter(|kind| !told.contains_key(*kind)).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn faults_meet_authentication_too() {
+    let mut cluster = cluster(sasl());
+    let reject = Action::Reject(ErrorCode::UNSUPPORTED_SASL_MECHANISM);
+    cluster.inject(Fault::new(ApiKey::SASL_HANDSHAKE, reject));
+    cluster.inject(Fault::new(ApiKey::SASL_AUTHENTICATE, Action::Hold(at_ms(7))));
+    cluster.inject(Fault::new(ApiKey::SASL_AUTHENTICATE, Action::CloseBefore));
+    let mut client = Client::greeted(&mut cluster);
+    let error = client.handshake(&mut cluster, T0, Mechanism::Plain);
+    assert_eq!(error, ErrorCode::UNSUPPORTED_SASL_MECHANISM);
+    client.handshake(&mut cluster, T0, Mechanism::Plain);
+    let frame = authenticate_request(2, &plain(USER, PASSWORD));
+    assert!(client.call(&mut cluster, T0, &frame).is_empty());
+    client.connection.advance(&mut cluster, at_ms(7));
+    assert_eq!(read_authenticate(2, &client.connection.take_transmit()).error, ErrorCode::NONE);
+    // What is frozen over a message has not taken it.
+    cluster.clear_faults();
+    cluster.inject(Fault::new(ApiKey::SASL_AUTHENTICATE, Action::Freeze));
+    let mut client = Client::greeted(&mut cluster);
+    client.handshake(&mut cluster, T0, Mechanism::Plain);
+    assert!(client.call(&mut cluster, T0, &frame).is_empty());
+    cluster.thaw(1).unwrap();
+    client.connection.advance(&mut cluster, T0);
+    assert_eq!(read_authenticate(2, &client.connection.take_transmit()).error, ErrorCode::NONE);
+    let frame = client.request(&cluster, 0, batch(0, 0, 1).bytes());
+    let answer = client.call(&mut cluster, T0, &frame);
+    assert_eq!(read_produced(13, &answer).only(), (ErrorCode::NONE, 0));
 }
