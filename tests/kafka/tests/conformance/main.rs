@@ -7,6 +7,7 @@
 mod client;
 mod producer_expiry;
 mod random_requests;
+mod sasl;
 mod table;
 
 use core::time::Duration;
