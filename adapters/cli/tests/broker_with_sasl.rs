@@ -10,6 +10,8 @@ use std::{
     thread,
 };
 
+#[cfg(feature = "sasl")]
+use common::DRIVERS;
 use common::{PATIENCE, ended, ottla, spawn};
 use ottla_core::wire::{
     ApiKey, Dialect, ErrorCode, Wire, Writer, dialect, frame, metadata, sasl_authenticate,
@@ -189,4 +191,38 @@ fn what_lets_nobody_in_is_refused() {
     broker(&["--sasl-user", "a:b"]).refused(&["--sasl-mechanism"]);
     broker(&[&plain[..], &["--sasl-user", "alice"]].concat()).refused(&["NAME:PASSWORD"]);
     broker(&["--max-reauth-ms", "5"]).refused(&["--sasl-mechanism"]);
+}
+
+#[cfg(feature = "sasl")]
+#[test]
+fn ottla_produces_to_it() {
+    let mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+    let mut options: Vec<_> = mechanisms.iter().flat_map(|m| ["--sasl-mechanism", *m]).collect();
+    options.extend(["--sasl-user", "alice:alice-secret", "--max-reauth-ms", "1100"]);
+    let broker = Broker::start(&options);
+    let produce = |driver: &str, mechanism: &str, password: &str, rate: &str, lines: usize| {
+        let mut args = vec!["produce", "--topic", "t", "--bootstrap", &broker.address];
+        args.extend(["--driver", driver, "--rate", rate]);
+        let properties = [
+            "security.protocol=SASL_PLAINTEXT".to_owned(),
+            format!("sasl.mechanism={mechanism}"),
+            "sasl.username=alice".to_owned(),
+            format!("sasl.password={password}"),
+            "max.block.ms=1000".to_owned(),
+        ];
+        args.extend(properties.iter().flat_map(|property| ["--property", property]));
+        ottla(&args, &b"a line\n".repeat(lines))
+    };
+    for driver in DRIVERS {
+        for mechanism in mechanisms {
+            let ran = produce(driver, mechanism, "alice-secret", "1000000", 1_000);
+            assert_eq!((ran.status, ran.counts()), (0, [1_000, 0, 0]), "{ran:?}");
+            let ran = produce(driver, mechanism, "not-alices", "1000000", 1);
+            assert_eq!(ran.counts()[0], 0, "{ran:?}");
+            assert!(!ran.stderr.contains("not-alices"), "{ran:?}");
+        }
+        // Through the ends of some sessions.
+        let ran = produce(driver, "SCRAM-SHA-256", "alice-secret", "40", 140);
+        assert_eq!((ran.status, ran.counts()), (0, [140, 0, 0]), "{ran:?}");
+    }
 }
