@@ -56,6 +56,9 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
         secured::begin(&mut world, login);
     }
     let topic = world.topic(TOPIC);
+    if let Some(login) = &plan.login {
+        secured::break_tokens(&mut world, login);
+    }
     for step in &plan.steps {
         act(&mut world, plan, &step.what, topic);
         world.run_for(step.pause);

@@ -80,8 +80,13 @@ impl Plan {
 /// Has the client say who it is.
 pub(super) fn begin(world: &mut World<'_>, login: &Login) {
     world.portion = login.portion;
-    world.tokens = login.tokens.clone();
     world.log_in(login.mechanism, PASSWORD);
+}
+
+/// The topic is known: from now on tokens may be late, bad, or not to be had.
+pub(super) fn break_tokens(world: &mut World<'_>, login: &Login) {
+    let (asked, due) = (world.tokens.asked, world.tokens.due);
+    world.tokens = TokenService { asked, due, ..login.tokens.clone() };
 }
 
 /// The user has another password, and the client is told of it, or not before all is well again.
