@@ -31,7 +31,7 @@ pub type Lent = static_memory! {
 
 /// What is under way between the producer and a node.
 enum Parcel {
-    Connected(Connection),
+    Connected(Box<Connection>),
     ToNode(Vec<u8>),
     ToProducer(Vec<u8>),
     Closed(Disconnect),
@@ -48,7 +48,7 @@ pub struct World<'m> {
     backlog: Backlog<u64, 256>,
     topic: TopicId,
     now: Instant,
-    lines: BTreeMap<ConnId, Connection>,
+    lines: BTreeMap<ConnId, Box<Connection>>,
     /// By when they arrive, and in the order in which they were sent.
     parcels: BTreeMap<(Instant, u64), (ConnId, Parcel)>,
     sent: u64,
@@ -143,7 +143,7 @@ impl<'m> World<'m> {
                             let here = (to.host, to.port);
                             self.cluster.nodes().find(|n| self.cluster.address(*n) == Some(here))
                         });
-                        let line = node.map(|node| Connection::new(&self.cluster, node));
+                        let line = node.map(|node| Box::new(Connection::new(&self.cluster, node)));
                         let parcel = match line.filter(|line| !line.is_closed()) {
                             Some(line) => Parcel::Connected(line),
                             None => Parcel::Closed(Disconnect::Refused),

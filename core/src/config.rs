@@ -172,7 +172,7 @@ pub struct Config<'a> {
     /// `limits.partitions`: ottla's own; how many partitions they may have together.
     #[cfg(feature = "alloc")]
     pub limits_partitions: u32,
-    /// Whether whoever owns the connections secures them (TLS): then a peer that hangs up is not asked whether it wants
+    /// Whether whoever owns the connections secures them (TLS): then a peer that says nothing is not asked whether it wants
     /// that. Only with `alloc`; no property sets it, since the core secures nothing itself.
     #[cfg(feature = "alloc")]
     pub secured: bool,

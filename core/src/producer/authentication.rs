@@ -186,6 +186,7 @@ impl Producer<'_> {
         let early = self.random.below(1_024);
         let slot = self.conns.at_mut(conn);
         let renewed = slot.session.begun > Instant::ZERO;
+        self.brokers.at_mut(slot.broker).answered = true;
         slot.session.begin(self.now, early);
         slot.state = State::Ready;
         if !renewed {

@@ -252,11 +252,13 @@ impl Producer<'_> {
         let asked = negotiating || (slot.is_open() && !slot.requests.is_empty());
         let peer = self.brokers.at_mut(slot.broker);
         // Noted here, as it would cost each answer something to note it there.
-        peer.answered |= slot.served || self.settings.secured();
+        peer.answered |= slot.served;
+        let secured = self.settings.secured();
         let closed = matches!(cause, Disconnect::Eof | Disconnect::Io);
         let cause = if asked && closed && !peer.answered {
             Disconnect::HungUp
-        } else if negotiating && cause == Disconnect::RequestTimedOut && !peer.answered {
+        } else if negotiating && cause == Disconnect::RequestTimedOut && !(peer.answered || secured)
+        {
             Disconnect::Mute
         } else {
             cause

@@ -19,7 +19,7 @@ on_each!(
     what_is_wrong_with_a_certificate_is_told,
     a_listener_without_tls_is_told,
     a_plain_client_of_a_listener_with_tls_is_told,
-    who_hangs_up_after_the_handshake_is_not_asked_for_tls,
+    who_hangs_up_after_the_handshake_is_asked_what_it_speaks,
     properties_that_are_of_no_use_are_refused,
     what_is_wrong_with_a_pem_is_told_by_the_name_that_was_given,
     stores_of_java_and_of_windows_are_told_with_what_makes_pem_of_them,
@@ -199,14 +199,14 @@ async fn a_plain_client_of_a_listener_with_tls_is_told(on: Adapter) {
 }
 
 /// As a listener with SASL does.
-async fn who_hangs_up_after_the_handshake_is_not_asked_for_tls(on: Adapter) {
+async fn who_hangs_up_after_the_handshake_is_asked_what_it_speaks(on: Adapter) {
     let (server, authority) = (serve(1, &[("t", 1)]), Authority::new());
     let bootstrap =
         front(&server, "localhost", &authority.sign(&["localhost"]), &Demands::default());
     server.with_cluster(|cluster| cluster.stop(1)).unwrap();
     let words = refusal(on, secured(on, &bootstrap, &authority)).await;
-    assert!(words.contains("the peer closed the connection"), "{words}");
-    assert!(!words.contains("PLAINTEXT"), "{words}");
+    assert!(words.contains("the peer closed the connection rather than answer"), "{words}");
+    assert!(words.contains("SASL? look at security.protocol"), "{words}");
 }
 
 /// How the adapter's own builder is shown.

@@ -353,7 +353,6 @@ impl State {
             return;
         }
         let error = peer.error.take();
-        #[cfg(feature = "sasl")]
         let (broker, opened) = (Arc::clone(&peer.name), peer.opened);
         #[cfg(feature = "sasl")]
         let error = error.or_else(|| self.authentication_error(cause));
