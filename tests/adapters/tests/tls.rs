@@ -244,8 +244,8 @@ async fn properties_that_are_of_no_use_are_refused(on: Adapter) {
     let (ssl, ca) = (("security.protocol", "SSL"), authority.certificate());
     for (properties, words) in [
         (vec![("ssl.ca.location", "ca.pem")], "without security.protocol=SSL"),
-        (vec![("security.protocol", "SASL_SSL")], "there is no SASL"),
-        (vec![("security.protocol", "TLS")], "PLAINTEXT or SSL"),
+        (vec![("security.protocol", "SASL_SSL")], "sasl.mechanism: expected PLAIN"),
+        (vec![("security.protocol", "TLS")], "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
         (vec![ssl, ("ssl.ca.location", "/nowhere/ca.pem")], "/nowhere/ca.pem: No such file"),
         (vec![ssl, ("ssl.ca.pem", &*identity.key)], "expected a PEM CERTIFICATE, found none"),
         (
