@@ -1,16 +1,16 @@
-//! The hash functions of SCRAM, one face for both.
+//! The hash functions of SCRAM, and HMAC, in one code for both.
+//!
+//! The compression functions are the crate `sha2`'s. What is around them is here, since by generics it would be
+//! there twice, and take more of a device's flash than all else that SCRAM needs.
 
-use hmac::{
-    Hmac,
-    digest::{Digest as _, Output},
-};
 #[cfg(feature = "scram-sha-256")]
-use sha2::Sha256;
+use sha2::block_api::compress256;
 #[cfg(feature = "scram-sha-512")]
-use sha2::Sha512;
+use sha2::block_api::compress512;
 use zeroize::Zeroize as _;
 
 use super::Mechanism;
+use crate::wire::put;
 
 /// Which hash function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,11 @@ pub(crate) enum Hash {
     Sha512,
 }
 
-/// The longest output, in bytes.
+/// The longest output, in bytes; a block is twice as long.
 const LONGEST: usize = if cfg!(feature = "scram-sha-512") { 64 } else { 32 };
+
+/// A block of the one with the longer ones.
+type Block = [u8; 2 * LONGEST];
 
 /// What a hash function makes; wiped when it is dropped.
 #[derive(Clone)]
@@ -32,6 +35,7 @@ pub(crate) struct Hashed {
 }
 
 impl Drop for Hashed {
+    #[inline(never)]
     fn drop(&mut self) {
         self.bytes.zeroize();
     }
@@ -41,19 +45,15 @@ impl Hashed {
     /// None at all; all zeros, as an empty slot is.
     pub(crate) const NONE: Self = Self { bytes: [0; LONGEST], len: 0 };
 
-    fn of(output: &[u8]) -> Self {
-        let mut bytes = [0; LONGEST];
-        crate::wire::put(&mut bytes, output);
-        Self { bytes, len: output.len() as u8 }
-    }
-
+    #[inline(never)]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// Each byte of it exclusive-or one of the other's.
+    #[inline(never)]
     pub(crate) fn xor(&mut self, other: &Self) {
-        for (byte, other) in self.bytes.iter_mut().zip(other.bytes) {
+        for (byte, other) in self.bytes.iter_mut().zip(&other.bytes) {
             *byte ^= other;
         }
     }
@@ -80,62 +80,223 @@ impl Hash {
     }
 
     pub(crate) fn digest(self, bytes: &[u8]) -> Hashed {
-        match self {
-            #[cfg(feature = "scram-sha-256")]
-            Self::Sha256 => Hashed::of(&Sha256::digest(bytes)),
-            #[cfg(feature = "scram-sha-512")]
-            Self::Sha512 => Hashed::of(&Sha512::digest(bytes)),
-        }
+        State::new(self).finish(0, &[bytes])
     }
 
     /// HMAC (RFC 2104) over all parts, one behind the other.
     pub(crate) fn hmac(self, key: &[u8], parts: &[&[u8]]) -> Hashed {
-        match Keyed::new(self, key) {
+        Keyed::new(self, key).mac(parts)
+    }
+}
+
+/// A hash function that has taken whole blocks in; wiped when it is dropped.
+#[derive(Clone)]
+enum State {
+    #[cfg(feature = "scram-sha-256")]
+    Sha256([u32; 8]),
+    #[cfg(feature = "scram-sha-512")]
+    Sha512([u64; 8]),
+}
+
+impl Drop for State {
+    #[inline(never)]
+    fn drop(&mut self) {
+        match self {
             #[cfg(feature = "scram-sha-256")]
-            Keyed::Sha256(mac) => Hashed::of(&finish(mac, parts)),
+            Self::Sha256(words) => words.zeroize(),
             #[cfg(feature = "scram-sha-512")]
-            Keyed::Sha512(mac) => Hashed::of(&finish(mac, parts)),
+            Self::Sha512(words) => words.zeroize(),
         }
     }
 }
 
-fn finish<M: hmac::Mac>(mut mac: M, parts: &[&[u8]]) -> Output<M> {
-    for part in parts {
-        mac.update(part);
+impl State {
+    /// As FIPS 180-4 §5.3 has it.
+    #[inline(never)]
+    const fn new(hash: Hash) -> Self {
+        match hash {
+            #[cfg(feature = "scram-sha-256")]
+            Hash::Sha256 => Self::Sha256([
+                0x6a09_e667,
+                0xbb67_ae85,
+                0x3c6e_f372,
+                0xa54f_f53a,
+                0x510e_527f,
+                0x9b05_688c,
+                0x1f83_d9ab,
+                0x5be0_cd19,
+            ]),
+            #[cfg(feature = "scram-sha-512")]
+            Hash::Sha512 => Self::Sha512([
+                0x6a09_e667_f3bc_c908,
+                0xbb67_ae85_84ca_a73b,
+                0x3c6e_f372_fe94_f82b,
+                0xa54f_f53a_5f1d_36f1,
+                0x510e_527f_ade6_82d1,
+                0x9b05_688c_2b3e_6c1f,
+                0x1f83_d9ab_fb41_bd6b,
+                0x5be0_cd19_137e_2179,
+            ]),
+        }
     }
-    mac.finalize().into_bytes()
+
+    /// Bytes in a block.
+    const fn block(&self) -> usize {
+        match self {
+            #[cfg(feature = "scram-sha-256")]
+            Self::Sha256(_) => 64,
+            #[cfg(feature = "scram-sha-512")]
+            Self::Sha512(_) => 128,
+        }
+    }
+
+    #[inline(never)]
+    fn compress(&mut self, block: &Block) {
+        match self {
+            #[cfg(feature = "scram-sha-256")]
+            Self::Sha256(words) => {
+                if let Some(block) = block.first_chunk() {
+                    compress256(words, core::slice::from_ref(block));
+                }
+            }
+            #[cfg(feature = "scram-sha-512")]
+            Self::Sha512(words) => {
+                if let Some(block) = block.first_chunk() {
+                    compress512(words, core::slice::from_ref(block));
+                }
+            }
+        }
+    }
+
+    /// Takes all parts in, and ends the message, of which `before` bytes were taken in already: whole blocks.
+    #[inline(never)]
+    fn finish(mut self, before: usize, parts: &[&[u8]]) -> Hashed {
+        let size = self.block();
+        let mut block: Block = [0; 2 * LONGEST];
+        let (mut at, mut total) = (0, before);
+        for part in parts {
+            let mut part = *part;
+            total = total.wrapping_add(part.len());
+            while !part.is_empty() {
+                let room = block.get_mut(at..size).unwrap_or_default();
+                let (now, later) = part.split_at_checked(room.len()).unwrap_or((part, &[]));
+                put(room, now);
+                at = at.wrapping_add(now.len());
+                part = later;
+                if at >= size {
+                    self.compress(&block);
+                    at = 0;
+                }
+            }
+        }
+        // A single bit, zeros, and how many bits there were.
+        let mut end = 0x80;
+        let length = size - size / 8;
+        if at >= length {
+            self.pad(&mut block, at, end);
+            (at, end) = (0, 0);
+            self.compress(&block);
+        }
+        self.pad(&mut block, at, end);
+        let bits = (total as u64).wrapping_mul(8).to_be_bytes();
+        put(block.get_mut(size - 8..).unwrap_or_default(), &bits);
+        self.compress(&block);
+        block.zeroize();
+        self.output()
+    }
+
+    /// A byte, and zeros up to the end of the block.
+    fn pad(&self, block: &mut Block, at: usize, byte: u8) {
+        let rest = block.get_mut(at..).unwrap_or_default();
+        rest.fill(0);
+        put(rest, &[byte]);
+    }
+
+    fn output(&self) -> Hashed {
+        let mut made = Hashed::NONE;
+        match self {
+            #[cfg(feature = "scram-sha-256")]
+            Self::Sha256(words) => {
+                made.len = 32;
+                let (places, _) = made.bytes.as_chunks_mut();
+                places.iter_mut().zip(words).for_each(|(place, word)| *place = word.to_be_bytes());
+            }
+            #[cfg(feature = "scram-sha-512")]
+            Self::Sha512(words) => {
+                made.len = 64;
+                let (places, _) = made.bytes.as_chunks_mut();
+                places.iter_mut().zip(words).for_each(|(place, word)| *place = word.to_be_bytes());
+            }
+        }
+        made
+    }
 }
 
 /// HMAC with its key taken in, which is half of its work.
-#[derive(Clone)]
-pub(crate) enum Keyed {
-    #[cfg(feature = "scram-sha-256")]
-    Sha256(Hmac<Sha256>),
-    #[cfg(feature = "scram-sha-512")]
-    Sha512(Hmac<Sha512>),
+pub(crate) struct Keyed {
+    inner: State,
+    outer: State,
 }
 
 impl Keyed {
     pub(crate) fn new(hash: Hash, key: &[u8]) -> Self {
-        match hash {
-            #[cfg(feature = "scram-sha-256")]
-            Hash::Sha256 => Self::Sha256(keyed(key)),
-            #[cfg(feature = "scram-sha-512")]
-            Hash::Sha512 => Self::Sha512(keyed(key)),
+        let (mut inner, mut outer) = (State::new(hash), State::new(hash));
+        let mut block: Block = [0; 2 * LONGEST];
+        if key.len() > inner.block() {
+            put(&mut block, hash.digest(key).as_bytes());
+        } else {
+            put(&mut block, key);
         }
+        block.iter_mut().for_each(|byte| *byte ^= 0x36);
+        inner.compress(&block);
+        block.iter_mut().for_each(|byte| *byte ^= 0x36 ^ 0x5c);
+        outer.compress(&block);
+        block.zeroize();
+        Self { inner, outer }
     }
 
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> Hashed {
-        match self {
-            #[cfg(feature = "scram-sha-256")]
-            Self::Sha256(mac) => Hashed::of(&finish(mac.clone(), parts)),
-            #[cfg(feature = "scram-sha-512")]
-            Self::Sha512(mac) => Hashed::of(&finish(mac.clone(), parts)),
-        }
+        let inner = self.inner.clone().finish(self.inner.block(), parts);
+        self.outer.clone().finish(self.outer.block(), &[inner.as_bytes()])
     }
 }
 
-fn keyed<M: hmac::Mac + hmac::KeyInit>(key: &[u8]) -> M {
-    // A key may be of any length, so that there is no error.
-    M::new_from_slice(key).unwrap_or_else(|_| M::new(&Default::default()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 180-4's own examples are of short messages; here are all lengths about the border of a block, with
+    /// another implementation as the witness.
+    #[test]
+    fn a_message_of_any_length_is_hashed_as_another_implementation_does() {
+        use hmac::{KeyInit as _, Mac as _, digest::Digest as _};
+
+        let bytes: std::vec::Vec<u8> = (0..600).map(|at| (at * 7 + 3) as u8).collect();
+        for len in 0..bytes.len() {
+            let (message, cut) = (&bytes[..len], len / 3);
+            let parts: [&[u8]; 3] = [&message[..cut], &[], &message[cut..]];
+            #[cfg(feature = "scram-sha-256")]
+            {
+                assert_eq!(
+                    Hash::Sha256.digest(message).as_bytes(),
+                    &sha2::Sha256::digest(message)[..]
+                );
+                let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(message).unwrap();
+                mac.update(message);
+                let made = Hash::Sha256.hmac(message, &parts);
+                assert_eq!(made.as_bytes(), &mac.finalize().into_bytes()[..], "{len}");
+            }
+            #[cfg(feature = "scram-sha-512")]
+            {
+                assert_eq!(
+                    Hash::Sha512.digest(message).as_bytes(),
+                    &sha2::Sha512::digest(message)[..]
+                );
+                let mut mac = hmac::Hmac::<sha2::Sha512>::new_from_slice(message).unwrap();
+                mac.update(message);
+                let made = Hash::Sha512.hmac(message, &parts);
+                assert_eq!(made.as_bytes(), &mac.finalize().into_bytes()[..], "{len}");
+            }
+        }
+    }
 }

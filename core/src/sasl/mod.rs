@@ -4,6 +4,8 @@
 //! no more use. Nothing here shows one.
 
 #[cfg(feature = "_scram")]
+mod base64;
+#[cfg(feature = "_scram")]
 mod derivation;
 mod failure;
 #[cfg(feature = "_scram")]
@@ -12,7 +14,7 @@ mod hash;
 pub(crate) mod scram;
 mod token;
 
-use core::{fmt, fmt::Write as _};
+use core::fmt;
 
 use heapless::String;
 use zeroize::Zeroize as _;
@@ -283,11 +285,13 @@ impl<'m> Sasl<'m> {
         self.mechanism
     }
 
+    #[inline(never)]
     pub(crate) fn username(&self) -> &[u8] {
         self.memory.all().get(..usize::from(self.username)).unwrap_or_default()
     }
 
     /// The password, or the message that has the token.
+    #[inline(never)]
     pub(crate) fn secret(&self) -> &[u8] {
         let start = usize::from(self.username);
         self.memory.all().get(start..start + self.secret as usize).unwrap_or_default()
@@ -300,9 +304,13 @@ impl<'m> Sasl<'m> {
 
     pub(crate) fn note_said(&mut self, text: Option<Text<'_>>) {
         self.said.clear();
-        if let Some(text) = text {
-            // As much of it as there is room for.
-            let _ = write!(Clipped(&mut self.said), "{text}");
+        // As much of it as there is room for. Brokers say such things in ASCII, and a device has better things to
+        // keep in its flash than what takes UTF-8 apart.
+        for byte in text.map_or(&[][..], |text| text.as_bytes()) {
+            let char = if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
+            if self.said.push(char).is_err() {
+                break;
+            }
         }
     }
 
@@ -377,18 +385,6 @@ impl Drop for Sasl<'_> {
 impl fmt::Debug for Sasl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sasl({} [hidden])", self.mechanism.name())
-    }
-}
-
-/// Takes as many characters as there is room for.
-struct Clipped<'a, const N: usize>(&'a mut String<N>);
-
-impl<const N: usize> fmt::Write for Clipped<'_, N> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for char in text.chars() {
-            self.0.push(char).map_err(|_| fmt::Error)?;
-        }
-        Ok(())
     }
 }
 

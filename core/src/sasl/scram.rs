@@ -2,11 +2,8 @@
 //!
 //! The salt is a user's and not a connection's, so that keys are kept: connections after the first cost four HMACs.
 
-use base64ct::{Base64, Encoding as _};
-use zeroize::Zeroize as _;
-
 use super::{
-    AuthenticationFailure, Entropy, Sasl,
+    AuthenticationFailure, Entropy, Sasl, base64,
     derivation::Derivation,
     hash::{Hash, Hashed},
 };
@@ -37,7 +34,7 @@ impl Nonce {
             return None;
         }
         let mut nonce = [0; NONCE];
-        Base64::encode(&random, &mut nonce).ok()?;
+        base64::write(&mut Writer::new(&mut nonce), &random);
         Some(Self(nonce))
     }
 
@@ -89,17 +86,23 @@ impl<'a> ServerFirst<'a> {
         }
         let mut bytes = [0; LONGEST_SALT];
         let text = part(b"s=")?;
-        let salt = Base64::decode(text, &mut bytes).map_err(|_| AuthenticationFailure::Salt)?;
-        let len = salt.len() as u8;
+        let len = base64::read(text, &mut bytes).ok_or(AuthenticationFailure::Salt)? as u8;
         if len == 0 {
             return Err(AuthenticationFailure::Salt);
         }
-        let iterations = part(b"i=")?;
-        let iterations = core::str::from_utf8(iterations).ok().and_then(|text| text.parse().ok());
+        let iterations = number(part(b"i=")?);
         let iterations = iterations.filter(|iterations| ITERATIONS.contains(iterations));
         let iterations = iterations.ok_or(AuthenticationFailure::Iterations)?;
         Ok(Self { nonce, salt: Salt { bytes, len }, iterations })
     }
+}
+
+/// A decimal number; too large a one is some other one that is too large.
+fn number(text: &[u8]) -> Option<u32> {
+    text.iter().try_fold(0_u32, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+        Some(number.saturating_mul(10).saturating_add(digit))
+    })
 }
 
 /// What a password makes with a salt.
@@ -182,10 +185,7 @@ impl Sasl<'_> {
                 w.bytes(b"c=biws,r=");
                 w.bytes(first.nonce);
                 w.bytes(b",p=");
-                let mut text = [0; 88];
-                let encoded = Base64::encode(proof.as_bytes(), &mut text);
-                w.bytes(encoded.map_err(|_| AuthenticationFailure::Malformed)?.as_bytes());
-                text.zeroize();
+                base64::write(w, proof.as_bytes());
                 Ok(Proof::Ready { signature })
             }
             // For another salt; it comes to an end first.
@@ -207,6 +207,10 @@ pub(crate) fn verify(message: &[u8], signature: &Hashed) -> Result<(), Authentic
     // Or `e=` and a word, in whatever case.
     let text = text.ok_or(AuthenticationFailure::Signature)?;
     let mut bytes = [0; 64];
-    let theirs = Base64::decode(text, &mut bytes).map_err(|_| AuthenticationFailure::Signature)?;
-    if signature.is(theirs) { Ok(()) } else { Err(AuthenticationFailure::Signature) }
+    let len = base64::read(text, &mut bytes).ok_or(AuthenticationFailure::Signature)?;
+    if signature.is(bytes.get(..len).unwrap_or_default()) {
+        Ok(())
+    } else {
+        Err(AuthenticationFailure::Signature)
+    }
 }

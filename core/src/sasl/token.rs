@@ -150,7 +150,8 @@ impl Sasl<'_> {
         self.tokens = Tokens {
             expires: now.later(lifetime),
             // As Java has it: sasl.login.refresh.window.factor.
-            stale: now.later(Micros(lifetime.0 / 10 * 8)),
+            // (In 1,024ths, since a machine of 32 bits would take a kilobyte of flash to divide.)
+            stale: now.later(Micros((lifetime.0 >> 10).saturating_mul(819))),
             asking: Asking::No,
         };
         Ok(())
