@@ -65,7 +65,17 @@ impl<'a> Segments<'a> {
         skip: u32,
     ) -> Self {
         let sources = Some((batches, pages));
-        Segments { head, next: first, sources, skip: skip as usize, ..Segments::NOTHING }
+        // Spelled out: `..NOTHING` would have it lie in the flash.
+        Segments {
+            head,
+            at: 0,
+            next: first,
+            chunks: None,
+            sources,
+            skip: skip as usize,
+            #[cfg(feature = "sasl")]
+            token: None,
+        }
     }
 
     /// The pieces of a request in whose head a token goes at `cut`, after the first `skip` bytes.
