@@ -14,6 +14,8 @@ mod input;
 mod producer;
 #[cfg(feature = "properties")]
 mod properties;
+#[cfg(feature = "sasl")]
+mod sasl;
 mod sizes;
 #[cfg(feature = "wire")]
 mod wire;

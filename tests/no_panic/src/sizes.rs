@@ -22,21 +22,34 @@ const PARTITION: usize = (Of::<2, 2, 2, 4, 2, 2>::SIZE - BASE) / 2;
 const BATCH: usize = (Of::<2, 2, 2, 2, 4, 2>::SIZE - BASE) / 2;
 const PAGE: usize = (Of::<2, 2, 2, 2, 2, 4>::SIZE - BASE) / 2 - 512;
 
+/// What SASL adds to a connection, and to the `Producer`.
+#[cfg(target_pointer_width = "32")]
+const SASL: (usize, usize) = match () {
+    // What tells one hash function from the other.
+    () if cfg!(all(feature = "scram-sha-256", feature = "scram-sha-512")) => (136, 696 + 16),
+    () if cfg!(feature = "scram-sha-512") => (136, 696),
+    () if cfg!(feature = "scram-sha-256") => (104, 536),
+    () if cfg!(feature = "sasl") => (40, 256),
+    () => (0, 0),
+};
+
 #[cfg(target_pointer_width = "32")]
 const _: () = {
-    assert!(CONNECTION == 384 && BROKER == 80 && TOPIC == 80);
+    assert!(CONNECTION == 384 + SASL.0 && BROKER == 80 && TOPIC == 80);
     assert!(PARTITION == 128 && BATCH == 192 && PAGE == 4);
-    assert!(size_of::<Producer<'_>>() == 1_640);
+    assert!(size_of::<Producer<'_>>() == 1_640 + SASL.1);
 };
 
 #[cfg(target_pointer_width = "64")]
 const _: () = {
-    assert!(CONNECTION <= 424 && BROKER == 80 && TOPIC == 80);
-    assert!(PARTITION == 128 && BATCH == 192 && PAGE == 4);
     // More with the features that others of the workspace turn on.
+    assert!(CONNECTION <= 424 + 144 && BROKER == 80 && TOPIC == 80);
+    assert!(PARTITION == 128 && BATCH == 192 && PAGE == 4);
     assert!(size_of::<Producer<'_>>() >= 1_776);
 };
 
 /// A small machine's all in one: memory and producer.
 #[cfg(target_pointer_width = "32")]
-const _: () = assert!(ottla_core::presets::Small::SIZE + size_of::<Producer<'_>>() <= 10 * 1_024);
+const _: () = assert!(
+    ottla_core::presets::Small::SIZE + size_of::<Producer<'_>>() <= 10 * 1_024 + SASL.0 + SASL.1
+);
