@@ -1,11 +1,15 @@
 //! What the command takes.
 
-use core::time::Duration;
+use core::{fmt, time::Duration};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ottla_core::OnUnknown;
 use ottla_model::sasl::{Mechanism, Token, User};
+
+#[cfg(feature = "sasl")]
+use crate::secret::Whereabouts;
+use crate::{hidden::Hidden, properties_file::may_be_name};
 
 /// For how many seconds a token holds of which nothing is said.
 const AN_HOUR: u32 = 3_600;
@@ -80,9 +84,17 @@ pub(crate) struct Connect {
     /// Topic to produce to.
     #[arg(long)]
     pub(crate) topic: String,
-    /// Sets a property of Kafka's producer, such as linger.ms=0.
-    #[arg(long = "property", value_name = "K=V", value_parser = property)]
-    pub(crate) properties: Vec<(String, String)>,
+    /// Sets a property of Kafka's producer, such as linger.ms=0. For secrets and sasl.username the
+    /// value may be env:NAME or file:PATH, which says where it is.
+    #[arg(long = "property", value_name = "K=V", value_parser = Hidden(property))]
+    pub(crate) properties: Vec<Property>,
+    /// File with properties, as Kafka's own tools take it, in UTF-8; --property counts before it,
+    /// and its secrets may be elsewhere as well.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[cfg(feature = "sasl")]
+    #[command(flatten)]
+    pub(crate) token: TokenOptions,
     /// Adapter that drives the core.
     #[arg(long, value_enum, default_value_t = DriverKind::Tokio)]
     pub(crate) driver: DriverKind,
@@ -90,6 +102,37 @@ pub(crate) struct Connect {
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) shards: u16,
+}
+
+/// Where tokens for OAUTHBEARER are.
+#[cfg(feature = "sasl")]
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TokenOptions {
+    /// Where the token for sasl.mechanism=OAUTHBEARER is. It is read anew each time one is wanted.
+    #[arg(long, value_name = "env:NAME|file:PATH", value_parser = Hidden(whereabouts))]
+    pub(crate) token: Option<Whereabouts>,
+    /// For how many seconds a token is good that does not say so itself by the claim exp of a JWT.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "token")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub(crate) token_lifetime: u64,
+    /// Extension that goes with the token, such as logicalCluster=lkc-12345.
+    #[arg(long = "token-extension", value_name = "NAME=VALUE", requires = "token")]
+    #[arg(value_parser = extension)]
+    pub(crate) token_extensions: Vec<(String, String)>,
+}
+
+/// `NAME=VALUE`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Property {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+/// Without the value, which may be a secret.
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Property").field(&self.name).finish()
+    }
 }
 
 /// `ottla produce`.
@@ -163,12 +206,12 @@ pub(crate) struct Broker {
     #[arg(long = "sasl-mechanism", value_name = "NAME", value_parser = mechanism)]
     pub(crate) mechanisms: Vec<Mechanism>,
     /// User for PLAIN and SCRAM. It is for trying only: others on this machine see the password.
-    #[arg(long = "sasl-user", value_name = "NAME:PASSWORD", value_parser = user)]
+    #[arg(long = "sasl-user", value_name = "NAME:PASSWORD", value_parser = Hidden(user))]
     #[arg(requires = "mechanisms")]
     pub(crate) users: Vec<User>,
     /// Token for OAUTHBEARER, whose it is, and for how many seconds from now it holds [default: an
     /// hour]
-    #[arg(long = "sasl-token", value_name = "NAME:TOKEN[:SECONDS]", value_parser = token)]
+    #[arg(long = "sasl-token", value_name = "NAME:TOKEN[:SECONDS]", value_parser = Hidden(token))]
     #[arg(requires = "mechanisms")]
     pub(crate) tokens: Vec<Token>,
     /// Milliseconds after which a connection has to authenticate again (connections.max.reauth.ms).
@@ -181,13 +224,32 @@ pub(crate) struct Broker {
     pub(crate) tls_ca: Option<PathBuf>,
 }
 
-fn property(text: &str) -> Result<(String, String), String> {
+/// No more of it is repeated than what may be a name.
+fn property(text: &str) -> Result<Property, String> {
+    let expected = "expected NAME=VALUE, such as linger.ms=0";
     match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => {
-            Ok((name.trim().to_owned(), value.to_owned()))
+        Some((name, value)) if may_be_name(name.trim()) => {
+            Ok(Property { name: name.trim().to_owned(), value: value.to_owned() })
         }
-        _ => Err("expected NAME=VALUE, such as linger.ms=0".to_owned()),
+        Some(_) => Err(expected.to_owned()),
+        None => {
+            let name = text.split(|char: char| !may_be_name(char.encode_utf8(&mut [0; 4]))).next();
+            Err(format!("'{}': {expected}", name.unwrap_or_default()))
+        }
     }
+}
+
+#[cfg(feature = "sasl")]
+fn whereabouts(text: &str) -> Result<Whereabouts, String> {
+    let why =
+        "expected env:NAME or file:PATH: others on this machine see what is on a command line";
+    Whereabouts::of(text).ok_or_else(|| why.to_owned())
+}
+
+#[cfg(feature = "sasl")]
+fn extension(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn mechanism(text: &str) -> Result<Mechanism, String> {
@@ -234,11 +296,23 @@ mod tests {
 
     #[test]
     fn properties_are_split_at_the_first_equals_sign() {
-        let split = |text: &str| property(text);
+        let split = |text| property(text).map(|Property { name, value }| (name, value));
         assert_eq!(split("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert_eq!(split(" acks =all"), Ok(("acks".to_owned(), "all".to_owned())));
-        assert!(split("acks").is_err());
+        assert!(split("acks").unwrap_err().starts_with("'acks': "));
         assert!(split("=all").is_err());
+    }
+
+    #[test]
+    fn what_may_be_a_password_is_not_repeated() {
+        for text in
+            ["sasl.password:hunter2", "sasl.password hunter2", "=hunter2", "pass word=hunter2"]
+        {
+            let told = property(text).unwrap_err();
+            assert!(!told.contains("hunter2") && told.contains("NAME=VALUE"), "{told}");
+        }
+        let property = property("sasl.password=hunter2").unwrap();
+        assert_eq!(format!("{property:?}"), "Property(\"sasl.password\")");
     }
 
     #[test]

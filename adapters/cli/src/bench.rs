@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     args::Bench,
-    config::config,
+    config::Settings,
     inner_broker::Inside,
     outcome_text::{Kind, Tally},
     sender::{Sender, Threads},
@@ -43,8 +43,9 @@ struct Figures {
 /// Produces as fast as it goes, and prints the figures.
 pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
     let inside;
-    let mut config = config(&args.connect)?;
-    if args.sync && !args.connect.properties.iter().any(|(name, _)| is_linger(name)) {
+    let settings = Settings::read(&args.connect)?;
+    let mut config = settings.config()?;
+    if args.sync && !settings.has(&["linger.ms", "queue.buffering.max.ms"]) {
         config.linger = Duration::ZERO;
     }
     if config.bootstrap_servers.is_empty() && args.connect.bootstrap.is_none() {
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
     let trouble = Arc::new(OnceLock::new());
     let first_trouble = Arc::clone(&trouble);
     let sender = Sender::new(
-        &args.connect,
+        &settings,
         if args.sync { Threads::One } else { Threads::Many },
         &config,
         move |report| {
@@ -79,10 +80,6 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
     OUT.line(format_args!("{}", serde_json::to_string(&figures)?));
     let Figures { delivered, not_delivered, unknown, .. } = figures;
     Ok(Tally { delivered, not_delivered, unknown })
-}
-
-fn is_linger(name: &str) -> bool {
-    matches!(name, "linger.ms" | "queue.buffering.max.ms")
 }
 
 /// Sends without waiting for answers; each comes to the callback.

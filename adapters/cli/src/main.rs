@@ -9,6 +9,7 @@ mod broker;
 mod config;
 mod demo;
 mod dump;
+mod hidden;
 mod inner_broker;
 mod line_splitter;
 mod outcome_queue;
@@ -16,13 +17,17 @@ mod outcome_text;
 mod outcome_writer;
 mod produce;
 mod progress;
+mod properties_file;
 mod reader;
 mod same_file;
+mod secret;
 #[cfg(feature = "tls")]
 mod self_made;
 mod sender;
 mod signals;
 mod stdout_stderr;
+#[cfg(feature = "sasl")]
+mod token;
 
 use std::{
     io::{self, Write},

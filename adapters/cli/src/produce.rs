@@ -12,7 +12,7 @@ use ottla_model::Storage;
 
 use crate::{
     args::Produce,
-    config::config,
+    config::Settings,
     inner_broker::Inside,
     line_splitter::{Line, Lines, split_key},
     outcome_queue::Mailbox,
@@ -39,7 +39,8 @@ pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
     let outcomes =
         outcomes.map(|path| Outcomes::open(path, source.metadata.as_ref())).transpose()?;
     let inside;
-    let mut config = config(&args.connect)?;
+    let settings = Settings::read(&args.connect)?;
+    let mut config = settings.config()?;
     if config.bootstrap_servers.is_empty() && args.connect.bootstrap.is_none() {
         inside = Inside::start(Storage::Newest { bytes: KEPT })?;
         config.bootstrap_servers = &inside.bootstrap;
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Produce) -> anyhow::Result<Tally> {
     let mailbox = Arc::new(Mailbox::new());
     let reports = Arc::clone(&mailbox);
     let on_report = move |report: &_| reports.put(Verdict::from(report));
-    let sender = Sender::new(&args.connect, Threads::Many, &config, on_report)?;
+    let sender = Sender::new(&settings, Threads::Many, &config, on_report)?;
     let topic = sender.topic(&args.connect.topic)?;
     // Nothing is refused any more, so that what is in the file may go.
     let sink = match outcomes {

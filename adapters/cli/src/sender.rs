@@ -8,10 +8,7 @@ use ottla_client::{Record, RecordOutcome, Report, SendError, Stats, Topic};
 use ottla_core::Config;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{
-    args::{Connect, DriverKind},
-    config::{refused, security},
-};
+use crate::{args::DriverKind, config::Settings};
 
 /// Where tokio's tasks run.
 #[derive(Clone, Copy, Debug)]
@@ -31,31 +28,30 @@ pub(crate) enum Sender {
 
 impl Sender {
     pub(crate) fn new(
-        connect: &Connect,
+        settings: &Settings<'_>,
         threads: Threads,
         config: &Config<'_>,
         on_report: impl Fn(&Report) + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
-        let shards = usize::from(connect.shards);
-        match connect.driver {
+        let refused = |error| settings.refused(error);
+        match settings.connect.driver {
             DriverKind::Tokio => {
                 let mut runtime = match threads {
                     Threads::One => Builder::new_current_thread(),
                     Threads::Many => Builder::new_multi_thread(),
                 };
-                let runtime = runtime.worker_threads(shards).enable_all().build();
+                let workers = usize::from(settings.connect.shards);
+                let runtime = runtime.worker_threads(workers).enable_all().build();
                 let runtime = Arc::new(runtime.context("tokio's runtime did not start")?);
-                let builder = ottla_tokio::Producer::builder().on_report(on_report).shards(shards);
-                let builder =
-                    builder.properties(security(connect)).runtime(runtime.handle().clone());
+                let builder = settings.equip(ottla_tokio::Producer::builder());
+                let builder = builder.on_report(on_report).runtime(runtime.handle().clone());
                 let producer = builder.build_on(config).map_err(refused)?;
                 Ok(Self::Tokio { runtime, producer })
             }
             DriverKind::Blocking => {
-                let builder =
-                    ottla_blocking::Producer::builder().on_report(on_report).shards(shards);
-                let builder = builder.properties(security(connect));
-                Ok(Self::Blocking(builder.build_on(config).map_err(refused)?))
+                let builder = settings.equip(ottla_blocking::Producer::builder());
+                let producer = builder.on_report(on_report).build_on(config);
+                Ok(Self::Blocking(producer.map_err(refused)?))
             }
         }
     }

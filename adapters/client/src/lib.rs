@@ -48,4 +48,4 @@ pub use io::network::{Link, Network, Ready};
 pub use record::Record;
 #[doc(hidden)]
 pub use security::Security;
-pub use security::is_security_property;
+pub use security::{is_secret_property, is_security_property};

@@ -107,6 +107,12 @@ impl Talk {
         writeln!(stdin, "{line}").unwrap();
     }
 
+    /// As [`Talk::say`], to one that may have ended.
+    pub(crate) fn try_say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("its input is open");
+        drop(writeln!(stdin, "{line}"));
+    }
+
     pub(crate) fn end_input(&mut self) {
         self.stdin = None;
     }

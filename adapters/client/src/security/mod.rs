@@ -20,6 +20,14 @@ pub fn is_security_property(name: &str) -> bool {
     SecurityProperties::knows(name)
 }
 
+/// Whether a property's value is a secret: a password, a key, or a text that holds one.
+#[must_use]
+pub fn is_secret_property(name: &str) -> bool {
+    ["password", "secret", "jaas", "token", "ssl.key.pem", "ssl.keystore.key"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
 /// What is wrong with a host's name.
 #[cfg(feature = "_tls")]
 pub(crate) fn no_name(host: &str) -> String {

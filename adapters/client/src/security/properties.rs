@@ -99,9 +99,8 @@ impl SecurityProperties {
 
     /// Whether the value of a property is to be told to nobody.
     pub(crate) fn is_secret(name: &str, value: &str) -> bool {
-        let named = ["password", "secret", "jaas", "token", "ssl.key.pem", "ssl.keystore.key"];
         // A key may be given where a certificate is expected.
-        named.iter().any(|part| name.contains(part)) || value.contains("PRIVATE KEY")
+        super::is_secret_property(name) || value.contains("PRIVATE KEY")
     }
 
     /// Takes a property.
