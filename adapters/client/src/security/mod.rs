@@ -20,12 +20,13 @@ pub fn is_security_property(name: &str) -> bool {
     SecurityProperties::knows(name)
 }
 
-/// Whether a property's value is a secret: a password, a key, or a text that holds one.
+/// Whether a property's value is not to be shown: it is a secret, as a password or a key is, or it may be one, as of
+/// a property about security that nobody knows.
 #[must_use]
 pub fn is_secret_property(name: &str) -> bool {
-    ["password", "secret", "jaas", "token", "ssl.key.pem", "ssl.keystore.key"]
-        .iter()
-        .any(|part| name.contains(part))
+    let parts = ["password", "secret", "jaas", "token"];
+    parts.iter().any(|part| name.contains(part))
+        || SecurityProperties::knows(name) && !SecurityProperties::is_shown(name)
 }
 
 /// What is wrong with a host's name.

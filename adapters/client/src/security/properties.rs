@@ -91,10 +91,32 @@ const TEXT: &str = "expected the path of a file, found a PEM text: ssl.ca.pem, s
 /// All names that begin like this are judged here and nowhere else.
 const OURS: [&str; 5] = ["security.protocol", "ssl.", "enable.ssl.", "sasl.", "enable.sasl."];
 
+/// Those with values that are no secrets, beside files and their types.
+const SHOWN: [&str; 13] = [
+    "enable.ssl.certificate.verification",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "security.protocol",
+    "ssl.ca.pem",
+    "ssl.certificate.pem",
+    "ssl.cipher.suites",
+    "ssl.enabled.protocols",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.keystore.certificate.chain",
+    "ssl.protocol",
+    "ssl.truststore.certificates",
+];
+
 impl SecurityProperties {
     /// Whether a property is about security, and so for [`set`](Self::set).
     pub(crate) fn knows(name: &str) -> bool {
         OURS.iter().any(|ours| name.starts_with(ours))
+    }
+
+    /// Whether the value of one of them is no secret for certain.
+    pub(super) fn is_shown(name: &str) -> bool {
+        SHOWN.contains(&name) || name.ends_with(".location") || name.ends_with(".type")
     }
 
     /// Whether the value of a property is to be told to nobody.

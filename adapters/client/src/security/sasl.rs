@@ -324,6 +324,26 @@ mod tests {
 
     #[cfg(feature = "sasl")]
     #[test]
+    fn neither_what_was_given_nor_what_comes_of_it_shows_the_password() {
+        let jaas = "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"u\" password=\"hunter2\";";
+        for given in [
+            &[("sasl.username", "u"), ("sasl.password", "hunter2")][..],
+            &[("sasl.jaas.config", jaas)],
+        ] {
+            let mut properties = SaslProperties::default();
+            for (name, value) in given.iter().chain(&[("sasl.mechanism", "PLAIN")]) {
+                properties.set(name, value).unwrap();
+            }
+            let before = format!("{properties:?}");
+            let after = format!("{:?}", properties.login(false).unwrap());
+            for shown in [before, after] {
+                assert!(shown.contains("[hidden]") && !shown.contains("hunter2"), "{shown}");
+            }
+        }
+    }
+
+    #[cfg(feature = "sasl")]
+    #[test]
     fn properties_that_do_not_fit_together_are_refused() {
         let login = |properties: &[(&str, &str)], tokens| {
             let mut all = SaslProperties::default();
