@@ -117,6 +117,18 @@ impl Secured {
         Ok(Self { cluster, authority, protocol, trusted, _dir: dir })
     }
 
+    /// Whether it asks clients who they are.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.protocol != Protocol::Ssl
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn encrypts(&self) -> bool {
+        self.protocol != Protocol::SaslPlaintext
+    }
+
     /// What a client needs to reach it, but for who it is.
     #[must_use]
     pub fn properties(&self) -> Vec<(&str, &str)> {

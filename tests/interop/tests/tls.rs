@@ -93,6 +93,48 @@ fn records_arrive_at_a_listener_with_tls() {
     says("plain to TLS", &bootstrap, &[], &["TLS", "look at security.protocol"]);
 }
 
+/// A key and a certificate of RSA, as Java's own tool makes them: the store of them, and the certificate as PEM.
+fn rsa(dir: &std::path::Path) -> (String, String) {
+    let keytool = |arguments: &[&str]| {
+        let made = std::process::Command::new("keytool").args(arguments).output().unwrap();
+        assert!(made.status.success(), "keytool: {}", String::from_utf8_lossy(&made.stdout));
+        String::from_utf8(made.stdout).unwrap()
+    };
+    let store = dir.join("rsa.p12").display().to_string();
+    let common = ["-keystore", &*store, "-storepass", "test-password", "-alias", "broker"];
+    let key = ["-genkeypair", "-keyalg", "RSA", "-keysize", "2048", "-storetype", "PKCS12"];
+    let names = ["-dname", "CN=localhost", "-ext", "san=dns:localhost,ip:127.0.0.1"];
+    keytool(&[&key[..], &names, &common].concat());
+    let certificate = keytool(&[&["-exportcert", "-rfc"][..], &common].concat());
+    (store, certificate)
+}
+
+#[test]
+#[ignore = "needs Java and Maven"]
+fn a_listener_with_an_rsa_key_is_as_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, certificate) = rsa(dir.path());
+    let own = [
+        ("ssl.keystore.type", "PKCS12"),
+        ("ssl.keystore.location", &*store),
+        ("ssl.keystore.password", "test-password"),
+    ];
+    let secured = Secured::start(1, &own).unwrap();
+    arrives("RSA", &secured, &[("security.protocol", "SSL"), ("ssl.ca.pem", &certificate)]);
+}
+
+#[test]
+#[ignore = "needs Java and Maven"]
+fn a_listener_for_names_alone_is_reached_by_its_name() {
+    let only = [("ssl.enabled.protocols", "TLSv1.2"), ("ssl.protocol", "TLSv1.2")];
+    let secured = Secured::start_as(&["localhost"], Protocol::Ssl, 1, &only).unwrap();
+    let bootstrap = secured.cluster.proxied_bootstrap();
+    let words = ["localhost", "127.0.0.1", "ssl.endpoint.identification.algorithm"];
+    says("by its address", &bootstrap, &secured.properties(), &words[1..]);
+    let unchecked = [("ssl.endpoint.identification.algorithm", "none")];
+    arrives("a broker of TLS 1.2", &secured, &[&secured.properties()[..], &unchecked].concat());
+}
+
 #[test]
 #[ignore = "needs Java and Maven"]
 fn clients_show_their_certificate_to_a_listener_that_asks() {

@@ -5,14 +5,14 @@ mod storm;
 use core::time::Duration;
 use std::thread;
 
-use ottla_interop::{Adapter, Secured, cluster, version};
+use ottla_interop::{Adapter, Protocol, Scene, version};
 use ottla_kafka::{Cluster, Direction};
 use storm::{LIMIT, Storm, clock, none, some, topic};
 
 #[test]
 #[ignore = "needs Java and Maven"]
 fn while_a_leader_is_killed() {
-    let cluster = cluster(3).unwrap();
+    let cluster = Scene::start(3).unwrap();
     println!("Kafka {}: two leaders are killed and started again", version());
     let storm = Storm {
         cluster: &cluster,
@@ -48,7 +48,7 @@ fn while_a_leader_is_killed() {
 #[test]
 #[ignore = "needs Java and Maven"]
 fn while_a_broker_is_frozen() {
-    let cluster = cluster(3).unwrap();
+    let cluster = Scene::start(3).unwrap();
     println!("Kafka {}: a leader is frozen for ten seconds", version());
     let storm = Storm {
         cluster: &cluster,
@@ -83,7 +83,7 @@ fn while_a_broker_is_frozen() {
 #[ignore = "needs Java and Maven"]
 fn while_connections_are_cut() {
     const CUTS: u32 = 50;
-    let cluster = cluster(3).unwrap();
+    let cluster = Scene::start(3).unwrap();
     println!("Kafka {}: {CUTS} cuts at random byte positions", version());
     let storm = Storm {
         cluster: &cluster,
@@ -104,22 +104,21 @@ fn while_connections_are_cut() {
     });
     let counters = cluster.proxy().all().counters();
     println!("the proxy: {counters:?}");
-    assert_eq!(counters.cuts_in_data, u64::from(CUTS));
+    let cuts = if cluster.is_encrypted() { counters.cuts } else { counters.cuts_in_data };
+    assert_eq!(cuts, u64::from(CUTS));
 }
 
-/// The same with TLS, and a leader that is killed in between.
+/// The same with TLS and SASL, in sessions of eight seconds, and a leader that is killed in between.
 #[test]
 #[ignore = "needs Java and Maven"]
-fn while_connections_with_tls_are_cut() {
+fn while_connections_with_tls_and_sasl_are_cut() {
     const CUTS: u32 = 50;
-    let secured = Secured::start(3, &[]).unwrap();
-    let cluster = &secured.cluster;
+    let cluster = Scene::secured(Protocol::SaslSsl, 3).unwrap();
     println!("Kafka {}: {CUTS} cuts at random byte positions of ciphertext, and a kill", version());
-    let properties = secured.properties();
     let storm = Storm {
-        cluster,
+        cluster: &cluster,
         bootstrap: cluster.proxied_bootstrap(),
-        properties: &properties,
+        properties: &[],
         least: 40_000,
         rate: 2_000,
         deadline: some,
@@ -148,7 +147,7 @@ fn while_connections_with_tls_are_cut() {
 #[test]
 #[ignore = "needs Java and Maven"]
 fn while_answers_are_lost() {
-    let cluster = cluster(3).unwrap();
+    let cluster = Scene::start(3).unwrap();
     println!("Kafka {}: answers are swallowed, four times for two seconds", version());
     let storm = Storm {
         cluster: &cluster,
@@ -180,7 +179,7 @@ fn while_answers_are_lost() {
 #[test]
 #[ignore = "needs Java and Maven"]
 fn while_each_node_is_restarted_in_turn() {
-    let cluster = cluster(3).unwrap();
+    let cluster = Scene::start(3).unwrap();
     println!("Kafka {}: each node is shut down and started again", version());
     let storm = Storm {
         cluster: &cluster,
@@ -224,7 +223,7 @@ fn leaders(cluster: &Cluster) -> String {
 #[test]
 #[ignore = "needs Java and Maven"]
 fn while_the_only_broker_is_killed() {
-    let cluster = cluster(1).unwrap();
+    let cluster = Scene::start(1).unwrap();
     println!("Kafka {}: the only broker is killed twice", version());
     let storm = Storm {
         cluster: &cluster,

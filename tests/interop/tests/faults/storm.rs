@@ -6,8 +6,7 @@ use core::{
 };
 use std::{thread, time::Instant};
 
-use ottla_interop::{Adapter, Count, Lines, LogCount, Mix, Sent, Stream, verify};
-use ottla_kafka::Cluster;
+use ottla_interop::{Adapter, Count, Lines, LogCount, Mix, Scene, Sent, Stream, verify};
 
 /// As many as make each of three nodes lead some.
 const PARTITIONS: i32 = 6;
@@ -16,7 +15,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// A steady stream of each adapter to a topic of its own, while `faults` happen.
 pub(crate) struct Storm<'a> {
-    pub(crate) cluster: &'a Cluster,
+    pub(crate) cluster: &'a Scene,
     pub(crate) bootstrap: String,
     pub(crate) properties: &'a [(&'a str, &'a str)],
     /// At least so many messages, and then until the faults are over.
@@ -45,10 +44,11 @@ impl Storm<'_> {
     pub(crate) fn run(&self, faults: impl FnOnce()) -> Vec<(Sent, Count)> {
         let lines = Lines::new(7, Mix::Steady, u32::MAX);
         let over = AtomicBool::new(false);
+        let properties = self.cluster.properties(self.properties);
         let send = |adapter: Adapter| {
             let topic = topic(adapter);
             let stream = Stream {
-                properties: self.properties,
+                properties: &properties,
                 rate: Some(self.rate),
                 deadline: self.deadline,
                 ..Stream::new(&self.bootstrap, &topic)

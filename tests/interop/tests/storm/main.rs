@@ -15,7 +15,7 @@ use core::{
 use std::{thread, time::Instant};
 
 use ottla_interop::{
-    Adapter, Fate, Lines, LogCount, Mix, Sent, Stream, Told, cluster, verify, version,
+    Adapter, Fate, Lines, LogCount, Mix, Scene, Sent, Stream, Told, verify, version,
 };
 use ottla_kafka::Cluster;
 use schedule::Schedule;
@@ -58,7 +58,7 @@ fn cancel(index: u32) -> Option<Duration> {
 fn every_verdict_is_true_in_a_storm() {
     let seconds = number("OTTLA_STORM_SECONDS", 300);
     let seed = number("OTTLA_STORM_SEED", 1);
-    let cluster = cluster(3).unwrap();
+    let cluster = Scene::start(3).unwrap();
     println!(
         "Kafka {}: {seconds} s of storm, seed {seed}; twice {RATE} messages a second",
         version()
@@ -71,10 +71,11 @@ fn every_verdict_is_true_in_a_storm() {
     let lines = Lines::new(seed, Mix::Steady, u32::MAX);
     let over = AtomicBool::new(false);
     let bootstrap = cluster.proxied_bootstrap();
-    let send = |adapter: Adapter, properties| {
+    let send = |adapter: Adapter, properties: &[(&'static str, &'static str)]| {
         let topic = topic(adapter);
+        let properties = cluster.properties(properties);
         let stream = Stream {
-            properties,
+            properties: &properties,
             rate: Some(RATE),
             deadline,
             cancel,
