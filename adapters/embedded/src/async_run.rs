@@ -16,6 +16,8 @@ use embassy_futures::{
 };
 use embedded_io::{Error as _, ErrorKind};
 use embedded_io_async::{Read, Write};
+#[cfg(feature = "sasl")]
+use ottla_core::TimerKind;
 use ottla_core::{ConnId, Disconnect, Instant, Output};
 
 use crate::{
@@ -74,12 +76,17 @@ pub async fn run<A: Application, C: Connect, K: Clock, const N: usize, const BYT
         let number = numbers.next().unwrap_or_default();
         serve(Slot { client, network, clock, line: rest.next(), number }, rx, tx)
     });
-    let mut all = pin!(select(coordinate(client, clock, &lines), join_array(served)));
+    let hard = Cell::new(false);
+    let mut all = pin!(select(coordinate(client, clock, &lines, &hard), join_array(served)));
     poll_fn(|context| {
         for _ in 0..ROUNDS {
             client.moved.set(false);
             if all.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
+            }
+            // Long enough for one turn: there are others.
+            if hard.take() {
+                break;
             }
             if !client.moved.get() {
                 client.sleep(context.waker());
@@ -111,13 +118,23 @@ impl<A, K: Clock> Drop for End<'_, '_, A, K> {
     }
 }
 
-/// Does what the core wants done, until it is closed.
-async fn coordinate<A: Application>(client: &Client<'_, A>, clock: &impl Clock, lines: &[Line]) {
+/// Does what the core wants done, until it is closed. `hard` says that it was hard work, and that there is more.
+async fn coordinate<A: Application>(
+    client: &Client<'_, A>,
+    clock: &impl Clock,
+    lines: &[Line],
+    hard: &Cell<bool>,
+) {
     loop {
         let now = clock.now();
-        let Some(due) = turn(client, now, lines) else {
+        let Some((due, derives)) = turn(client, now, lines) else {
             return;
         };
+        if derives {
+            hard.set(true);
+            yield_now().await;
+            continue;
+        }
         let due = if due <= now { now.after(SHORTEST) } else { due };
         client.stale.set(false);
         let touched = poll_fn(|_| match client.stale.get() {
@@ -132,9 +149,13 @@ async fn coordinate<A: Application>(client: &Client<'_, A>, clock: &impl Clock, 
     }
 }
 
-/// Brings the core and the application up to `now`; returns when something is due next, and `None`
-/// when the core is closed.
-fn turn<A: Application>(client: &Client<'_, A>, now: Instant, lines: &[Line]) -> Option<Instant> {
+/// Brings the core and the application up to `now`; returns when something is due next, and whether that is the
+/// next slice of keys that are being derived; `None` when the core is closed.
+fn turn<A: Application>(
+    client: &Client<'_, A>,
+    now: Instant,
+    lines: &[Line],
+) -> Option<(Instant, bool)> {
     let mut told = false;
     let due = client.lend(|producer, application| {
         if application.poll_timeout() <= now {
@@ -161,11 +182,21 @@ fn turn<A: Application>(client: &Client<'_, A>, now: Instant, lines: &[Line]) ->
                     told = true;
                 }
                 Output::Closed => return None,
+                #[cfg(feature = "sasl")]
+                Output::WantToken => {
+                    application.want_token(producer, now);
+                    told = true;
+                }
                 _ => {}
             }
         }
-        let core = producer.poll_timeout().map_or(Instant::NEVER, |(at, _)| at);
-        Some(core.min(application.poll_timeout()))
+        let timer = producer.poll_timeout();
+        #[cfg(feature = "sasl")]
+        let derives = matches!(timer, Some((_, TimerKind::KeyDerivation)));
+        #[cfg(not(feature = "sasl"))]
+        let derives = false;
+        let core = timer.map_or(Instant::NEVER, |(at, _)| at);
+        Some((core.min(application.poll_timeout()), derives))
     });
     if told || due.is_none() {
         client.announce();

@@ -15,6 +15,15 @@ pub trait Application {
     /// The producer told something. Its [`payload`](Producer::payload) can be asked for.
     fn handle_event(&mut self, producer: &mut Producer<'_>, now: Instant, event: &Event);
 
+    /// A token for OAUTHBEARER is wanted: once for each. Give it here by [`Producer::handle_token`], or later, by
+    /// [`Client::with`], where getting one takes time; connections wait for it that are to be authenticated, up to
+    /// `socket.connection.setup.timeout.ms`. By itself this says that there is none
+    /// ([`Producer::handle_no_token`]), and is asked again after `retry.backoff.max.ms`.
+    #[cfg(feature = "sasl")]
+    fn want_token(&mut self, producer: &mut Producer<'_>, now: Instant) {
+        producer.handle_no_token(now);
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next; [`Instant::NEVER`] is not
     /// at all.
     fn poll_timeout(&self) -> Instant {

@@ -35,6 +35,9 @@ pub struct Driver<'m, P, const N: usize> {
     slots: [Slot<P>; N],
     /// The core is closed; ports may not be yet.
     closed: bool,
+    /// A token is to be given.
+    #[cfg(feature = "sasl")]
+    wants_token: bool,
 }
 
 #[derive(Debug)]
@@ -57,7 +60,13 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
     /// A driver; the ports are closed.
     #[must_use]
     pub fn new(producer: Producer<'m>, ports: [P; N]) -> Self {
-        Self { producer, slots: ports.map(|port| Slot { port, state: State::Free }), closed: false }
+        Self {
+            producer,
+            slots: ports.map(|port| Slot { port, state: State::Free }),
+            closed: false,
+            #[cfg(feature = "sasl")]
+            wants_token: false,
+        }
     }
 
     /// The producer, to look at.
@@ -77,8 +86,18 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
         self.slots.get_mut(index).map(|slot| &mut slot.port)
     }
 
+    /// Whether a token for OAUTHBEARER is wanted: true once for each. Ask after [`poll`](Self::poll) returned
+    /// [`Step::Idle`]. Give it by [`Producer::handle_token`], or say by [`Producer::handle_no_token`] that there is
+    /// none; then poll. Until then connections wait for it that are to be authenticated, up to
+    /// `socket.connection.setup.timeout.ms`, and others do not.
+    #[cfg(feature = "sasl")]
+    pub const fn wants_token(&mut self) -> bool {
+        core::mem::replace(&mut self.wants_token, false)
+    }
+
     /// Moves what can be moved, at `now` by the firmware's clock. Never blocks, and its work is
-    /// bounded: where there is more to do, it returns [`Step::Idle`] with a time that has come.
+    /// bounded: where there is more to do, it returns [`Step::Idle`] with a time that has come. So it does between
+    /// the slices in which keys for SCRAM are derived: one a call, or eight where bytes move as well.
     pub fn poll(&mut self, now: Instant) -> Step {
         for _ in 0..ROUNDS {
             if self.producer.poll_timeout().is_some_and(|(at, _)| at <= now) {
@@ -122,6 +141,8 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
                 }
                 // Once the ports are closed, too.
                 Output::Closed => self.closed = true,
+                #[cfg(feature = "sasl")]
+                Output::WantToken => self.wants_token = true,
                 _ => {}
             }
         }

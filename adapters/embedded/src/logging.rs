@@ -2,6 +2,8 @@
 //!
 //! What is told are words and numbers only: texts are made by the one who reads them.
 
+#[cfg(feature = "sasl")]
+use ottla_core::AuthenticationFailure;
 use ottla_core::{BatchOutcome, ConnId, Disconnect, Event, Outcome, Producer, TopicStatus};
 
 macro_rules! tell {
@@ -122,6 +124,8 @@ fn cause_words(cause: &Disconnect) -> &'static str {
         Disconnect::Mute => "nothing was answered: a listener with TLS or SASL?",
         Disconnect::Io => "reading or writing failed",
         Disconnect::Tls => "TLS failed",
+        #[cfg(feature = "sasl")]
+        Disconnect::Authentication(failure) => failure_words(failure),
         Disconnect::RequestTimedOut => "a request was not answered in time",
         Disconnect::Malformed(_) => "what came is no Kafka",
         Disconnect::Unexpected { .. } => "an answer came that was not asked for",
@@ -132,5 +136,29 @@ fn cause_words(cause: &Disconnect) -> &'static str {
         Disconnect::Replaced => "no longer needed",
         Disconnect::Closed => "closed",
         _ => "?",
+    }
+}
+
+#[cfg(feature = "sasl")]
+fn failure_words(failure: &AuthenticationFailure) -> &'static str {
+    match failure {
+        AuthenticationFailure::Mechanism(_) => "the listener has not the mechanism of SASL",
+        AuthenticationFailure::Refused => "user, password or token are refused",
+        AuthenticationFailure::NotSasl => "the listener has no SASL",
+        AuthenticationFailure::NotOffered => "the broker is too old for SASL",
+        AuthenticationFailure::Error(code) => code.name().unwrap_or("an error of the broker"),
+        AuthenticationFailure::Closed => "the broker closed it while it was being authenticated",
+        AuthenticationFailure::SessionOver => "its session was over",
+        AuthenticationFailure::NoToken => "no token was given in time",
+        AuthenticationFailure::NoEntropy => "there is no entropy for a nonce",
+        AuthenticationFailure::TooLong => "user name and password are too long for tx_window",
+        AuthenticationFailure::Malformed => "the broker's SCRAM message is none",
+        AuthenticationFailure::Nonce => "the broker's SCRAM nonce is wrong",
+        AuthenticationFailure::Salt => "the broker's SCRAM salt is wrong",
+        AuthenticationFailure::Iterations => {
+            "the broker wants too few or too many SCRAM iterations"
+        }
+        AuthenticationFailure::Signature => "the broker does not know the password",
+        _ => "it was not authenticated",
     }
 }

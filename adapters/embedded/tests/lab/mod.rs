@@ -296,7 +296,16 @@ pub struct Lab(pub Rc<RefCell<State>>);
 
 impl Lab {
     pub fn new(nodes: u16, partitions: u32) -> Self {
-        let mut cluster = Cluster::new(ClusterConfig::with_nodes(nodes));
+        Self::of(ClusterConfig::with_nodes(nodes), nodes, partitions)
+    }
+
+    /// One node with one partition, which asks who comes.
+    pub fn with_sasl(sasl: ottla_model::sasl::SaslConfig) -> Self {
+        Self::of(ClusterConfig { sasl: Some(sasl), ..ClusterConfig::with_nodes(1) }, 1, 1)
+    }
+
+    fn of(config: ClusterConfig, nodes: u16, partitions: u32) -> Self {
+        let mut cluster = Cluster::new(config);
         cluster.create_topic("t", partitions).expect("a topic");
         for partition in 0..partitions as i32 {
             let node = 1 + partition % i32::from(nodes);
@@ -317,6 +326,11 @@ impl Lab {
 
     pub fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
         theirs(|| f(&mut self.0.borrow_mut()))
+    }
+
+    /// When somebody is to be woken next.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.0.borrow().timers.iter().map(|(at, _)| *at).min()
     }
 
     /// Moves time on, and wakes whom that concerns.
