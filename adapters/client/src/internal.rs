@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use ottla_core::{Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
 
+#[cfg(feature = "sasl")]
+use crate::engine::token_source::{OAuthToken, TokenSource, TokenWanted};
 pub use crate::{
     client::shards::be_thread,
     gap::{Gap, set_in_gaps},
@@ -55,6 +57,21 @@ impl Shards {
         let clock = Clock::simulated(Arc::clone(now));
         let callbacks = Callbacks { on_report, ..Callbacks::default() };
         Self::on(clock, |_| 1, config, limits, callbacks, shards)
+    }
+
+    /// Has all engines say who they are; tokens are had at once.
+    ///
+    /// # Panics
+    ///
+    /// Where the core refuses that.
+    #[cfg(feature = "sasl")]
+    pub fn log_in(&self, credentials: &ottla_core::Credentials<'_>, token: &'static str) {
+        let source = TokenSource::new(move |wanted: TokenWanted| {
+            wanted.answer(Ok(OAuthToken::new(token, Duration::from_secs(1))));
+        });
+        for engine in self.engines() {
+            engine.set_sasl(ottla_core::Sasl::heap(credentials).unwrap(), Some(&source));
+        }
     }
 }
 

@@ -30,6 +30,8 @@ impl Net {
             | What::Flush
             | What::Date(_)
             | What::Quiet
+            | What::Password { .. }
+            | What::Sessions(_)
             | What::GoOnAt { .. } => {}
             What::Freeze(_)
             | What::Thaw(_)

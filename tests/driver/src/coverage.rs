@@ -38,6 +38,12 @@ impl Tally {
         }
         ledger.hold(&net.cluster, laws);
         let mut tally = Self { seen: net.faults.clone(), records, answers: [0; 3] };
+        let asked = net.cluster.sasl_tally();
+        for (name, times) in
+            [("let in", asked.authenticated), ("let in anew", asked.reauthenticated)]
+        {
+            tally.seen.extend((times > 0).then_some((name, times)));
+        }
         tally.seen.extend(net.cluster.lies_told());
         tally.seen.retain(|_, times| *times > 0);
         for entry in ledger.entries() {
@@ -55,13 +61,14 @@ impl Tally {
     }
 }
 
-/// The storm of a seed: every fourth over brokers that lose what nobody is told of, and every fourth
-/// with a hostile broker.
+/// The storm of a seed: every fourth over brokers that lose what nobody is told of, every fourth
+/// with a hostile broker, and every eighth over brokers that ask who the client is.
 #[must_use]
 pub fn plan(seed: u64) -> Plan {
     match seed % 4 {
         2 => Plan::losing(seed),
         3 => Plan::hostile(seed),
+        1 if seed % 8 == 1 => Plan::secured(seed),
         _ => Plan::of(seed),
     }
 }

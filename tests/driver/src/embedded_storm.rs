@@ -517,7 +517,7 @@ impl Stage {
             ..plan.config
         };
         let limits = Limits { connections: plan.connections, ..Limits::for_config(&config) };
-        let net = Net::of(plan, &mut dice);
+        let net = Net::of(plan, &mut dice, false);
         let timers = Timers::default();
         let now = Instant::from_micros(1_000 + plan.seed);
         timers.now.set(now);

@@ -18,10 +18,13 @@ use ottla_client::{
     Driver, Engine, Ready, Report, Shards, Turn,
     internal::{self, Gap, set_in_gaps},
 };
-use ottla_core::{Cause, Config, Instant, Limits};
-use ottla_model::{AutoCreate, Cluster, ClusterConfig};
+use ottla_core::{Cause, Config, Credentials, Entropy, Instant, Limits};
+use ottla_model::{
+    AutoCreate, Cluster, ClusterConfig,
+    sasl::{Mechanism, Token},
+};
 use ottla_scenario::{
-    Dice, Said,
+    Dice, PASSWORD, Said, USER,
     storm::{End, Plan, What, name_of, own},
 };
 
@@ -75,6 +78,25 @@ struct World {
     roomy: (u32, u32),
 }
 
+/// The only one there is.
+const TOKEN: &str = "token";
+
+/// Who the producers are, where brokers ask.
+fn credentials(mechanism: Mechanism) -> Credentials<'static> {
+    let (username, password) = (USER, PASSWORD);
+    // What nobody can foretell would be another storm each time.
+    let entropy: Entropy = |bytes| {
+        bytes.fill(7);
+        true
+    };
+    match mechanism {
+        Mechanism::Plain => Credentials::Plain { username, password },
+        Mechanism::ScramSha256 => Credentials::ScramSha256 { username, password, entropy },
+        Mechanism::ScramSha512 => Credentials::ScramSha512 { username, password, entropy },
+        Mechanism::OAuthBearer => Credentials::OAuthBearer,
+    }
+}
+
 /// The configuration of a storm here: callers wait for memory, of which there is a part for each shard.
 fn configure(plan: &Plan, dice: &mut Dice, shards: u64, large: bool) -> Config<'static> {
     let config = Config {
@@ -102,7 +124,7 @@ impl World {
         let large = dice.once_in(if is_concentrated() { 3 } else { 20 });
         let config = configure(plan, &mut dice, shards, large);
         let limits = Limits { connections: plan.connections, ..Limits::for_config(&config) };
-        let net = Net::of(plan, &mut dice);
+        let net = Net::of(plan, &mut dice, true);
         let clock = Arc::new(AtomicU64::new(1_000 + plan.seed));
         let reports: Arc<Mutex<Vec<Report>>> = Arc::default();
         let told = Arc::clone(&reports);
@@ -113,6 +135,9 @@ impl World {
         let on_report = dice.once_in(2).then_some(on_report);
         let made = Shards::simulated(&clock, &config, Some(limits), on_report, shards as usize);
         let made = Rc::new(made.unwrap_or_else(|error| panic!("{error}")));
+        if let Some(login) = &plan.login {
+            made.log_in(&credentials(login.mechanism), TOKEN);
+        }
         let wheel = |(number, engine): (usize, &Arc<Engine>)| Wheel {
             driver: Some(Driver::new(
                 Arc::clone(engine),
@@ -496,6 +521,11 @@ impl World {
 
     fn end(mut self, plan: &Plan) -> Tally {
         self.finish(plan);
+        let asked = self.net.lock().cluster.sasl_tally().clone();
+        assert!(
+            asked.before.is_empty() && asked.between.is_empty() && asked.believed.is_empty(),
+            "what nobody may say to a broker that asks who it is: {asked:?}"
+        );
         let crowd = Rc::clone(&self.crowd);
         // Who is to release a topic does so once it is time.
         self.run_for(PASSING_BY);
@@ -587,9 +617,17 @@ impl Wheel {
 
 impl Net {
     /// The network and the brokers of a storm, with what goes wrong at first.
-    pub(crate) fn of(plan: &Plan, dice: &mut Dice) -> Shared {
+    pub(crate) fn of(plan: &Plan, dice: &mut Dice, logs_in: bool) -> Shared {
         // Some topics are nobody's.
-        let cluster = ClusterConfig { auto_create: AutoCreate::Never, ..plan.cluster.clone() };
+        let mut cluster = ClusterConfig { auto_create: AutoCreate::Never, ..plan.cluster.clone() };
+        cluster.sasl = cluster.sasl.filter(|_| logs_in).map(|asks| {
+            let token = Token {
+                text: TOKEN.to_owned(),
+                principal: USER.to_owned(),
+                until: Duration::from_secs(1 << 30),
+            };
+            asks.token(token)
+        });
         let shared = Shared::new(Cluster::new(cluster), plan.seed);
         let net = &mut *shared.lock();
         let partitions = plan.leaders.len() as u32;

@@ -63,7 +63,7 @@ const TROUBLES: [&str; 43] = [
 ];
 
 /// What must come about, too, in those of the shared driver.
-const SHARED: [&str; 18] = [
+const SHARED: [&str; 20] = [
     "a driver comes to a bad end",
     "a driver is dropped",
     "a topic is released",
@@ -74,6 +74,8 @@ const SHARED: [&str; 18] = [
     "flood",
     "flush dropped",
     "late",
+    "let in",
+    "let in anew",
     "nap",
     "queue for memory",
     "send",

@@ -59,10 +59,15 @@ impl Engine {
             name: "sasl.password",
             why: error.to_string(),
         })?;
+        self.set_sasl(sasl, tokens);
+        Ok(())
+    }
+
+    pub(crate) fn set_sasl(&self, sasl: Sasl<'static>, tokens: Option<&TokenSource>) {
         let mut state = self.lock();
         state.core.set_sasl(sasl.with_iterations_per_call(ITERATIONS));
         state.tokens.source = tokens.cloned();
-        Ok(())
+        self.leave(state);
     }
 
     /// Has a token fetched, with the lock free.
