@@ -9,6 +9,7 @@ use std::{
 };
 
 use common::{DRIVERS, Scratch, Talk, ended, ottla, server, spawn};
+#[cfg(feature = "tls")]
 use ottla_adapter_tests::tls::{Authority, Demands, front};
 use ottla_core::wire::ErrorCode;
 use ottla_model::{Action, Fault};
@@ -315,6 +316,7 @@ fn interrupt(process: u32) {
 }
 
 /// What the builder judges, and not the core, has the argument's name as well.
+#[cfg(feature = "tls")]
 #[test]
 fn lines_are_delivered_through_tls() {
     let (server, authority) = (server(), Authority::new());
@@ -334,6 +336,7 @@ fn lines_are_delivered_through_tls() {
 }
 
 /// As OpenSSL has them: a file, or a folder of files, in place of what the system trusts.
+#[cfg(feature = "tls")]
 #[test]
 fn the_environment_names_who_is_trusted_where_no_property_does() {
     let (server, authority) = (server(), Authority::new());

@@ -9,6 +9,7 @@
 
 mod adapter;
 mod producer;
+#[cfg(feature = "tls")]
 pub mod tls;
 pub mod valve;
 

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[cfg(feature = "tls")]
 use ottla_adapter_tests::{OAuthToken, tls::Authority};
 
 fn root() -> PathBuf {
@@ -30,6 +31,7 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     parts.into_iter().map(|part| part.split("```").next().unwrap()).collect()
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn their_properties_are_taken() {
     let folder = tempfile::tempdir().unwrap();

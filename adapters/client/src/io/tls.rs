@@ -289,5 +289,5 @@ fn in_words(error: &Error, host: &str) -> String {
     }
 }
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(all(test, feature = "_tls_tests"))]
 mod tests;
