@@ -388,5 +388,29 @@ impl fmt::Debug for Sasl<'_> {
     }
 }
 
+/// For the fuzzer alone: what the readers of SCRAM make of a broker's two messages, where a client's nonce is all
+/// `A`: the lengths of nonce and salt with the iterations, and whether the last one is signed.
+#[cfg(all(feature = "_internal", feature = "_scram"))]
+#[doc(hidden)]
+#[must_use]
+pub fn internal_read_scram(first: &[u8], last: &[u8]) -> (Option<(usize, usize, u32)>, bool) {
+    let ours = scram::Nonce::new(|bytes| {
+        bytes.fill(0);
+        true
+    });
+    let read = ours.and_then(|ours| scram::ServerFirst::read(first, &ours).ok());
+    let hash = hash::Hash::of(internal_mechanism());
+    let signed = hash.is_some_and(|hash| scram::verify(last, &hash.digest(b"")).is_ok());
+    (read.map(|read| read.internal_sizes()), signed)
+}
+
+#[cfg(all(feature = "_internal", feature = "_scram"))]
+const fn internal_mechanism() -> Mechanism {
+    #[cfg(feature = "scram-sha-256")]
+    return Mechanism::ScramSha256;
+    #[cfg(not(feature = "scram-sha-256"))]
+    Mechanism::ScramSha512
+}
+
 #[cfg(test)]
 mod tests;

@@ -105,6 +105,14 @@ fn number(text: &[u8]) -> Option<u32> {
     })
 }
 
+#[cfg(feature = "_internal")]
+impl ServerFirst<'_> {
+    /// Bytes of nonce and salt, and the iterations.
+    pub(super) fn internal_sizes(&self) -> (usize, usize, u32) {
+        (self.nonce.len(), self.salt.as_bytes().len(), self.iterations)
+    }
+}
+
 /// What a password makes with a salt.
 #[allow(clippy::large_enum_variant, reason = "there is one, and no heap")]
 pub(crate) enum Keys {
