@@ -171,7 +171,7 @@ fn what_is_refused_is_told_by_its_line_and_without_its_value() {
     refused(&format!("acks=all\n\"{SECRET}\";\n"), &[": line 2: expected NAME=VALUE"]);
     refused(&format!("ssl.key.password={SECRET}"), &[", line 1: ", "openssl pkcs8"]);
     refused(
-        &format!("security.protocol=SASL_SSL\nsasl.username=a\nsasl.password={SECRET}"),
+        &format!("security.protocol=SASL_PLAINTEXT\nsasl.username=a\nsasl.password={SECRET}"),
         &["--config", "sasl.mechanism: expected PLAIN"],
     );
     produce(&["--config", "no-such-file"], &[]).refused(&["--config no-such-file: "]);

@@ -26,6 +26,7 @@ fn pages() -> Vec<(String, String)> {
 }
 
 /// The texts between such fences.
+#[cfg(feature = "tls")]
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let parts = page.split(&format!("```{language}\n")).skip(1).collect::<Vec<_>>();
     parts.into_iter().map(|part| part.split("```").next().unwrap()).collect()
