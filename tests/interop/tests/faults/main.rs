@@ -152,7 +152,13 @@ fn while_answers_are_lost() {
     let storm = Storm {
         cluster: &cluster,
         bootstrap: cluster.proxied_bootstrap(),
-        properties: &[("delivery.timeout.ms", "2500"), ("request.timeout.ms", "1000")],
+        // A handshake of TLS whose answer is swallowed is part of the set-up.
+        properties: &[
+            ("delivery.timeout.ms", "2500"),
+            ("request.timeout.ms", "1000"),
+            ("socket.connection.setup.timeout.ms", "1000"),
+            ("socket.connection.setup.timeout.max.ms", "1000"),
+        ],
         least: 40_000,
         rate: 2_000,
         deadline: some,
