@@ -251,8 +251,11 @@ impl<U: ErrorType> Serial<U> {
         let Ok(len) = u32::try_from(i32::from_be_bytes(size)) else {
             return Err(SerialError::NotARequest);
         };
-        // ApiVersions may be acted on: it changes nothing.
-        let harmless = api_key == ApiKey::API_VERSIONS.0;
+        // These may be acted on: they change nothing. Who says that it is 0xFF is not let in.
+        let harmless = matches!(
+            ApiKey(api_key),
+            ApiKey::API_VERSIONS | ApiKey::SASL_HANDSHAKE | ApiKey::SASL_AUTHENTICATE
+        );
         if !harmless && !dialect(ApiKey(api_key), api_version).flexible {
             return Err(SerialError::NotFlexible { api_key, api_version });
         }
