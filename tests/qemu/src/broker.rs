@@ -4,13 +4,24 @@ use core::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use ottla_kafka::{Cluster, Config, FaultProxy, Links, NEWEST};
-use ottla_model::{ClusterConfig, NodeId, TimestampType, TopicConfig, serve::Server};
+use ottla_model::{
+    ClusterConfig, NodeId, TimestampType, TopicConfig,
+    sasl::{Mechanism, SaslConfig, SaslTally},
+    serve::Server,
+};
 
 /// The topic that readings go to. Its broker says when they came: the device has no clock, and brokers
 /// forget a producer by the times of its records.
 pub const TOPIC: &str = "readings";
 /// How many partitions it has.
 pub const PARTITIONS: i32 = 4;
+
+/// Whom a broker with SASL lets in.
+pub const USER: &str = "sensor";
+/// By this.
+pub const PASSWORD: &str = "sensor-secret";
+/// How long a session lasts there.
+const SESSION: Duration = Duration::from_secs(8);
 
 /// One broker with the topic [`TOPIC`], and a proxy before it.
 #[derive(Debug)]
@@ -27,8 +38,43 @@ impl Broker {
     /// # Errors
     /// When it does not start.
     pub fn kafka() -> Result<Self> {
+        Self::kafka_of(Self::config()?)
+    }
+
+    /// The same, which lets in [`USER`] alone, by PLAIN and by SCRAM, for some seconds at a time.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn kafka_with_sasl() -> Result<Self> {
+        let module = |name: &str| format!("org.apache.kafka.common.security.{name}LoginModule");
+        let plain = format!("{} required user_{USER}=\"{PASSWORD}\";", module("plain.Plain"));
+        let scram = format!("{} required;", module("scram.Scram"));
+        let mut config = Self::config()?.with(
+            "listener.security.protocol.map",
+            "PLAINTEXT:PLAINTEXT,PROXIED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+        );
+        for (name, value) in [
+            ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256"),
+            ("plain.sasl.jaas.config", &plain),
+            ("scram-sha-256.sasl.jaas.config", &scram),
+            ("connections.max.reauth.ms", "5000"),
+        ] {
+            config = config.with(&format!("listener.name.proxied.{name}"), value);
+        }
+        let broker = Self::kafka_of(config)?;
+        if let Self::Kafka(cluster) = &broker {
+            cluster.set_scram_password(USER, PASSWORD, 4_096)?;
+        }
+        Ok(broker)
+    }
+
+    fn config() -> Result<Config> {
         let version = std::env::var("OTTLA_KAFKA_VERSION").unwrap_or_else(|_| NEWEST.to_owned());
-        let cluster = Cluster::start(&Config::new(&version, 1)?)?;
+        Config::new(&version, 1)
+    }
+
+    fn kafka_of(config: Config) -> Result<Self> {
+        let cluster = Cluster::start(&config)?;
         let by_broker = [("message.timestamp.type", "LogAppendTime")];
         cluster.create_topic(TOPIC, PARTITIONS, 1, &by_broker)?;
         Ok(Self::Kafka(Box::new(cluster)))
@@ -39,7 +85,32 @@ impl Broker {
     /// # Errors
     /// What the operating system says.
     pub fn model() -> Result<Self> {
-        let server = Server::start(&["127.0.0.1:0".parse()?], ClusterConfig::to_serve())?;
+        Self::model_of(ClusterConfig::to_serve())
+    }
+
+    /// A model broker that lets in [`USER`] alone, by PLAIN and by SCRAM, for eight seconds at a time.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn model_with_sasl() -> Result<Self> {
+        let mechanisms = [Mechanism::Plain, Mechanism::ScramSha256];
+        let sasl = SaslConfig::with(&mechanisms).user(USER, PASSWORD).max_reauth(SESSION);
+        Self::model_of(ClusterConfig { sasl: Some(sasl), ..ClusterConfig::to_serve() })
+    }
+
+    /// What the model broker saw of authentications.
+    #[must_use]
+    pub fn sasl_tally(&self) -> Option<SaslTally> {
+        match self {
+            Self::Kafka(_) => None,
+            Self::Model(server, _) => {
+                Some(server.with_cluster(|cluster| cluster.sasl_tally().clone()))
+            }
+        }
+    }
+
+    fn model_of(config: ClusterConfig) -> Result<Self> {
+        let server = Server::start(&["127.0.0.1:0".parse()?], config)?;
         let by_broker =
             TopicConfig { timestamp_type: TimestampType::LogAppendTime, ..TopicConfig::default() };
         let partitions = PARTITIONS as u32;

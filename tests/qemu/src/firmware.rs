@@ -58,6 +58,12 @@ pub enum Kind {
     Plain,
     /// The same with logs, so that it can say how deep its stack was.
     PlainWithLogs,
+    /// A producer and nothing else, which says who it is by PLAIN.
+    Sasl,
+    /// The same by SCRAM-SHA-256, too.
+    Scram,
+    /// The same with logs.
+    ScramWithLogs,
 }
 
 impl Kind {
@@ -67,6 +73,9 @@ impl Kind {
             Self::Silent => "",
             Self::Plain => "plain",
             Self::PlainWithLogs => "plain,defmt",
+            Self::Sasl => "plain,sasl",
+            Self::Scram => "plain,scram",
+            Self::ScramWithLogs => "plain,scram,defmt",
         }
     }
 }

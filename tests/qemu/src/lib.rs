@@ -14,7 +14,7 @@ mod judge_readings;
 mod lines;
 mod sizes;
 
-pub use broker::{Broker, PARTITIONS, TOPIC};
+pub use broker::{Broker, PARTITIONS, PASSWORD, TOPIC, USER};
 pub use firmware::{Board, Firmware, Kind};
 pub use guest::{Guest, Run};
 pub use judge_readings::{Arrived, judge};

@@ -6,13 +6,15 @@ use core::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
-use ottla_qemu::{Board, Broker, Firmware, Guest, Kind, Run, Sizes, TOPIC};
+use ottla_qemu::{Board, Broker, Firmware, Guest, Kind, PASSWORD, Run, Sizes, TOPIC, USER};
 
 /// The flash that a producer alone may take, with everything but the board, in bytes.
 // 54 KiB, and 600 for telling what stood in the way last.
 const MOST_FLASH: u64 = 54 * 1_024 + 600;
 /// Its static memory and its deepest stack together, the board's included, in bytes.
 const MOST_MEMORY: u64 = 12 * 1_024;
+/// What SCRAM may take of both more: credentials, sessions, keys, and what they are derived on.
+const MORE_MEMORY: u64 = 2 * 1_024;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -38,32 +40,46 @@ fn size() -> Result<()> {
     let board = Board::Lm3s6965evb;
     let read = |kind| Sizes::read(&Firmware::build(board, kind)?.elf);
     let (plain, silent, full) = (read(Kind::Plain)?, read(Kind::Silent)?, read(Kind::Full)?);
-    for sizes in [&plain, &silent, &full] {
+    let (sasl, scram) = (read(Kind::Sasl)?, read(Kind::Scram)?);
+    for sizes in [&plain, &silent, &full, &sasl, &scram] {
         ensure!(sizes.unwanted().is_empty(), "in the firmware: {:?}", sizes.unwanted());
     }
     let titles = ["a producer alone", "with deadlines and dropping", "and with defmt"];
     println!("{}", Sizes::table(&[(titles[0], &plain), (titles[1], &silent), (titles[2], &full)]));
-    let kinds = [(titles[0], Kind::PlainWithLogs, MOST_MEMORY), (titles[2], Kind::Full, u64::MAX)];
+    let who = ["by PLAIN", "by SCRAM-SHA-256"];
+    println!("{}", Sizes::table(&[(titles[0], &plain), (who[0], &sasl), (who[1], &scram)]));
+    let kinds = [
+        (titles[0], Kind::PlainWithLogs, MOST_MEMORY),
+        (who[1], Kind::ScramWithLogs, MOST_MEMORY + MORE_MEMORY),
+        (titles[2], Kind::Full, u64::MAX),
+    ];
     for (title, kind, most) in kinds {
-        let said = memory(&Firmware::build(board, kind)?)?;
+        let said = memory(&Firmware::build(board, kind)?, kind == Kind::ScramWithLogs)?;
         println!("Measured on {board} in QEMU, {title}: {said}.");
         let numbers = said.split(' ').filter_map(|word| word.parse::<u64>().ok());
         let sum: u64 = numbers.sum();
         ensure!(sum <= most, "{sum} bytes of memory, and not at most {most}");
     }
     let (flash, _) = plain.own();
+    let more = scram.own().0.saturating_sub(flash);
+    println!(
+        "SCRAM-SHA-256, and PLAIN with it, take {more} bytes of flash more, words for them included."
+    );
     ensure!(flash <= MOST_FLASH, "{flash} bytes of flash, and not at most {MOST_FLASH}");
     Ok(())
 }
 
 /// What the firmware itself says of its memory after a run.
-fn memory(firmware: &Firmware) -> Result<String> {
-    let broker = Broker::model()?;
-    let arguments = [
+fn memory(firmware: &Firmware, sasl: bool) -> Result<String> {
+    let broker = if sasl { Broker::model_with_sasl()? } else { Broker::model()? };
+    let mut arguments = vec![
         format!("bootstrap={}", broker.advertised()),
         format!("topic={TOPIC}"),
         "readings=2000".to_owned(),
     ];
+    if sasl {
+        arguments.extend([format!("user={USER}"), format!("password={PASSWORD}")]);
+    }
     let run = Run { link: broker.link()?, arguments: &arguments, print: false };
     broker.links().cut_at_random(1, 3, 5_000..=10_000);
     let mut guest = Guest::start(firmware, &run)?;

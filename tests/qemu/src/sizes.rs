@@ -12,12 +12,13 @@ use anyhow::{Context as _, Result};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolKind};
 
 /// What is on the path of a source file, and the part that it belongs to. The first that fits counts.
-const PATHS: [(&str, Part); 17] = [
+const PATHS: [(&str, Part); 18] = [
     ("core/src/wire/", Part::Wire),
     ("core/src/producer/", Part::Producer),
     ("core/src/batch/", Part::Batch),
     ("core/src/conn/", Part::Conn),
     ("core/src/properties", Part::Tables),
+    ("core/src/sasl/", Part::Sasl),
     ("adapters/embedded/", Part::Adapter),
     ("firmware/sensor/", Part::Sensor),
     ("firmware/app/", Part::Sensor),
@@ -33,11 +34,12 @@ const PATHS: [(&str, Part); 17] = [
 ];
 
 /// What begins the path of a symbol, and the part that it belongs to.
-const SYMBOLS: [(&str, Part); 12] = [
+const SYMBOLS: [(&str, Part); 13] = [
     ("ottla_core::wire", Part::Wire),
     ("ottla_core::producer", Part::Producer),
     ("ottla_core::batch", Part::Batch),
     ("ottla_core::conn", Part::Conn),
+    ("ottla_core::sasl", Part::Sasl),
     ("ottla_core", Part::Tables),
     ("ottla_embedded", Part::Adapter),
     ("sensor", Part::Sensor),
@@ -59,6 +61,8 @@ pub(crate) enum Part {
     Batch,
     /// The core's connections.
     Conn,
+    /// The core's mechanisms of SASL, with SHA-2.
+    Sasl,
     /// The rest of the core.
     Tables,
     /// `ottla-embedded`.
@@ -86,6 +90,7 @@ impl Part {
             Self::Producer => "producer",
             Self::Batch => "batch",
             Self::Conn => "conn",
+            Self::Sasl => "sasl",
             Self::Tables => "rest of the core",
             Self::Adapter => "adapter",
             Self::Sensor => "the sensor",

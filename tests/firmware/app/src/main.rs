@@ -33,10 +33,15 @@ fn main() -> ! {
     };
     let Board { link, mut clock, arguments } = board;
     // The first word is the program's name.
-    let Ok(task) = Task::parse(arguments.skip(1)) else {
+    #[cfg_attr(not(feature = "scram"), allow(unused_mut))]
+    let Ok(mut task) = Task::parse(arguments.skip(1)) else {
         say_error("a word of the command line is not understood");
         board::exit(false)
     };
+    #[cfg(feature = "scram")]
+    {
+        task.login.entropy = board::stand_in_for_entropy;
+    }
     let Some(readings) = readings(&task) else { board::exit(false) };
     let now = || Instant::from_micros(clock.micros());
     match sensor::run(&task, memory, readings, link, now) {

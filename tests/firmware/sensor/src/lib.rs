@@ -6,13 +6,19 @@
 #![forbid(unsafe_code)]
 
 mod logging;
+#[cfg(feature = "sasl")]
+mod login;
 mod pending_readings;
 mod reading;
 mod run;
 mod task;
 mod unwired_stream;
 
+#[cfg(feature = "sasl")]
+pub use login::{Login, Memory};
 pub use pending_readings::{Book, Count, Each, Summary};
-pub use run::{Memory, Trouble, run};
+#[cfg(not(feature = "sasl"))]
+pub use run::Memory;
+pub use run::{Trouble, run};
 pub use task::{OnFull, Task};
 pub use unwired_stream::unwired;

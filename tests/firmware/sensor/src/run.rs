@@ -25,7 +25,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the line must be quiet after it was hung up: QEMU connects again after a second.
 const QUIET: Duration = Duration::from_millis(1_300);
 /// What the producer may use: 8 KiB.
+#[cfg(not(feature = "sasl"))]
 pub type Memory = presets::Small;
+#[cfg(feature = "sasl")]
+use crate::login::Memory;
 
 /// A producer at a serial line.
 type Line<'m, U> = Driver<'m, Serial<U>, 1>;
@@ -38,6 +41,9 @@ pub enum Trouble {
     Config(ConfigError),
     /// The topic's name cannot be.
     Topic(TopicError),
+    /// User or password cannot be.
+    #[cfg(feature = "sasl")]
+    Sasl(ottla_core::SaslError),
     /// [`Task::limit`] was over.
     TooLong,
 }
@@ -54,7 +60,14 @@ pub fn run<U: Read + Write + ReadReady + WriteReady>(
     mut now: impl FnMut() -> Instant,
 ) -> Result<Summary, Trouble> {
     let mut driver = None;
+    #[cfg(feature = "sasl")]
+    let (memory, credentials) = memory.lend();
     start(task, memory, line, now(), &mut driver)?;
+    // Where the producer lies for good, or it would be copied once more.
+    #[cfg(feature = "sasl")]
+    if let Some(driver) = &mut driver {
+        task.login.give(driver.producer_mut(), credentials).map_err(Trouble::Sasl)?;
+    }
     match &mut driver {
         Some(driver) => work(task, driver, readings, &mut now),
         None => Ok(Summary::default()),
@@ -66,7 +79,7 @@ pub fn run<U: Read + Write + ReadReady + WriteReady>(
 #[inline(never)]
 fn start<'m, U: Read + Write + ReadReady + WriteReady>(
     task: &Task<'_>,
-    memory: &'m mut Memory,
+    memory: &'m mut presets::Small,
     line: U,
     now: Instant,
     driver: &mut Option<Line<'m, U>>,
@@ -79,7 +92,7 @@ fn start<'m, U: Read + Write + ReadReady + WriteReady>(
         max_in_flight: 1,
         request_timeout: REQUEST_TIMEOUT,
         allow_auto_create_topics: false,
-        ..Memory::config(task.bootstrap)
+        ..presets::Small::config(task.bootstrap)
     };
     // The device may have been reset in the middle of a request.
     let line = Serial::new(line, QUIET).hang_up_first(MAX_REQUEST);

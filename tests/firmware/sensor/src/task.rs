@@ -36,6 +36,9 @@ pub struct Task<'a> {
     pub on_full: OnFull,
     /// How long all of it may take.
     pub limit: Duration,
+    /// Who the sensor says it is.
+    #[cfg(feature = "sasl")]
+    pub login: crate::Login<'a>,
 }
 
 impl Default for Task<'_> {
@@ -48,6 +51,8 @@ impl Default for Task<'_> {
             deadline: Duration::ZERO,
             on_full: OnFull::Wait,
             limit: Duration::from_secs(300),
+            #[cfg(feature = "sasl")]
+            login: crate::Login::NONE,
         }
     }
 }
@@ -63,7 +68,8 @@ impl<'a> Task<'a> {
     }
 
     /// Reads `name=value` words: `bootstrap`, `topic`, `readings`, `every` and `deadline` (in
-    /// milliseconds), `full` (`wait`, `oldest`, `newest`), `limit` (in seconds). What is not given is
+    /// milliseconds), `full` (`wait`, `oldest`, `newest`), `limit` (in seconds); with the feature `sasl`
+    /// `user` and `password`, with `scram` `mechanism` (`scram`, `plain`). What is not given is
     /// as in [`Default`]; what is not understood is given back.
     ///
     /// # Errors
@@ -76,6 +82,12 @@ impl<'a> Task<'a> {
             match name {
                 "bootstrap" => task.bootstrap = value,
                 "topic" => task.topic = value,
+                #[cfg(feature = "sasl")]
+                "user" => task.login.user = value,
+                #[cfg(feature = "sasl")]
+                "password" => task.login.password = value,
+                #[cfg(feature = "scram")]
+                "mechanism" => task.login.scram = value == "scram",
                 "readings" => task.readings = number()?,
                 "every" => task.every = millis(number()?),
                 "deadline" => task.deadline = millis(number()?),
