@@ -285,6 +285,7 @@ impl Producer<'_> {
         slot.trouble = loss.or(slot.trouble);
         self.stats.disconnects += u64::from(!wished);
         self.land_requests(conn, loss);
+        self.drop_questions(conn, true);
         let slot = self.conns.at_mut(conn);
         slot.tx = Transmission::NOTHING;
         slot.rx = Reader::EMPTY;
@@ -315,9 +316,6 @@ impl Producer<'_> {
             self.wipe_request(conn, &request);
             match request.api {
                 ApiKey::METADATA => self.metadata_failed(),
-                ApiKey::DESCRIBE_PRODUCERS => {
-                    self.drop_questions(conn, true);
-                }
                 ApiKey::INIT_PRODUCER_ID => {
                     let broker = self.conns.at(conn).broker;
                     self.brokers.at_mut(broker).gave_no_id = true;

@@ -311,14 +311,21 @@ impl Producer<'_> {
         self.reconsider(home);
     }
 
-    /// A question has come to nothing; true where some of it was not answered.
+    /// A question has come to nothing; true where some of it was not answered. Where the connection is over, so
+    /// has every answer that its broker gave, or that was found in its stead: by the time that there is another
+    /// one, the broker may have forgotten.
     pub(super) fn drop_questions(&mut self, conn: Ix<Conn>, wait: bool) -> bool {
+        let slot = self.conns.at(conn);
+        let lost = if slot.is_alive() { Ix::NONE } else { slot.broker };
         let mut open = false;
         for home in self.partitions.indices() {
-            if self.partitions.at(home).was_asked(conn) {
-                open = true;
-                self.partitions.at_mut(home).question = Question::Open;
-                if wait {
+            let partition = self.partitions.at_mut(home);
+            let asked = partition.was_asked(conn);
+            let over = partition.question == Question::Answered && partition.leader == lost;
+            if asked || (over && lost.is_some()) {
+                open |= asked;
+                partition.question = Question::Open;
+                if asked && wait {
                     self.back_off(home);
                 }
                 self.reconsider(home);

@@ -773,6 +773,9 @@ impl<'m> World<'m> {
 
     /// What is encrypted goes out as far as the sockets accept it.
     fn flush_links(&mut self) -> bool {
+        if self.portion.is_none() {
+            return false;
+        }
         let mut moved = false;
         let ids: Vec<ConnId> = self.sockets.keys().copied().collect();
         for id in ids {

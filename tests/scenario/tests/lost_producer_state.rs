@@ -203,6 +203,29 @@ fn old_records_that_the_brokers_have_forgotten_are_not_written_again() {
 }
 
 /// Brokers with Kafka's default of a day, that look each 2 s.
+/// B may be in the log, and the records' timestamps say that the leader remembers; but before B is sent again the
+/// connection is lost, and the next one is had when the leader has forgotten.
+#[test]
+fn what_was_found_on_a_connection_that_is_lost_is_found_out_anew() {
+    let config = Config { producer_id_expiration: 20 * S, ..quick() };
+    let (mut world, topic) = World::warm(&config, unasked(sweeping()), 1);
+    world.remember();
+    let error = ErrorCode::REQUEST_TIMED_OUT;
+    let fault = Action::AppendThenError { error, base_offset: BaseOffset::Kept };
+    world.cluster.inject(Fault::produce(fault));
+    // With the answer the leader wants to be left alone, so that B is not sent again at once.
+    world.cluster.set_throttle(1, 3 * S).expect("a node");
+    let id = world.send(topic, 0);
+    world.run_for(S);
+    world.cluster.set_throttle(1, Duration::ZERO).expect("a node");
+    world.cluster.freeze(1).expect("a node");
+    world.cut_all();
+    world.run_for(30 * S);
+    world.cluster.thaw(1).expect("a node");
+    assert_eq!(world.conclude(id), Said::Unknown(Cause::Forgotten));
+    assert_eq!(world.rows(0).len(), 2, "A and B, once each");
+}
+
 fn by_default() -> ClusterConfig {
     ClusterConfig { producer_id_expiration_check: 2 * S, ..ClusterConfig::default() }
 }
