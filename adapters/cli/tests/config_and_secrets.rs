@@ -201,7 +201,7 @@ fn a_password_that_is_refused_is_told_of_and_not_told() {
         for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
             let mechanism = format!("sasl.mechanism={mechanism}");
             let properties = [
-                "max.block.ms=400",
+                "max.block.ms=2500",
                 "security.protocol=SASL_PLAINTEXT",
                 "sasl.username=alice",
                 "sasl.password=env:OTTLA_TEST_PASSWORD",

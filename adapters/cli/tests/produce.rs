@@ -205,7 +205,7 @@ fn what_is_not_settled_in_time_is_unknown_for_good() {
         server.with_cluster(|cluster| cluster.inject(Fault::produce(Action::Freeze)));
         let bootstrap = server.bootstrap_servers();
         let args = ["produce", "--topic", "t", "--bootstrap", &bootstrap, "--driver", driver];
-        let more = ["--deadline", "300", "--settle", "200", "--outcomes", outcomes.path()];
+        let more = ["--deadline", "1500", "--settle", "200", "--outcomes", outcomes.path()];
         let ran = ottla(&[&args[..], &more].concat(), b"a\n");
         assert_eq!((ran.status, ran.counts()), (3, [0, 0, 1]), "{ran:?}");
         assert_eq!(told(&outcomes), ["unknown: deadline", "unknown (late): closed"]);
