@@ -350,13 +350,14 @@ mod tokens {
 
     #[test]
     fn an_old_one_is_better_than_none() {
-        let mut world = world(asking().max_reauth(2 * SECOND));
+        let mut world = world(asking().max_reauth(1_200 * MS));
         world.tokens.lifetime = (10_000, 10_000);
         go_on(&mut world, 7 * SECOND, 50 * MS);
         world.tokens.refuses = 1;
-        let before = world.cluster.sasl_tally().reauthenticated;
         // It is good for ten seconds, and stale after eight.
-        go_on(&mut world, 2_500 * MS, 50 * MS);
+        go_on(&mut world, 1_200 * MS, 50 * MS);
+        let before = world.cluster.sasl_tally().reauthenticated;
+        go_on(&mut world, 1_400 * MS, 50 * MS);
         assert!(world.tokens.asked > 1 && world.cluster.sasl_tally().reauthenticated > before);
         assert_eq!(causes(&world), []);
         world.tokens.refuses = 0;
