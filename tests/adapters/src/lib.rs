@@ -23,8 +23,13 @@ pub use producer::{Builder, Delivery, Producer};
 /// A cluster of so many nodes on loopback, with these topics and their numbers of partitions.
 #[must_use]
 pub fn serve(nodes: u16, topics: &[(&str, u32)]) -> Server {
+    serve_as(ClusterConfig::with_nodes(nodes), nodes, topics)
+}
+
+/// The same, of this kind.
+#[must_use]
+pub fn serve_as(config: ClusterConfig, nodes: u16, topics: &[(&str, u32)]) -> Server {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = ClusterConfig::with_nodes(nodes);
     let server = Server::start(&vec![any; nodes.into()], config).unwrap();
     for (topic, partitions) in topics {
         server.with_cluster(|cluster| cluster.create_topic(topic, *partitions)).unwrap();

@@ -1,19 +1,25 @@
 //! A line that takes so many bytes of ciphertext, and then stands still or is cut, with a cancel while it does: what
-//! is told is true at each border of a TLS record, of a frame, and between.
+//! is told is true at each border of a TLS record, of a frame, and between, over SSL and over SASL_SSL.
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ottla_adapter_tests::{
-    Adapter, Producer, Record, RecordOutcome, Verdict, on_each, serve,
+    Adapter, Producer, Record, RecordOutcome, Verdict, on_each, serve_as,
     tls::{Authority, Demands, front},
     valve::Valve,
+};
+use ottla_model::{
+    ClusterConfig,
+    sasl::{Mechanism, SaslConfig},
 };
 
 on_each!(
     what_is_told_is_true_wherever_a_small_request_is_stopped,
     what_is_told_is_true_wherever_large_requests_are_stopped,
+    what_is_told_is_true_wherever_an_authenticated_request_is_stopped,
+    what_is_told_is_true_wherever_large_authenticated_requests_are_stopped,
 );
 
 /// What goes on after the line has stood still.
@@ -23,26 +29,63 @@ enum Then {
     GoOn,
 }
 
+/// Who the client is to the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    Anyone,
+    /// Alice, by SCRAM-SHA-256, in sessions of two seconds: they are renewed while lines are stopped.
+    Authenticated,
+}
+
 /// So many partitions, so that as many requests may be under way as there can be.
 const PARTITIONS: u32 = 12;
 
 async fn what_is_told_is_true_wherever_a_small_request_is_stopped(on: Adapter) {
+    stop_small_requests(on, Client::Anyone).await;
+}
+
+async fn what_is_told_is_true_wherever_large_requests_are_stopped(on: Adapter) {
+    stop_large_requests(on, Client::Anyone).await;
+}
+
+async fn what_is_told_is_true_wherever_an_authenticated_request_is_stopped(on: Adapter) {
+    stop_small_requests(on, Client::Authenticated).await;
+}
+
+async fn what_is_told_is_true_wherever_large_authenticated_requests_are_stopped(on: Adapter) {
+    stop_large_requests(on, Client::Authenticated).await;
+}
+
+async fn stop_small_requests(on: Adapter, client: Client) {
     // The request, its head of TLS and its tag are 300 bytes or so.
-    let stops = (0..360).map(|k| (k, if k % 2 == 0 { Then::Cut } else { Then::GoOn }));
-    stop_at(on, 100, 1, stops).await;
+    let cut = (0..360).map(|k| (k, Then::Cut));
+    let stops = cut.chain((0..360).step_by(4).map(|k| (k, Then::GoOn)));
+    stop_at(on, client, 100, 1, stops).await;
 }
 
 /// More than sockets take: one of them is encrypted in part.
-async fn what_is_told_is_true_wherever_large_requests_are_stopped(on: Adapter) {
+async fn stop_large_requests(on: Adapter, client: Client) {
     // A record of TLS has 16 KiB and 22 bytes more.
     let borders = (1..3).flat_map(|n| [-1, 0, 1].map(|by| n * (16_384 + 22) + by));
     let stops = borders.chain([0, 5, 1_000, 100_000, 1_000_000]);
     let then = [Then::Cut, Then::GoOn];
-    stop_at(on, 900_000, PARTITIONS, stops.flat_map(|k| then.map(|then| (k, then)))).await;
+    let stops = stops.flat_map(|k| then.map(|then| (k, then)));
+    stop_at(on, client, 900_000, PARTITIONS, stops).await;
 }
 
-async fn stop_at(on: Adapter, size: usize, at_once: u32, stops: impl Iterator<Item = (i64, Then)>) {
-    let (server, authority) = (serve(1, &[("t", PARTITIONS)]), Authority::new());
+async fn stop_at(
+    on: Adapter,
+    client: Client,
+    size: usize,
+    at_once: u32,
+    stops: impl Iterator<Item = (i64, Then)>,
+) {
+    let sasl = (client == Client::Authenticated).then(|| {
+        let accounts = SaslConfig::with(&[Mechanism::ScramSha256]).user("alice", "wonder");
+        accounts.max_reauth(Duration::from_secs(2))
+    });
+    let config = ClusterConfig { sasl, ..ClusterConfig::with_nodes(1) };
+    let (server, authority) = (serve_as(config, 1, &[("t", PARTITIONS)]), Authority::new());
     let identity = authority.sign(&["localhost"]);
     let secured = front(&server, "localhost", &identity, &Demands::default());
     let port: u16 = secured.rsplit(':').next().unwrap().parse().unwrap();
@@ -50,9 +93,17 @@ async fn stop_at(on: Adapter, size: usize, at_once: u32, stops: impl Iterator<It
     server
         .with_cluster(|cluster| cluster.set_address(1, "localhost", valve.address().port()))
         .unwrap();
-    let producer = Producer::builder(on)
+    let builder = Producer::builder(on);
+    let builder = match client {
+        Client::Anyone => builder.property("security.protocol", "SSL"),
+        Client::Authenticated => builder
+            .property("security.protocol", "SASL_SSL")
+            .property("sasl.mechanism", "SCRAM-SHA-256")
+            .property("sasl.username", "alice")
+            .property("sasl.password", "wonder"),
+    };
+    let producer = builder
         .property("bootstrap.servers", &format!("localhost:{}", valve.address().port()))
-        .property("security.protocol", "SSL")
         .property("ssl.ca.pem", &authority.certificate())
         .property("linger.ms", "0")
         .property("reconnect.backoff.ms", "1")
@@ -101,9 +152,13 @@ async fn stop_at(on: Adapter, size: usize, at_once: u32, stops: impl Iterator<It
         }
     }
     assert!(producer.close(Duration::from_secs(10)).await.complete);
-    println!("{on:?}: {verdicts:?}");
+    println!("{on:?}, {client:?}: {verdicts:?}");
     let mut times = BTreeMap::new();
     server.with_cluster(|cluster| {
+        let sasl = cluster.sasl_tally();
+        // Not after the end of a session: that is a matter of how fast this machine is.
+        assert!(sasl.before.is_empty() && sasl.between.is_empty(), "{sasl:?}");
+        assert_eq!(sasl.authenticated > 0, client == Client::Authenticated, "{sasl:?}");
         let partitions = 0..PARTITIONS as i32;
         for record in partitions.flat_map(|partition| cluster.log("t", partition)) {
             if let Some(number) = record.value.filter(|value| value.len() == size) {
