@@ -31,6 +31,16 @@ def copy_tree(into, mutants):
         (into / file).touch()
 
 
+def fit(mutants):
+    """Ends the program: well where each change has its one place in the tree. Builds and runs nothing."""
+    places = [(name, file, (ROOT / file).read_text().count(old)) for name, file, old, *_ in mutants]
+    wrong = [place for place in places if place[2] != 1]
+    for name, file, count in wrong:
+        print(f"{name}: expected one place in {file}, found {count}: mend its row")
+    print(f"{len(mutants)} rows, of which {len(wrong)} do not fit")
+    sys.exit(1 if wrong or not mutants else 0)
+
+
 def build(tree, cargo, env):
     """None where it builds, or else the first error."""
     built = subprocess.run([*cargo, "--no-run"], cwd=tree, env=env, capture_output=True, text=True)
