@@ -164,11 +164,12 @@ fn own_part(path: &Path, fine: bool) -> Option<(u8, String)> {
     })
 }
 
-/// The crate that a file of somebody else's belongs to.
+/// The crate that a file of somebody else's belongs to: cargo keeps it under `registry/src`, in a directory that
+/// is named after where it came from.
 fn foreign_part(path: &Path) -> (u8, String) {
-    let mut names = path.iter().map(|name| name.to_string_lossy());
-    let registry = names.by_ref().any(|name| name.starts_with("index.crates.io"));
-    match names.next().filter(|_| registry) {
+    let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
+    let kept = names.windows(2).position(|pair| pair == ["registry", "src"]);
+    match kept.and_then(|at| names.get(at + 3)) {
         Some(name) if !name.contains("compiler_builtins") => (7, format!("crate {name}")),
         _ => (7, "the standard library".to_owned()),
     }
