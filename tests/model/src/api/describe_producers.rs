@@ -26,6 +26,27 @@ struct ToldTopic<'a> {
     partitions: Vec<Told>,
 }
 
+/// What is asked about: topics, and the indices of their partitions.
+pub(super) fn asked_partitions<'a>(
+    request: &Request<'a>,
+) -> Result<Vec<(&'a str, Vec<i32>)>, Unanswered> {
+    let mut asked: Vec<(&str, Vec<i32>)> = Vec::new();
+    let mut step = DescribeProducersRequest::new(request.dialect.version);
+    walk(
+        request.body,
+        |input| step.step(input),
+        |item| match item {
+            DescribeProducersRequestItem::Topic(topic) => asked.push((topic.name, Vec::new())),
+            DescribeProducersRequestItem::Partition(index) => {
+                if let Some((_, partitions)) = asked.last_mut() {
+                    partitions.push(index);
+                }
+            }
+        },
+    )?;
+    Ok(asked)
+}
+
 impl Cluster {
     /// `KafkaApis.handleDescribeProducersRequest`: the topic has a name that topics can have, it
     /// may be read, it exists; and then each partition by itself.
@@ -36,20 +57,7 @@ impl Cluster {
         out: &mut Vec<u8>,
     ) -> Result<(), Unanswered> {
         let d = request.dialect;
-        let mut asked: Vec<(&str, Vec<i32>)> = Vec::new();
-        let mut step = DescribeProducersRequest::new(d.version);
-        walk(
-            request.body,
-            |input| step.step(input),
-            |item| match item {
-                DescribeProducersRequestItem::Topic(topic) => asked.push((topic.name, Vec::new())),
-                DescribeProducersRequestItem::Partition(index) => {
-                    if let Some((_, partitions)) = asked.last_mut() {
-                        partitions.push(index);
-                    }
-                }
-            },
-        )?;
+        let asked = asked_partitions(request)?;
         let about: Vec<_> = asked
             .iter()
             .flat_map(|(name, indices)| indices.iter().map(move |index| (*name, Some(*index))))

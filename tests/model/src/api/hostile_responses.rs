@@ -7,12 +7,12 @@ use ottla_core::wire::{
     ApiKey, Count, ErrorCode, Uuid, VersionRange, Wire, Writer,
     api_versions::{Api, write_response, write_response_api, write_response_end},
     init_producer_id::InitProducerIdItem,
-    metadata::{
-        self, Broker, MetadataRequest, MetadataRequestItem, Partition, Replicas, RequestTopic,
-    },
+    metadata::{self, Broker, Partition, Replicas, RequestTopic},
 };
 
-use super::{Handled, Request, Unanswered, sasl::tells_no_error, shift_correlation, walk};
+use super::{
+    Handled, Request, Unanswered, metadata::Asked, sasl::tells_no_error, shift_correlation,
+};
 use crate::{Cluster, Lie, cluster::NodeState, sasl::Authentication, topic::Topic};
 
 /// Ids from here on are of nodes that are none.
@@ -156,17 +156,7 @@ impl Cluster {
         request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Unanswered> {
-        let mut asked: Vec<RequestTopic<'_>> = Vec::new();
-        let mut step = MetadataRequest::new(request.dialect.version);
-        walk(
-            request.body,
-            |input| step.step(input),
-            |item| {
-                if let MetadataRequestItem::Topic(topic) = item {
-                    asked.push(topic);
-                }
-            },
-        )?;
+        let mut asked = Asked::read(request)?.topics;
         if *lie == Lie::NoTopics || *lie == Lie::Rebootstrap {
             asked.clear();
         }

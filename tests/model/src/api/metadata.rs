@@ -15,6 +15,31 @@ use crate::{
     topic::{self, Topic},
 };
 
+/// What is asked.
+pub(super) struct Asked<'a> {
+    pub(super) topics: Vec<RequestTopic<'a>>,
+    /// About all topics that there are.
+    all: bool,
+    may_create: bool,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn read(request: &Request<'a>) -> Result<Self, Unanswered> {
+        let mut asked = Self { topics: Vec::new(), all: false, may_create: true };
+        let mut step = MetadataRequest::new(request.dialect.version);
+        walk(
+            request.body,
+            |input| step.step(input),
+            |item| match item {
+                MetadataRequestItem::Topics(count) => asked.all = count.is_none(),
+                MetadataRequestItem::Topic(topic) => asked.topics.push(topic),
+                MetadataRequestItem::End(end) => asked.may_create = end.allow_auto_topic_creation,
+            },
+        )?;
+        Ok(asked)
+    }
+}
+
 /// What is said of one topic.
 struct Told<'a> {
     error: ErrorCode,
@@ -36,19 +61,7 @@ impl Cluster {
         out: &mut Vec<u8>,
     ) -> Result<(), Unanswered> {
         let d = request.dialect;
-        let mut topics = Vec::new();
-        let mut all = false;
-        let mut may_create = true;
-        let mut step = MetadataRequest::new(d.version);
-        walk(
-            request.body,
-            |input| step.step(input),
-            |item| match item {
-                MetadataRequestItem::Topics(count) => all = count.is_none(),
-                MetadataRequestItem::Topic(topic) => topics.push(topic),
-                MetadataRequestItem::End(end) => may_create = end.allow_auto_topic_creation,
-            },
-        )?;
+        let Asked { topics, all, may_create } = Asked::read(request)?;
         let by_id = topics.iter().any(|topic| topic.id != Uuid::ZERO);
         if d.version < 12 && (by_id || topics.iter().any(|topic| topic.name.is_none())) {
             // Kafka throws InvalidRequestException, and answers each topic with its code.

@@ -2,15 +2,16 @@
 //! `getErrorResponse` has it.
 
 use ottla_core::wire::{
-    ApiKey, Count, ErrorCode, Uuid, Wire, Writer, api_versions,
-    describe_producers::{self, DescribeProducersRequest, DescribeProducersRequestItem},
+    ApiKey, Count, ErrorCode, Uuid, Wire, Writer, api_versions, describe_producers,
     init_producer_id::InitProducerIdItem,
-    metadata::{self, MetadataRequest, MetadataRequestItem, RequestTopic},
+    metadata,
     produce::{self, Details, ProduceRequest, ProduceRequestItem},
     sasl_authenticate, sasl_handshake,
 };
 
-use super::{Handled, Request, Unanswered, walk};
+use super::{
+    Handled, Request, Unanswered, describe_producers::asked_partitions, metadata::Asked, walk,
+};
 use crate::Cluster;
 
 const ERROR: ErrorCode = ErrorCode::ILLEGAL_SASL_STATE;
@@ -106,17 +107,7 @@ fn refuse_produce(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Unansw
 
 fn refuse_metadata(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Unanswered> {
     let d = request.dialect;
-    let mut asked: Vec<RequestTopic<'_>> = Vec::new();
-    let mut step = MetadataRequest::new(d.version);
-    walk(
-        request.body,
-        |input| step.step(input),
-        |item| {
-            if let MetadataRequestItem::Topic(topic) = item {
-                asked.push(topic);
-            }
-        },
-    )?;
+    let asked = Asked::read(request)?.topics;
     request.answer(out, |w| {
         metadata::write_response(w, d, 0, 0);
         metadata::write_response_cluster(w, d, None, -1, count(asked.len()));
@@ -134,20 +125,7 @@ fn refuse_metadata(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Unans
 
 fn refuse_describe_producers(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Unanswered> {
     let d = request.dialect;
-    let mut asked: Vec<(&str, Vec<i32>)> = Vec::new();
-    let mut step = DescribeProducersRequest::new(d.version);
-    walk(
-        request.body,
-        |input| step.step(input),
-        |item| match item {
-            DescribeProducersRequestItem::Topic(topic) => asked.push((topic.name, Vec::new())),
-            DescribeProducersRequestItem::Partition(index) => {
-                if let Some((_, partitions)) = asked.last_mut() {
-                    partitions.push(index);
-                }
-            }
-        },
-    )?;
+    let asked = asked_partitions(request)?;
     request.answer(out, |w| {
         describe_producers::write_response(w, d, 0, count(asked.len()));
         for (name, partitions) in &asked {
