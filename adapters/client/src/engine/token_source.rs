@@ -67,9 +67,7 @@ impl TokenSource {
             drop(thread.spawn(move || wanted.answer(fetch())));
         })
     }
-}
 
-impl TokenSource {
     /// Begins to fetch one.
     pub(crate) fn fetch(&self, wanted: TokenWanted) {
         (self.0)(wanted);
@@ -95,9 +93,7 @@ impl TokenWanted {
     pub(crate) fn new(by: Weak<dyn TakeToken>) -> Self {
         Self(Some(by))
     }
-}
 
-impl TokenWanted {
     pub(crate) fn answer(mut self, token: Result<OAuthToken, TokenError>) {
         if let Some(engine) = self.0.take().and_then(|engine| engine.upgrade()) {
             engine.take_token(token);
