@@ -10,8 +10,8 @@ use std::{sync::Arc, time::Instant};
 use ottla_client::RecordOutcome;
 use ottla_core::wire::ApiKey;
 use ottla_interop::{
-    Adapter, Client, Fetch, MECHANISMS, Message, PASSWORD, Protocol, Secured, USER, requests,
-    token, version,
+    Adapter, Client, Fetch, MECHANISMS, Message, PASSWORD, Protocol, Secured, USER, assert_refused,
+    requests, token, version,
 };
 use ottla_kafka::{Direction, Links};
 use ottla_tokio::OAuthToken;
@@ -95,16 +95,7 @@ fn says(
             Box::new(move || fetch()) as Fetch
         });
         let client = Client::with_tokens(adapter, &[&common, properties].concat(), fetch).unwrap();
-        let topic = client.topic("t").unwrap();
-        let said = match client.send(&topic, &Message::text("v"), None) {
-            Err(error) => error.to_string(),
-            Ok(receipt) => panic!("{what}, {adapter}: {:?}", receipt.last(LIMIT)),
-        };
-        drop(client.close(Duration::ZERO));
-        println!("Kafka {}, {what}, {adapter}: {said}", version());
-        for word in words {
-            assert!(said.contains(word), "{what}, {adapter}: {said:?} does not say {word:?}");
-        }
+        let said = assert_refused(&format!("{what}, {adapter}"), &client, words);
         assert!(!said.contains("secret"), "{said}");
     }
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use ottla_adapter_tests::tls::Authority;
 use ottla_client::RecordOutcome;
-use ottla_interop::{Adapter, Client, Message, Protocol, Secured, version};
+use ottla_interop::{Adapter, Client, Message, Protocol, Secured, assert_refused, version};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const RECORDS: u32 = 2_000;
@@ -45,16 +45,7 @@ fn says(what: &str, bootstrap: &str, properties: &[(&str, &str)], words: &[&str]
     for adapter in Adapter::ALL {
         let common = [("bootstrap.servers", bootstrap), ("max.block.ms", "3000")];
         let client = Client::new(adapter, &[&common, properties].concat()).unwrap();
-        let topic = client.topic("t").unwrap();
-        let said = match client.send(&topic, &Message::text("v"), None) {
-            Err(error) => error.to_string(),
-            Ok(receipt) => panic!("{what}, {adapter}: {:?}", receipt.last(LIMIT)),
-        };
-        drop(client.close(Duration::ZERO));
-        println!("Kafka {}, {what}, {adapter}: {said}", version());
-        for word in words {
-            assert!(said.contains(word), "{what}, {adapter}: {said:?} does not say {word:?}");
-        }
+        assert_refused(&format!("{what}, {adapter}"), &client, words);
     }
 }
 
