@@ -2,7 +2,9 @@
 
 use core::hint::black_box;
 
-use ottla_core::{BatchOutcome, ConnId, Outcome, Ticket, Verdict};
+use ottla_core::{
+    BatchOutcome, Config, ConnId, Limits, Memory, Outcome, Producer, Ticket, Verdict,
+};
 
 use crate::{NOW, Rig, Shape};
 
@@ -81,6 +83,8 @@ pub const CASES: &[Case] = &[
     Case { name: "lone", unit: "record", units: 1, prepare: lone },
     Case { name: "cancel_1", unit: "cancel", units: 1, prepare: || cancel(1) },
     Case { name: "cancel_1000000", unit: "cancel", units: 1, prepare: || cancel(1_000_000) },
+    Case { name: "topic", unit: "look-up", units: LOOKED_UP, prepare: || topic(1) },
+    Case { name: "topic_1000", unit: "look-up", units: LOOKED_UP, prepare: || topic(1_000) },
     Case { name: "timers", unit: "turn", units: TURNS, prepare: || timers(0) },
     Case { name: "timers_10000", unit: "turn", units: TURNS, prepare: || timers(10_000) },
     Case { name: "load", unit: "record", units: LOAD, prepare: || load(0) },
@@ -289,6 +293,26 @@ fn cancel(queued: usize) -> Box<dyn Work> {
         queued.next = (queued.next + 7_919) % len;
     };
     steps(Queued { rig, tickets, next: queued / 2 }, run, reset)
+}
+
+const LOOKED_UP: u64 = 100;
+
+/// The look-up of a topic by its name, the newest of so many.
+fn topic(topics: u32) -> Box<dyn Work> {
+    let config = Config { bootstrap_servers: "model-1:9092", ..Config::default() };
+    let memory = Memory::heap(Limits { topics, ..Limits::for_config(&config) });
+    let mut producer = Producer::new(&config, memory, 42).expect("a sound configuration");
+    let mut name = String::new();
+    for index in 0..topics {
+        name = format!("plant-7-line-3-{index:05}");
+        producer.topic(NOW, &name).expect("room");
+    }
+    let run = |(producer, name): &mut (Producer<'static>, String)| {
+        for _ in 0..LOOKED_UP {
+            black_box(producer.topic(NOW, black_box(name))).expect("a topic");
+        }
+    };
+    steps((producer, name), run, |_| {})
 }
 
 const TURNS: u64 = 100;
