@@ -31,7 +31,7 @@ pub use log_contents::{LogCount, texts};
 pub use outcomes::{Causes, Fate, Fates, Told};
 pub use owned_record::{Message, rich};
 pub use produce_command::{Command, Ended};
-pub use recorded_frames::{Request, requests, verdicts};
+pub use recorded_frames::{Request, correlation_ids, requests, verdicts};
 pub use refusal::assert_refused;
 pub use scene::Scene;
 pub use secured::{MECHANISMS, OTHER, OTHER_PASSWORD, PASSWORD, Protocol, Secured, USER, token};

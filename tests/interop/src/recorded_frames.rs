@@ -44,6 +44,15 @@ pub fn requests(heard: &[Heard]) -> Result<Vec<Request>> {
     Ok(requests)
 }
 
+/// What the answers bear that a client was sent, but for unfinished ones.
+///
+/// # Errors
+/// When it is no Kafka.
+pub fn correlation_ids(heard: &Heard) -> Result<Vec<i32>> {
+    let id = |frame: &[u8]| frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
+    frames(&heard.bytes)?.into_iter().map(|frame| id(frame).context("a short answer")).collect()
+}
+
 /// What brokers say of the partitions of a produce request; `None` where there is no answer to it.
 ///
 /// # Errors

@@ -55,7 +55,6 @@ pub struct Secured {
     protocol: Protocol,
     /// The authority's certificate.
     trusted: String,
-    _dir: tempfile::TempDir,
 }
 
 impl Secured {
@@ -80,19 +79,19 @@ impl Secured {
     ) -> Result<Self> {
         let authority = Authority::new();
         let Identity { certificate, key } = authority.sign(names);
-        let dir = tempfile::tempdir()?;
-        let (own, trusted) = (dir.path().join("broker.pem"), dir.path().join("ca.pem"));
-        std::fs::write(&own, format!("{key}{certificate}"))?;
-        std::fs::write(&trusted, authority.certificate())?;
         let map = format!("PLAINTEXT:PLAINTEXT,PROXIED:{},CONTROLLER:PLAINTEXT", protocol.name());
         let mut config =
             Config::new(&version(), nodes)?.with("listener.security.protocol.map", &map);
-        let (own, trusted) = (own.display().to_string(), trusted.display().to_string());
+        // Not as files: Kafka before 3.0 takes only encrypted keys from those.
+        let inline = |pem: &str| pem.replace('\n', "\\n");
+        let (key, certificate) = (inline(&key), inline(&certificate));
+        let trusted = inline(&authority.certificate());
         let stores = [
             ("ssl.keystore.type", "PEM"),
-            ("ssl.keystore.location", &own),
+            ("ssl.keystore.key", &*key),
+            ("ssl.keystore.certificate.chain", &certificate),
             ("ssl.truststore.type", "PEM"),
-            ("ssl.truststore.location", &trusted),
+            ("ssl.truststore.certificates", &trusted),
         ];
         let modules = login_modules();
         let logins = modules.iter().map(|(name, module)| (&**name, &**module));
@@ -114,7 +113,7 @@ impl Secured {
             cluster.set_scram_password(OTHER, OTHER_PASSWORD, 8_192)?;
         }
         let trusted = authority.certificate();
-        Ok(Self { cluster, authority, protocol, trusted, _dir: dir })
+        Ok(Self { cluster, authority, protocol, trusted })
     }
 
     /// Whether it asks clients who they are.

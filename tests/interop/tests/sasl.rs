@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 
 use core::{
+    slice::from_ref,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -11,9 +12,9 @@ use ottla_client::RecordOutcome;
 use ottla_core::wire::ApiKey;
 use ottla_interop::{
     Adapter, Client, Fetch, MECHANISMS, Message, PASSWORD, Protocol, Secured, USER, assert_refused,
-    requests, token, version,
+    correlation_ids, requests, token, version,
 };
-use ottla_kafka::{Direction, Links};
+use ottla_kafka::{Direction, Heard, Links};
 use ottla_tokio::OAuthToken;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -64,7 +65,8 @@ fn arrives(
     for (number, receipt) in sent.iter().enumerate() {
         let outcome = receipt.last(LIMIT);
         let Some(RecordOutcome::Delivered { offset, .. }) = outcome else {
-            panic!("{what}, {adapter}: record {number}: {outcome:?}");
+            let wire = on_the_wire(cluster.proxy().all());
+            panic!("{what}, {adapter}: record {number}: {outcome:?}\n{wire}");
         };
         assert_eq!(offset, Some(number as i64), "{what}, {adapter}");
     }
@@ -77,6 +79,27 @@ fn arrives(
         assert!(record.has_value(number.to_string().as_bytes()), "record {number}");
     }
     println!("Kafka {}, {what}, {adapter}: {count} records at their offsets", version());
+}
+
+/// The last requests of each connection that the proxy recorded, and whether they were answered.
+fn on_the_wire(links: Links<'_>) -> String {
+    let [sent, answered] = [Direction::ToBroker, Direction::ToClient].map(|way| links.heard(way));
+    let mut text = String::new();
+    for (one, all) in sent.iter().map(|heard| (heard.connection, requests(from_ref(heard)))) {
+        let all = all.unwrap();
+        let answers = answered.iter().find(|heard| heard.connection == one);
+        let got = answers.map_or(Vec::new(), |heard| correlation_ids(heard).unwrap());
+        for request in all.iter().rev().take(16).rev() {
+            let answered = got.contains(&request.correlation_id);
+            text += &format!("connection {one}: {request:?} answered: {answered}\n");
+        }
+        let last = |heard: &Heard| heard.times.last().map(|(_, time)| time.elapsed());
+        let sent = sent.iter().find(|heard| heard.connection == one).and_then(last);
+        let came = answers.and_then(last);
+        text +=
+            &format!("connection {one}: last byte sent {sent:?} ago, last one back {came:?} ago\n");
+    }
+    text
 }
 
 /// What is told where nobody is let in.
@@ -241,7 +264,8 @@ fn who_is_not_let_in_is_told_why() {
 #[test]
 #[ignore = "needs Java and Maven"]
 fn a_session_is_renewed_under_load_and_nothing_is_said_between() {
-    let lifetime = [("connections.max.reauth.ms", "8000")];
+    let lifetime = std::env::var("OTTLA_SESSION_LIFETIME_MS").unwrap_or_else(|_| "8000".into());
+    let lifetime = [("connections.max.reauth.ms", &*lifetime)];
     let secured = Secured::start_as(&LOCAL, Protocol::SaslPlaintext, 1, &lifetime).unwrap();
     let cluster = &secured.cluster;
     for (place, mechanism) in MECHANISMS.into_iter().enumerate() {

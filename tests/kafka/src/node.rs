@@ -157,7 +157,8 @@ pub(crate) fn await_line(process: &mut Process, log: &Path, line: &str) -> Resul
         }
         if ended.is_some() || begin.elapsed() > START {
             let printed = fs::read_to_string(log.with_extension("out")).unwrap_or_default();
-            bail!("{ended:?} without {line:?}: {} {}", tail(&text), tail(&printed));
+            let (first, last) = (first_errors(&text), tail(&text));
+            bail!("{ended:?} without {line:?}: {first} … {last} {}", tail(&printed));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -173,6 +174,12 @@ pub(crate) fn wait(process: &mut Process, limit: Duration) -> Result<bool> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(true)
+}
+
+/// The lines of a log from the first error on, with what caused it.
+fn first_errors(text: &str) -> String {
+    let wrong = |line: &&str| !line.contains(" ERROR ") && !line.contains(" FATAL ");
+    text.lines().skip_while(wrong).take(30).collect::<Vec<_>>().join("\n")
 }
 
 /// The last lines of a log.
