@@ -66,13 +66,13 @@ pub use producer::{Payload, Producer};
 pub use properties::nearest as nearest_property;
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
-#[cfg(all(feature = "_internal", feature = "_scram"))]
-#[doc(hidden)]
-pub use sasl::internal_read_scram;
 #[cfg(feature = "sasl")]
 pub use sasl::{
     AuthenticationFailure, Credentials, Entropy, Mechanism, Mechanisms, Sasl, SaslError, Token,
 };
+#[cfg(all(feature = "_internal", feature = "_scram"))]
+#[doc(hidden)]
+pub use sasl::{internal_read_scram, internal_scram_keys};
 pub use static_memory::StaticMemory;
 pub use time::Instant;
 #[cfg(feature = "trace")]

@@ -404,6 +404,31 @@ pub fn internal_read_scram(first: &[u8], last: &[u8]) -> (Option<(usize, usize, 
     (read.map(|read| read.internal_sizes()), signed)
 }
 
+/// StoredKey and ServerKey, as a broker keeps them, of a client that answers a broker's first message, behind whose `r=`
+/// comes the client's own nonce: 24 times `A`. Returns how long they are; 0 where the message is refused.
+#[cfg(all(feature = "_internal", feature = "_scram"))]
+#[doc(hidden)]
+#[must_use]
+pub fn internal_scram_keys(
+    credentials: &Credentials<'_>,
+    first: &[u8],
+    stored: &mut [u8; 64],
+    server: &mut [u8; 64],
+) -> usize {
+    let ours = scram::Nonce::new(|bytes| {
+        bytes.fill(0);
+        true
+    });
+    let mut memory = [0; 1024];
+    let sasl = Sasl::new(credentials, &mut memory).ok();
+    let keys = sasl.zip(ours).and_then(|(mut sasl, ours)| sasl.internal_derive(&ours, first));
+    keys.map_or(0, |(stored_key, server_key)| {
+        crate::wire::put(stored, stored_key.as_bytes());
+        crate::wire::put(server, server_key.as_bytes());
+        stored_key.as_bytes().len()
+    })
+}
+
 #[cfg(all(feature = "_internal", feature = "_scram"))]
 const fn internal_mechanism() -> Mechanism {
     #[cfg(feature = "scram-sha-256")]

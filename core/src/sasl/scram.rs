@@ -208,6 +208,25 @@ impl Sasl<'_> {
     }
 }
 
+#[cfg(feature = "_internal")]
+impl Sasl<'_> {
+    /// Derives the keys that a broker's first message asks for, and shows what a broker keeps of them: StoredKey and
+    /// ServerKey.
+    pub(super) fn internal_derive(
+        &mut self,
+        nonce: &Nonce,
+        first: &[u8],
+    ) -> Option<(Hashed, Hashed)> {
+        let mut written = [0; 512];
+        self.prove(&mut Writer::new(&mut written), nonce, first).ok()?;
+        while !self.derive() {}
+        let Keys::Known { client, server, .. } = &self.keys else {
+            return None;
+        };
+        Some((self.hash()?.digest(client.as_bytes()), server.clone()))
+    }
+}
+
 /// Whether the broker's final message has the signature that only it and the client can know.
 pub(crate) fn verify(message: &[u8], signature: &Hashed) -> Result<(), AuthenticationFailure> {
     let mut parts = message.split(|byte| *byte == b',');

@@ -38,6 +38,7 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.PartitionInfo;
+import org.apache.kafka.common.security.scram.internals.ScramFormatter;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.acl.AccessControlEntry;
@@ -104,6 +105,7 @@ public final class Tool {
             case "lead": lead(f[1], Integer.parseInt(f[2]), Integer.parseInt(f[3])); break;
             case "allow": allow(f); break;
             case "scram": scram(f[1], f[2], Integer.parseInt(f[3])); break;
+            case "scram-keys": scramKeys(f); break;
             case "brokers": brokers(); break;
             case "probe": probe(f[1], Integer.parseInt(f[2]), Short.parseShort(f[3])); break;
             case "produce": produce(f); break;
@@ -290,6 +292,20 @@ public final class Tool {
                 new UserScramCredentialUpsertion(
                     user, new ScramCredentialInfo(mechanism, iterations), password))).all());
         }
+    }
+
+    /**
+     * scram-keys MECHANISM ITERATIONS SALT PASSWORD: StoredKey and ServerKey as Kafka's own client derives them
+     * (salt and password in hexadecimal).
+     */
+    private void scramKeys(String[] f) throws Exception {
+        org.apache.kafka.common.security.scram.internals.ScramMechanism mechanism =
+            org.apache.kafka.common.security.scram.internals.ScramMechanism.forMechanismName(f[1]);
+        ScramFormatter formatter = new ScramFormatter(mechanism);
+        String password = new String(unhex(f[4]), StandardCharsets.UTF_8);
+        byte[] salted = formatter.saltedPassword(password, unhex(f[3]), Integer.parseInt(f[2]));
+        answer(hex(formatter.storedKey(formatter.clientKey(salted))));
+        answer(hex(formatter.serverKey(salted)));
     }
 
     private void allow(String[] f) throws Exception {

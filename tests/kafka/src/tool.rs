@@ -73,6 +73,24 @@ impl Tool {
         self.ask(&command)?.iter().map(|line| Ok(line.parse()?)).collect()
     }
 
+    /// StoredKey and ServerKey of SCRAM, as Kafka's own client derives them.
+    ///
+    /// # Errors
+    /// When the process fails, or there is no such mechanism.
+    pub fn scram_keys(
+        &self,
+        mechanism: &str,
+        password: &str,
+        salt: &[u8],
+        iterations: u32,
+    ) -> Result<[Vec<u8>; 2]> {
+        let mut command = vec!["scram-keys".to_owned(), mechanism.to_owned()];
+        command.extend([iterations.to_string(), hex::encode(salt), hex::encode(password)]);
+        let keys = self.ask(&command)?;
+        let keys: Vec<_> = keys.iter().map(hex::decode).collect::<Result<_, _>>()?;
+        keys.try_into().map_err(|keys| anyhow::anyhow!("not two keys: {keys:?}"))
+    }
+
     pub(crate) fn create_topic(
         &self,
         name: &str,
