@@ -61,11 +61,17 @@ fn arrives(
         if !lasts.is_zero() {
             std::thread::sleep(Duration::from_millis(2));
         }
+        // Now and then nothing comes that would wake a driver by chance.
+        if sent.len() % 64 == 0 {
+            let last = sent.last().and_then(|receipt| receipt.last(LIMIT));
+            let wire = || on_the_wire(&cluster.proxy().all());
+            assert!(last.is_some(), "{what}, {adapter}: record {}\n{}", sent.len(), wire());
+        }
     }
     for (number, receipt) in sent.iter().enumerate() {
         let outcome = receipt.last(LIMIT);
         let Some(RecordOutcome::Delivered { offset, .. }) = outcome else {
-            let wire = on_the_wire(cluster.proxy().all());
+            let wire = on_the_wire(&cluster.proxy().all());
             panic!("{what}, {adapter}: record {number}: {outcome:?}\n{wire}");
         };
         assert_eq!(offset, Some(number as i64), "{what}, {adapter}");
@@ -82,7 +88,7 @@ fn arrives(
 }
 
 /// The last requests of each connection that the proxy recorded, and whether they were answered.
-fn on_the_wire(links: Links<'_>) -> String {
+fn on_the_wire(links: &Links<'_>) -> String {
     let [sent, answered] = [Direction::ToBroker, Direction::ToClient].map(|way| links.heard(way));
     let mut text = String::new();
     for (one, all) in sent.iter().map(|heard| (heard.connection, requests(from_ref(heard)))) {
@@ -124,7 +130,7 @@ fn says(
 }
 
 /// How often connections were authenticated anew, and that nothing was said in the middle of it.
-fn renewals(what: &str, links: Links<'_>) -> usize {
+fn renewals(what: &str, links: &Links<'_>) -> usize {
     let sent = requests(&links.heard(Direction::ToBroker)).unwrap();
     let mut connections: Vec<u64> = sent.iter().map(|request| request.connection).collect();
     connections.sort_unstable();
@@ -135,10 +141,13 @@ fn renewals(what: &str, links: Links<'_>) -> usize {
             sent.iter().filter(|it| it.connection == connection).map(|it| it.api).collect();
         let begun = |api: &ApiKey| *api == ApiKey::SASL_HANDSHAKE;
         for rest in said.split(begun).skip(1) {
-            assert_eq!(rest.first(), Some(&ApiKey::SASL_AUTHENTICATE), "{what}: {said:?}");
+            let wire = || on_the_wire(links);
+            // None where the connection ended there: a broker hangs up at a request that comes to it late.
+            let next = rest.first();
+            assert!(next.is_none_or(|api| *api == ApiKey::SASL_AUTHENTICATE), "{what}: {}", wire());
             let over = rest.iter().skip_while(|api| **api == ApiKey::SASL_AUTHENTICATE);
             let late = over.filter(|api| **api == ApiKey::SASL_AUTHENTICATE).count();
-            assert_eq!(late, 0, "{what}: {said:?}");
+            assert_eq!(late, 0, "{what}: {}", wire());
         }
         renewed += said.iter().filter(|api| begun(api)).count().saturating_sub(1);
     }
@@ -270,13 +279,13 @@ fn a_session_is_renewed_under_load_and_nothing_is_said_between() {
     let cluster = &secured.cluster;
     for (place, mechanism) in MECHANISMS.into_iter().enumerate() {
         let adapter = Adapter::ALL[place % 2];
-        let (fetch, fetched) = tokens(Duration::from_secs(60));
+        let (fetch, fetched) = tokens(watched() * 3);
         let fetch = (mechanism == "OAUTHBEARER").then_some(fetch);
         let what = format!("8 s of {mechanism}");
         let properties = secured.logged_in_by(mechanism);
         cluster.proxy().all().tap();
         arrives(&what, &secured, adapter, &properties, fetch, watched());
-        let renewed = renewals(&what, secured.cluster.proxy().all());
+        let renewed = renewals(&what, &secured.cluster.proxy().all());
         let least = watched().as_secs() as usize / 9;
         assert!(renewed >= least, "{what}: {renewed} renewals in {:?}", watched());
         if mechanism == "OAUTHBEARER" {
