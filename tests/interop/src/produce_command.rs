@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::{
+    ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Stdio},
@@ -80,7 +81,8 @@ impl Command<'_> {
     }
 }
 
-fn wait(mut child: Child, limit: Duration) -> Result<Option<i32>> {
+/// How a child process ended. One that does not end in time is killed.
+pub(crate) fn wait(mut child: Child, limit: Duration) -> Result<Option<i32>> {
     let begin = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
@@ -89,33 +91,50 @@ fn wait(mut child: Child, limit: Duration) -> Result<Option<i32>> {
         if begin.elapsed() > limit {
             child.kill()?;
             child.wait()?;
-            bail!("ottla produce does not end within {limit:?}");
+            bail!("it does not end within {limit:?}");
         }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// The command, built once in the profile of this test and found where cargo puts it: beside the
-/// directory of the tests.
+/// The command, built once.
 fn binary() -> Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    let built = BINARY.get_or_init(|| {
+        let built = build("../..", &["-p", "ottla-cli"], "", "ottla");
+        built.map_err(|error| format!("{error:#}"))
+    });
     built.as_deref().map_err(|error| anyhow::anyhow!("building ottla: {error}"))
 }
 
-fn build() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let profile = test.ancestors().nth(2).context("a test without a target directory")?;
+/// Builds a binary of the workspace in a folder (from here) in the profile of this test, where the test was built: into
+/// `within` there, since each workspace needs a target directory of its own.
+pub(crate) fn build(
+    workspace: &str,
+    arguments: &[&str],
+    within: &str,
+    name: &str,
+) -> Result<PathBuf> {
+    let (target, profile) = built_in()?;
+    let target = target.join(within);
     let mut cargo = std::process::Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "-p", "ottla-cli", "--manifest-path"]);
-    cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"));
-    cargo.arg("--target-dir").arg(profile.parent().context("no target directory")?);
+    cargo.args(["build", "--quiet", "--manifest-path"]);
+    cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(workspace).join("Cargo.toml"));
+    cargo.args(arguments).arg("--target-dir").arg(&target);
     // Each profile has a directory of its name, but for the one called `dev`.
-    if let Some(name) = profile.file_name().filter(|name| *name != "debug") {
-        cargo.arg("--profile").arg(name);
+    if profile != "debug" {
+        cargo.arg("--profile").arg(&profile);
     }
     ensure!(cargo.status()?.success(), "cargo failed");
-    let binary = profile.join(format!("ottla{}", std::env::consts::EXE_SUFFIX));
+    let binary = target.join(profile).join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     ensure!(binary.exists(), "no {}", binary.display());
     Ok(binary)
+}
+
+/// The target directory that this test was built in, and its profile's directory there.
+pub(crate) fn built_in() -> Result<(PathBuf, OsString)> {
+    let test = std::env::current_exe()?;
+    let profile = test.ancestors().nth(2).context("a test without a target directory")?;
+    let target = profile.parent().context("no target directory")?;
+    Ok((target.to_owned(), profile.file_name().context("no profile")?.to_owned()))
 }
