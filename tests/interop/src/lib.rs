@@ -9,6 +9,7 @@
 mod client;
 mod common_api_versions;
 mod durations;
+mod embedded_tls;
 mod lines;
 mod log_contents;
 mod outcomes;
@@ -26,6 +27,7 @@ mod verify;
 pub use client::{Client, Fetch, Receipt};
 pub use common_api_versions::spoken;
 pub use durations::Spread;
+pub use embedded_tls::{Device, EmbeddedTls, Said};
 pub use lines::{Lines, Mix, SEPARATOR};
 pub use log_contents::{LogCount, texts};
 pub use outcomes::{Causes, Fate, Fates, Told};
