@@ -217,6 +217,14 @@ impl Conn {
         session: Session::EMPTY,
     };
 
+    /// Forgets all of it but the generation.
+    // All of it at once, since that is a matter of zeros; `..EMPTY` would have a copy of it in the flash.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    pub(crate) fn clear(&mut self, generation: u16) {
+        *self = Self::EMPTY;
+        self.generation = generation;
+    }
+
     // Not `==`, which would compare the causes of those that ended, too.
     /// Whether the slot holds no connection.
     pub(crate) const fn is_free(&self) -> bool {

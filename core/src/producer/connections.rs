@@ -151,15 +151,13 @@ impl Producer<'_> {
         let timeout = self.settings.setup_timeout(&mut self.random, failures);
         let deadline = self.now.later(timeout);
         let generation = self.conns.at(conn).generation.wrapping_add(1);
-        *self.conns.at_mut(conn) = Conn {
-            generation,
-            state: State::Dialing { told: false },
-            broker,
-            setup_deadline: deadline,
-            api_versions: ApiKey::API_VERSIONS.versions().map_or(0, |range| range.max),
-            used: self.now,
-            ..Conn::EMPTY
-        };
+        let slot = self.conns.at_mut(conn);
+        slot.clear(generation);
+        slot.state = State::Dialing { told: false };
+        slot.broker = broker;
+        slot.setup_deadline = deadline;
+        slot.api_versions = ApiKey::API_VERSIONS.versions().map_or(0, |range| range.max);
+        slot.used = self.now;
         self.brokers.at_mut(broker).conn = conn;
         self.network.note_output_if(true);
         self.timers.conn = self.timers.conn.min(deadline);
@@ -470,7 +468,7 @@ impl Producer<'_> {
     pub(super) fn free_connection(&mut self, conn: Ix<Conn>) {
         let slot = self.conns.at_mut(conn);
         // What was said of the connection is not to be taken for something about the slot.
-        *slot = Conn { generation: slot.generation, ..Conn::EMPTY };
+        slot.clear(slot.generation);
         if self.network.take_want_of_slot() {
             self.dial_due();
         }
