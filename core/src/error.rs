@@ -243,7 +243,7 @@ pub enum Disconnect {
     /// ([`ErrorCode::NONE`]): another broker is asked.
     ProducerIdRefused(ErrorCode),
     /// The client was not authenticated, or did not believe the broker.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     Authentication(crate::AuthenticationFailure),
     /// The connection was idle for `connections.max.idle.ms`.
     Idle,
@@ -467,7 +467,7 @@ impl fmt::Display for Disconnect {
             | Self::Tls
             | Self::RequestTimedOut
             | Self::Incomplete => Ok(()),
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             Self::Authentication(_) => Ok(()),
         }
     }

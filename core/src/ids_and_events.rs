@@ -127,7 +127,7 @@ pub enum Output {
     Disconnect(ConnId),
     /// Get a token for OAUTHBEARER, then call [`Producer::handle_token`] or [`Producer::handle_no_token`]. Told
     /// once for each that is wanted; connections wait for it meanwhile, and others do not.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "oauthbearer")]
     WantToken,
     /// Something that the application may want to know.
     Event(Event),
@@ -256,10 +256,10 @@ pub enum TimerKind {
     /// A producer id is to be asked for.
     ProducerId,
     /// Keys for SCRAM are being derived: some iterations of many are due.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     KeyDerivation,
     /// A token is to be asked for again.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "oauthbearer")]
     Token,
     /// An idle connection is to be closed.
     Idle,

@@ -77,7 +77,7 @@ pub enum Loss {
     /// [`Disconnect::ProducerIdRefused`].
     ProducerIdRefused,
     /// [`Disconnect::Authentication`].
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     Authentication(crate::AuthenticationFailure),
 }
 
@@ -104,7 +104,7 @@ impl Disconnect {
             Self::Unexpected { .. } => Loss::Unexpected,
             Self::Incomplete => Loss::Incomplete,
             Self::UnsupportedVersion { .. } => Loss::UnsupportedVersion,
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             Self::Authentication(failure) => Loss::Authentication(*failure),
             Self::ProducerIdRefused(_) | Self::Idle | Self::Replaced | Self::Closed => {
                 Loss::ProducerIdRefused
@@ -159,7 +159,7 @@ impl fmt::Display for Loss {
             Self::Incomplete => "an answer left out a partition that was asked about",
             Self::UnsupportedVersion => "no version in common with the broker",
             Self::ProducerIdRefused => "the broker gave no producer id",
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             Self::Authentication(failure) => {
                 return write!(f, "not authenticated: {failure}");
             }

@@ -34,7 +34,7 @@ mod producer;
 mod properties;
 mod random;
 mod record;
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 mod sasl;
 mod slots;
 mod static_memory;
@@ -66,9 +66,11 @@ pub use producer::{Payload, Producer};
 pub use properties::nearest as nearest_property;
 pub use properties::{Property, PropertyError, properties};
 pub use record::{Header, Record};
-#[cfg(feature = "sasl")]
+#[cfg(feature = "oauthbearer")]
+pub use sasl::Token;
+#[cfg(feature = "_sasl")]
 pub use sasl::{
-    AuthenticationFailure, Credentials, Entropy, Mechanism, Mechanisms, Sasl, SaslError, Token,
+    AuthenticationFailure, Credentials, Entropy, Mechanism, Mechanisms, Sasl, SaslError,
 };
 #[cfg(all(feature = "_internal", feature = "_scram"))]
 #[doc(hidden)]

@@ -198,7 +198,7 @@ impl<'m, T> Slots<'m, T> {
     }
 
     /// Whether they are from the heap.
-    #[cfg(all(feature = "alloc", feature = "sasl"))]
+    #[cfg(all(feature = "alloc", feature = "_sasl"))]
     pub(crate) const fn is_owned(&self) -> bool {
         matches!(self.0, Source::Owned(_))
     }

@@ -16,7 +16,7 @@ use embassy_futures::{
 };
 use embedded_io::{Error as _, ErrorKind};
 use embedded_io_async::{Read, Write};
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 use ottla_core::TimerKind;
 use ottla_core::{ConnId, Disconnect, Instant, Output};
 
@@ -182,7 +182,7 @@ fn turn<A: Application>(
                     told = true;
                 }
                 Output::Closed => return None,
-                #[cfg(feature = "sasl")]
+                #[cfg(feature = "oauthbearer")]
                 Output::WantToken => {
                     application.want_token(producer, now);
                     told = true;
@@ -191,9 +191,9 @@ fn turn<A: Application>(
             }
         }
         let timer = producer.poll_timeout();
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         let derives = matches!(timer, Some((_, TimerKind::KeyDerivation)));
-        #[cfg(not(feature = "sasl"))]
+        #[cfg(not(feature = "_sasl"))]
         let derives = false;
         let core = timer.map_or(Instant::NEVER, |(at, _)| at);
         Some((core.min(application.poll_timeout()), derives))

@@ -19,7 +19,7 @@ pub trait Application {
     /// [`Client::with`], where getting one takes time; connections wait for it that are to be authenticated, up to
     /// `socket.connection.setup.timeout.ms`. By itself this says that there is none
     /// ([`Producer::handle_no_token`]), and is asked again after `retry.backoff.max.ms`.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "oauthbearer")]
     fn want_token(&mut self, producer: &mut Producer<'_>, now: Instant) {
         producer.handle_no_token(now);
     }

@@ -36,7 +36,7 @@ pub struct Driver<'m, P, const N: usize> {
     /// The core is closed; ports may not be yet.
     closed: bool,
     /// A token is to be given.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "oauthbearer")]
     wants_token: bool,
 }
 
@@ -64,7 +64,7 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
             producer,
             slots: ports.map(|port| Slot { port, state: State::Free }),
             closed: false,
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "oauthbearer")]
             wants_token: false,
         }
     }
@@ -90,7 +90,7 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
     /// [`Step::Idle`]. Give it by [`Producer::handle_token`], or say by [`Producer::handle_no_token`] that there is
     /// none; then poll. Until then connections wait for it that are to be authenticated, up to
     /// `socket.connection.setup.timeout.ms`, and others do not.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "oauthbearer")]
     pub const fn wants_token(&mut self) -> bool {
         core::mem::replace(&mut self.wants_token, false)
     }
@@ -141,7 +141,7 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
                 }
                 // Once the ports are closed, too.
                 Output::Closed => self.closed = true,
-                #[cfg(feature = "sasl")]
+                #[cfg(feature = "oauthbearer")]
                 Output::WantToken => self.wants_token = true,
                 _ => {}
             }

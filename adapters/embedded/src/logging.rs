@@ -2,7 +2,7 @@
 //!
 //! What is told are words and numbers only: texts are made by the one who reads them.
 
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 use ottla_core::AuthenticationFailure;
 use ottla_core::{BatchOutcome, ConnId, Disconnect, Event, Outcome, Producer, TopicStatus};
 
@@ -124,7 +124,7 @@ fn cause_words(cause: &Disconnect) -> &'static str {
         Disconnect::Mute => "nothing was answered: a listener with TLS or SASL?",
         Disconnect::Io => "reading or writing failed",
         Disconnect::Tls => "TLS failed",
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         Disconnect::Authentication(failure) => failure_words(failure),
         Disconnect::RequestTimedOut => "a request was not answered in time",
         Disconnect::Malformed(_) => "what came is no Kafka",
@@ -139,7 +139,7 @@ fn cause_words(cause: &Disconnect) -> &'static str {
     }
 }
 
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 fn failure_words(failure: &AuthenticationFailure) -> &'static str {
     match failure {
         AuthenticationFailure::Mechanism(_) => "the listener has not the mechanism of SASL",

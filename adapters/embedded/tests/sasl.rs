@@ -1,5 +1,11 @@
 //! Either API authenticates by each mechanism, again before a session is over, and keeps nobody waiting for it.
-#![cfg(all(feature = "scram-sha-256", feature = "scram-sha-512", feature = "_internal"))]
+#![cfg(all(
+    feature = "plain",
+    feature = "oauthbearer",
+    feature = "scram-sha-256",
+    feature = "scram-sha-512",
+    feature = "_internal"
+))]
 
 mod lab;
 

@@ -2,13 +2,13 @@
 
 mod recv;
 mod send;
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 mod session;
 
 pub(crate) use recv::{Read, Reader, longest_answer};
 pub use send::Segments;
 pub(crate) use send::Transmission;
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 pub(crate) use session::{Session, Step};
 
 use heapless::Deque;
@@ -43,7 +43,7 @@ pub(crate) enum State {
     Negotiating,
     /// Open, and its versions are known; the client says who it is. Requests that were made before may be
     /// in flight.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     Authenticating(Step),
     /// Open, and its versions are known.
     Ready,
@@ -80,12 +80,12 @@ pub(crate) struct Versions {
     /// -1 where the broker cannot be asked what it knows of producers.
     pub(crate) describe_producers: i16,
     /// -1 where the broker has none of SASL's exchanges in frames.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     pub(crate) sasl_authenticate: i16,
 }
 
 /// APIs that a broker's versions are kept of, ApiVersions aside.
-pub(crate) const OFFERS: usize = if cfg!(feature = "sasl") { 5 } else { 4 };
+pub(crate) const OFFERS: usize = if cfg!(feature = "_sasl") { 5 } else { 4 };
 
 /// The versions that a broker has of an API.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +180,7 @@ pub(crate) struct Conn {
     pub(crate) draining: bool,
     /// Place among the connections that may have something to write.
     pub(crate) write: Link<Self>,
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     pub(crate) session: Session,
 }
 
@@ -205,7 +205,7 @@ impl Conn {
             metadata: 0,
             init_producer_id: 0,
             describe_producers: 0,
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             sasl_authenticate: 0,
         },
         used: Instant::ZERO,
@@ -213,7 +213,7 @@ impl Conn {
         served: false,
         draining: false,
         write: Link::EMPTY,
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         session: Session::EMPTY,
     };
 
@@ -246,7 +246,7 @@ impl Conn {
         match self.state {
             State::Free | State::Ended { .. } => false,
             State::Dialing { .. } | State::Negotiating | State::Ready => true,
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             State::Authenticating(_) => true,
         }
     }
@@ -268,7 +268,7 @@ impl Conn {
     pub(crate) const fn is_open(&self) -> bool {
         match self.state {
             State::Negotiating | State::Ready => true,
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             State::Authenticating(_) => true,
             State::Free | State::Dialing { .. } | State::Ended { .. } => false,
         }

@@ -1,5 +1,7 @@
 //! What a connection has received: frames, and the elements in them, through a small window.
 
+#[cfg(feature = "_sasl")]
+use crate::wire::sasl_response::{SaslItem, SaslResponse};
 use crate::wire::{
     ApiKey, DecodeError, Step,
     api_versions::{ApiVersionsItem, ApiVersionsResponse},
@@ -8,11 +10,6 @@ use crate::wire::{
     init_producer_id::{InitProducerIdItem, InitProducerIdResponse},
     metadata::{MetadataItem, MetadataResponse},
     produce::{ProduceResponse, ProduceResponseItem},
-};
-#[cfg(feature = "sasl")]
-use crate::wire::{
-    sasl_authenticate::{SaslAuthenticateItem, SaslAuthenticateResponse},
-    sasl_handshake::{SaslHandshakeItem, SaslHandshakeResponse},
 };
 
 /// No answer is longer, in bytes: Kafka's own bound on a request (`socket.request.max.bytes`).
@@ -23,7 +20,7 @@ const LONGEST: u32 = 100 << 20;
 pub(crate) const fn longest_answer(api: ApiKey) -> u32 {
     match api {
         ApiKey::API_VERSIONS | ApiKey::INIT_PRODUCER_ID => 64 << 10,
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         ApiKey::SASL_HANDSHAKE | ApiKey::SASL_AUTHENTICATE => 64 << 10,
         ApiKey::PRODUCE => 16 << 20,
         _ => LONGEST,
@@ -41,10 +38,8 @@ enum Walk {
     InitProducerId(InitProducerIdResponse),
     Produce(ProduceResponse),
     DescribeProducers(DescribeProducersResponse),
-    #[cfg(feature = "sasl")]
-    SaslHandshake(SaslHandshakeResponse),
-    #[cfg(feature = "sasl")]
-    SaslAuthenticate(SaslAuthenticateResponse),
+    #[cfg(feature = "_sasl")]
+    Sasl(SaslResponse),
     /// Past the last element: what is left of the frame is of no interest.
     Rest,
 }
@@ -62,10 +57,8 @@ pub(crate) enum Read<'a> {
     InitProducerId(InitProducerIdItem),
     Produce(ProduceResponseItem<'a>),
     DescribeProducers(DescribeProducersItem<'a>),
-    #[cfg(feature = "sasl")]
-    SaslHandshake(SaslHandshakeItem<'a>),
-    #[cfg(feature = "sasl")]
-    SaslAuthenticate(SaslAuthenticateItem<'a>),
+    #[cfg(feature = "_sasl")]
+    Sasl(SaslItem<'a>),
     /// The response is complete.
     Complete,
 }
@@ -105,13 +98,9 @@ impl Reader {
             ApiKey::DESCRIBE_PRODUCERS => {
                 self.walk = Walk::DescribeProducers(DescribeProducersResponse::new(version));
             }
-            #[cfg(feature = "sasl")]
-            ApiKey::SASL_HANDSHAKE => {
-                self.walk = Walk::SaslHandshake(SaslHandshakeResponse::new(version));
-            }
-            #[cfg(feature = "sasl")]
-            ApiKey::SASL_AUTHENTICATE => {
-                self.walk = Walk::SaslAuthenticate(SaslAuthenticateResponse::new(version));
+            #[cfg(feature = "_sasl")]
+            ApiKey::SASL_HANDSHAKE | ApiKey::SASL_AUTHENTICATE => {
+                self.walk = Walk::Sasl(SaslResponse::new(api, version));
             }
             _ => self.walk = Walk::Rest,
         }
@@ -174,10 +163,8 @@ impl Reader {
                 Walk::InitProducerId(walk) => walk.step(input)?.map(Read::InitProducerId),
                 Walk::Produce(walk) => walk.step(input)?.map(Read::Produce),
                 Walk::DescribeProducers(walk) => walk.step(input)?.map(Read::DescribeProducers),
-                #[cfg(feature = "sasl")]
-                Walk::SaslHandshake(walk) => walk.step(input)?.map(Read::SaslHandshake),
-                #[cfg(feature = "sasl")]
-                Walk::SaslAuthenticate(walk) => walk.step(input)?.map(Read::SaslAuthenticate),
+                #[cfg(feature = "_sasl")]
+                Walk::Sasl(walk) => walk.step(input)?.map(Read::Sasl),
             };
             match step {
                 Step::Element { used, element } => {

@@ -39,7 +39,7 @@ pub struct Segments<'a> {
     sources: Option<(&'a Table<'a, Batch>, &'a Pages<'a>)>,
     skip: usize,
     /// A token, and where in the head it goes.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "oauthbearer")]
     token: Option<(&'a [u8], usize)>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Segments<'a> {
         chunks: None,
         sources: None,
         skip: 0,
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "oauthbearer")]
         token: None,
     };
 
@@ -73,13 +73,13 @@ impl<'a> Segments<'a> {
             chunks: None,
             sources,
             skip: skip as usize,
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "oauthbearer")]
             token: None,
         }
     }
 
     /// The pieces of a request in whose head a token goes at `cut`, after the first `skip` bytes.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "oauthbearer")]
     pub(crate) fn with_token(head: &'a [u8], token: &'a [u8], cut: u32, skip: u32) -> Self {
         let token = Some((token, cut as usize));
         Segments { head, token, skip: skip as usize, ..Segments::NOTHING }
@@ -89,7 +89,7 @@ impl<'a> Segments<'a> {
         if let Some(chunk) = self.chunks.as_mut().and_then(Iterator::next) {
             return Some(chunk);
         }
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "oauthbearer")]
         if let Some((token, cut)) = self.token {
             if self.at < cut {
                 return self.head.get(core::mem::replace(&mut self.at, cut)..cut);

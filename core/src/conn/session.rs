@@ -19,6 +19,7 @@ pub(crate) enum Step {
     #[cfg(feature = "_scram")]
     Verify,
     /// OAUTHBEARER: the token is refused, which the broker wants to hear of before it says so.
+    #[cfg(feature = "oauthbearer")]
     Farewell,
 }
 
@@ -31,10 +32,12 @@ pub(crate) struct Session {
     /// From when on the broker takes nothing but that; zero for never.
     expires: Instant,
     /// Bytes of the request's head before the token, which is lent.
+    #[cfg(feature = "oauthbearer")]
     pub(crate) cut: u32,
     /// What the answer that is being read told of the session's length, in milliseconds.
     pub(crate) lifetime_ms: i64,
     /// The broker had something to say to a token: that it is refused.
+    #[cfg(feature = "oauthbearer")]
     pub(crate) refused: bool,
     /// The mechanisms that the broker named.
     pub(crate) offered: Mechanisms,
@@ -56,8 +59,10 @@ impl Session {
         begun: Instant::ZERO,
         renew: Instant::ZERO,
         expires: Instant::ZERO,
+        #[cfg(feature = "oauthbearer")]
         cut: 0,
         lifetime_ms: 0,
+        #[cfg(feature = "oauthbearer")]
         refused: false,
         offered: Mechanisms::NONE,
         #[cfg(feature = "_scram")]
@@ -75,17 +80,29 @@ impl Session {
     ///
     /// Brokers take no more than one a second (KIP-368).
     pub(crate) fn begin(&mut self, now: Instant, early: u32) {
-        let lifetime = u64::try_from(self.lifetime_ms).unwrap_or(0).saturating_mul(1_000);
+        // As much as 32 bits hold, which is seven weeks.
+        let lifetime = u32::try_from(self.lifetime_ms.min(u32::MAX.into())).unwrap_or(0);
         // Never zero, which stands for never.
         let now = now.max(Instant::from_micros(1));
-        *self = Self { begun: now, ..Self::EMPTY };
+        *self = Self::EMPTY;
+        self.begun = now;
         if lifetime > 0 {
             // In 1,024ths, since a machine of 32 bits would take a kilobyte of flash to divide.
-            let share = (lifetime >> 10).saturating_mul(52 + u64::from(early.min(1_023) / 10));
-            let until = lifetime.saturating_sub(share).max(1_000_000);
-            self.renew = now.later(Micros(until));
-            self.expires = now.later(Micros(lifetime));
+            let share = (lifetime >> 10).saturating_mul(52 + early.min(1_023) / 10);
+            let until = lifetime.saturating_sub(share).max(1_000);
+            let at = |ms: u32| now.later(Micros(u64::from(ms) * 1_000));
+            self.renew = at(until);
+            self.expires = at(lifetime);
         }
+    }
+
+    /// The nonce, of a mechanism that has one.
+    #[allow(clippy::unused_self, reason = "it has none where there is no SCRAM")]
+    pub(crate) const fn nonce(&self) -> &[u8] {
+        #[cfg(feature = "_scram")]
+        return self.nonce.as_bytes();
+        #[cfg(not(feature = "_scram"))]
+        &[]
     }
 
     /// Whether the broker takes nothing but another authentication.

@@ -6,15 +6,15 @@
 
 use super::{Producer, sasl_exchange::is_sasl};
 use crate::{
-    AuthenticationFailure, Disconnect, Instant, LastError, Loss, Mechanism, Sasl, SaslError, Token,
+    AuthenticationFailure, Disconnect, Instant, LastError, Loss, Sasl,
     conn::{Conn, State, Step},
-    sasl::Tokens,
     slots::Ix,
     time::Micros,
 };
 
-/// After a refusal a broker is left alone for this long at least: who tries wrong passwords fast is locked out.
-const LEAST_BACKOFF: Micros = Micros(1_000_000);
+/// After a refusal a broker is left alone for this long at least: who tries wrong passwords fast is locked out. (A connection
+/// that it closes in the middle of an authentication, or after a session, is nobody's mistake, or may be.)
+pub(super) const LEAST_BACKOFF: Micros = Micros(1_000_000);
 
 impl<'m> Producer<'m> {
     /// Authenticates on all connections from now on, in place of what was given before, if anything was. Sessions that
@@ -29,7 +29,8 @@ impl<'m> Producer<'m> {
                 self.drop_connection(conn, Disconnect::Replaced);
             }
         }
-        self.with_tokens(Tokens::take_output);
+        #[cfg(feature = "oauthbearer")]
+        self.with_tokens(crate::sasl::Tokens::take_output);
         self.sasl = Some(sasl);
         for broker in self.brokers.indices() {
             let slot = self.brokers.at_mut(broker);
@@ -52,63 +53,9 @@ impl Producer<'_> {
         self.sasl.as_ref().and_then(Sasl::said)
     }
 
-    /// A token that [`Output::WantToken`](crate::Output::WantToken) asked for, or a newer one at any time.
-    ///
-    /// # Errors
-    ///
-    /// It is none that can be sent, or finds no room; another one is wanted still.
-    pub fn handle_token(&mut self, now: Instant, token: &Token<'_>) -> Result<(), SaslError> {
-        self.advance(now);
-        // Who is about to say the old one says the new one; who has begun to say it cannot end.
-        for conn in self.conns.indices() {
-            let slot = self.conns.at(conn);
-            if slot.session.cut > 0 && slot.is_alive() && !slot.tx.is_nothing() {
-                if slot.tx.is_unsent() {
-                    self.recall(conn);
-                } else {
-                    self.drop_connection(conn, Disconnect::Replaced);
-                }
-            }
-        }
-        // Whatever was to be told is answered now.
-        self.with_tokens(Tokens::take_output);
-        let taken = match &mut self.sasl {
-            Some(sasl) => sasl.set_token(self.now, token),
-            None => Err(SaslError::NoTokenWanted),
-        };
-        if taken.is_err() {
-            self.handle_no_token(now);
-        }
-        self.wake_who_waits();
-        taken
-    }
-
-    /// There is no token to be had now. One is wanted again after `retry.backoff.max.ms`, if it is of use then;
-    /// until then an older one is used, as long as it is good.
-    pub fn handle_no_token(&mut self, now: Instant) {
-        self.advance(now);
-        let until = self.now.later(self.settings.longest_retry_backoff());
-        self.with_tokens(|tokens| tokens.refuse(until));
-        self.wake_who_waits();
-    }
-
-    /// Does something to the tokens, and keeps count of what is to be told. The default where there are none.
-    pub(super) fn with_tokens<R: Default>(&mut self, act: impl FnOnce(&mut Tokens) -> R) -> R {
-        let Some(sasl) = &mut self.sasl else {
-            return R::default();
-        };
-        let before = sasl.tokens.has_output();
-        let result = act(&mut sasl.tokens);
-        match (before, sasl.tokens.has_output()) {
-            (false, true) => self.network.note_output_if(true),
-            (true, false) => self.network.end_output(),
-            (false, false) | (true, true) => {}
-        }
-        result
-    }
-
     /// Connections that wait for keys or for a token may go on.
-    fn wake_who_waits(&mut self) {
+    #[cfg(any(feature = "_scram", feature = "oauthbearer"))]
+    pub(super) fn wake_who_waits(&mut self) {
         for conn in self.conns.indices() {
             if self.waits(conn) {
                 self.wake_conn(conn);
@@ -117,7 +64,7 @@ impl Producer<'_> {
     }
 
     /// Whether a connection waits for something else than its broker before it is authenticated.
-    fn waits(&self, conn: Ix<Conn>) -> bool {
+    pub(super) fn waits(&self, conn: Ix<Conn>) -> bool {
         let slot = self.conns.at(conn);
         let asked = slot.requests.back().is_some_and(|request| is_sasl(request.api));
         matches!(slot.state, State::Authenticating(_)) && !asked
@@ -209,27 +156,6 @@ impl Producer<'_> {
         }
     }
 
-    /// How long a broker is left alone after a connection that ended like this.
-    pub(super) fn backoff_after(cause: Disconnect, backoff: Micros) -> Micros {
-        let Disconnect::Authentication(failure) = cause else {
-            return backoff;
-        };
-        // These are nobody's mistake, or may be.
-        let ends =
-            matches!(failure, AuthenticationFailure::SessionOver | AuthenticationFailure::Closed);
-        if ends { backoff } else { backoff.max(LEAST_BACKOFF) }
-    }
-
-    /// Why a connection is given up that is not authenticated in time.
-    pub(super) fn late_authentication(&self, step: Step) -> Disconnect {
-        let token = self.sasl.as_ref().map(Sasl::mechanism) == Some(Mechanism::OAuthBearer);
-        if step == Step::First && token {
-            Disconnect::Authentication(AuthenticationFailure::NoToken)
-        } else {
-            Disconnect::SetupTimeout
-        }
-    }
-
     /// Whether a connection's session is over, and time is waited for until it may be renewed.
     pub(super) fn rests(&self, slot: &Conn) -> bool {
         slot.session.rest(self.now).is_some_and(|rest| self.timers.conn <= rest)
@@ -241,32 +167,17 @@ impl Producer<'_> {
         slot.session.is_over(self.now) && slot.is_ready() && slot.tx.is_unsent()
     }
 
-    /// When keys, or tokens, are due.
-    pub(super) fn sasl_deadlines(&self) -> (Instant, Instant) {
-        let Some(sasl) = self.sasl.as_ref().filter(|_| !self.is_over()) else {
-            return (Instant::NEVER, Instant::NEVER);
-        };
-        #[cfg(feature = "_scram")]
-        let keys = if sasl.derives() { self.now } else { Instant::NEVER };
-        #[cfg(not(feature = "_scram"))]
-        let keys = Instant::NEVER;
-        let token = sasl.tokens.due();
-        let waits = token < Instant::NEVER && self.conns.indices().any(|conn| self.waits(conn));
-        (keys, if waits { token } else { Instant::NEVER })
+    /// When keys are due.
+    #[cfg(feature = "_scram")]
+    pub(super) fn keys_due(&self) -> Instant {
+        let derives = self.sasl.as_ref().is_some_and(Sasl::derives) && !self.is_over();
+        if derives { self.now } else { Instant::NEVER }
     }
 
-    /// Goes on with what is due.
-    pub(super) fn go_on_with_sasl(&mut self) {
-        let (_, token) = self.sasl_deadlines();
-        #[cfg(feature = "_scram")]
-        let derived = self.sasl.as_mut().is_some_and(Sasl::derive);
-        #[cfg(not(feature = "_scram"))]
-        let derived = false;
-        if token <= self.now {
-            // By whichever connection is the first that may go on.
-            self.with_tokens(Tokens::end_refusal);
-        }
-        if derived || token <= self.now {
+    /// Goes on with the keys.
+    #[cfg(feature = "_scram")]
+    pub(super) fn go_on_with_keys(&mut self) {
+        if self.sasl.as_mut().is_some_and(Sasl::derive) {
             self.wake_who_waits();
         }
     }

@@ -1,5 +1,7 @@
 //! Which broker has a connection: dialling, giving up, and making room.
 
+#[cfg(feature = "_sasl")]
+use super::authentication::LEAST_BACKOFF;
 use super::{Producer, poll_trace::trace, record_errors::LISTENS};
 use crate::{
     Acks, Disconnect, Instant, LastError,
@@ -241,7 +243,9 @@ impl Producer<'_> {
         if LISTENS {
             self.conclude_refusal(conn, false);
         }
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
+        let refused = matches!(cause, Disconnect::Authentication(_));
+        #[cfg(feature = "_sasl")]
         let cause = self.cause_of_end(conn, cause);
         let slot = self.conns.at_mut(conn);
         let untold = matches!(slot.state, State::Dialing { told: false });
@@ -270,8 +274,8 @@ impl Producer<'_> {
         let before = self.brokers.at(broker).failures;
         let failures = if wished { before } else { before.saturating_add(1) };
         let backoff = self.settings.reconnect_backoff(&mut self.random, failures);
-        #[cfg(feature = "sasl")]
-        let backoff = Self::backoff_after(cause, backoff);
+        #[cfg(feature = "_sasl")]
+        let backoff = if refused { backoff.max(LEAST_BACKOFF) } else { backoff };
         if !wished {
             self.metadata.lost = self.metadata.lost.saturating_add(1);
         }
@@ -310,8 +314,8 @@ impl Producer<'_> {
     fn land_requests(&mut self, conn: Ix<Conn>, loss: Option<LastError>) {
         self.recall(conn);
         while let Some(request) = self.conns.at_mut(conn).requests.pop_back() {
-            #[cfg(feature = "sasl")]
-            self.wipe_request(conn, &request);
+            #[cfg(feature = "_sasl")]
+            self.wipe_request(conn, request.api);
             match request.api {
                 ApiKey::METADATA => self.metadata_failed(),
                 ApiKey::INIT_PRODUCER_ID => {
@@ -366,8 +370,8 @@ impl Producer<'_> {
         let Some(request) = slot.requests.pop_back() else {
             return;
         };
-        #[cfg(feature = "sasl")]
-        self.wipe_request(conn, &request);
+        #[cfg(feature = "_sasl")]
+        self.wipe_request(conn, request.api);
         match request.api {
             ApiKey::METADATA => self.metadata.asked = false,
             ApiKey::DESCRIBE_PRODUCERS => {

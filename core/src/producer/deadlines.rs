@@ -34,13 +34,11 @@ impl Producer<'_> {
         let lingers = self.first_of(self.queues.lingering(), self.settings.linger);
         let expires = self.first_of(self.queues.untold(), self.settings.delivery_timeout);
         let resolves = self.first_of(self.queues.resolving(), self.settings.resolve_timeout);
-        #[cfg(feature = "sasl")]
-        let (keys, token) = self.sasl_deadlines();
         [
-            #[cfg(feature = "sasl")]
-            (keys, TimerKind::KeyDerivation),
-            #[cfg(feature = "sasl")]
-            (token, TimerKind::Token),
+            #[cfg(feature = "_scram")]
+            (self.keys_due(), TimerKind::KeyDerivation),
+            #[cfg(feature = "oauthbearer")]
+            (self.token_due(), TimerKind::Token),
             (lingers, TimerKind::Linger),
             (expires.min(resolves), TimerKind::Delivery),
             (self.backoff.until(), TimerKind::RetryBackoff),
@@ -82,7 +80,7 @@ impl Producer<'_> {
     /// throttle.
     pub(super) fn stirs(&self, slot: &Conn) -> bool {
         let idle = slot.is_ready() && slot.is_quiet() && !slot.draining;
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         let idle = idle && !self.rests(slot);
         slot.is_alive() && (!idle || slot.write.is_listed() || slot.throttled_until > self.now)
     }
@@ -106,8 +104,10 @@ impl Producer<'_> {
         if self.timers.dial <= self.now {
             self.dial_due();
         }
-        #[cfg(feature = "sasl")]
-        self.go_on_with_sasl();
+        #[cfg(feature = "_scram")]
+        self.go_on_with_keys();
+        #[cfg(feature = "oauthbearer")]
+        self.go_on_with_tokens();
         self.ask_for_producer_id();
         self.seek_metadata();
         self.check_closing();
@@ -176,10 +176,12 @@ impl Producer<'_> {
             (State::Free | State::Ended { .. }, _) => (Instant::NEVER, Disconnect::Closed),
             (State::Dialing { .. }, _) => (slot.setup_deadline, Disconnect::SetupTimeout),
             (_, Some(request)) => (request.deadline, Disconnect::RequestTimedOut),
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "oauthbearer")]
             (State::Authenticating(step), None) => {
                 (slot.setup_deadline, self.late_authentication(step))
             }
+            #[cfg(all(feature = "_sasl", not(feature = "oauthbearer")))]
+            (State::Authenticating(_), None) => (slot.setup_deadline, Disconnect::SetupTimeout),
             (State::Negotiating | State::Ready, None) => {
                 (slot.used.later(self.settings.connections_max_idle), Disconnect::Idle)
             }

@@ -152,7 +152,7 @@ impl Producer<'_> {
     }
 
     /// Whether a connection is about to begin a request that its session is over for.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     #[doc(hidden)]
     #[must_use]
     pub fn internal_is_too_late(&self, conn: crate::ConnId) -> bool {
@@ -167,7 +167,7 @@ impl Producer<'_> {
             State::Negotiating => 3,
             State::Ready => 4,
             State::Ended { .. } => 5,
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             State::Authenticating(step) => 6 + step as u64,
         };
         word(state);

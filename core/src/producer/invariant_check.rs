@@ -298,7 +298,7 @@ impl Producer<'_> {
             matches!(slot.state, State::Ended { .. } | State::Dialing { told: false })
         };
         let told = self.conns.iter().filter(|(_, slot)| untold(slot)).count() as u32;
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "oauthbearer")]
         let told = told + u32::from(self.sasl.as_ref().is_some_and(|it| it.tokens.has_output()));
         holds("connections with something to tell", told, self.network.untold() == told)?;
         let open = |_, slot: &Conn| slot.is_open();
@@ -368,7 +368,7 @@ impl Producer<'_> {
         let mut next = broker.ready.head();
         while let Some(home) = next.some() {
             let idle = self.candidate(home).is_none();
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             let idle = idle || self.rests(slot);
             holds("something to send that nobody looks at", index.number(), idle)?;
             next = self.partitions.at(home).link.next();

@@ -1,6 +1,6 @@
 //! The producer: one state machine over all connections, topics and batches.
 
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 mod authentication;
 mod back_pressure;
 mod backoff;
@@ -31,13 +31,15 @@ mod queues;
 mod record_errors;
 mod request;
 mod response;
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 mod sasl_exchange;
 mod schedule;
 mod sequence_gaps;
 mod settings;
 mod sleep_check;
 mod split;
+#[cfg(feature = "oauthbearer")]
+mod tokens;
 mod topics;
 
 use core::fmt;
@@ -125,7 +127,7 @@ pub struct Producer<'m> {
     /// What the wall clock showed at [`Instant::ZERO`], in milliseconds since 1970, if there is one.
     wall_at_zero: Option<i64>,
     stats: Stats,
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     sasl: Option<crate::Sasl<'m>>,
     #[cfg(feature = "trace")]
     traces: crate::trace::Traces,
@@ -196,7 +198,7 @@ impl<'m> Producer<'m> {
             lifecycle: Lifecycle::Open,
             back_pressure: BackPressure::NONE,
             stats: Stats::default(),
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             sasl: None,
             #[cfg(feature = "trace")]
             traces: crate::trace::Traces::new(),

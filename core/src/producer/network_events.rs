@@ -54,13 +54,10 @@ impl Producer<'_> {
             return;
         };
         request.complete = true;
-        #[cfg(feature = "sasl")]
-        let request = {
-            let request = *request;
-            self.wipe_request(conn, &request);
-            request
-        };
-        if request.api == ApiKey::PRODUCE && !self.expects_answers() {
+        let api = request.api;
+        #[cfg(feature = "_sasl")]
+        self.wipe_request(conn, api);
+        if api == ApiKey::PRODUCE && !self.expects_answers() {
             self.end_unanswered(conn);
         }
         self.wake_conn(conn);

@@ -1,7 +1,7 @@
 //! What the caller is to do or to know, derived from the state: nothing is queued.
 
 use super::{Producer, window};
-#[cfg(feature = "sasl")]
+#[cfg(feature = "oauthbearer")]
 use crate::sasl::Tokens;
 use crate::{
     Address, ConnId, Event, Instant, Output, Segments,
@@ -95,7 +95,7 @@ impl Producer<'_> {
     }
 
     fn connection_output(&mut self) -> Option<Output> {
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "oauthbearer")]
         if self.with_tokens(Tokens::take_output) {
             return Some(Output::WantToken);
         }
@@ -121,7 +121,7 @@ impl Producer<'_> {
                 Some(Output::Connect(conn))
             }
             State::Free | State::Negotiating | State::Ready => None,
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             State::Authenticating(_) => None,
         }
     }
@@ -135,7 +135,7 @@ impl Producer<'_> {
     pub fn poll_writable(&mut self, now: Instant) -> Option<ConnId> {
         self.advance(now);
         while let Some(index) = self.network.pop_writable(&mut self.conns) {
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             if self.is_overdue(index) {
                 self.recall(index);
             }
@@ -155,7 +155,7 @@ impl Producer<'_> {
         let Some(index) = self.live_connection(conn) else {
             return false;
         };
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         if self.is_overdue(index) {
             self.recall(index);
         }
@@ -193,7 +193,7 @@ impl Producer<'_> {
         let len = window(&self.tx, self.conns.len()) as usize;
         let start = index.number() as usize * len;
         let head = self.tx.all().get(start..start + slot.tx.head as usize).unwrap_or_default();
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "oauthbearer")]
         if let Some(sasl) = self.sasl.as_ref().filter(|_| slot.session.cut > 0) {
             return Segments::with_token(head, sasl.secret(), slot.session.cut, slot.tx.sent);
         }

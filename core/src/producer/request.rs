@@ -51,7 +51,7 @@ impl Producer<'_> {
             self.timers.conn = self.timers.conn.min(slot.throttled_until);
             return;
         }
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         if self.compose_authentication(conn) {
             return;
         }
@@ -384,6 +384,15 @@ impl Producer<'_> {
 
     pub(super) fn request_deadline(&self) -> Instant {
         self.now.later(self.settings.request_timeout)
+    }
+
+    /// The head's window of a connection.
+    #[cfg(feature = "_sasl")]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    pub(super) fn head_of(&mut self, conn: Ix<Conn>) -> &mut [u8] {
+        let len = window(&self.tx, self.conns.len()) as usize;
+        let start = conn.number() as usize * len;
+        self.tx.all_mut().get_mut(start..start + len).unwrap_or_default()
     }
 
     /// Lends the head's window of a connection to `write`, apart from everything else.

@@ -30,7 +30,7 @@ const NEEDED: [(ApiKey, VersionRange); OFFERS] = [
     ours(ApiKey::METADATA),
     ours(ApiKey::INIT_PRODUCER_ID),
     ours(ApiKey::DESCRIBE_PRODUCERS),
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     ours(ApiKey::SASL_AUTHENTICATE),
 ];
 
@@ -110,10 +110,8 @@ impl Producer<'_> {
                 }
                 Read::Produce(item) => self.read_produce(conn, item, on_remark),
                 Read::DescribeProducers(item) => self.read_producers(conn, item),
-                #[cfg(feature = "sasl")]
-                Read::SaslHandshake(item) => self.read_handshake(conn, item),
-                #[cfg(feature = "sasl")]
-                Read::SaslAuthenticate(item) => self.read_authenticate(conn, item)?,
+                #[cfg(feature = "_sasl")]
+                Read::Sasl(item) => self.read_sasl(conn, item)?,
                 Read::Complete => self.complete_answer(conn)?,
             }
         }
@@ -149,10 +147,8 @@ impl Producer<'_> {
             ApiKey::API_VERSIONS => self.finish_versions(conn, place, request.version)?,
             ApiKey::METADATA => self.finish_metadata(conn, place.error),
             ApiKey::DESCRIBE_PRODUCERS => self.finish_producers(conn)?,
-            #[cfg(feature = "sasl")]
-            ApiKey::SASL_HANDSHAKE => self.finish_handshake(conn)?,
-            #[cfg(feature = "sasl")]
-            ApiKey::SASL_AUTHENTICATE => self.finish_authenticate(conn)?,
+            #[cfg(feature = "_sasl")]
+            ApiKey::SASL_HANDSHAKE | ApiKey::SASL_AUTHENTICATE => self.finish_step(conn)?,
             ApiKey::PRODUCE => {
                 self.conns.at_mut(conn).served = true;
                 self.finish_produce(request)?;
@@ -229,21 +225,21 @@ impl Producer<'_> {
                 None => {}
             }
         }
-        #[cfg(not(feature = "sasl"))]
+        #[cfg(not(feature = "_sasl"))]
         let [produce, metadata, init_producer_id, describe_producers] = common;
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         let [produce, metadata, init_producer_id, describe_producers, sasl_authenticate] = common;
         slot.versions = Versions {
             produce,
             metadata,
             init_producer_id,
             describe_producers,
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             sasl_authenticate,
         };
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         return self.begin_session(conn);
-        #[cfg(not(feature = "sasl"))]
+        #[cfg(not(feature = "_sasl"))]
         {
             self.ready_connection(conn);
             Ok(())

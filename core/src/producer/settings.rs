@@ -146,7 +146,7 @@ impl Settings {
         self.retry_backoff
     }
 
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "oauthbearer")]
     pub(super) const fn longest_retry_backoff(&self) -> Micros {
         self.retry_backoff_max
     }

@@ -6,16 +6,17 @@ use crate::wire::Writer;
 /// Writes bytes.
 #[inline(never)]
 pub(crate) fn write(w: &mut Writer<'_>, bytes: &[u8]) {
-    for three in bytes.chunks(3) {
-        let at = |place: usize| three.get(place).copied().map_or(0, u32::from);
-        let word = at(0) << 16 | at(1) << 8 | at(2);
-        for place in 0..4 {
-            let digit = (word >> (18 - 6 * place)) as u8 & 63;
-            w.bytes(&[if place as usize > three.len() { b'=' } else { character(digit) }]);
-        }
+    // By characters, of which each has six bits of two bytes.
+    for place in 0..bytes.len().div_ceil(3) * 4 {
+        let (at, bit) = (place * 6 / 8, place * 6 % 8);
+        let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
+        let word = u16::from_be_bytes([byte(at), byte(at + 1)]);
+        let digit = word << bit >> 10;
+        w.bytes(&[if at < bytes.len() { character(digit as u8) } else { b'=' }]);
     }
 }
 
+#[inline(never)]
 const fn character(digit: u8) -> u8 {
     match digit {
         0..=25 => b'A' + digit,
@@ -26,25 +27,16 @@ const fn character(digit: u8) -> u8 {
     }
 }
 
-const fn digit(character: u8) -> Option<u8> {
-    Some(match character {
-        b'A'..=b'Z' => character - b'A',
-        b'a'..=b'z' => character - b'a' + 26,
-        b'0'..=b'9' => character - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
-}
-
 /// Reads bytes: how many there are; `None` where it is not base64, as it is written above, or there is no room for it.
 #[inline(never)]
 pub(crate) fn read(text: &[u8], room: &mut [u8]) -> Option<usize> {
-    let digits = text.strip_suffix(b"=").unwrap_or(text);
-    let digits = digits.strip_suffix(b"=").unwrap_or(digits);
+    let end = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+    let (digits, padding) = text.split_at_checked(end)?;
     let (mut word, mut bits, mut len) = (0_u32, 0, 0);
-    for character in digits {
-        word = word << 6 | u32::from(digit(*character)?);
+    for wanted in digits {
+        // A table the other way round would take more room than time is worth here.
+        let digit = (0..64).find(|digit| character(*digit) == *wanted)?;
+        word = word << 6 | u32::from(digit);
         bits += 6;
         if bits >= 8 {
             bits -= 8;
@@ -53,7 +45,7 @@ pub(crate) fn read(text: &[u8], room: &mut [u8]) -> Option<usize> {
         }
     }
     let rest = word & ((1 << bits) - 1);
-    (rest == 0 && text.len() & 3 == 0).then_some(len)
+    (rest == 0 && padding.len() <= 2 && text.len() & 3 == 0).then_some(len)
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ impl Mechanisms {
     const OTHERS: u8 = 1 << 7;
     pub(crate) const NONE: Self = Self(0);
 
-    pub(crate) fn add(&mut self, name: &str) {
-        let known = Self::NAMES.iter().position(|known| *known == name);
+    pub(crate) fn add(&mut self, name: &[u8]) {
+        let known = Self::NAMES.iter().position(|known| known.as_bytes() == name);
         self.0 |= known.map_or(Self::OTHERS, |place| 1 << place);
     }
 }

@@ -7,9 +7,10 @@
 use sha2::block_api::compress256;
 #[cfg(feature = "scram-sha-512")]
 use sha2::block_api::compress512;
-use zeroize::Zeroize as _;
 
-use super::Mechanism;
+use zeroize::Zeroize;
+
+use super::{Mechanism, wipe};
 use crate::wire::put;
 
 /// Which hash function.
@@ -37,7 +38,7 @@ pub(crate) struct Hashed {
 impl Drop for Hashed {
     #[inline(never)]
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        wipe(&mut self.bytes);
     }
 }
 
@@ -48,6 +49,11 @@ impl Hashed {
     #[inline(never)]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// None at all again.
+    pub(crate) const fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// Each byte of it exclusive-or one of the other's.
@@ -75,17 +81,42 @@ impl Hash {
             Mechanism::ScramSha256 => Some(Self::Sha256),
             #[cfg(feature = "scram-sha-512")]
             Mechanism::ScramSha512 => Some(Self::Sha512),
-            Mechanism::Plain | Mechanism::OAuthBearer => None,
+            #[cfg(feature = "plain")]
+            Mechanism::Plain => None,
+            #[cfg(feature = "oauthbearer")]
+            Mechanism::OAuthBearer => None,
         }
     }
 
-    pub(crate) fn digest(self, bytes: &[u8]) -> Hashed {
-        State::new(self).finish(0, &[bytes])
+    /// Puts what the function makes of a value in its place.
+    pub(crate) fn digest(self, value: &mut Hashed) {
+        State::new(self).take_in(0, &[], value);
     }
 
-    /// HMAC (RFC 2104) over all parts, one behind the other.
-    pub(crate) fn hmac(self, key: &[u8], parts: &[&[u8]]) -> Hashed {
-        Keyed::new(self, key).mac(parts)
+    /// Puts HMAC (RFC 2104) over all parts, one behind the other, in the place of its key.
+    #[inline(never)]
+    pub(crate) fn hmac(self, key: &mut Hashed, parts: &[&[u8]]) {
+        let mut keyed = Keyed::NONE;
+        keyed.set(self, key.as_bytes());
+        key.clear();
+        keyed.mac(parts, key);
+    }
+}
+
+#[cfg(any(test, feature = "_internal"))]
+impl Hash {
+    pub(crate) fn internal_digest(self, bytes: &[u8]) -> Hashed {
+        let mut made = Hashed::NONE;
+        State::new(self).take_in(0, &[bytes], &mut made);
+        made
+    }
+
+    #[cfg(test)]
+    pub(crate) fn internal_hmac(self, key: &[u8], parts: &[&[u8]]) -> Hashed {
+        let (mut keyed, mut made) = (Keyed::NONE, Hashed::NONE);
+        keyed.set(self, key);
+        keyed.mac(parts, &mut made);
+        made
     }
 }
 
@@ -103,40 +134,50 @@ impl Drop for State {
     fn drop(&mut self) {
         match self {
             #[cfg(feature = "scram-sha-256")]
-            Self::Sha256(words) => words.zeroize(),
+            Self::Sha256(words) => words.iter_mut().for_each(Zeroize::zeroize),
             #[cfg(feature = "scram-sha-512")]
-            Self::Sha512(words) => words.zeroize(),
+            Self::Sha512(words) => words.iter_mut().for_each(Zeroize::zeroize),
         }
     }
 }
 
 impl State {
-    /// As FIPS 180-4 §5.3 has it.
+    #[cfg(feature = "scram-sha-256")]
+    const NONE: Self = Self::Sha256([0; 8]);
+    #[cfg(not(feature = "scram-sha-256"))]
+    const NONE: Self = Self::Sha512([0; 8]);
+
+    // As FIPS 180-4 §5.3 has them.
+    #[cfg(feature = "scram-sha-256")]
+    const SHA_256: Self = Self::Sha256([
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ]);
+    #[cfg(feature = "scram-sha-512")]
+    const SHA_512: Self = Self::Sha512([
+        0x6a09_e667_f3bc_c908,
+        0xbb67_ae85_84ca_a73b,
+        0x3c6e_f372_fe94_f82b,
+        0xa54f_f53a_5f1d_36f1,
+        0x510e_527f_ade6_82d1,
+        0x9b05_688c_2b3e_6c1f,
+        0x1f83_d9ab_fb41_bd6b,
+        0x5be0_cd19_137e_2179,
+    ]);
+
     #[inline(never)]
     const fn new(hash: Hash) -> Self {
         match hash {
             #[cfg(feature = "scram-sha-256")]
-            Hash::Sha256 => Self::Sha256([
-                0x6a09_e667,
-                0xbb67_ae85,
-                0x3c6e_f372,
-                0xa54f_f53a,
-                0x510e_527f,
-                0x9b05_688c,
-                0x1f83_d9ab,
-                0x5be0_cd19,
-            ]),
+            Hash::Sha256 => Self::SHA_256,
             #[cfg(feature = "scram-sha-512")]
-            Hash::Sha512 => Self::Sha512([
-                0x6a09_e667_f3bc_c908,
-                0xbb67_ae85_84ca_a73b,
-                0x3c6e_f372_fe94_f82b,
-                0xa54f_f53a_5f1d_36f1,
-                0x510e_527f_ade6_82d1,
-                0x9b05_688c_2b3e_6c1f,
-                0x1f83_d9ab_fb41_bd6b,
-                0x5be0_cd19_137e_2179,
-            ]),
+            Hash::Sha512 => Self::SHA_512,
         }
     }
 
@@ -168,52 +209,41 @@ impl State {
         }
     }
 
-    /// Takes all parts in, and ends the message, of which `before` bytes were taken in already: whole blocks.
+    /// Takes all parts in, and behind them a value, in whose place the output is put; `before` bytes were taken in
+    /// already: whole blocks.
     #[inline(never)]
-    fn finish(mut self, before: usize, parts: &[&[u8]]) -> Hashed {
+    fn take_in(&self, before: usize, parts: &[&[u8]], value: &mut Hashed) {
+        let mut state = self.clone();
         let size = self.block();
         let mut block: Block = [0; 2 * LONGEST];
         let (mut at, mut total) = (0, before);
-        for part in parts {
-            let mut part = *part;
+        for part in parts.iter().copied().chain([value.as_bytes()]) {
             total = total.wrapping_add(part.len());
-            while !part.is_empty() {
-                let room = block.get_mut(at..size).unwrap_or_default();
-                let (now, later) = part.split_at_checked(room.len()).unwrap_or((part, &[]));
-                put(room, now);
-                at = at.wrapping_add(now.len());
-                part = later;
+            for byte in part {
+                put(block.get_mut(at..).unwrap_or_default(), &[*byte]);
+                at += 1;
                 if at >= size {
-                    self.compress(&block);
+                    state.compress(&block);
                     at = 0;
                 }
             }
         }
         // A single bit, zeros, and how many bits there were.
-        let mut end = 0x80;
-        let length = size - size / 8;
-        if at >= length {
-            self.pad(&mut block, at, end);
-            (at, end) = (0, 0);
-            self.compress(&block);
+        let rest = block.get_mut(at..).unwrap_or_default();
+        wipe(rest);
+        put(rest, &[0x80]);
+        if at >= size - size / 8 {
+            state.compress(&block);
+            wipe(&mut block);
         }
-        self.pad(&mut block, at, end);
         let bits = (total as u64).wrapping_mul(8).to_be_bytes();
         put(block.get_mut(size - 8..).unwrap_or_default(), &bits);
-        self.compress(&block);
-        block.zeroize();
-        self.output()
+        state.compress(&block);
+        wipe(&mut block);
+        state.put(value);
     }
 
-    /// A byte, and zeros up to the end of the block.
-    fn pad(&self, block: &mut Block, at: usize, byte: u8) {
-        let rest = block.get_mut(at..).unwrap_or_default();
-        rest.fill(0);
-        put(rest, &[byte]);
-    }
-
-    fn output(&self) -> Hashed {
-        let mut made = Hashed::NONE;
+    fn put(&self, made: &mut Hashed) {
         match self {
             #[cfg(feature = "scram-sha-256")]
             Self::Sha256(words) => {
@@ -228,36 +258,42 @@ impl State {
                 places.iter_mut().zip(words).for_each(|(place, word)| *place = word.to_be_bytes());
             }
         }
-        made
     }
 }
 
-/// HMAC with its key taken in, which is half of its work.
-pub(crate) struct Keyed {
-    inner: State,
-    outer: State,
-}
+/// HMAC with its key taken in, which is half of its work: the inner one, and the outer one.
+pub(crate) struct Keyed([State; 2]);
 
 impl Keyed {
-    pub(crate) fn new(hash: Hash, key: &[u8]) -> Self {
-        let (mut inner, mut outer) = (State::new(hash), State::new(hash));
+    /// None at all.
+    pub(crate) const NONE: Self = Self([State::NONE, State::NONE]);
+
+    #[inline(never)]
+    pub(crate) fn set(&mut self, hash: Hash, key: &[u8]) {
+        let mut short = Hashed::NONE;
         let mut block: Block = [0; 2 * LONGEST];
-        if key.len() > inner.block() {
-            put(&mut block, hash.digest(key).as_bytes());
+        let state = State::new(hash);
+        if key.len() > state.block() {
+            state.take_in(0, &[key], &mut short);
+            put(&mut block, short.as_bytes());
         } else {
             put(&mut block, key);
         }
-        block.iter_mut().for_each(|byte| *byte ^= 0x36);
-        inner.compress(&block);
-        block.iter_mut().for_each(|byte| *byte ^= 0x36 ^ 0x5c);
-        outer.compress(&block);
-        block.zeroize();
-        Self { inner, outer }
+        for (keyed, pad) in self.0.iter_mut().zip([0x36, 0x36 ^ 0x5c]) {
+            *keyed = state.clone();
+            block.iter_mut().for_each(|byte| *byte ^= pad);
+            keyed.compress(&block);
+        }
+        wipe(&mut block);
     }
 
-    pub(crate) fn mac(&self, parts: &[&[u8]]) -> Hashed {
-        let inner = self.inner.clone().finish(self.inner.block(), parts);
-        self.outer.clone().finish(self.outer.block(), &[inner.as_bytes()])
+    /// Takes all parts in, and behind them a value, in whose place the output is put.
+    #[inline(never)]
+    pub(crate) fn mac(&self, mut parts: &[&[u8]], value: &mut Hashed) {
+        for keyed in &self.0 {
+            keyed.take_in(keyed.block(), parts, value);
+            parts = &[];
+        }
     }
 }
 
@@ -277,24 +313,20 @@ mod tests {
             let parts: [&[u8]; 3] = [&message[..cut], &[], &message[cut..]];
             #[cfg(feature = "scram-sha-256")]
             {
-                assert_eq!(
-                    Hash::Sha256.digest(message).as_bytes(),
-                    &sha2::Sha256::digest(message)[..]
-                );
+                let made = Hash::Sha256.internal_digest(message);
+                assert_eq!(made.as_bytes(), &sha2::Sha256::digest(message)[..]);
                 let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(message).unwrap();
                 mac.update(message);
-                let made = Hash::Sha256.hmac(message, &parts);
+                let made = Hash::Sha256.internal_hmac(message, &parts);
                 assert_eq!(made.as_bytes(), &mac.finalize().into_bytes()[..], "{len}");
             }
             #[cfg(feature = "scram-sha-512")]
             {
-                assert_eq!(
-                    Hash::Sha512.digest(message).as_bytes(),
-                    &sha2::Sha512::digest(message)[..]
-                );
+                let made = Hash::Sha512.internal_digest(message);
+                assert_eq!(made.as_bytes(), &sha2::Sha512::digest(message)[..]);
                 let mut mac = hmac::Hmac::<sha2::Sha512>::new_from_slice(message).unwrap();
                 mac.update(message);
-                let made = Hash::Sha512.hmac(message, &parts);
+                let made = Hash::Sha512.internal_hmac(message, &parts);
                 assert_eq!(made.as_bytes(), &mac.finalize().into_bytes()[..], "{len}");
             }
         }

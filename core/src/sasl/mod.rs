@@ -5,30 +5,26 @@
 
 #[cfg(feature = "_scram")]
 mod base64;
-#[cfg(feature = "_scram")]
-mod derivation;
 mod failure;
 #[cfg(feature = "_scram")]
 mod hash;
 #[cfg(feature = "_scram")]
 pub(crate) mod scram;
+#[cfg(feature = "oauthbearer")]
 mod token;
 
 use core::fmt;
 
-use heapless::String;
-use zeroize::Zeroize as _;
-
 pub use failure::{AuthenticationFailure, Mechanisms};
 #[cfg(feature = "_scram")]
 pub(crate) use hash::Hashed;
+use heapless::String;
+#[cfg(feature = "oauthbearer")]
 pub use token::Token;
+#[cfg(feature = "oauthbearer")]
 pub(crate) use token::Tokens;
 
-use crate::{
-    slots::Slots,
-    wire::{Text, Writer},
-};
+use crate::{slots::Slots, wire::Writer};
 
 /// Fills a buffer with random bytes that nobody can foretell; false where there are none to be had.
 pub type Entropy = fn(&mut [u8]) -> bool;
@@ -39,6 +35,7 @@ pub type Entropy = fn(&mut [u8]) -> bool;
 #[non_exhaustive]
 pub enum Mechanism {
     /// `PLAIN` (RFC 4616): the password itself is sent.
+    #[cfg(feature = "plain")]
     Plain,
     /// `SCRAM-SHA-256` (RFC 7677).
     #[cfg(feature = "scram-sha-256")]
@@ -47,6 +44,7 @@ pub enum Mechanism {
     #[cfg(feature = "scram-sha-512")]
     ScramSha512,
     /// `OAUTHBEARER` (RFC 7628, KIP-255): a token is sent.
+    #[cfg(feature = "oauthbearer")]
     OAuthBearer,
 }
 
@@ -55,17 +53,47 @@ impl Mechanism {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            #[cfg(feature = "plain")]
             Self::Plain => "PLAIN",
             #[cfg(feature = "scram-sha-256")]
             Self::ScramSha256 => "SCRAM-SHA-256",
             #[cfg(feature = "scram-sha-512")]
             Self::ScramSha512 => "SCRAM-SHA-512",
+            #[cfg(feature = "oauthbearer")]
             Self::OAuthBearer => "OAUTHBEARER",
         }
     }
 
     pub(crate) const fn is_scram(self) -> bool {
-        !matches!(self, Self::Plain | Self::OAuthBearer)
+        match self {
+            #[cfg(feature = "plain")]
+            Self::Plain => false,
+            #[cfg(feature = "oauthbearer")]
+            Self::OAuthBearer => false,
+            #[cfg(feature = "scram-sha-256")]
+            Self::ScramSha256 => true,
+            #[cfg(feature = "scram-sha-512")]
+            Self::ScramSha512 => true,
+        }
+    }
+
+    /// Whether a name or a password may have that byte.
+    const fn may_say(self, byte: u8) -> bool {
+        if self.is_scram() { matches!(byte, b' '..=b'~') } else { byte != 0 }
+    }
+
+    /// Whether it is about a user with a password.
+    const fn has_user(self) -> bool {
+        match self {
+            #[cfg(feature = "plain")]
+            Self::Plain => true,
+            #[cfg(feature = "oauthbearer")]
+            Self::OAuthBearer => false,
+            #[cfg(feature = "scram-sha-256")]
+            Self::ScramSha256 => true,
+            #[cfg(feature = "scram-sha-512")]
+            Self::ScramSha512 => true,
+        }
     }
 }
 
@@ -74,6 +102,7 @@ impl Mechanism {
 #[non_exhaustive]
 pub enum Credentials<'a> {
     /// [`Mechanism::Plain`].
+    #[cfg(feature = "plain")]
     Plain {
         /// `sasl.username`.
         username: &'a str,
@@ -102,7 +131,12 @@ pub enum Credentials<'a> {
         entropy: Entropy,
     },
     /// [`Mechanism::OAuthBearer`]: tokens are asked for by [`Output::WantToken`](crate::Output::WantToken).
+    #[cfg(feature = "oauthbearer")]
     OAuthBearer,
+    /// None that there is: a mechanism that has a user's name has `'a` as well.
+    #[cfg(not(any(feature = "plain", feature = "_scram")))]
+    #[doc(hidden)]
+    Never(core::convert::Infallible, core::marker::PhantomData<&'a str>),
 }
 
 impl<'a> Credentials<'a> {
@@ -110,17 +144,22 @@ impl<'a> Credentials<'a> {
     #[must_use]
     pub const fn mechanism(&self) -> Mechanism {
         match self {
+            #[cfg(feature = "plain")]
             Self::Plain { .. } => Mechanism::Plain,
             #[cfg(feature = "scram-sha-256")]
             Self::ScramSha256 { .. } => Mechanism::ScramSha256,
             #[cfg(feature = "scram-sha-512")]
             Self::ScramSha512 { .. } => Mechanism::ScramSha512,
+            #[cfg(feature = "oauthbearer")]
             Self::OAuthBearer => Mechanism::OAuthBearer,
+            #[cfg(not(any(feature = "plain", feature = "_scram")))]
+            Self::Never(never, _) => match *never {},
         }
     }
 
     const fn parts(&self) -> (&'a str, &'a str, Option<Entropy>) {
         match self {
+            #[cfg(feature = "plain")]
             Self::Plain { username, password } => (username, password, None),
             #[cfg(feature = "scram-sha-256")]
             Self::ScramSha256 { username, password, entropy } => {
@@ -130,7 +169,10 @@ impl<'a> Credentials<'a> {
             Self::ScramSha512 { username, password, entropy } => {
                 (username, password, Some(*entropy))
             }
+            #[cfg(feature = "oauthbearer")]
             Self::OAuthBearer => ("", "", None),
+            #[cfg(not(any(feature = "plain", feature = "_scram")))]
+            Self::Never(never, _) => match *never {},
         }
     }
 }
@@ -195,6 +237,8 @@ impl core::error::Error for SaslError {}
 ///
 /// Given to [`Producer::set_sasl`](crate::Producer::set_sasl). Shown without its secrets, which are wiped when it is
 /// dropped.
+// As other things are that are moved as a whole: the function that copies those is there already.
+#[repr(align(8))]
 pub struct Sasl<'m> {
     /// The user's name as the mechanism says it, and the password behind it; or the message that has the token.
     memory: Slots<'m, u8>,
@@ -208,6 +252,7 @@ pub struct Sasl<'m> {
     /// PBKDF2's iterations a call.
     #[cfg(feature = "_scram")]
     pub(crate) slice: u32,
+    #[cfg(feature = "oauthbearer")]
     pub(crate) tokens: Tokens,
     /// What a broker said of its last refusal.
     said: String<160>,
@@ -239,16 +284,21 @@ impl<'m> Sasl<'m> {
     fn with(credentials: &Credentials<'_>, mut memory: Slots<'m, u8>) -> Result<Self, SaslError> {
         let mechanism = credentials.mechanism();
         let (username, password, entropy) = credentials.parts();
-        if !matches!(mechanism, Mechanism::OAuthBearer) {
-            check(mechanism, username, password)?;
+        if mechanism.has_user() {
+            check(username, password)?;
         }
         let mut writer = Writer::new(memory.all_mut());
         write_name(&mut writer, mechanism, username);
         let name = writer.len();
         writer.bytes(password.as_bytes());
-        if let Err(short) = writer.finish() {
-            memory.all_mut().zeroize();
-            return Err(SaslError::Memory { need: short.needed as u32 });
+        let fits = match writer.finish() {
+            Ok(len) if memory.all().iter().take(len).all(|byte| mechanism.may_say(*byte)) => Ok(()),
+            Ok(_) => Err(SaslError::Character),
+            Err(short) => Err(SaslError::Memory { need: short.needed as u32 }),
+        };
+        if let Err(error) = fits {
+            wipe(memory.all_mut());
+            return Err(error);
         }
         #[cfg(not(feature = "_scram"))]
         let _ = entropy;
@@ -260,9 +310,10 @@ impl<'m> Sasl<'m> {
             #[cfg(feature = "_scram")]
             entropy,
             #[cfg(feature = "_scram")]
-            keys: scram::Keys::None,
+            keys: scram::Keys::NONE,
             #[cfg(feature = "_scram")]
             slice: 16,
+            #[cfg(feature = "oauthbearer")]
             tokens: Tokens::NONE,
             said: String::new(),
         })
@@ -285,16 +336,25 @@ impl<'m> Sasl<'m> {
         self.mechanism
     }
 
-    #[inline(never)]
     pub(crate) fn username(&self) -> &[u8] {
-        self.memory.all().get(..usize::from(self.username)).unwrap_or_default()
+        piece(&self.memory, 0, self.username.into())
     }
 
     /// The password, or the message that has the token.
-    #[inline(never)]
     pub(crate) fn secret(&self) -> &[u8] {
-        let start = usize::from(self.username);
-        self.memory.all().get(start..start + self.secret as usize).unwrap_or_default()
+        piece(&self.memory, self.username, self.secret)
+    }
+
+    /// Begins to derive keys.
+    #[cfg(feature = "_scram")]
+    fn begin_keys(&mut self, hash: hash::Hash, salt: &scram::Salt, iterations: u32) {
+        let password = piece(&self.memory, self.username, self.secret);
+        self.keys.begin(hash, password, salt, iterations);
+    }
+
+    #[cfg(feature = "_scram")]
+    pub(crate) const fn is_scram(&self) -> bool {
+        self.mechanism.is_scram()
     }
 
     #[cfg(feature = "_scram")]
@@ -302,11 +362,21 @@ impl<'m> Sasl<'m> {
         self.entropy
     }
 
-    pub(crate) fn note_said(&mut self, text: Option<Text<'_>>) {
+    /// The mechanism's first message, with the nonce where it has one.
+    pub(crate) fn first_message<'a>(&'a self, nonce: &'a [u8]) -> [&'a [u8]; 4] {
+        if self.mechanism.is_scram() {
+            [b"n,,n=", self.username(), b",r=", nonce]
+        } else {
+            [b"\0", self.username(), b"\0", self.secret()]
+        }
+    }
+
+    /// Keeps what a broker said of its refusal.
+    pub(crate) fn note_said(&mut self, text: &[u8]) {
         self.said.clear();
         // As much of it as there is room for. Brokers say such things in ASCII, and a device has better things to
         // keep in its flash than what takes UTF-8 apart.
-        for byte in text.map_or(&[][..], |text| text.as_bytes()) {
+        for byte in text {
             let char = if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
             if self.said.push(char).is_err() {
                 break;
@@ -319,6 +389,7 @@ impl<'m> Sasl<'m> {
     }
 
     /// Room for a secret of that length, the one before wiped.
+    #[cfg(feature = "oauthbearer")]
     fn make_room(&mut self, len: usize) -> Result<&mut [u8], SaslError> {
         // Judged first: what there is stays where the new one finds no room.
         #[cfg(feature = "alloc")]
@@ -334,7 +405,7 @@ impl<'m> Sasl<'m> {
             return Err(need);
         }
         self.secret = 0;
-        self.memory.all_mut().zeroize();
+        wipe(self.memory.all_mut());
         if let Some(other) = other {
             self.memory = other;
         }
@@ -345,6 +416,19 @@ impl<'m> Sasl<'m> {
 #[cfg(feature = "alloc")]
 fn heap_of(len: usize) -> Result<Slots<'static, u8>, SaslError> {
     Slots::bytes(len as u64).map_err(|_| SaslError::Memory { need: len as u32 })
+}
+
+/// A piece of what is in memory.
+#[inline(never)]
+fn piece<'a>(memory: &'a Slots<'_, u8>, start: u16, len: u32) -> &'a [u8] {
+    let rest = memory.all().get(usize::from(start)..).unwrap_or_default();
+    rest.get(..len as usize).unwrap_or_default()
+}
+
+/// Wipes bytes. One by one: as a whole it would be a call of Rust's library, which is ten times as long.
+#[inline(never)]
+pub(crate) fn wipe(bytes: &mut [u8]) {
+    bytes.iter_mut().for_each(zeroize::Zeroize::zeroize);
 }
 
 /// A user's name as the mechanism says it.
@@ -358,27 +442,19 @@ fn write_name(w: &mut Writer<'_>, mechanism: Mechanism, name: &str) {
     }
 }
 
-fn check(mechanism: Mechanism, username: &str, password: &str) -> Result<(), SaslError> {
+fn check(username: &str, password: &str) -> Result<(), SaslError> {
     if username.is_empty() || password.is_empty() {
         return Err(SaslError::Empty);
     }
     if username.len() > 255 || password.len() > 65_535 {
         return Err(SaslError::TooLong);
     }
-    let fits = |byte: u8| match mechanism.is_scram() {
-        true => (b' '..=b'~').contains(&byte),
-        false => byte != 0,
-    };
-    if username.bytes().chain(password.bytes()).all(fits) {
-        Ok(())
-    } else {
-        Err(SaslError::Character)
-    }
+    Ok(())
 }
 
 impl Drop for Sasl<'_> {
     fn drop(&mut self) {
-        self.memory.all_mut().zeroize();
+        wipe(self.memory.all_mut());
     }
 }
 
@@ -394,14 +470,11 @@ impl fmt::Debug for Sasl<'_> {
 #[doc(hidden)]
 #[must_use]
 pub fn internal_read_scram(first: &[u8], last: &[u8]) -> (Option<(usize, usize, u32)>, bool) {
-    let ours = scram::Nonce::new(|bytes| {
-        bytes.fill(0);
-        true
-    });
-    let read = ours.and_then(|ours| scram::ServerFirst::read(first, &ours).ok());
+    let (ours, mut salt) = ([b'A'; scram::NONCE], scram::Salt::NONE);
+    let read = scram::ServerFirst::read(first, &ours, &mut salt).ok();
     let hash = hash::Hash::of(internal_mechanism());
-    let signed = hash.is_some_and(|hash| scram::verify(last, &hash.digest(b"")).is_ok());
-    (read.map(|read| read.internal_sizes()), signed)
+    let signed = hash.is_some_and(|hash| scram::verify(last, &hash.internal_digest(b"")).is_ok());
+    (read.map(|read| read.internal_sizes(&salt)), signed)
 }
 
 /// StoredKey and ServerKey, as a broker keeps them, of a client that answers a broker's first message, behind whose `r=`

@@ -4,10 +4,9 @@
 
 use super::{
     AuthenticationFailure, Entropy, Sasl, base64,
-    derivation::Derivation,
-    hash::{Hash, Hashed},
+    hash::{Hash, Hashed, Keyed},
 };
-use crate::wire::Writer;
+use crate::wire::{Writer, put};
 
 /// Random bytes in a nonce: as many as 24 characters of base64 say.
 const RANDOM: usize = 18;
@@ -28,111 +27,130 @@ impl Nonce {
     /// All zeros, as an empty slot is.
     pub(crate) const NONE: Self = Self([0; NONCE]);
 
-    pub(crate) fn new(entropy: Entropy) -> Option<Self> {
+    /// Makes another one, if there is entropy for it.
+    pub(crate) fn renew(&mut self, entropy: Option<Entropy>) -> Result<(), AuthenticationFailure> {
         let mut random = [0; RANDOM];
-        if !entropy(&mut random) {
-            return None;
+        if !entropy.is_some_and(|entropy| entropy(&mut random)) {
+            return Err(AuthenticationFailure::NoEntropy);
         }
-        let mut nonce = [0; NONCE];
-        base64::write(&mut Writer::new(&mut nonce), &random);
-        Some(Self(nonce))
+        base64::write(&mut Writer::new(&mut self.0), &random);
+        Ok(())
     }
 
-    fn as_bytes(&self) -> &[u8] {
-        self.0.split(|byte| *byte == 0).next().unwrap_or_default()
-    }
-
-    /// One that somebody else made, of 24 characters at most.
-    #[cfg(test)]
-    pub(super) fn of(text: &str) -> Self {
-        let mut bytes = [0; NONCE];
-        crate::wire::put(&mut bytes, text.as_bytes());
-        Self(bytes)
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
 /// A broker's first message, taken apart.
 pub(crate) struct ServerFirst<'a> {
     nonce: &'a [u8],
-    salt: Salt,
     iterations: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A user's salt.
 pub(crate) struct Salt {
     bytes: [u8; LONGEST_SALT],
     len: u8,
 }
 
 impl Salt {
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) const NONE: Self = Self { bytes: [0; LONGEST_SALT], len: 0 };
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 
 impl<'a> ServerFirst<'a> {
     /// Reads `r=…,s=…,i=…`; extensions may follow, and are of no meaning here.
-    pub(crate) fn read(message: &'a [u8], ours: &Nonce) -> Result<Self, AuthenticationFailure> {
-        let mut parts = message.split(|byte| *byte == b',');
-        let mut part = |name: &[u8; 2]| {
-            let part = parts.next().and_then(|part| part.strip_prefix(name));
-            part.ok_or(AuthenticationFailure::Malformed)
-        };
-        let nonce = part(b"r=")?;
-        let rest = nonce.strip_prefix(ours.as_bytes()).ok_or(AuthenticationFailure::Nonce)?;
+    #[inline(never)]
+    pub(crate) fn read(
+        mut message: &'a [u8],
+        ours: &[u8],
+        salt: &mut Salt,
+    ) -> Result<Self, AuthenticationFailure> {
+        let malformed = AuthenticationFailure::Malformed;
+        let nonce = attribute(&mut message, b'r').ok_or(malformed)?;
         let printable = nonce.iter().all(|byte| (b'!'..=b'~').contains(byte));
-        if rest.is_empty() || nonce.len() > LONGEST_NONCE || !printable {
+        let longer = nonce.len() > ours.len() && nonce.len() <= LONGEST_NONCE;
+        if !(longer && printable && nonce.starts_with(ours)) {
             return Err(AuthenticationFailure::Nonce);
         }
-        let mut bytes = [0; LONGEST_SALT];
-        let text = part(b"s=")?;
-        let len = base64::read(text, &mut bytes).ok_or(AuthenticationFailure::Salt)? as u8;
-        if len == 0 {
+        let text = attribute(&mut message, b's').ok_or(malformed)?;
+        salt.len = base64::read(text, &mut salt.bytes).unwrap_or(0) as u8;
+        if salt.len == 0 {
             return Err(AuthenticationFailure::Salt);
         }
-        let iterations = number(part(b"i=")?);
-        let iterations = iterations.filter(|iterations| ITERATIONS.contains(iterations));
-        let iterations = iterations.ok_or(AuthenticationFailure::Iterations)?;
-        Ok(Self { nonce, salt: Salt { bytes, len }, iterations })
+        let iterations = number(attribute(&mut message, b'i').ok_or(malformed)?);
+        if !ITERATIONS.contains(&iterations) {
+            return Err(AuthenticationFailure::Iterations);
+        }
+        Ok(Self { nonce, iterations })
     }
 }
 
-/// A decimal number; too large a one is some other one that is too large.
-fn number(text: &[u8]) -> Option<u32> {
-    text.iter().try_fold(0_u32, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
-        Some(number.saturating_mul(10).saturating_add(digit))
+/// Takes the attribute of that name off the head of a message, which is then behind the comma.
+#[inline(never)]
+fn attribute<'a>(message: &mut &'a [u8], name: u8) -> Option<&'a [u8]> {
+    let whole = *message;
+    let end = whole.iter().position(|byte| *byte == b',').unwrap_or(whole.len());
+    let (attribute, rest) = whole.split_at_checked(end)?;
+    *message = rest.get(1..).unwrap_or_default();
+    attribute.strip_prefix(&[name, b'='])
+}
+
+/// A decimal number; what is none, or too large a one, is one that is too large.
+fn number(text: &[u8]) -> u32 {
+    text.iter().fold(0_u32, |number, digit| match digit {
+        b'0'..=b'9' => number.saturating_mul(10).saturating_add(u32::from(digit - b'0')),
+        _ => u32::MAX,
     })
 }
 
 #[cfg(feature = "_internal")]
 impl ServerFirst<'_> {
     /// Bytes of nonce and salt, and the iterations.
-    pub(super) fn internal_sizes(&self) -> (usize, usize, u32) {
-        (self.nonce.len(), self.salt.as_bytes().len(), self.iterations)
+    pub(super) fn internal_sizes(&self, salt: &Salt) -> (usize, usize, u32) {
+        (self.nonce.len(), salt.as_bytes().len(), self.iterations)
     }
 }
 
-/// What a password makes with a salt.
-#[allow(clippy::large_enum_variant, reason = "there is one, and no heap")]
-pub(crate) enum Keys {
-    /// Nothing yet.
-    None,
-    /// It is being made.
-    Deriving { salt: Salt, iterations: u32, work: Derivation },
-    /// It is made.
-    Known { salt: Salt, iterations: u32, client: Hashed, server: Hashed },
+/// What a password makes with a salt (PBKDF2, RFC 8018 §5.2); wiped when it is dropped.
+pub(crate) struct Keys {
+    salt: Salt,
+    /// How many there are to be; none, while there are no keys.
+    iterations: u32,
+    /// How many of them are left.
+    left: u32,
+    /// The password, while there are.
+    keyed: Keyed,
+    /// The last iteration's, and then the client's key.
+    client: Hashed,
+    /// The sum of all iterations, and then the server's key.
+    server: Hashed,
 }
 
-/// What a client is to do about its proof.
-pub(crate) enum Proof {
-    /// To wait until the keys are there.
-    Wait,
-    /// To say it, and to be told that.
-    Ready {
-        /// What the broker is to say.
-        signature: Hashed,
-    },
+impl Keys {
+    pub(crate) const NONE: Self = Self {
+        salt: Salt::NONE,
+        iterations: 0,
+        left: 0,
+        keyed: Keyed::NONE,
+        client: Hashed::NONE,
+        server: Hashed::NONE,
+    };
+
+    /// Begins to derive some: the first iteration is done.
+    pub(super) fn begin(&mut self, hash: Hash, password: &[u8], salt: &Salt, iterations: u32) {
+        self.keyed.set(hash, password);
+        self.client.clear();
+        self.keyed.mac(&[salt.as_bytes(), &1_u32.to_be_bytes()], &mut self.client);
+        self.server = self.client.clone();
+        put(&mut self.salt.bytes, salt.as_bytes());
+        self.salt.len = salt.len;
+        (self.iterations, self.left) = (iterations, iterations.saturating_sub(1));
+    }
 }
 
 impl Sasl<'_> {
@@ -142,69 +160,68 @@ impl Sasl<'_> {
 
     /// Whether keys are being derived.
     pub(crate) const fn derives(&self) -> bool {
-        matches!(self.keys, Keys::Deriving { .. })
+        self.keys.left > 0
     }
 
     /// Goes on with the keys for a slice; true once they are there.
     pub(crate) fn derive(&mut self) -> bool {
-        let (hash, slice) = (self.hash(), self.slice);
-        let Keys::Deriving { salt, iterations, work } = &mut self.keys else {
+        let (hash, slice, keys) = (self.hash(), self.slice, &mut self.keys);
+        let Some(hash) = hash.filter(|_| keys.left > 0) else {
             return false;
         };
-        let Some((salted, hash)) = work.go_on(slice).zip(hash) else {
+        let now = slice.min(keys.left);
+        for _ in 0..now {
+            keys.keyed.mac(&[], &mut keys.client);
+            keys.server.xor(&keys.client);
+        }
+        keys.left -= now;
+        if keys.left > 0 {
             return false;
-        };
-        let client = hash.hmac(salted.as_bytes(), &[b"Client Key"]);
-        let server = hash.hmac(salted.as_bytes(), &[b"Server Key"]);
-        self.keys = Keys::Known { salt: *salt, iterations: *iterations, client, server };
+        }
+        keys.keyed.set(hash, keys.server.as_bytes());
+        for (key, name) in [(&mut keys.client, b"Client Key"), (&mut keys.server, b"Server Key")] {
+            key.clear();
+            keys.keyed.mac(&[name], key);
+        }
+        keys.keyed = Keyed::NONE;
         true
     }
 
-    /// Writes the client's first message.
-    pub(crate) fn write_client_first(&self, w: &mut Writer<'_>, nonce: &Nonce) {
-        w.bytes(b"n,,n=");
-        w.bytes(self.username());
-        w.bytes(b",r=");
-        w.bytes(nonce.as_bytes());
-    }
-
-    /// Writes the client's final message as an answer to the broker's first one, if the keys are there; begins to
-    /// derive them if they are not.
+    /// Writes the client's final message as an answer to the broker's first one, and says what that is to sign with:
+    /// true, if the keys are there. Begins to derive them if they are not.
     pub(crate) fn prove(
         &mut self,
         w: &mut Writer<'_>,
-        nonce: &Nonce,
+        ours: &[u8],
         message: &[u8],
-    ) -> Result<Proof, AuthenticationFailure> {
-        let first = ServerFirst::read(message, nonce)?;
+        signature: &mut Hashed,
+    ) -> Result<bool, AuthenticationFailure> {
+        let mut salt = Salt::NONE;
+        let first = ServerFirst::read(message, ours, &mut salt)?;
         let hash = self.hash().ok_or(AuthenticationFailure::Malformed)?;
-        match &self.keys {
-            Keys::Known { salt, iterations, client, server }
-                if *salt == first.salt && *iterations == first.iterations =>
-            {
-                // All that was said, in an order of its own: it is signed by both sides.
-                let (name, ours) = (self.username(), nonce.as_bytes());
-                let said: [&[u8]; 8] =
-                    [b"n=", name, b",r=", ours, b",", message, b",c=biws,r=", first.nonce];
-                let stored = hash.digest(client.as_bytes());
-                let mut proof = hash.hmac(stored.as_bytes(), &said);
-                proof.xor(client);
-                let signature = hash.hmac(server.as_bytes(), &said);
-                w.bytes(b"c=biws,r=");
-                w.bytes(first.nonce);
-                w.bytes(b",p=");
-                base64::write(w, proof.as_bytes());
-                Ok(Proof::Ready { signature })
-            }
-            // For another salt; it comes to an end first.
-            Keys::Deriving { .. } => Ok(Proof::Wait),
-            Keys::None | Keys::Known { .. } => {
-                let ServerFirst { salt, iterations, .. } = first;
-                let work = Derivation::new(hash, self.secret(), salt.as_bytes(), iterations);
-                self.keys = Keys::Deriving { salt, iterations, work };
-                Ok(Proof::Wait)
-            }
+        // Those for another salt come to an end first.
+        if self.derives() {
+            return Ok(false);
         }
+        let keys = &self.keys;
+        if keys.salt.as_bytes() != salt.as_bytes() || keys.iterations != first.iterations {
+            self.begin_keys(hash, &salt, first.iterations);
+            return Ok(false);
+        }
+        // All that was said, in an order of its own: it is signed by both sides.
+        let said: [&[u8]; 8] =
+            [b"n=", self.username(), b",r=", ours, b",", message, b",c=biws,r=", first.nonce];
+        let mut proof = keys.client.clone();
+        hash.digest(&mut proof);
+        hash.hmac(&mut proof, &said);
+        proof.xor(&keys.client);
+        *signature = keys.server.clone();
+        hash.hmac(signature, &said);
+        w.bytes(b"c=biws,r=");
+        w.bytes(first.nonce);
+        w.bytes(b",p=");
+        base64::write(w, proof.as_bytes());
+        Ok(true)
     }
 }
 
@@ -228,14 +245,12 @@ impl Sasl<'_> {
 }
 
 /// Whether the broker's final message has the signature that only it and the client can know.
-pub(crate) fn verify(message: &[u8], signature: &Hashed) -> Result<(), AuthenticationFailure> {
-    let mut parts = message.split(|byte| *byte == b',');
-    let text = parts.next().and_then(|part| part.strip_prefix(b"v="));
-    // Or `e=` and a word, in whatever case.
-    let text = text.ok_or(AuthenticationFailure::Signature)?;
+pub(crate) fn verify(mut message: &[u8], signature: &Hashed) -> Result<(), AuthenticationFailure> {
     let mut bytes = [0; 64];
-    let len = base64::read(text, &mut bytes).ok_or(AuthenticationFailure::Signature)?;
-    if signature.is(bytes.get(..len).unwrap_or_default()) {
+    // Or `e=` and a word, in whatever case.
+    let text = attribute(&mut message, b'v').unwrap_or_default();
+    let len = base64::read(text, &mut bytes).unwrap_or(0);
+    if len > 0 && signature.is(bytes.get(..len).unwrap_or_default()) {
         Ok(())
     } else {
         Err(AuthenticationFailure::Signature)

@@ -1,5 +1,6 @@
-use std::{format, string::ToString as _, vec::Vec};
+use std::{format, string::ToString as _};
 
+#[cfg(feature = "oauthbearer")]
 use core::time::Duration;
 
 use super::*;
@@ -10,6 +11,7 @@ fn no_entropy(_: &mut [u8]) -> bool {
 }
 
 const CREDENTIALS: &[Credentials<'_>] = &[
+    #[cfg(feature = "plain")]
     Credentials::Plain { username: "alice", password: "alice-secret" },
     #[cfg(feature = "scram-sha-256")]
     Credentials::ScramSha256 { username: "alice", password: "alice-secret", entropy: no_entropy },
@@ -24,8 +26,10 @@ fn no_secret_is_shown() {
         let shown = format!("{credentials:?} {:?}", Sasl::new(credentials, &mut memory).unwrap());
         assert!(!shown.contains("secret"), "{shown}");
     }
+    #[cfg(feature = "oauthbearer")]
     let token =
         Token { text: "top-secret", extensions: &[("a", "secret")], lifetime: Duration::ZERO };
+    #[cfg(feature = "oauthbearer")]
     assert!(!format!("{token:?}").contains("secret"));
     let bytes = crate::wire::sasl_authenticate::AuthBytes::new(b"secret");
     assert!(!format!("{bytes:?}").contains("secret"));
@@ -40,11 +44,15 @@ fn a_secret_is_wiped_when_it_is_of_no_more_use() {
         drop(sasl);
         assert_eq!(memory, [0; 64]);
     }
-    let mut memory = [7; 16];
-    let refused = Sasl::new(&CREDENTIALS[0], &mut memory).map(|_| ());
-    assert_eq!((refused, memory), (Err(SaslError::Memory { need: 17 }), [0; 16]));
+    #[cfg(feature = "plain")]
+    {
+        let mut memory = [7; 16];
+        let refused = Sasl::new(&CREDENTIALS[0], &mut memory).map(|_| ());
+        assert_eq!((refused, memory), (Err(SaslError::Memory { need: 17 }), [0; 16]));
+    }
 }
 
+#[cfg(feature = "plain")]
 #[test]
 fn what_cannot_be_said_is_refused() {
     let mut memory = [0; 1024];
@@ -76,12 +84,15 @@ fn mechanisms_are_listed_by_name() {
     let mut mechanisms = Mechanisms::NONE;
     assert_eq!(mechanisms.to_string(), "none");
     for name in ["GSSAPI", "SCRAM-SHA-512", "X-OURS"] {
-        mechanisms.add(name);
+        mechanisms.add(name.as_bytes());
     }
     assert_eq!(mechanisms.to_string(), "SCRAM-SHA-512, GSSAPI, others");
 }
 
+#[cfg(feature = "oauthbearer")]
 mod tokens {
+    use std::vec::Vec;
+
     use super::*;
     use crate::Instant;
 

@@ -28,6 +28,7 @@ pub mod reader;
 pub mod record;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
+pub mod sasl_response;
 pub mod varint;
 
 pub use crc::{combine, crc32c};

@@ -3,11 +3,9 @@
 
 use core::fmt;
 
-use super::{
-    ApiKey, DecodeError, Dialect, ErrorCode, Step, Text, Wire, Writer, dialect,
-    reader::{self, Read},
-    streaming::{Dull, Tags, atom, element, skip},
-};
+#[cfg(feature = "_sasl")]
+use super::ApiKey;
+use super::{DecodeError, Dialect, ErrorCode, Wire, Writer, reader};
 
 /// What one side says to the other: its first bytes. No word of it is ever shown, since it may be a password.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,15 +26,6 @@ impl<'a> AuthBytes<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         let kept = bytes.get(..Self::MAX_LEN).unwrap_or(bytes);
         Self { bytes: kept, cut: kept.len() < bytes.len() }
-    }
-
-    /// Reads a message as far as it is kept; and how many bytes of it are left to be skipped.
-    fn read(input: &'a [u8], dialect: Dialect) -> Read<'a, (Self, usize)> {
-        let (rest, len) = reader::bytes_len(input, dialect)?;
-        let len = len.unwrap_or(0);
-        let kept = len.min(Self::MAX_LEN);
-        let (rest, bytes) = reader::bytes(rest, kept)?;
-        Ok((rest, (Self { bytes, cut: kept < len }, len.saturating_sub(kept))))
     }
 }
 
@@ -63,6 +52,21 @@ pub fn write_request_end(w: &mut Writer<'_>, dialect: Dialect) {
     w.no_tagged_fields(dialect);
 }
 
+/// Writes what follows the header of this request or of SASL_HANDSHAKE, whose one field it is given in parts.
+#[cfg(feature = "_sasl")]
+pub(crate) fn write_in_parts(w: &mut Writer<'_>, dialect: Dialect, api: ApiKey, parts: &[&[u8]]) {
+    let len = parts.iter().map(|part| part.len()).sum();
+    if api == ApiKey::SASL_HANDSHAKE {
+        w.int16(len as i16);
+    } else {
+        w.bytes_len(Some(len), dialect);
+    }
+    for part in parts {
+        w.bytes(part);
+    }
+    w.no_tagged_fields(dialect);
+}
+
 /// Reads the request, after its header: the mechanism's message.
 ///
 /// # Errors
@@ -78,99 +82,6 @@ pub fn read_request(input: &[u8], dialect: Dialect) -> Result<&[u8], DecodeError
         Ok((rest, _)) => Err(DecodeError::TrailingBytes(rest.len())),
         Err(nom::Err::Incomplete(_)) => Err(DecodeError::Truncated),
         Err(nom::Err::Error(error) | nom::Err::Failure(error)) => Err(error),
-    }
-}
-
-/// One element of the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[allow(clippy::exhaustive_enums)] // the reader must know them all
-pub enum SaslAuthenticateItem<'a> {
-    /// The error; [`ErrorCode::NONE`] too is told. Comes first.
-    Error(ErrorCode),
-    /// What the broker says of the error, if anything.
-    Message(Option<Text<'a>>),
-    /// The mechanism's message.
-    Bytes(AuthBytes<'a>),
-    /// For how many milliseconds the session lasts, 0 for ever; from version 1 on. Comes last.
-    Lifetime(i64),
-}
-
-/// A walk over the response: over all that follows the correlation id.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct SaslAuthenticateResponse {
-    dialect: Dialect,
-    at: At,
-    /// Bytes of the field that are of no interest.
-    left: usize,
-    tags: Tags,
-}
-
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-enum At {
-    Header,
-    Error,
-    Message,
-    MessageRest,
-    Bytes,
-    BytesRest,
-    Lifetime,
-    Tags,
-    End,
-}
-
-impl SaslAuthenticateResponse {
-    /// Begins a walk over the answer to a request of this version.
-    #[must_use]
-    pub const fn new(version: i16) -> Self {
-        let dialect = dialect(ApiKey::SASL_AUTHENTICATE, version);
-        Self { dialect, at: At::Header, left: 0, tags: Tags::Count }
-    }
-
-    /// Reads on.
-    ///
-    /// # Errors
-    /// The bytes are no such response.
-    pub fn step<'a>(
-        &mut self,
-        input: &'a [u8],
-    ) -> Result<Step<SaslAuthenticateItem<'a>>, DecodeError> {
-        let d = self.dialect;
-        loop {
-            let (dull, next) = match self.at {
-                At::Header => (Dull::Tags, At::Error),
-                At::Error => {
-                    let (used, error) = atom!(input, |i| ErrorCode::read(i, d));
-                    self.at = At::Message;
-                    element!(used, SaslAuthenticateItem::Error(error));
-                }
-                At::Message => {
-                    let (used, (message, left)) = atom!(input, |i| Text::read(i, d));
-                    self.left = left;
-                    self.at = At::MessageRest;
-                    element!(used, SaslAuthenticateItem::Message(message));
-                }
-                At::MessageRest => (Dull::Bytes(self.left), At::Bytes),
-                At::Bytes => {
-                    let (used, (bytes, left)) = atom!(input, |i| AuthBytes::read(i, d));
-                    self.left = left;
-                    self.at = At::BytesRest;
-                    element!(used, SaslAuthenticateItem::Bytes(bytes));
-                }
-                At::BytesRest => (Dull::Bytes(self.left), At::Lifetime),
-                At::Lifetime if d.version < 1 => (Dull::Nothing, At::Tags),
-                At::Lifetime => {
-                    let (used, lifetime) = atom!(input, reader::int64);
-                    self.at = At::Tags;
-                    element!(used, SaslAuthenticateItem::Lifetime(lifetime));
-                }
-                At::Tags => (Dull::Tags, At::End),
-                At::End => return Ok(Step::Done { used: 0 }),
-            };
-            skip!(self, dull, next, input);
-        }
     }
 }
 

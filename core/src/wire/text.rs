@@ -28,6 +28,11 @@ impl<'a> Text<'a> {
         Self { bytes: kept, cut: kept.len() < bytes.len() }
     }
 
+    /// The bytes that are kept, which may have been cut off.
+    pub(super) const fn kept(bytes: &'a [u8], cut: bool) -> Self {
+        Self { bytes, cut }
+    }
+
     /// The bytes that are kept. A character may be cut off in its middle at the end.
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {

@@ -14,7 +14,7 @@ mod input;
 mod producer;
 #[cfg(feature = "properties")]
 mod properties;
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 mod sasl;
 mod sizes;
 #[cfg(feature = "wire")]

@@ -20,15 +20,15 @@ struct Held {
 
 pub(crate) fn drive(input: &mut Input<'_>) {
     let mut memory = StaticMemory::<2, 4, 2, 8, 16, 16, 256, 512, 512, 64>::new();
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     let mut credentials = crate::sasl::Credentials::new();
     match make(black_box(memory.lend()), input) {
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         Ok(mut producer) => {
             credentials.give(black_box(&mut producer), input);
             run(black_box(&mut producer), input);
         }
-        #[cfg(not(feature = "sasl"))]
+        #[cfg(not(feature = "_sasl"))]
         Ok(mut producer) => run(black_box(&mut producer), input),
         Err(error) => see(&error),
     }
@@ -112,7 +112,7 @@ fn step(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) {
         6 => producer.handle_timeout(held.now),
         7 => look(producer, held),
         8..=10 => output(producer, held),
-        #[cfg(feature = "sasl")]
+        #[cfg(feature = "_sasl")]
         11 => crate::sasl::step(producer, held.now, input),
         _ => network(producer, held, input),
     }

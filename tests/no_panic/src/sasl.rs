@@ -2,9 +2,11 @@
 
 use core::hint::black_box;
 
-use ottla_core::{Instant, Producer, Sasl, SaslError, Token};
+use ottla_core::{Instant, Producer, Sasl, SaslError};
 
-use crate::input::{Input, duration, see};
+#[cfg(feature = "oauthbearer")]
+use crate::input::duration;
+use crate::input::{Input, see};
 
 /// Memory for credentials.
 pub(crate) struct Credentials([u8; 512]);
@@ -29,14 +31,26 @@ impl Credentials {
 
 fn sasl<'m>(memory: &'m mut [u8], input: &mut Input<'_>) -> Result<Sasl<'m>, SaslError> {
     let (username, password) = (input.str(), input.str());
-    let credentials = match input.u8() & 3 {
-        0 => ottla_core::Credentials::OAuthBearer,
+    let mut credentials = None;
+    match input.u8() & 3 {
+        #[cfg(feature = "oauthbearer")]
+        0 => credentials = Some(ottla_core::Credentials::OAuthBearer),
         #[cfg(feature = "scram-sha-256")]
-        1 => ottla_core::Credentials::ScramSha256 { username, password, entropy },
+        1 => {
+            credentials =
+                Some(ottla_core::Credentials::ScramSha256 { username, password, entropy });
+        }
         #[cfg(feature = "scram-sha-512")]
-        2 => ottla_core::Credentials::ScramSha512 { username, password, entropy },
-        _ => ottla_core::Credentials::Plain { username, password },
-    };
+        2 => {
+            credentials =
+                Some(ottla_core::Credentials::ScramSha512 { username, password, entropy });
+        }
+        #[cfg(feature = "plain")]
+        3 => credentials = Some(ottla_core::Credentials::Plain { username, password }),
+        _ => {}
+    }
+    let _ = (username, password);
+    let Some(credentials) = credentials else { return Err(SaslError::Empty) };
     let sasl = Sasl::new(black_box(&credentials), memory)?;
     #[cfg(any(feature = "scram-sha-256", feature = "scram-sha-512"))]
     let sasl = sasl.with_iterations_per_call(input.u32() & 63);
@@ -53,12 +67,20 @@ fn entropy(bytes: &mut [u8]) -> bool {
 #[inline(never)]
 pub(crate) fn step(producer: &mut Producer<'_>, now: Instant, input: &mut Input<'_>) {
     see(&producer.authentication_message());
+    #[cfg(feature = "oauthbearer")]
+    token(producer, now, input);
+    let _ = (now, input);
+}
+
+#[cfg(feature = "oauthbearer")]
+fn token(producer: &mut Producer<'_>, now: Instant, input: &mut Input<'_>) {
     if input.bool() {
         producer.handle_no_token(now);
         return;
     }
     let extensions = [(input.str(), input.str())];
-    let token = Token { text: input.str(), extensions: &extensions, lifetime: duration(input) };
+    let (text, lifetime) = (input.str(), duration(input));
+    let token = ottla_core::Token { text, extensions: &extensions, lifetime };
     if let Err(error) = producer.handle_token(now, black_box(&token)) {
         say(&error);
     }

@@ -26,18 +26,26 @@ const PAGE: usize = (Of::<2, 2, 2, 2, 2, 4>::SIZE - BASE) / 2 - 512;
 #[cfg(target_pointer_width = "32")]
 const SASL: (usize, usize) = match () {
     // What tells one hash function from the other.
-    () if cfg!(all(feature = "scram-sha-256", feature = "scram-sha-512")) => (136, 696 + 16),
-    () if cfg!(feature = "scram-sha-512") => (136, 696),
-    () if cfg!(feature = "scram-sha-256") => (104, 536),
-    () if cfg!(feature = "sasl") => (40, 256),
+    () if cfg!(all(feature = "scram-sha-256", feature = "scram-sha-512")) => (128, 656 + 16),
+    () if cfg!(feature = "scram-sha-512") => (128, 656),
+    () if cfg!(feature = "scram-sha-256") => (96, 488),
+    () if cfg!(feature = "_sasl") => (40, 224),
     () => (0, 0),
+};
+
+/// What tokens add to that.
+#[cfg(target_pointer_width = "32")]
+const TOKENS: (usize, usize) = match () {
+    () if !cfg!(feature = "oauthbearer") => (0, 0),
+    () if cfg!(any(feature = "scram-sha-256", feature = "scram-sha-512")) => (8, 40),
+    () => (0, 32),
 };
 
 #[cfg(target_pointer_width = "32")]
 const _: () = {
-    assert!(CONNECTION == 384 + SASL.0 && BROKER == 80 && TOPIC == 80);
+    assert!(CONNECTION == 384 + SASL.0 + TOKENS.0 && BROKER == 80 && TOPIC == 80);
     assert!(PARTITION == 128 && BATCH == 192 && PAGE == 4);
-    assert!(size_of::<Producer<'_>>() == 1_640 + SASL.1);
+    assert!(size_of::<Producer<'_>>() == 1_640 + SASL.1 + TOKENS.1);
 };
 
 #[cfg(target_pointer_width = "64")]
@@ -51,5 +59,6 @@ const _: () = {
 /// A small machine's all in one: memory and producer.
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(
-    ottla_core::presets::Small::SIZE + size_of::<Producer<'_>>() <= 10 * 1_024 + SASL.0 + SASL.1
+    ottla_core::presets::Small::SIZE + size_of::<Producer<'_>>()
+        <= 10 * 1_024 + SASL.0 + SASL.1 + TOKENS.0 + TOKENS.1
 );

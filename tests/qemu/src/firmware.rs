@@ -60,9 +60,9 @@ pub enum Kind {
     PlainWithLogs,
     /// A producer and nothing else, which says who it is by PLAIN.
     Sasl,
-    /// The same by SCRAM-SHA-256, too.
+    /// The same by SCRAM-SHA-256.
     Scram,
-    /// The same with logs.
+    /// By either, with logs.
     ScramWithLogs,
 }
 
@@ -73,9 +73,9 @@ impl Kind {
             Self::Silent => "",
             Self::Plain => "plain",
             Self::PlainWithLogs => "plain,defmt",
-            Self::Sasl => "plain,sasl",
+            Self::Sasl => "plain,password",
             Self::Scram => "plain,scram",
-            Self::ScramWithLogs => "plain,scram,defmt",
+            Self::ScramWithLogs => "plain,password,scram,defmt",
         }
     }
 }

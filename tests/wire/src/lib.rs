@@ -8,8 +8,7 @@ use ottla_core::wire::{
     init_producer_id::InitProducerIdResponse,
     metadata::{MetadataRequest, MetadataResponse},
     produce::{ProduceRequest, ProduceResponse},
-    sasl_authenticate::{SaslAuthenticateItem, SaslAuthenticateResponse},
-    sasl_handshake::SaslHandshakeResponse,
+    sasl_response::{SaslItem, SaslResponse},
 };
 
 /// A walk whose elements are told as text, so that those of one window compare with those of
@@ -38,25 +37,23 @@ pub fn response(api: ApiKey, version: i16) -> Walk {
         ApiKey::API_VERSIONS => told!(ApiVersionsResponse::new(version)),
         ApiKey::INIT_PRODUCER_ID => told!(InitProducerIdResponse::new(version)),
         ApiKey::DESCRIBE_PRODUCERS => told!(DescribeProducersResponse::new(version)),
-        ApiKey::SASL_HANDSHAKE => told!(SaslHandshakeResponse::new(version)),
-        ApiKey::SASL_AUTHENTICATE => {
-            let mut walk = SaslAuthenticateResponse::new(version);
-            Box::new(move |input| Ok(walk.step(input)?.map(|item| authenticate_item(&item))))
+        ApiKey::SASL_HANDSHAKE | ApiKey::SASL_AUTHENTICATE => {
+            let mut walk = SaslResponse::new(api, version);
+            Box::new(move |input| Ok(walk.step(input)?.map(|item| sasl_item(&item))))
         }
         other => panic!("no walk for {other}"),
     }
 }
 
-/// An element of SaslAuthenticate's response as text, with the bytes that its `Debug` hides.
+/// An element of one of SASL's responses as text, with the bytes that its `Debug` hides.
 #[must_use]
-pub fn authenticate_item(item: &SaslAuthenticateItem<'_>) -> String {
+pub fn sasl_item(item: &SaslItem<'_>) -> String {
     match item {
-        SaslAuthenticateItem::Bytes(told) => {
-            format!("Bytes({:?}, cut: {})", told.bytes, told.cut)
-        }
-        SaslAuthenticateItem::Error(_)
-        | SaslAuthenticateItem::Message(_)
-        | SaslAuthenticateItem::Lifetime(_) => format!("{item:?}"),
+        SaslItem::Bytes(told) => format!("Bytes({:?}, cut: {})", told.bytes, told.cut),
+        SaslItem::Error(_)
+        | SaslItem::Mechanism(_)
+        | SaslItem::Message(_)
+        | SaslItem::Lifetime(_) => format!("{item:?}"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{format, string::String, vec::Vec};
 use super::{
     super::{
         hash::{Hash, Hashed},
-        scram::{Nonce, Proof, ServerFirst, verify},
+        scram::{Nonce, Salt, ServerFirst, verify},
     },
     *,
 };
@@ -16,19 +16,15 @@ fn sha_256<'a>(username: &'a str, password: &'a str) -> Credentials<'a> {
 }
 
 /// What the client answers, and what it expects then. How many slices it took to have the keys.
-fn prove(sasl: &mut Sasl<'_>, nonce: &Nonce, first: &[u8]) -> (String, Hashed, u32) {
-    let mut room = [0; 256];
+fn prove(sasl: &mut Sasl<'_>, nonce: &str, first: &[u8]) -> (String, Hashed, u32) {
+    let (mut room, mut signature) = ([0; 256], Hashed::NONE);
     for slices in 0..20_000 {
         let mut w = Writer::new(&mut room);
-        match sasl.prove(&mut w, nonce, first).unwrap() {
-            Proof::Ready { signature } => {
-                let len = w.len();
-                return (String::from_utf8(room[..len].to_vec()).unwrap(), signature, slices);
-            }
-            Proof::Wait => {
-                sasl.derive();
-            }
+        if sasl.prove(&mut w, nonce.as_bytes(), first, &mut signature).unwrap() {
+            let len = w.len();
+            return (String::from_utf8(room[..len].to_vec()).unwrap(), signature, slices);
         }
+        sasl.derive();
     }
     panic!("the keys are never there");
 }
@@ -67,8 +63,7 @@ fn is_what_the_rfc_and_other_libraries_make_of_it() {
     for (credentials, nonce, first, last, signature) in EXCHANGES {
         let mut memory = [0; 64];
         let mut sasl = Sasl::new(&credentials, &mut memory).unwrap();
-        let nonce = Nonce::of(nonce);
-        let (proof, expected, _) = prove(&mut sasl, &nonce, first.as_bytes());
+        let (proof, expected, _) = prove(&mut sasl, nonce, first.as_bytes());
         assert_eq!(proof, last);
         assert_eq!(verify(signature.as_bytes(), &expected), Ok(()));
     }
@@ -79,39 +74,39 @@ fn keys_are_derived_in_slices_once_for_a_salt() {
     let mut memory = [0; 64];
     let mut sasl = Sasl::new(&sha_256("user", "pencil"), &mut memory).unwrap();
     let (_, nonce, first, ..) = EXCHANGES[0];
-    let nonce = Nonce::of(nonce);
-    assert_eq!(prove(&mut sasl, &nonce, first.as_bytes()).2, 4_095_u32.div_ceil(16));
-    assert_eq!(prove(&mut sasl, &nonce, first.as_bytes()).2, 0, "they are kept");
+    assert_eq!(prove(&mut sasl, nonce, first.as_bytes()).2, 4_095_u32.div_ceil(16));
+    assert_eq!(prove(&mut sasl, nonce, first.as_bytes()).2, 0, "they are kept");
     let other = first.replace("4096", "4097");
-    assert_eq!(prove(&mut sasl, &nonce, other.as_bytes()).2, 4_096_u32.div_ceil(16));
+    assert_eq!(prove(&mut sasl, nonce, other.as_bytes()).2, 4_096_u32.div_ceil(16));
     // As many slices as it takes, whatever their length.
     let mut memory = [0; 64];
     let sasl = Sasl::new(&sha_256("user", "pencil"), &mut memory).unwrap();
     let mut sasl = sasl.with_iterations_per_call(u32::MAX);
-    assert_eq!(prove(&mut sasl, &nonce, first.as_bytes()).2, 1);
+    assert_eq!(prove(&mut sasl, nonce, first.as_bytes()).2, 1);
 }
 
 #[test]
 fn a_nonce_is_made_of_entropy_or_not_at_all() {
-    assert!(Nonce::new(no_entropy).is_none());
-    let nonce = Nonce::new(|buffer| {
+    let refused = Err(AuthenticationFailure::NoEntropy);
+    let mut nonce = Nonce::NONE;
+    assert_eq!((nonce.renew(None), nonce.renew(Some(no_entropy))), (refused, refused));
+    let made = nonce.renew(Some(|buffer| {
         buffer.fill(0xfb);
         true
-    });
+    }));
+    assert_eq!(made, Ok(()));
     let mut memory = [0; 64];
     let sasl = Sasl::new(&sha_256("a,b", "x"), &mut memory).unwrap();
-    let mut room = [0; 64];
-    let mut w = Writer::new(&mut room);
-    sasl.write_client_first(&mut w, &nonce.unwrap());
-    let len = w.len();
-    assert_eq!(&room[..len], b"n,,n=a=2Cb,r=+/v7+/v7+/v7+/v7+/v7+/v7");
+    let said = sasl.first_message(nonce.as_bytes()).concat();
+    assert_eq!(said, b"n,,n=a=2Cb,r=+/v7+/v7+/v7+/v7+/v7+/v7");
 }
 
 #[test]
 fn a_broker_that_lies_is_told_by_what_it_did() {
     use AuthenticationFailure as Failure;
-    let nonce = Nonce::of("0123456789abcdef01234567");
-    let read = |message: &str| ServerFirst::read(message.as_bytes(), &nonce).err();
+    let nonce = b"0123456789abcdef01234567";
+    let read =
+        |message: &str| ServerFirst::read(message.as_bytes(), nonce, &mut { Salt::NONE }).err();
     let ours = "r=0123456789abcdef01234567";
     let good = format!("{ours}xyz,s=c2FsdA==,i=4096");
     assert_eq!(read(&good), None);
@@ -146,7 +141,7 @@ fn a_broker_that_lies_is_told_by_what_it_did() {
 #[test]
 fn a_signature_is_right_to_its_last_bit_or_wrong() {
     for hash in [Hash::Sha256, Hash::Sha512] {
-        let signature = hash.hmac(b"key", &[b"said"]);
+        let signature = hash.internal_hmac(b"key", &[b"said"]);
         let text = |bytes: &[u8]| {
             let mut room = [0; 128];
             format!("v={}", Base64::encode(bytes, &mut room).unwrap())
@@ -164,5 +159,6 @@ fn a_signature_is_right_to_its_last_bit_or_wrong() {
         }
         let longer: Vec<u8> = right.iter().chain(&[0]).copied().collect();
         assert!(!says(&text(&longer)));
+        assert!(verify(b"v=", &Hashed::NONE).is_err(), "there is none");
     }
 }

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod logging;
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 mod login;
 mod pending_readings;
 mod reading;
@@ -14,10 +14,10 @@ mod run;
 mod task;
 mod unwired_stream;
 
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 pub use login::{Login, Memory};
 pub use pending_readings::{Book, Count, Each, Summary};
-#[cfg(not(feature = "sasl"))]
+#[cfg(not(feature = "_sasl"))]
 pub use run::Memory;
 pub use run::{Trouble, run};
 pub use task::{OnFull, Task};

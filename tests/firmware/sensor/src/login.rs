@@ -40,7 +40,7 @@ pub struct Login<'a> {
     /// The password.
     pub password: &'a str,
     /// It is not said, but proven: SCRAM-SHA-256 instead of PLAIN.
-    #[cfg(feature = "scram")]
+    #[cfg(all(feature = "password", feature = "scram"))]
     pub scram: bool,
     /// For SCRAM's nonces.
     #[cfg(feature = "scram")]
@@ -52,7 +52,7 @@ impl Login<'_> {
     pub(crate) const NONE: Self = Login {
         user: "",
         password: "",
-        #[cfg(feature = "scram")]
+        #[cfg(all(feature = "password", feature = "scram"))]
         scram: true,
         #[cfg(feature = "scram")]
         entropy: |_| false,
@@ -70,10 +70,11 @@ impl Login<'_> {
             return Ok(());
         }
         let credentials = match () {
+            #[cfg(all(feature = "password", feature = "scram"))]
+            () if !self.scram => Credentials::Plain { username, password },
             #[cfg(feature = "scram")]
-            () if self.scram => {
-                Credentials::ScramSha256 { username, password, entropy: self.entropy }
-            }
+            () => Credentials::ScramSha256 { username, password, entropy: self.entropy },
+            #[cfg(not(feature = "scram"))]
             () => Credentials::Plain { username, password },
         };
         producer.set_sasl(Sasl::new(&credentials, memory)?);

@@ -25,9 +25,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the line must be quiet after it was hung up: QEMU connects again after a second.
 const QUIET: Duration = Duration::from_millis(1_300);
 /// What the producer may use: 8 KiB.
-#[cfg(not(feature = "sasl"))]
+#[cfg(not(feature = "_sasl"))]
 pub type Memory = presets::Small;
-#[cfg(feature = "sasl")]
+#[cfg(feature = "_sasl")]
 use crate::login::Memory;
 
 /// A producer at a serial line.
@@ -42,7 +42,7 @@ pub enum Trouble {
     /// The topic's name cannot be.
     Topic(TopicError),
     /// User or password cannot be.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     Sasl(ottla_core::SaslError),
     /// [`Task::limit`] was over.
     TooLong,
@@ -60,11 +60,11 @@ pub fn run<U: Read + Write + ReadReady + WriteReady>(
     mut now: impl FnMut() -> Instant,
 ) -> Result<Summary, Trouble> {
     let mut driver = None;
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     let (memory, credentials) = memory.lend();
     start(task, memory, line, now(), &mut driver)?;
     // Where the producer lies for good, or it would be copied once more.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     if let Some(driver) = &mut driver {
         task.login.give(driver.producer_mut(), credentials).map_err(Trouble::Sasl)?;
     }

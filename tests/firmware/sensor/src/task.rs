@@ -37,7 +37,7 @@ pub struct Task<'a> {
     /// How long all of it may take.
     pub limit: Duration,
     /// Who the sensor says it is.
-    #[cfg(feature = "sasl")]
+    #[cfg(feature = "_sasl")]
     pub login: crate::Login<'a>,
 }
 
@@ -51,7 +51,7 @@ impl Default for Task<'_> {
             deadline: Duration::ZERO,
             on_full: OnFull::Wait,
             limit: Duration::from_secs(300),
-            #[cfg(feature = "sasl")]
+            #[cfg(feature = "_sasl")]
             login: crate::Login::NONE,
         }
     }
@@ -68,8 +68,8 @@ impl<'a> Task<'a> {
     }
 
     /// Reads `name=value` words: `bootstrap`, `topic`, `readings`, `every` and `deadline` (in
-    /// milliseconds), `full` (`wait`, `oldest`, `newest`), `limit` (in seconds); with the feature `sasl`
-    /// `user` and `password`, with `scram` `mechanism` (`scram`, `plain`). What is not given is
+    /// milliseconds), `full` (`wait`, `oldest`, `newest`), `limit` (in seconds); with the features `password` or `scram`
+    /// `user` and `password`, with both `mechanism` (`scram`, `plain`). What is not given is
     /// as in [`Default`]; what is not understood is given back.
     ///
     /// # Errors
@@ -82,11 +82,11 @@ impl<'a> Task<'a> {
             match name {
                 "bootstrap" => task.bootstrap = value,
                 "topic" => task.topic = value,
-                #[cfg(feature = "sasl")]
+                #[cfg(feature = "_sasl")]
                 "user" => task.login.user = value,
-                #[cfg(feature = "sasl")]
+                #[cfg(feature = "_sasl")]
                 "password" => task.login.password = value,
-                #[cfg(feature = "scram")]
+                #[cfg(all(feature = "password", feature = "scram"))]
                 "mechanism" => task.login.scram = value == "scram",
                 "readings" => task.readings = number()?,
                 "every" => task.every = millis(number()?),

@@ -5,9 +5,9 @@ use core::time::Duration;
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use ottla_core::wire::{
-    ApiKey, ErrorCode, Wire,
-    sasl_authenticate::{self, SaslAuthenticateItem, SaslAuthenticateResponse},
-    sasl_handshake::{SaslHandshakeItem, SaslHandshakeRequest, SaslHandshakeResponse},
+    ApiKey, ErrorCode, Wire, sasl_authenticate,
+    sasl_handshake::SaslHandshakeRequest,
+    sasl_response::{SaslItem, SaslResponse},
 };
 use ottla_model::{
     Cluster, ClusterConfig,
@@ -65,12 +65,13 @@ pub(crate) fn authenticate_request(version: i16, message: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn read_handshake(frame: &[u8]) -> (ErrorCode, Vec<String>) {
-    let mut walk = SaslHandshakeResponse::new(1);
+    let mut walk = SaslResponse::new(ApiKey::SASL_HANDSHAKE, 1);
     let (mut error, mut mechanisms) = (ErrorCode(-2), Vec::new());
     for item in read(frame, |input| walk.step(input)) {
         match item {
-            SaslHandshakeItem::Error(told) => error = told,
-            SaslHandshakeItem::Mechanism(name) => mechanisms.push(name.to_owned()),
+            SaslItem::Error(told) => error = told,
+            SaslItem::Mechanism(name) => mechanisms.push(name.to_string()),
+            SaslItem::Message(_) | SaslItem::Bytes(_) | SaslItem::Lifetime(_) => panic!("{item:?}"),
         }
     }
     (error, mechanisms)
@@ -99,14 +100,15 @@ impl Said {
 }
 
 pub(crate) fn read_authenticate(version: i16, frame: &[u8]) -> Said {
-    let mut walk = SaslAuthenticateResponse::new(version);
+    let mut walk = SaslResponse::new(ApiKey::SASL_AUTHENTICATE, version);
     let mut said = Said { error: ErrorCode(-2), ..Said::default() };
     for item in read(frame, |input| walk.step(input)) {
         match item {
-            SaslAuthenticateItem::Error(error) => said.error = error,
-            SaslAuthenticateItem::Message(words) => said.words = words.map(|w| w.to_string()),
-            SaslAuthenticateItem::Bytes(bytes) => said.bytes = bytes.bytes.to_vec(),
-            SaslAuthenticateItem::Lifetime(ms) => said.lifetime = Some(ms),
+            SaslItem::Error(error) => said.error = error,
+            SaslItem::Message(words) => said.words = words.map(|w| w.to_string()),
+            SaslItem::Bytes(bytes) => said.bytes = bytes.bytes.to_vec(),
+            SaslItem::Lifetime(ms) => said.lifetime = Some(ms),
+            SaslItem::Mechanism(name) => panic!("{name}"),
         }
     }
     said

@@ -13,10 +13,11 @@ use ottla_core::wire::{
     init_producer_id::InitProducerIdItem,
     metadata::{self, MetadataItem, Replicas},
     produce::{self, CurrentLeader, Details, NodeEndpoint, ProduceResponseItem, Text},
-    sasl_authenticate::{self, AuthBytes, SaslAuthenticateItem},
-    sasl_handshake::{self, SaslHandshakeItem},
+    sasl_authenticate::{self, AuthBytes},
+    sasl_handshake,
+    sasl_response::SaslItem,
 };
-use ottla_wire_tests::{Entropy, authenticate_item, drive, response};
+use ottla_wire_tests::{Entropy, drive, response, sasl_item};
 use proptest::prelude::*;
 
 use crate::{message_generator::Generate, ours, theirs, told, versions, with_header_rest};
@@ -350,8 +351,8 @@ fn init_producer_id_elements(m: &InitProducerIdResponse) -> Vec<String> {
 }
 
 fn sasl_handshake_elements(m: &SaslHandshakeResponse) -> Vec<String> {
-    let mut items = vec![SaslHandshakeItem::Error(ErrorCode(m.error_code))];
-    items.extend(m.mechanisms.iter().map(|name| SaslHandshakeItem::Mechanism(name)));
+    let mut items = vec![SaslItem::Error(ErrorCode(m.error_code))];
+    items.extend(m.mechanisms.iter().map(|name| SaslItem::Mechanism(our_text(name))));
     told(&items)
 }
 
@@ -363,14 +364,14 @@ fn write_sasl_handshake(w: &mut Writer<'_>, m: &SaslHandshakeResponse, version: 
 
 fn sasl_authenticate_elements(m: &SaslAuthenticateResponse, version: i16) -> Vec<String> {
     let mut items = vec![
-        SaslAuthenticateItem::Error(ErrorCode(m.error_code)),
-        SaslAuthenticateItem::Message(m.error_message.as_deref().map(our_text)),
-        SaslAuthenticateItem::Bytes(AuthBytes::new(&m.auth_bytes)),
+        SaslItem::Error(ErrorCode(m.error_code)),
+        SaslItem::Message(m.error_message.as_deref().map(our_text)),
+        SaslItem::Bytes(AuthBytes::new(&m.auth_bytes)),
     ];
     if version >= 1 {
-        items.push(SaslAuthenticateItem::Lifetime(m.session_lifetime_ms));
+        items.push(SaslItem::Lifetime(m.session_lifetime_ms));
     }
-    items.iter().map(authenticate_item).collect()
+    items.iter().map(sasl_item).collect()
 }
 
 fn write_sasl_authenticate(w: &mut Writer<'_>, m: &SaslAuthenticateResponse, version: i16) {
@@ -384,9 +385,9 @@ fn write_sasl_authenticate(w: &mut Writer<'_>, m: &SaslAuthenticateResponse, ver
 #[test]
 fn the_messages_of_a_mechanism_are_not_shown() {
     let secret = AuthBytes::new(b"\0alice\0alice-secret");
-    let item = SaslAuthenticateItem::Bytes(secret);
+    let item = SaslItem::Bytes(secret);
     assert_eq!(format!("{item:?}"), "Bytes([19 bytes hidden])");
-    assert!(authenticate_item(&item).contains(&format!("{:?}", secret.bytes)));
+    assert!(sasl_item(&item).contains(&format!("{:?}", secret.bytes)));
 }
 
 proptest! {

@@ -15,8 +15,9 @@ use ottla_core::wire::{
     init_producer_id::{InitProducerIdRequest, InitProducerIdResponse},
     metadata::{self, MetadataItem, MetadataResponse, RequestTopic},
     produce::{self, ProduceResponse},
-    sasl_authenticate::{self, SaslAuthenticateItem, SaslAuthenticateResponse},
-    sasl_handshake::{SaslHandshakeItem, SaslHandshakeRequest, SaslHandshakeResponse},
+    sasl_authenticate,
+    sasl_handshake::SaslHandshakeRequest,
+    sasl_response::{SaslItem, SaslResponse},
 };
 use ottla_model::Connection;
 
@@ -109,13 +110,16 @@ impl Talk {
             (ApiKey::SASL_HANDSHAKE, 1),
             |w, d| SaslHandshakeRequest { mechanism }.write(w, d),
             |answer| {
-                let mut walk = SaslHandshakeResponse::new(1);
+                let mut walk = SaslResponse::new(ApiKey::SASL_HANDSHAKE, 1);
                 let mut items = elements(
                     answer,
                     |input| walk.step(input),
                     |item| match item {
-                        SaslHandshakeItem::Error(error) => format!(" {error}"),
-                        SaslHandshakeItem::Mechanism(name) => name.to_owned(),
+                        SaslItem::Error(error) => format!(" {error}"),
+                        SaslItem::Mechanism(name) => name.to_string(),
+                        SaslItem::Message(_) | SaslItem::Bytes(_) | SaslItem::Lifetime(_) => {
+                            format!("{item:?}")
+                        }
                     },
                 );
                 // Kafka tells them in the order of a hash.
@@ -139,18 +143,18 @@ impl Talk {
                 sasl_authenticate::write_request_end(w, d);
             },
             |answer| {
-                let mut walk = SaslAuthenticateResponse::new(version);
+                let mut walk = SaslResponse::new(ApiKey::SASL_AUTHENTICATE, version);
                 elements(
                     answer,
                     |input| walk.step(input),
                     |item| match item {
-                        SaslAuthenticateItem::Bytes(bytes) => {
+                        SaslItem::Bytes(bytes) => {
                             last = bytes.bytes.to_vec();
                             in_outline(&String::from_utf8_lossy(bytes.bytes))
                         }
                         // Some milliseconds pass.
-                        SaslAuthenticateItem::Lifetime(ms) => format!("{:.0} s", ms as f64 / 1e3),
-                        SaslAuthenticateItem::Error(_) | SaslAuthenticateItem::Message(_) => {
+                        SaslItem::Lifetime(ms) => format!("{:.0} s", ms as f64 / 1e3),
+                        SaslItem::Error(_) | SaslItem::Mechanism(_) | SaslItem::Message(_) => {
                             format!("{item:?}")
                         }
                     },
