@@ -488,13 +488,9 @@ pub fn internal_scram_keys(
     stored: &mut [u8; 64],
     server: &mut [u8; 64],
 ) -> usize {
-    let ours = scram::Nonce::new(|bytes| {
-        bytes.fill(0);
-        true
-    });
     let mut memory = [0; 1024];
     let sasl = Sasl::new(credentials, &mut memory).ok();
-    let keys = sasl.zip(ours).and_then(|(mut sasl, ours)| sasl.internal_derive(&ours, first));
+    let keys = sasl.and_then(|mut sasl| sasl.internal_derive(&[b'A'; scram::NONCE], first));
     keys.map_or(0, |(stored_key, server_key)| {
         crate::wire::put(stored, stored_key.as_bytes());
         crate::wire::put(server, server_key.as_bytes());

@@ -231,16 +231,15 @@ impl Sasl<'_> {
     /// ServerKey.
     pub(super) fn internal_derive(
         &mut self,
-        nonce: &Nonce,
+        ours: &[u8],
         first: &[u8],
     ) -> Option<(Hashed, Hashed)> {
-        let mut written = [0; 512];
-        self.prove(&mut Writer::new(&mut written), nonce, first).ok()?;
+        let (mut written, mut signature) = ([0; 512], Hashed::NONE);
+        self.prove(&mut Writer::new(&mut written), ours, first, &mut signature).ok()?;
         while !self.derive() {}
-        let Keys::Known { client, server, .. } = &self.keys else {
-            return None;
-        };
-        Some((self.hash()?.digest(client.as_bytes()), server.clone()))
+        let mut stored = self.keys.client.clone();
+        self.hash()?.digest(&mut stored);
+        Some((stored, self.keys.server.clone()))
     }
 }
 
