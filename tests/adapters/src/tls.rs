@@ -6,7 +6,7 @@ use core::{
 };
 use std::{
     net::TcpListener,
-    sync::{Arc, Once},
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
     thread,
 };
 
@@ -20,7 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use tokio::{io::copy_bidirectional, net::TcpStream, runtime};
+use tokio::{io::copy_bidirectional, net::TcpStream, runtime, task::AbortHandle};
 use tokio_rustls::TlsAcceptor;
 
 /// Who signs certificates.
@@ -111,6 +111,42 @@ impl Default for Demands<'_> {
 /// Where this machine does not give what it needs.
 #[must_use]
 pub fn front(server: &Server, host: &str, identity: &Identity, demands: &Demands<'_>) -> String {
+    front_to_cut(server, host, identity, demands).0
+}
+
+/// The connections of a front.
+#[derive(Clone, Debug, Default)]
+pub struct Connections(Arc<Mutex<Vec<(i32, AbortHandle)>>>);
+
+impl Connections {
+    /// Cuts those to nodes that `which` says.
+    pub fn cut(&self, which: impl Fn(i32) -> bool) {
+        self.lock().retain(|(node, connection)| {
+            let cut = which(*node);
+            if cut {
+                connection.abort();
+            }
+            !cut
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(i32, AbortHandle)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As [`front`], with what cuts its connections.
+///
+/// # Panics
+///
+/// As [`front`].
+#[must_use]
+pub fn front_to_cut(
+    server: &Server,
+    host: &str,
+    identity: &Identity,
+    demands: &Demands<'_>,
+) -> (String, Connections) {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     let builder = ServerConfig::builder_with_protocol_versions(demands.versions);
@@ -130,16 +166,16 @@ pub fn front(server: &Server, host: &str, identity: &Identity, demands: &Demands
         let nodes: Vec<_> = cluster.nodes().collect();
         nodes.iter().map(|&id| (id, upstream(cluster.address(id)))).collect()
     });
-    let mut addresses = Vec::new();
+    let (mut addresses, connections) = (Vec::new(), Connections::default());
     for (id, to) in nodes {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         server.with_cluster(|cluster| cluster.set_address(id, host, port)).unwrap();
         addresses.push(format!("{host}:{port}"));
-        let acceptor = acceptor.clone();
-        thread::spawn(move || serve(listener, to, &acceptor));
+        let (acceptor, open) = (acceptor.clone(), connections.clone());
+        thread::spawn(move || serve(listener, to, &acceptor, |it| open.lock().push((id, it))));
     }
-    addresses.join(",")
+    (addresses.join(","), connections)
 }
 
 fn der(pem: &str) -> CertificateDer<'static> {
@@ -151,19 +187,25 @@ fn upstream(address: Option<(&str, u16)>) -> SocketAddr {
     SocketAddr::new(host.parse().unwrap(), port)
 }
 
-fn serve(listener: TcpListener, to: SocketAddr, acceptor: &TlsAcceptor) {
+fn serve(
+    listener: TcpListener,
+    to: SocketAddr,
+    acceptor: &TlsAcceptor,
+    opened: impl Fn(AbortHandle),
+) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         listener.set_nonblocking(true).unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         while let Ok((client, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
-            drop(tokio::spawn(async move {
+            let connection = tokio::spawn(async move {
                 let mut client = acceptor.accept(client).await?;
                 let mut broker = TcpStream::connect(to).await?;
                 broker.set_nodelay(true)?;
                 copy_bidirectional(&mut client, &mut broker).await
-            }));
+            });
+            opened(connection.abort_handle());
         }
     });
 }

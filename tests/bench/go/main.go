@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -41,6 +43,7 @@ type options struct {
 	lingerMs     float64
 	bufferMemory int
 	allocations  bool
+	tls          string
 }
 
 // result is the line on stdout. Pointers are null where there is nothing to say.
@@ -76,6 +79,7 @@ func main() {
 	flag.Float64Var(&o.lingerMs, "linger-ms", 5, "milliseconds that a batch waits for more records")
 	flag.IntVar(&o.bufferMemory, "buffer-memory", 33554432, "bytes of buffered records")
 	flag.BoolVar(&o.allocations, "count-allocations", false, "count heap allocations")
+	flag.StringVar(&o.tls, "tls", "", "PEM file of who signed the broker's certificate: it speaks TLS")
 	flag.Parse()
 
 	if err := run(&o); err != nil {
@@ -89,7 +93,7 @@ func run(o *options) error {
 	if o.shape == "lone" {
 		linger = 0
 	}
-	client, err := kgo.NewClient(
+	opts := []kgo.Opt{
 		kgo.SeedBrokers(o.bootstrap),
 		kgo.DefaultProduceTopic(o.topic),
 		// The topic exists, but the sink makes it when it is first asked for.
@@ -101,9 +105,21 @@ func run(o *options) error {
 		kgo.ProducerLinger(linger),
 		// The bytes are the limit here, so the number of records must not be one before them.
 		kgo.MaxBufferedBytes(o.bufferMemory),
-		kgo.MaxBufferedRecords(1<<30),
+		kgo.MaxBufferedRecords(1 << 30),
 		kgo.DisableClientMetrics(),
-	)
+	}
+	if o.tls != "" {
+		authority, err := os.ReadFile(o.tls)
+		if err != nil {
+			return err
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(authority) {
+			return errors.New("no certificate in " + o.tls)
+		}
+		opts = append(opts, kgo.DialTLSConfig(&tls.Config{RootCAs: roots}))
+	}
+	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ use crate::{
     },
     gap::{self, Gap},
     io::{
+        handshakes::Step,
         links::Links,
         nap_decision::Pace,
         network::{Network, Ready},
@@ -53,7 +54,7 @@ pub struct Driver<N: Network> {
     engine: Arc<Engine>,
     network: N,
     security: Security,
-    links: Arc<Mutex<Links<Transport<N::Link>>>>,
+    links: Arc<Mutex<Links<N::Link>>>,
     /// Kept for the room they have.
     actions: VecDeque<Action>,
     news: Notifications,
@@ -72,7 +73,7 @@ impl<N: Network> Driver<N> {
     /// As [`Driver::new`], with connections that are secured like that.
     pub(crate) fn secured(engine: Arc<Engine>, network: N, security: Security) -> Self {
         let links = Arc::new(Mutex::new(Links::new()));
-        let for_callers: Weak<Mutex<Links<Transport<N::Link>>>> = Arc::downgrade(&links);
+        let for_callers: Weak<Mutex<Links<N::Link>>> = Arc::downgrade(&links);
         engine.set_inline_writer(for_callers);
         Self {
             engine,
@@ -89,7 +90,7 @@ impl<N: Network> Driver<N> {
     /// Does something with the link in a slot.
     pub fn with_link(&mut self, index: usize, act: impl FnOnce(&mut N::Link)) {
         if let Some(link) = Links::lock(&self.links).link_mut(index) {
-            act(link.link_mut());
+            act(link);
         }
     }
 
@@ -138,6 +139,18 @@ impl<N: Network> Driver<N> {
         self.engine.set_naps(false);
         let links = Arc::clone(&self.links);
         let mut links = Links::lock(&links);
+        links.handshakes.begin_turn();
+        while let Some(step) = links.handshakes.next() {
+            match step {
+                Step::Dial(conn) => self.connect(&mut links, conn),
+                Step::Open(conn) => links.go_on_opening(&self.engine, conn),
+            }
+        }
+        if !links.handshakes.nobody_waits() {
+            // While a task has always something to do, a runtime looks at its sockets only now and then.
+            let now = self.engine.clock().now();
+            links.read_answers(&mut self.engine.lock_busy(), now);
+        }
         for ready in ready.drain(..) {
             links.serve(&self.engine, ready);
         }
@@ -164,7 +177,7 @@ impl<N: Network> Driver<N> {
     }
 
     /// Takes from the engine what there is to do; `Some` if there is nothing.
-    fn gather(&mut self, links: &mut Links<Transport<N::Link>>, waker: &Waker) -> Option<Turn> {
+    fn gather(&mut self, links: &mut Links<N::Link>, waker: &Waker) -> Option<Turn> {
         let now = self.engine.clock().now();
         let clock = self.engine.clock();
         let wall = clock.anchor(now).then(|| clock.trusted_wall_ms(now));
@@ -202,6 +215,9 @@ impl<N: Network> Driver<N> {
             // Others get the lock, and the thread, in between.
             return Some(Turn::Again);
         }
+        if !links.handshakes.nobody_waits() {
+            return Some(Turn::Again);
+        }
         let soon = now.after(SHORTEST);
         let until = state.rest(waker, nap, if nap { soon } else { Instant::NEVER });
         self.engine.set_naps(nap);
@@ -214,7 +230,7 @@ impl<N: Network> Driver<N> {
         Some(until.filter(|_| nap).map_or(Turn::Sleep(until), Turn::Nap))
     }
 
-    fn act(&mut self, links: &mut Links<Transport<N::Link>>) {
+    fn act(&mut self, links: &mut Links<N::Link>) {
         while let Some(action) = self.actions.pop_front() {
             match action {
                 Action::Connect(conn) => self.connect(links, conn),
@@ -225,7 +241,10 @@ impl<N: Network> Driver<N> {
         }
     }
 
-    fn connect(&mut self, links: &mut Links<Transport<N::Link>>, conn: ConnId) {
+    fn connect(&mut self, links: &mut Links<N::Link>, conn: ConnId) {
+        if self.security.is_on() && !links.handshakes.take() {
+            return links.handshakes.defer(Step::Dial(conn));
+        }
         let index = conn.index();
         let mut state = self.engine.lock_busy();
         // Without an address the core thought better of it.

@@ -2,7 +2,7 @@
 
 use core::mem;
 use std::{
-    io,
+    io::{self, Read as _},
     sync::{Arc, Mutex, PoisonError, TryLockError},
 };
 
@@ -14,17 +14,20 @@ use crate::{
         state::State,
     },
     io::{
+        handshakes::{Handshakes, Step},
         link_error::LinkError,
         network::{Link, Ready},
         transfer::{self, Moved},
+        transport::Transport,
     },
 };
 
 /// The links, by the connection's slot. Whoever holds their lock may take the engine's, and never the
 /// other way round.
 #[derive(Debug)]
-pub(crate) struct Links<L> {
+pub(crate) struct Links<L: Link> {
     pub(crate) links: Vec<Option<Slot<L>>>,
+    pub(crate) handshakes: Handshakes,
     /// Slots whose turn was over before they were done.
     pub(crate) again: Vec<Ready>,
     /// Kept for the room that it has.
@@ -32,10 +35,12 @@ pub(crate) struct Links<L> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Slot<L> {
+pub(crate) struct Slot<L: Link> {
     conn: ConnId,
-    link: L,
+    link: Transport<L>,
     open: bool,
+    /// Not open, and to go on in another turn.
+    deferred: bool,
     /// The link took no more; it will say when it does.
     blocked: bool,
 }
@@ -80,7 +85,8 @@ impl<L: Link> Slot<L> {
 
 impl<L: Link> Links<L> {
     pub(crate) const fn new() -> Self {
-        Self { links: Vec::new(), again: Vec::new(), writes: Vec::new() }
+        let handshakes = Handshakes::new();
+        Self { links: Vec::new(), handshakes, again: Vec::new(), writes: Vec::new() }
     }
 
     /// Locks them: no caller holds them for long.
@@ -89,17 +95,17 @@ impl<L: Link> Links<L> {
     }
 
     pub(crate) fn link_mut(&mut self, index: usize) -> Option<&mut L> {
-        self.links.get_mut(index)?.as_mut().map(|slot| &mut slot.link)
+        Some(self.links.get_mut(index)?.as_mut()?.link.link_mut())
     }
 
     /// Puts a new link into its slot.
-    pub(crate) fn insert(&mut self, conn: ConnId, link: L) {
+    pub(crate) fn insert(&mut self, conn: ConnId, link: Transport<L>) {
         let index = conn.index();
         if self.links.len() <= index {
             self.links.resize_with(index + 1, || None);
         }
         if let Some(place) = self.links.get_mut(index) {
-            *place = Some(Slot { conn, link, open: false, blocked: false });
+            *place = Some(Slot { conn, link, open: false, deferred: false, blocked: false });
         }
     }
 
@@ -110,12 +116,29 @@ impl<L: Link> Links<L> {
         }
     }
 
+    /// Goes on with a link that had to wait for another turn, if it is still there.
+    pub(crate) fn go_on_opening(&mut self, engine: &Engine, conn: ConnId) {
+        let index = conn.index();
+        if let Some(Some(slot)) = self.links.get_mut(index)
+            && slot.conn == conn
+        {
+            slot.deferred = false;
+            self.serve(engine, Ready { index, readable: true, writable: true });
+        }
+    }
+
     pub(crate) fn serve(&mut self, engine: &Engine, ready: Ready) {
         let Some(Some(slot)) = self.links.get_mut(ready.index) else {
             return;
         };
         let conn = slot.conn;
         if !slot.open {
+            if slot.link.has_handshake() && !self.handshakes.take() {
+                if !mem::replace(&mut slot.deferred, true) {
+                    self.handshakes.defer(Step::Open(conn));
+                }
+                return;
+            }
             match slot.link.open() {
                 Ok(false) => return,
                 Ok(true) => {
@@ -145,7 +168,7 @@ impl<L: Link> Links<L> {
     }
 
     /// Reads the answers that have come, though nobody said so.
-    fn read_answers(&mut self, state: &mut State, now: Instant) {
+    pub(crate) fn read_answers(&mut self, state: &mut State, now: Instant) {
         for index in 0..self.links.len() {
             let Some(Some(slot)) = self.links.get_mut(index) else {
                 continue;
@@ -233,7 +256,8 @@ impl<L: Link> Links<L> {
     /// to do.
     pub(crate) fn may_be_left(&self) -> bool {
         let mut links = self.links.iter().flatten();
-        self.again.is_empty() && links.all(|slot| slot.open && !slot.blocked)
+        let idle = self.again.is_empty() && self.handshakes.nobody_waits();
+        idle && links.all(|slot| slot.open && !slot.blocked)
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod address_resolution;
 pub(crate) mod driver;
+pub(crate) mod handshakes;
 pub(crate) mod link_error;
 pub(crate) mod links;
 pub(crate) mod nap_decision;

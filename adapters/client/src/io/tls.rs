@@ -24,6 +24,10 @@ use crate::{
     security::no_name,
 };
 
+/// Bytes that are encrypted at a time. With 64 KiB, which is what rustls has by default, a request of six batches was
+/// written in two pieces, of which each wakes the peer.
+const PORTION: usize = 128 * 1_024;
+
 /// A connection with TLS.
 pub(crate) struct TlsLink<L: Link> {
     link: L,
@@ -74,8 +78,9 @@ impl<L: Link> TlsLink<L> {
             let text = format!("{}: bootstrap.servers, advertised.listeners", no_name(host));
             LinkError::broken(TlsError::stream_error(text))
         })?;
-        let tls = ClientConnection::new(Arc::clone(config), name)
+        let mut tls = ClientConnection::new(Arc::clone(config), name)
             .map_err(|error| LinkError::broken(TlsError::stream_error(error.to_string())))?;
+        tls.set_buffer_limit(Some(PORTION));
         Ok(Self { link: dial()?, tls, host: host.into(), failed: None })
     }
 

@@ -32,6 +32,15 @@ impl<L: Link> Transport<L> {
         dial().map(Self::Plain)
     }
 
+    /// Whether opening it is work for the processor, beyond the system's own.
+    pub(crate) const fn has_handshake(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            #[cfg(feature = "_tls")]
+            Self::Tls(_) => true,
+        }
+    }
+
     /// The adapter's own.
     pub(crate) fn link_mut(&mut self) -> &mut L {
         match self {

@@ -51,6 +51,9 @@ pub struct Arguments {
     /// Writes to the topic `idle` before, so that the connections of this many brokers stay idle.
     #[arg(long, num_args = 0..=1, default_value_t = 0, default_missing_value = "200")]
     pub idle: u32,
+    /// The broker speaks TLS; its certificate is signed by one of those in this file, as PEM.
+    #[arg(long, value_name = "FILE")]
+    pub tls: Option<String>,
     /// Where bytes come back as they were sent, `HOST:PORT`.
     #[arg(long)]
     pub echo: Option<String>,

@@ -1,11 +1,13 @@
 //! What the contestants that are written in Rust have in common: the command line, the records, the
-//! meter, the count of allocations, and the line that is printed at the end.
+//! meter, the count of allocations, rustls's configuration for those that take one, and the line that is
+//! printed at the end.
 
 mod allocations;
 mod arguments;
 mod latencies;
 mod meter;
 mod report;
+mod tls;
 
 pub use allocations::Counting;
 pub use arguments::{Arguments, Shape, noise};

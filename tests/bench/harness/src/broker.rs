@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::PathBuf,
     process::{Child, Stdio},
     thread,
     time::Duration,
@@ -38,12 +39,18 @@ pub(crate) struct Addresses {
 pub(crate) struct Sink {
     child: Child,
     pub(crate) addresses: Addresses,
+    /// With TLS, the file that says who signed its certificate.
+    pub(crate) authority: Option<PathBuf>,
 }
 
 impl Sink {
     pub(crate) fn start(arguments: &Arguments, cell: &Cell) -> Result<Self> {
         let mut command = program("bench-sink", &arguments.bin_dir)?;
         command.args(["--partitions", &cell.partitions.to_string()]);
+        let authority = cell.tls.then(|| arguments.out.join("sink-authority.pem"));
+        if let Some(path) = &authority {
+            command.arg("--tls").arg(path);
+        }
         match cell.shape {
             Shape::Overload => {
                 command.arg("--stall");
@@ -63,7 +70,7 @@ impl Sink {
             serde_json::from_str(&line).with_context(|| format!("the sink says {line:?}"))
         });
         match addresses {
-            Ok(addresses) => Ok(Self { child, addresses }),
+            Ok(addresses) => Ok(Self { child, addresses, authority }),
             Err(error) => {
                 end(&mut child);
                 Err(error)

@@ -79,6 +79,9 @@ pub(crate) struct Cell {
     pub(crate) records: u64,
     /// How long records are offered; 0 where their number is given.
     pub(crate) seconds: u32,
+    /// Whether connections are TLS; older results do not say.
+    #[serde(default)]
+    pub(crate) tls: bool,
 }
 
 impl Cell {
@@ -95,6 +98,7 @@ impl Cell {
         buffer_memory: 32 << 20,
         records: 2_000_000,
         seconds: 0,
+        tls: false,
     };
 
     /// The broker, the shape, the size, and whatever else differs from the base.
@@ -112,6 +116,9 @@ impl Cell {
         if self.batch_size != Self::BASE.batch_size {
             let _ = write!(name, "-{}K", self.batch_size >> 10);
         }
+        if self.tls {
+            name.push_str("-tls");
+        }
         name
     }
 
@@ -122,6 +129,7 @@ impl Cell {
             && self.partitions == Self::BASE.partitions
             && self.threads == Self::BASE.threads
             && self.batch_size == Self::BASE.batch_size
+            && !self.tls
     }
 
     /// What it is, for people.
@@ -139,8 +147,9 @@ impl Cell {
         let key = if self.keyed { "keyed" } else { "no key" };
         let partitions = if self.partitions == 1 { "partition" } else { "partitions" };
         let threads = if self.threads == 1 { "thread" } else { "threads" };
+        let tls = if self.tls { ", TLS" } else { "" };
         format!(
-            "{broker}, {shape}: {} B, {key}, {} {partitions}, {} {threads}, `batch.size` {} KiB",
+            "{broker}, {shape}: {} B, {key}, {} {partitions}, {} {threads}, `batch.size` {} KiB{tls}",
             self.size,
             self.partitions,
             self.threads,

@@ -29,13 +29,14 @@ pub(crate) enum Contestant {
     Java,
     Krafka,
     Rskafka,
+    Barnabas,
+    BarnabasBatch,
     Baseline,
 }
 
 impl Contestant {
     pub(crate) const OTTLA: [Self; 2] = [Self::OttlaTokio, Self::OttlaBlocking];
 
-    /// The name of its binary as well.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::OttlaTokio => "ottla-tokio",
@@ -45,6 +46,8 @@ impl Contestant {
             Self::Java => "java",
             Self::Krafka => "krafka",
             Self::Rskafka => "rskafka",
+            Self::Barnabas => "barnabas",
+            Self::BarnabasBatch => "barnabas-batch",
             Self::Baseline => "baseline",
         }
     }
@@ -53,9 +56,10 @@ impl Contestant {
         matches!(self, Self::OttlaTokio | Self::OttlaBlocking)
     }
 
-    /// Whether it is one of the producers that ottla is compared with: neither ottla nor the baseline.
+    /// Whether it is one of the producers that ottla is compared with: neither ottla nor the baseline, nor one
+    /// that is handed whole batches where it takes single records as well.
     pub(crate) const fn is_peer(self) -> bool {
-        !self.is_ottla() && !matches!(self, Self::Baseline)
+        !self.is_ottla() && !matches!(self, Self::Baseline | Self::BarnabasBatch)
     }
 
     /// Whether a cell is for it at all.
@@ -83,6 +87,11 @@ impl Contestant {
             let path = arguments.java_class_path.as_deref().context("no --java-class-path")?;
             let mut command = guarded("java");
             command.args(JAVA_OPTIONS).args(["-cp", path, &arguments.java_main]);
+            return Ok(command);
+        }
+        if self == Self::BarnabasBatch {
+            let mut command = program(Self::Barnabas.name(), &arguments.bin_dir)?;
+            command.arg("--batches");
             return Ok(command);
         }
         program(self.name(), &arguments.bin_dir)
@@ -137,6 +146,6 @@ mod tests {
     #[test]
     fn the_floor_is_no_peer_and_neither_is_ottla() {
         let peers = Contestant::value_variants().iter().filter(|one| one.is_peer()).count();
-        assert_eq!(peers, 5);
+        assert_eq!(peers, 6);
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn star() -> Vec<Cell> {
         Cell { threads: 4, ..base() },
         Cell { batch_size: 1 << 20, ..base() },
     ]);
+    cells.extend(secured());
     cells.extend(singles());
     cells.extend(SIZES.map(|size| load(Cell { size, broker: BrokerKind::Kafka, ..base() })));
     cells.push(lone(BrokerKind::Kafka));
@@ -83,11 +84,16 @@ pub(crate) fn full() -> Vec<Cell> {
             }
         }
         match broker {
-            BrokerKind::Sink => cells.extend(singles()),
+            BrokerKind::Sink => cells.extend(secured().into_iter().chain(singles())),
             BrokerKind::Kafka => cells.push(lone(broker)),
         }
     }
     cells
+}
+
+/// The cells with TLS, which only the sink speaks.
+fn secured() -> [Cell; 2] {
+    [100, 1000].map(|size| load(Cell { size, tls: true, ..Cell::BASE }))
 }
 
 /// The cells of other shapes that only the sink has.
@@ -150,6 +156,8 @@ mod tests {
             "sink-load-100B-1000p",
             "sink-load-100B-4t",
             "sink-load-100B-1024K",
+            "sink-load-100B-tls",
+            "sink-load-1000B-tls",
             "sink-lone-100B",
             "sink-overload-100B",
             "sink-idle-100B",
@@ -166,7 +174,7 @@ mod tests {
     fn the_full_plan_has_every_combination_once_and_all_of_the_star() {
         let names = chosen(&["--full"]);
         let distinct: BTreeSet<_> = names.iter().cloned().collect();
-        assert_eq!((names.len(), distinct.len()), (2 * 96 + 4, 2 * 96 + 4));
+        assert_eq!((names.len(), distinct.len()), (2 * 96 + 6, 2 * 96 + 6));
         assert!(star().iter().all(|cell| full().contains(cell)));
     }
 

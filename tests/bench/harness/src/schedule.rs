@@ -157,6 +157,9 @@ fn flags(cell: &Cell, run: &Run, target: &Target) -> Vec<String> {
     if let (Contestant::Baseline, Some(sink)) = (run.contestant, &target.sink) {
         set("echo", sink.addresses.echo.clone());
     }
+    if let Some(authority) = target.sink.as_ref().and_then(|sink| sink.authority.as_ref()) {
+        set("tls", authority.display().to_string());
+    }
     if run.part == Part::WithIdle {
         set("idle", IDLE_BROKERS.to_string());
     }

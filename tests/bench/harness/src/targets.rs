@@ -93,6 +93,10 @@ fn judge(claim: String, unit: &str, ours: Option<f64>, theirs: Option<Named>, li
 /// All bars that the cell of `group` decides.
 pub(crate) fn of(group: &Group<'_>) -> Vec<Bar> {
     let Cell { broker, shape, size, .. } = *group.cell;
+    if group.cell.tls {
+        let ours = Contestant::OTTLA.into_iter().filter_map(|who| group.entry(who));
+        return ours.map(|ours| tls(group, ours)).collect();
+    }
     if !group.cell.is_plain() {
         return Vec::new();
     }
@@ -169,6 +173,17 @@ fn thousand(group: &Group<'_>, ours: &Entry<'_>) -> Vec<Bar> {
             Limit::Below(1.0),
         ),
     ]
+}
+
+fn tls(group: &Group<'_>, ours: &Entry<'_>) -> Bar {
+    let (who, size) = (ours.contestant, group.cell.size);
+    judge(
+        format!("CPU per record of {who} with TLS at {size} B at most 1/2 of the best peer's"),
+        "µs",
+        ours.median(Metric::Cpu),
+        least(group, Metric::Cpu),
+        Limit::AtMost(0.5),
+    )
 }
 
 fn lone(group: &Group<'_>, ours: &Entry<'_>) -> Vec<Bar> {

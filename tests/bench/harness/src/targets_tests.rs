@@ -145,6 +145,23 @@ fn with_kafka_every_peer_counts_in_every_size() {
 }
 
 #[test]
+fn with_tls_half_of_the_best_peer_is_asked() {
+    for name in ["sink-load-100B-tls", "sink-load-1000B-tls"] {
+        let bench = |ours: f64| {
+            let all = [
+                (Contestant::OttlaTokio, ours),
+                (Contestant::FranzGo, 1.0),
+                // Neither the floor nor who is handed whole batches.
+                (Contestant::Baseline, 0.1),
+                (Contestant::BarnabasBatch, 0.2),
+            ];
+            verdicts(&all.map(|(who, cpu)| run(&cell(name), who, 1, cpu)))
+        };
+        assert_eq!((bench(0.5), bench(0.51)), (vec![Verdict::Holds], vec![Verdict::Missed]));
+    }
+}
+
+#[test]
 fn other_cells_decide_nothing() {
     for name in ["sink-load-100B-keyed", "sink-load-16B", "kafka-lone-100B"] {
         assert_eq!(verdicts(&[run(&cell(name), Contestant::OttlaTokio, 1, 1.0)]), [], "{name}");

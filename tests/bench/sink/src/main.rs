@@ -7,10 +7,12 @@
 mod echo;
 mod produce;
 mod serve;
+mod tls;
 
 use std::{
     io::Read as _,
     net::TcpListener,
+    path::PathBuf,
     sync::{Arc, Mutex},
     thread,
 };
@@ -37,10 +39,15 @@ struct Arguments {
     /// Requests to produce are never answered.
     #[arg(long)]
     stall: bool,
+    /// All brokers speak TLS. Who signed their certificate, which is made at the start, is written to this
+    /// file, as PEM.
+    #[arg(long, value_name = "FILE")]
+    tls: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    let tls = arguments.tls.as_deref().map(tls::config).transpose()?;
     let mut listeners = Vec::new();
     let mut nodes = Vec::new();
     for id in 1..=i32::from(arguments.brokers) {
@@ -71,7 +78,8 @@ fn main() -> Result<()> {
         "echo": echo.local_addr()?.to_string(),
     });
     for (id, listener) in listeners {
-        let node = Node::new(id, Arc::clone(&cluster), Arc::clone(&offsets), arguments.stall);
+        let node =
+            Node::new(id, Arc::clone(&cluster), Arc::clone(&offsets), arguments.stall, tls.clone());
         thread::spawn(move || node.accept(&listener));
     }
     thread::spawn(move || echo::accept(&echo));

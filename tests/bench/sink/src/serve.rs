@@ -1,7 +1,7 @@
 //! The connections of one broker.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use ottla_core::wire::{ApiKey, frame::RequestHeader};
 use ottla_model::{Cluster, Connection};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::produce::{Offsets, answer};
 
@@ -25,6 +26,7 @@ pub(crate) struct Node {
     offsets: Arc<Offsets>,
     /// Requests to produce are not answered.
     stall: bool,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Node {
@@ -33,8 +35,9 @@ impl Node {
         cluster: Arc<Mutex<Cluster>>,
         offsets: Arc<Offsets>,
         stall: bool,
+        tls: Option<Arc<ServerConfig>>,
     ) -> Self {
-        Self { id, cluster, offsets, stall }
+        Self { id, cluster, offsets, stall, tls }
     }
 
     /// Serves whoever comes.
@@ -54,8 +57,18 @@ impl Node {
         }
     }
 
-    fn serve(&self, mut stream: TcpStream) -> Result<()> {
+    fn serve(&self, stream: TcpStream) -> Result<()> {
         stream.set_nodelay(true)?;
+        match &self.tls {
+            None => self.answer_all(stream),
+            Some(config) => {
+                let tls = ServerConnection::new(Arc::clone(config))?;
+                self.answer_all(StreamOwned::new(tls, stream))
+            }
+        }
+    }
+
+    fn answer_all(&self, mut stream: impl Read + Write) -> Result<()> {
         let mut others = Connection::new(&self.lock(), self.id);
         let mut input = vec![0; ROOM];
         let mut output = Vec::new();

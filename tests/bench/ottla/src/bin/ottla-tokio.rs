@@ -6,7 +6,7 @@ use anyhow::Result;
 use bench_contestant::{Arguments, Counting, Latencies, Meter, Report, Shape, noise};
 use bench_ottla::{Entry, Heard, Outcomes, VERSION};
 use clap::Parser as _;
-use ottla_tokio::{Producer, Record, Topic};
+use ottla_tokio::{Builder, Producer, Record, Topic};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -32,6 +32,9 @@ fn main() -> Result<()> {
         if entry.reports() {
             builder = builder.on_report(heard.callback());
         }
+        if let Some(authority) = &entry.arguments.tls {
+            builder = secured(builder, &entry.arguments, authority)?;
+        }
         let producer = builder.build_on(&entry.config())?;
         let topic = producer.topic(&entry.arguments.topic)?;
         let value = noise(entry.arguments.size);
@@ -47,6 +50,21 @@ fn main() -> Result<()> {
             }
         })
         .await?
+    })
+}
+
+/// By properties, as users have it.
+#[cfg(not(feature = "aws-lc"))]
+fn secured(builder: Builder, _: &Arguments, authority: &str) -> Result<Builder> {
+    Ok(builder.property("security.protocol", "SSL").property("ssl.ca.location", authority))
+}
+
+/// With another provider than the default one.
+#[cfg(feature = "aws-lc")]
+fn secured(builder: Builder, arguments: &Arguments, _: &str) -> Result<Builder> {
+    Ok(match arguments.tls_config()? {
+        Some(config) => builder.tls(config),
+        None => builder,
     })
 }
 

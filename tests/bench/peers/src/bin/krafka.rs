@@ -16,6 +16,7 @@ use bytes::Bytes;
 use clap::Parser as _;
 use krafka::{
     Headers, Kafka, KrafkaError, Record,
+    auth::{AuthConfig, TlsConfig},
     interceptor::{InterceptorResult, ProducerInterceptor, RecordContext},
     producer::{Acks, Producer, RecordMetadata},
 };
@@ -65,7 +66,11 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let linger = if arguments.shape == Shape::Lone { 0 } else { arguments.linger_ms };
-        let kafka = Kafka::builder(&arguments.bootstrap)
+        let mut builder = Kafka::builder(&arguments.bootstrap);
+        if let Some(authority) = &arguments.tls {
+            builder = builder.security(AuthConfig::ssl(TlsConfig::new().with_ca_cert(authority)));
+        }
+        let kafka = builder
             // The topic exists, but the sink makes it when it is first asked for.
             .allow_auto_create_topics(true)
             .max_in_flight_requests(5)

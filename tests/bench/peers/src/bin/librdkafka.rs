@@ -96,6 +96,9 @@ impl Contestant {
             .set("queue.buffering.max.kbytes", (arguments.buffer_memory / 1_024).to_string())
             .set("enable.metrics.push", "false")
             .set_log_level(RDKafkaLogLevel::Emerg);
+        if let Some(authority) = &arguments.tls {
+            config.set("security.protocol", "ssl").set("ssl.ca.location", authority);
+        }
         if arguments.keyed {
             // Kafka's hash; its default is another one.
             config.set("partitioner", "murmur2_random");

@@ -62,7 +62,11 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = ClientBuilder::new(vec![arguments.bootstrap.clone()]).build().await?;
+        let mut builder = ClientBuilder::new(vec![arguments.bootstrap.clone()]);
+        if let Some(config) = arguments.tls_config()? {
+            builder = builder.tls_config(config);
+        }
+        let client = builder.build().await?;
         let mut partitions = Vec::new();
         for partition in 0..i32::try_from(arguments.partitions)? {
             let topic = arguments.topic.clone();

@@ -15,10 +15,12 @@ import java.util.Random;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
 import org.HdrHistogram.Histogram;
+import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.producer.Callback;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.config.SslConfigs;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** Apache Kafka's own client in the benchmark. What the command line means is in ../README.md. */
@@ -57,6 +59,11 @@ public final class Bench {
             arguments.shape().equals("lone") ? 0L : arguments.number("linger-ms", 5));
         config.put(ProducerConfig.BUFFER_MEMORY_CONFIG, arguments.number("buffer-memory", 33_554_432));
         config.put(ProducerConfig.ENABLE_METRICS_PUSH_CONFIG, false);
+        if (arguments.has("tls")) {
+            config.put(CommonClientConfigs.SECURITY_PROTOCOL_CONFIG, "SSL");
+            config.put(SslConfigs.SSL_TRUSTSTORE_TYPE_CONFIG, "PEM");
+            config.put(SslConfigs.SSL_TRUSTSTORE_LOCATION_CONFIG, arguments.text("tls", ""));
+        }
         producer =
             new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer());
         // Bytes that no compression on the way makes smaller, the same in every run.

@@ -1,6 +1,8 @@
 //! The baseline: what cannot be saved. Each record is copied once, the batches are summed by the
-//! processor's CRC-32C, and the requests are written in one piece each, to a socket that blocks.
-//! Nothing is decided, nothing is kept, nothing can go wrong.
+//! processor's CRC-32C, and the requests are written in one piece each, to a socket that blocks, with TLS
+//! where that is asked for. Nothing is decided, nothing is kept, nothing can go wrong.
+
+mod stream;
 
 use std::{
     io::{IoSlice, Read as _, Write as _},
@@ -20,6 +22,8 @@ use ottla_core::wire::{
     },
     record::BatchHeader,
 };
+
+use crate::stream::Stream;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -46,7 +50,7 @@ fn main() -> Result<()> {
 
 /// One request, all of whose bytes but the records and their sums are the same each time.
 struct Request {
-    stream: TcpStream,
+    stream: Stream,
     /// What lies before each batch's records; the first one has the request's head as well.
     heads: Vec<Vec<u8>>,
     batches: Vec<Vec<u8>>,
@@ -65,8 +69,7 @@ impl Request {
         let most = (1_000_000 / room).max(1) as u32;
         let count = arguments.partitions.min(MOST_BATCHES).min(most);
         let (heads, tail) = frame_pieces(&arguments.topic, count, each, len)?;
-        let stream = TcpStream::connect(&arguments.bootstrap)?;
-        stream.set_nodelay(true)?;
+        let stream = Stream::connect(arguments)?;
         Ok(Self {
             stream,
             heads,
