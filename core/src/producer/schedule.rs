@@ -33,6 +33,9 @@ impl Producer<'_> {
         }
         if partition.bound > partition.in_flight {
             let next = self.next_to_resend(home)?;
+            if !self.batches.at(next).has_form() {
+                return None;
+            }
             // What is in doubt goes alone, and is asked about first.
             let waits = partition.in_flight > 0 || partition.question == Question::Asked;
             return (!waits || !self.is_in_doubt(home)).then_some(next);
@@ -42,7 +45,8 @@ impl Producer<'_> {
         }
         let next = partition.unbound.some().filter(|_| self.has_name(home))?;
         let batch = self.batches.at(next);
-        (batch.life != Life::Open || !batch.linger.is_listed()).then_some(next)
+        let due = batch.life != Life::Open || !batch.linger.is_listed();
+        (due && batch.has_form()).then_some(next)
     }
 
     /// The first batch that waits to be sent again. In a partition that is being sealed, only what
@@ -111,6 +115,8 @@ impl Producer<'_> {
         }
         self.unwind(home);
         self.seek_name(home);
+        #[cfg(feature = "compression")]
+        self.seek_codec(home);
         let partition = self.partitions.at(home);
         if self.candidate(home).is_none() {
             self.list(home, Listed::Nowhere);
