@@ -56,13 +56,23 @@ impl Codec {
     /// Compresses bytes; the same bytes always become the same.
     #[must_use]
     pub fn pack(self, plain: &[u8]) -> Vec<u8> {
+        self.pack_otherwise(plain, 0)
+    }
+
+    /// Compresses bytes in one of several ways that a codec has for the same, whichever numbers there are. (Of zstd
+    /// there is one.)
+    #[must_use]
+    pub fn pack_otherwise(self, plain: &[u8], way: u8) -> Vec<u8> {
         match self {
             Self::Gzip => {
-                let mut packer =
-                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                let level = flate2::Compression::new(1 + u32::from(way % 9));
+                let mut packer = flate2::write::GzEncoder::new(Vec::new(), level);
                 // Nothing is refused that is written to memory.
                 let _ = packer.write_all(plain);
                 packer.finish().unwrap_or_default()
+            }
+            Self::Snappy if way % 2 == 1 => {
+                snap::raw::Encoder::new().compress_vec(plain).unwrap_or_default()
             }
             Self::Snappy => {
                 let mut packed = XERIAL.to_vec();
@@ -78,6 +88,11 @@ impl Codec {
             Self::Lz4 => {
                 let mut how = lz4_flex::frame::FrameInfo::new();
                 how.block_mode = lz4_flex::frame::BlockMode::Independent;
+                how.block_size = match way % 3 {
+                    0 => lz4_flex::frame::BlockSize::Auto,
+                    1 => lz4_flex::frame::BlockSize::Max256KB,
+                    _ => lz4_flex::frame::BlockSize::Max1MB,
+                };
                 let mut packer = lz4_flex::frame::FrameEncoder::with_frame_info(how, Vec::new());
                 let _ = packer.write_all(plain);
                 packer.finish().unwrap_or_default()
@@ -166,7 +181,11 @@ mod tests {
                 let plain = telemetry(len);
                 let packed = codec.pack(&plain);
                 assert!(len < 1_000 || packed.len() < plain.len() / 2, "{codec:?}: {len}");
-                assert_eq!(codec.unpack(&packed), Ok(plain), "{codec:?}: {len}");
+                assert_eq!(codec.unpack(&packed), Ok(plain.clone()), "{codec:?}: {len}");
+                for way in 0..9 {
+                    let packed = codec.pack_otherwise(&plain, way);
+                    assert_eq!(codec.unpack(&packed), Ok(plain.clone()), "{codec:?}: {way}");
+                }
             }
         }
         assert_eq!(Codec::of(0).or(Codec::of(5)), None);

@@ -106,7 +106,9 @@ impl World<'_> {
             let swollen = [plain, &[0]].concat();
             if self.dice.once_in(2) { Made::NotSmaller } else { Made::Bytes(swollen) }
         } else {
-            Made::Bytes(codec.pack(plain))
+            // Never the same for the same bytes, as far as the codec lets it: what is compressed twice shows.
+            let way = self.codec.lent.len() % 9;
+            Made::Bytes(codec.pack_otherwise(plain, way as u8))
         };
         let (low, high) = self.codec.delay;
         for _ in 0..=u8::from(falls(&mut self.dice, self.codec.repeats)) {

@@ -468,7 +468,7 @@ fn records_leave_room_for_what_comes_from_a_codec() {
     assert!(world.producer.stats().pages_used < 60, "an eighth is kept");
     world.run_for(ms(100));
     world.cluster.start(1).expect("a node");
-    for _ in 0..400 {
+    for _ in 0..60 {
         world.run_for(ms(1));
         while world.produce(topic, Some(0), 60).is_ok() {}
     }
