@@ -62,7 +62,7 @@ pub(crate) struct Body {
 impl Batch {
     /// Its bytes on the wire behind the header. A function of what never changes once it is bound, but where it
     /// is certainly not in the log.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn body(&self) -> Body {
         #[cfg(feature = "compression")]
         if let Form::Compressed { codec, first_page, len, crc } = self.form {
@@ -77,7 +77,7 @@ impl Batch {
     }
 
     /// Whether it is decided how it goes out.
-    #[inline]
+    #[inline(always)]
     #[cfg_attr(not(feature = "compression"), expect(clippy::unused_self, reason = "a constant"))]
     pub(crate) const fn has_form(&self) -> bool {
         #[cfg(feature = "compression")]

@@ -255,13 +255,12 @@ impl Batch {
     /// The header as it goes on the wire. It is a function of what never changes once the batch is
     /// bound, so that every attempt sends the same bytes.
     pub(crate) fn write_header(&self, checksum: crate::Checksum, writer: &mut Writer<'_>) {
-        let body = self.body();
         let mut header = BatchHeader {
             base_offset: 0,
             batch_length: self.wire_len().saturating_sub(12) as i32,
             partition_leader_epoch: -1,
             crc: 0,
-            attributes: body.attributes,
+            attributes: self.body().attributes,
             last_offset_delta: self.records.saturating_sub(1) as i32,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
@@ -270,6 +269,7 @@ impl Batch {
             base_sequence: self.base_sequence,
             records_count: self.records as i32,
         };
+        let body = self.body();
         header.crc = header.checksum(checksum, body.crc, body.len as usize);
         header.write(writer);
     }

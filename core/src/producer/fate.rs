@@ -334,6 +334,7 @@ impl Producer<'_> {
 
     /// Whether a refusal is of how a batch is compressed, and it goes out plain instead.
     #[cfg_attr(not(feature = "compression"), expect(clippy::unused_self, reason = "a constant"))]
+    #[inline(always)]
     fn goes_plain(&mut self, index: Ix<Batch>, code: ErrorCode) -> bool {
         #[cfg(feature = "compression")]
         return self.leaves_plain_if_refused(index, code);

@@ -233,6 +233,7 @@ impl Producer<'_> {
     }
 
     /// Pages that records may take.
+    #[inline(always)]
     fn free_for_records(&self) -> u32 {
         self.pages.free().saturating_sub(self.settings.reserved_pages())
     }

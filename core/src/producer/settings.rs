@@ -148,6 +148,7 @@ impl Settings {
 
     /// Pages that records leave to what comes from a codec.
     #[cfg_attr(not(feature = "compression"), expect(clippy::unused_self, reason = "a constant"))]
+    #[inline(always)]
     pub(super) const fn reserved_pages(&self) -> u32 {
         #[cfg(feature = "compression")]
         return self.reserved_pages;
