@@ -167,7 +167,7 @@ pub struct Config<'a> {
     pub enable_idempotence: bool,
     /// `linger.ms`.
     pub linger: Duration,
-    /// `batch.size`, in bytes, with the batch's header; before they are compressed.
+    /// `batch.size`, in bytes, with the batch's header, before it is compressed.
     pub batch_size: u32,
     /// `compression.type`. A batch is compressed once, when it is full or has lingered, and before it gets its
     /// sequences: each attempt sends the same bytes. `batch.size` bounds the plain bytes, `max.request.size` those

@@ -77,13 +77,9 @@ impl Batch {
     }
 
     /// Whether it is decided how it goes out.
-    #[inline(always)]
-    #[cfg_attr(not(feature = "compression"), expect(clippy::unused_self, reason = "a constant"))]
+    #[cfg(feature = "compression")]
     pub(crate) const fn has_form(&self) -> bool {
-        #[cfg(feature = "compression")]
-        return matches!(self.form, Form::Plain | Form::Compressed { .. });
-        #[cfg(not(feature = "compression"))]
-        true
+        matches!(self.form, Form::Plain | Form::Compressed { .. })
     }
 
     /// Whether it goes out compressed.

@@ -33,6 +33,7 @@ impl Producer<'_> {
         }
         if partition.bound > partition.in_flight {
             let next = self.next_to_resend(home)?;
+            #[cfg(feature = "compression")]
             if !self.batches.at(next).has_form() {
                 return None;
             }
@@ -45,8 +46,11 @@ impl Producer<'_> {
         }
         let next = partition.unbound.some().filter(|_| self.has_name(home))?;
         let batch = self.batches.at(next);
-        let due = batch.life != Life::Open || !batch.linger.is_listed();
-        (due && batch.has_form()).then_some(next)
+        #[cfg(feature = "compression")]
+        if !batch.has_form() {
+            return None;
+        }
+        (batch.life != Life::Open || !batch.linger.is_listed()).then_some(next)
     }
 
     /// The first batch that waits to be sent again. In a partition that is being sealed, only what
