@@ -337,6 +337,10 @@ pub struct Stats {
     pub pages_used: u32,
     /// All pages.
     pub pages: u32,
+    /// Those of them that records leave to what comes from a codec: with these free and no more,
+    /// [`Producer::produce`] answers [`ProduceError::Full`].
+    #[cfg(feature = "compression")]
+    pub pages_reserved: u32,
     /// Batches that are not settled.
     pub batches: u32,
 }
@@ -361,6 +365,8 @@ impl core::ops::AddAssign for Stats {
             compression,
             pages_used,
             pages,
+            #[cfg(feature = "compression")]
+            pages_reserved,
             batches,
         } = other;
         self.records += records;
@@ -380,6 +386,10 @@ impl core::ops::AddAssign for Stats {
         }
         self.pages_used += pages_used;
         self.pages += pages;
+        #[cfg(feature = "compression")]
+        {
+            self.pages_reserved += pages_reserved;
+        }
         self.batches += batches;
     }
 }

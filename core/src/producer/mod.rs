@@ -227,7 +227,14 @@ impl<'m> Producer<'m> {
     pub fn stats(&self) -> Stats {
         let pages = self.pages.count();
         let pages_used = pages - self.pages.free();
-        Stats { pages, pages_used, batches: self.queues.unsettled(), ..self.stats }
+        Stats {
+            pages,
+            pages_used,
+            #[cfg(feature = "compression")]
+            pages_reserved: self.settings.reserved_pages,
+            batches: self.queues.unsettled(),
+            ..self.stats
+        }
     }
 
     /// What is known of each broker: counters since it was first heard of, and gauges.
