@@ -32,6 +32,62 @@ impl Acks {
     }
 }
 
+/// How batches are compressed.
+///
+/// The core has no codec. It lends each batch to whoever drives it
+/// ([`Producer::poll_compress`](crate::Producer::poll_compress)) and sends what comes back.
+#[cfg(feature = "compression")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[allow(clippy::exhaustive_enums)] // the protocol has these five
+pub enum Compression {
+    /// Not at all: nothing is ever lent.
+    #[default]
+    None,
+    /// As one gzip stream.
+    Gzip,
+    /// As a raw Snappy block, or in the framing of xerial, which is what Java writes.
+    Snappy,
+    /// As one LZ4 frame of independent blocks: brokers refuse linked ones.
+    Lz4,
+    /// As one zstd frame. Brokers take it from Produce version 7 on (Kafka 2.1); to an older one such a batch is
+    /// not sent.
+    Zstd,
+}
+
+#[cfg(feature = "compression")]
+impl Compression {
+    /// The value on the wire: the lowest three bits of a batch's attributes.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
+        }
+    }
+
+    /// Whether nothing is compressed.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// As it is called in `compression.type`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 /// Computes CRC-32C: takes the checksum of what came before (0 at the start) and the bytes that
 /// follow, and returns the checksum of both together.
 pub type Checksum = fn(u32, &[u8]) -> u32;
@@ -111,8 +167,14 @@ pub struct Config<'a> {
     pub enable_idempotence: bool,
     /// `linger.ms`.
     pub linger: Duration,
-    /// `batch.size`, in bytes, with the batch's header.
+    /// `batch.size`, in bytes, with the batch's header, before it is compressed.
     pub batch_size: u32,
+    /// `compression.type`. A batch is compressed once, when it is full or has lingered, and before it gets its
+    /// sequences: each attempt sends the same bytes. `batch.size` bounds the plain bytes, `max.request.size` those
+    /// on the wire; 64 KiB is a good `batch.size` with compression. An eighth of the pages is kept for what
+    /// comes from the codec.
+    #[cfg(feature = "compression")]
+    pub compression: Compression,
     /// `max.request.size`, in bytes: bounds a request and a record.
     pub max_request_size: u32,
     /// `max.in.flight.requests.per.connection`: 1 to 5.
@@ -191,6 +253,8 @@ impl Default for Config<'_> {
             enable_idempotence: true,
             linger: Duration::from_millis(5),
             batch_size: 16_384,
+            #[cfg(feature = "compression")]
+            compression: Compression::None,
             max_request_size: 1_048_576,
             max_in_flight: 5,
             delivery_timeout: Duration::from_secs(120),

@@ -95,6 +95,16 @@ cases! {
     Recreated,
     /// A new producer id was asked for.
     Rotated,
+    /// A record was taken out of a batch that was lent to a codec.
+    CancelledLent,
+    /// A record was taken out of a batch that was compressed.
+    CancelledCompressed,
+    /// A codec was done with what was no more to be had from it.
+    CodecTooLate,
+    /// A broker does not take a batch as it is compressed, and it goes out plain.
+    CodecRefused,
+    /// A batch was split that was compressed.
+    SplitCompressed,
 }
 
 /// Notes that a case was come through.

@@ -89,6 +89,13 @@ impl Format for Segments<'_> {
     }
 }
 
+#[cfg(feature = "compression")]
+impl Format for crate::PlainBatch<'_> {
+    fn format(&self, f: Formatter<'_>) {
+        write!(f, "PlainBatch {{ {}, {} bytes }}", self.id(), self.size());
+    }
+}
+
 impl Format for Payload<'_> {
     fn format(&self, f: Formatter<'_>) {
         let len = self.clone().fold(0, |len: usize, piece| len.saturating_add(piece.len()));

@@ -1,5 +1,7 @@
 //! What the caller of a producer sees of it: ids, receipts, events.
 
+#[cfg(all(doc, feature = "compression"))]
+use crate::Compression;
 use crate::{
     Disconnect, LastError, NoProducerId, Outcome,
     wire::{ErrorCode, produce::Text},
@@ -102,6 +104,39 @@ impl Ticket {
     pub const fn index(&self) -> u32 {
         self.index
     }
+}
+
+/// A batch that is lent to be compressed, and which time of several: an answer to an earlier one is ignored.
+#[cfg(feature = "compression")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct CompressionId {
+    pub(crate) batch: BatchId,
+    pub(crate) round: u32,
+}
+
+#[cfg(feature = "compression")]
+impl CompressionId {
+    /// The batch.
+    #[must_use]
+    pub const fn batch(self) -> BatchId {
+        self.batch
+    }
+}
+
+/// What a codec made of a batch that was lent to it.
+#[cfg(feature = "compression")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[allow(clippy::exhaustive_enums)] // what there is to answer
+pub enum Compressed<'a> {
+    /// These bytes, all of them, in the framing that [`Compression`] tells. They are copied.
+    Bytes(&'a [u8]),
+    /// It gave up, since they would not be fewer bytes, or not by enough. (Who does not look may answer with the
+    /// bytes: the core compares as well.)
+    NotSmaller,
+    /// It failed, or there is none.
+    Failed,
 }
 
 /// Where a connection leads.
@@ -295,10 +330,17 @@ pub struct Stats {
     pub epoch_bumps: u64,
     /// Times that a broker had lost acknowledged records, or its record of this producer.
     pub desyncs: u64,
+    /// What was compressed, and what was not.
+    #[cfg(feature = "compression")]
+    pub compression: CompressionStats,
     /// Pages that hold records.
     pub pages_used: u32,
     /// All pages.
     pub pages: u32,
+    /// Those of them that records leave to what comes from a codec: with these free and no more,
+    /// [`Producer::produce`] answers [`ProduceError::Full`].
+    #[cfg(feature = "compression")]
+    pub pages_reserved: u32,
     /// Batches that are not settled.
     pub batches: u32,
 }
@@ -319,8 +361,12 @@ impl core::ops::AddAssign for Stats {
             disconnects,
             epoch_bumps,
             desyncs,
+            #[cfg(feature = "compression")]
+            compression,
             pages_used,
             pages,
+            #[cfg(feature = "compression")]
+            pages_reserved,
             batches,
         } = other;
         self.records += records;
@@ -334,9 +380,58 @@ impl core::ops::AddAssign for Stats {
         self.disconnects += disconnects;
         self.epoch_bumps += epoch_bumps;
         self.desyncs += desyncs;
+        #[cfg(feature = "compression")]
+        {
+            self.compression += compression;
+        }
         self.pages_used += pages_used;
         self.pages += pages;
+        #[cfg(feature = "compression")]
+        {
+            self.pages_reserved += pages_reserved;
+        }
         self.batches += batches;
+    }
+}
+
+/// What was compressed, and what was not. All zeros where nothing is to be.
+///
+/// A batch counts when it is decided how it goes out, and once more where that is decided again: after a record
+/// of it was cancelled, or when it was split.
+#[cfg(feature = "compression")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct CompressionStats {
+    /// Bytes of records before, of all batches that count.
+    pub plain_bytes: u64,
+    /// Bytes of records as they go out, compressed or not.
+    pub wire_bytes: u64,
+    /// Batches that go out compressed.
+    pub compressed: u64,
+    /// Batches that go out plain, as they would have become less than 5 % smaller.
+    pub not_smaller: u64,
+    /// As there was no memory for the codec's bytes.
+    pub no_memory: u64,
+    /// As the codec failed.
+    pub failed: u64,
+    /// As a broker does not take them compressed: one without Produce 7, where the codec is zstd, or one that
+    /// answered UNSUPPORTED_COMPRESSION_TYPE. These were counted as compressed before.
+    pub refused: u64,
+}
+
+#[cfg(feature = "compression")]
+impl core::ops::AddAssign for CompressionStats {
+    fn add_assign(&mut self, other: Self) {
+        let Self { plain_bytes, wire_bytes, compressed, not_smaller, no_memory, failed, refused } =
+            other;
+        self.plain_bytes += plain_bytes;
+        self.wire_bytes += wire_bytes;
+        self.compressed += compressed;
+        self.not_smaller += not_smaller;
+        self.no_memory += no_memory;
+        self.failed += failed;
+        self.refused += refused;
     }
 }
 

@@ -45,6 +45,8 @@ mod trace;
 pub mod wire;
 
 pub use backlog::{Backlog, DropPolicy, RecordOutcome, Report, Why};
+#[cfg(feature = "compression")]
+pub use config::Compression;
 pub use config::{Acks, Checksum, ChoosePartition, Config, OnForgotten, OnUnknown, Partitioner};
 pub use conn::Segments;
 #[cfg(feature = "_internal")]
@@ -58,9 +60,13 @@ pub use ids_and_events::{
     Address, BatchId, BatchOutcome, BrokerStats, ConnId, Event, Output, Remark, Stats, Ticket,
     TimerKind, TopicId, TopicStatus, Waiting,
 };
+#[cfg(feature = "compression")]
+pub use ids_and_events::{Compressed, CompressionId, CompressionStats};
 pub use last_error::{LastError, Loss};
 pub use memory::{Limits, Memory};
 pub use partition_shard::PartitionShard;
+#[cfg(feature = "compression")]
+pub use producer::PlainBatch;
 pub use producer::{Payload, Producer};
 #[doc(hidden)]
 pub use properties::nearest as nearest_property;

@@ -56,10 +56,16 @@ impl Limits {
     ///
     /// A page is as large as a batch, between 1 KiB and 16 KiB, and larger where there would be more than
     /// four million; there are two batch slots a page, since a batch that waits for its event to be taken
-    /// holds none.
+    /// holds none. Where batches are compressed, a page is a quarter of that, as what comes of one is.
     #[must_use]
     pub fn for_config(config: &Config<'_>) -> Self {
         let mut page_size = config.batch_size.clamp(1_024, 16_384);
+        #[cfg(feature = "compression")]
+        let whole = page_size;
+        #[cfg(feature = "compression")]
+        if !config.compression.is_none() {
+            page_size = (config.batch_size / 4).clamp(1_024, 16_384);
+        }
         while page_size < 1 << 30 && config.buffer_memory / u64::from(page_size) > MOST_PAGES.into()
         {
             page_size *= 2;
@@ -73,12 +79,15 @@ impl Limits {
         let least = config.max_request_size.div_ceil(page_size).max(1);
         let pages = u32::try_from(config.buffer_memory / u64::from(page_size)).unwrap_or(u32::MAX);
         let pages = pages.clamp(least, MOST_PAGES.max(least));
+        let batches = pages;
+        #[cfg(feature = "compression")]
+        let batches = batches / whole.checked_div(page_size).unwrap_or(1).max(1);
         Self {
             connections: 64,
             brokers: 128,
             topics,
             partitions,
-            batches: pages.saturating_mul(2).max(64),
+            batches: batches.saturating_mul(2).max(64),
             page_size,
             pages,
             rx_window: 16_384,

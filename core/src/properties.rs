@@ -5,6 +5,8 @@ use core::{
     time::Duration,
 };
 
+#[cfg(feature = "compression")]
+use crate::Compression;
 use crate::{Acks, Config, OnForgotten, OnUnknown, Partitioner};
 
 /// A property that [`Config::set`] knows.
@@ -105,6 +107,8 @@ enum Kind {
     OnUnknown,
     OnForgotten,
     IgnoreKeys,
+    #[cfg(feature = "compression")]
+    Compression,
     /// Nothing to set: these values ask for what is done anyway, all others for what is not.
     Only(&'static [&'static str], &'static str),
 }
@@ -112,6 +116,10 @@ enum Kind {
 const MILLIS: &str = "milliseconds, from 0";
 const BYTES: &str = "a number of bytes";
 const BOOL: &str = "true or false";
+#[cfg(feature = "compression")]
+const CODECS: &str = "none, gzip, snappy, lz4 or zstd";
+#[cfg(not(feature = "compression"))]
+const NO_COMPRESSION: &str = "the core was built without its feature `compression`";
 const NO_TLS: &str = "TLS belongs to whoever owns the connections: here they are PLAINTEXT";
 const NO_SASL: &str = "SASL is given with `Producer::set_sasl`";
 const NO_TRANSACTIONS: &str = "there are no transactions in this version";
@@ -182,8 +190,14 @@ static TABLE: &[Property] = &[
     #[cfg(feature = "alloc")]
     row("limits.partitions", "a number, from 1", Kind::Bytes(|c| &mut c.limits_partitions)),
 
-    only("compression.type", &["none"], "none", "there is no compression in this version"),
-    only("compression.codec", &["none"], "none", "there is no compression in this version"),
+    #[cfg(feature = "compression")]
+    row("compression.type", CODECS, Kind::Compression),
+    #[cfg(feature = "compression")]
+    alias("compression.codec", "compression.type", CODECS, Kind::Compression),
+    #[cfg(not(feature = "compression"))]
+    only("compression.type", &["none"], "none", NO_COMPRESSION),
+    #[cfg(not(feature = "compression"))]
+    only("compression.codec", &["none"], "none", NO_COMPRESSION),
     only("security.protocol", &["PLAINTEXT", "plaintext"], "PLAINTEXT", NO_TLS),
     only("transactional.id", &[], "nothing", NO_TRANSACTIONS),
     only("transaction.timeout.ms", &[], "nothing", NO_TRANSACTIONS),
@@ -275,6 +289,17 @@ impl<'a> Config<'a> {
                 self.on_forgotten = match value {
                     "unknown" => OnForgotten::Unknown,
                     "resend" => OnForgotten::Resend,
+                    _ => return Err(refused),
+                }
+            }
+            #[cfg(feature = "compression")]
+            Kind::Compression => {
+                self.compression = match value {
+                    "none" => Compression::None,
+                    "gzip" => Compression::Gzip,
+                    "snappy" => Compression::Snappy,
+                    "lz4" => Compression::Lz4,
+                    "zstd" => Compression::Zstd,
                     _ => return Err(refused),
                 }
             }
@@ -409,6 +434,22 @@ mod tests {
         assert!(Config::default().set("acks", "2").is_err());
     }
 
+    #[cfg(feature = "compression")]
+    #[test]
+    fn each_codec_is_set_by_its_name_and_no_other_is() {
+        for (code, name) in (0..).zip(["none", "gzip", "snappy", "lz4", "zstd"]) {
+            for property in ["compression.type", "compression.codec"] {
+                let mut config = Config::default();
+                assert_eq!(config.set(property, name), Ok(()));
+                assert_eq!((config.compression.code(), config.compression.name()), (code, name));
+            }
+        }
+        for name in ["brotli", "LZ4", "", "3"] {
+            let error = Config::default().set("compression.type", name).unwrap_err();
+            assert!(matches!(error, PropertyError::Value { .. }), "{error}");
+        }
+    }
+
     #[test]
     fn an_unknown_name_is_refused_with_the_nearest() {
         let told = |name| Config::default().set(name, "5").unwrap_err().to_string();
@@ -457,6 +498,7 @@ mod tests {
     #[test]
     fn what_is_not_done_is_said_so_and_no_secret_is_repeated() {
         for name in [
+            #[cfg(not(feature = "compression"))]
             "compression.type",
             "security.protocol",
             "transactional.id",

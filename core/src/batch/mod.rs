@@ -4,6 +4,7 @@ mod append;
 mod cancelled;
 mod cursor;
 mod encode_record;
+mod form;
 mod pages;
 mod plain_record;
 mod record_fault_marks;
@@ -14,9 +15,13 @@ pub(crate) use cancelled::{
     WITHDRAWN, compact, keep_taken, len_of_record, mark_withdrawn, was_taken,
 };
 pub(crate) use encode_record::Entry;
+#[cfg(feature = "compression")]
+pub(crate) use form::Form;
 pub(crate) use pages::{Chunks, PageLink, Pages};
 pub(crate) use plain_record::Plain;
 pub(crate) use record_fault_marks::{Marker, Part};
+#[cfg(feature = "compression")]
+pub(crate) use split::copy_kept;
 pub(crate) use split::{second_half_len, split_off};
 
 use crate::{
@@ -24,10 +29,7 @@ use crate::{
     list::{Link, chains},
     partition_slot::Partition,
     slots::Ix,
-    wire::{
-        Writer,
-        record::{Attributes, BatchHeader},
-    },
+    wire::{Writer, record::BatchHeader},
 };
 
 /// Where a batch is in its life. Only `producer/fate.rs` makes one `Done`.
@@ -149,6 +151,15 @@ pub(crate) struct Batch {
     pub(crate) attempts: u8,
     /// Where in the request's head this batch's records are to be put in.
     pub(crate) cut: u32,
+    /// How it goes out.
+    #[cfg(feature = "compression")]
+    pub(crate) form: Form,
+    /// How often it was lent to be compressed.
+    #[cfg(feature = "compression")]
+    pub(crate) round: u32,
+    /// Place among the batches to be lent.
+    #[cfg(feature = "compression")]
+    pub(crate) wanted: Link<Self>,
 }
 
 chains! {
@@ -160,6 +171,12 @@ chains! {
     Linger: Batch, linger;
     /// Batches with something to tell.
     Events: Batch, event;
+}
+
+#[cfg(feature = "compression")]
+chains! {
+    /// Batches to be lent to a codec.
+    Wanted: Batch, wanted;
 }
 
 impl Batch {
@@ -207,11 +224,17 @@ impl Batch {
         correlation_id: 0,
         attempts: 0,
         cut: 0,
+        #[cfg(feature = "compression")]
+        form: Form::Plain,
+        #[cfg(feature = "compression")]
+        round: 0,
+        #[cfg(feature = "compression")]
+        wanted: Link::EMPTY,
     };
 
     /// Bytes on the wire, header and records.
     pub(crate) fn wire_len(&self) -> u32 {
-        BatchHeader::LEN as u32 + self.len
+        BatchHeader::LEN as u32 + self.body().len
     }
 
     /// Whether its sequence is bound to its bytes.
@@ -237,7 +260,7 @@ impl Batch {
             batch_length: self.wire_len().saturating_sub(12) as i32,
             partition_leader_epoch: -1,
             crc: 0,
-            attributes: Attributes::default(),
+            attributes: self.body().attributes,
             last_offset_delta: self.records.saturating_sub(1) as i32,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
@@ -246,7 +269,8 @@ impl Batch {
             base_sequence: self.base_sequence,
             records_count: self.records as i32,
         };
-        header.crc = header.checksum(checksum, self.crc, self.len as usize);
+        let body = self.body();
+        header.crc = header.checksum(checksum, body.crc, body.len as usize);
         header.write(writer);
     }
 }

@@ -6,6 +6,10 @@ use super::{
     cursor::Cursor,
     encode_record::{Sink, put_varint},
 };
+#[cfg(feature = "compression")]
+use super::{PageLink, cancelled::WITHDRAWN};
+#[cfg(feature = "compression")]
+use crate::slots::Ix;
 use crate::{Checksum, wire::varint};
 
 /// Bytes of the records from number `at` on, or more: what their half will need at the most.
@@ -52,6 +56,26 @@ pub(super) fn skip_records(pages: &Pages<'_>, cursor: &mut Cursor, count: u32) -
         len += varint::len_i64(body) as u32 + u32::try_from(body).unwrap_or(0);
     }
     len
+}
+
+/// Copies the records of a batch that were not withdrawn to fresh pages, of which there are enough, as they are
+/// once it has closed ranks; their first page, and their bytes.
+#[cfg(feature = "compression")]
+pub(crate) fn copy_kept(pages: &mut Pages<'_>, batch: &Batch) -> (Ix<PageLink>, u32) {
+    let mut from = Cursor::start(batch.first_page);
+    let (mut copy, mut kept) = (Batch::EMPTY, 0);
+    for _ in 0..batch.records {
+        let mut look = from.clone();
+        look.varint(pages);
+        if look.byte(pages) & WITHDRAWN != 0 {
+            skip_records(pages, &mut from, 1);
+        } else {
+            // Nobody asks for its checksum.
+            copy_record(pages, &mut from, &mut copy, kept, |crc, _| crc);
+            kept += 1;
+        }
+    }
+    (copy.first_page, copy.len)
 }
 
 fn copy_record(

@@ -101,7 +101,8 @@ impl<'a> Segments<'a> {
             (Some((batches, pages)), Some(next)) => {
                 let batch = batches.at(next);
                 self.next = batch.next_in_request;
-                self.chunks = Some(pages.chain(batch.first_page, batch.len));
+                let body = batch.body();
+                self.chunks = Some(pages.chain(body.first_page, body.len));
                 (self.at, batch.cut as usize)
             }
             _ if self.at < self.head.len() => (self.at, self.head.len()),

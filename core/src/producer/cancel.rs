@@ -53,6 +53,9 @@ impl Producer<'_> {
             let partition = batch.partition;
             self.forget(index);
             self.reconsider(partition);
+        } else {
+            #[cfg(feature = "compression")]
+            self.forget_form(index);
         }
         Verdict::NotDelivered
     }

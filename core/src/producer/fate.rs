@@ -306,6 +306,8 @@ impl Producer<'_> {
                 self.seal(self.batches.at(index).partition);
                 self.settle(index, Outcome::Unknown(Cause::Broker(code)));
             }
+        } else if self.goes_plain(index, code) {
+            // It leaves at once, as it is.
         } else if is_too_large(code) && self.may_split(index) {
             // Half the size each, and the same sequences; where there is no memory for that now, the
             // batch waits for it (KIP-126).
@@ -325,7 +327,22 @@ impl Producer<'_> {
     pub(super) fn is_refusal(&self, index: Ix<Batch>, code: ErrorCode) -> bool {
         let proof = matches!(code.evidence(), Evidence::NotAppended) && !code.is_retriable();
         let other = is_about_sequences(code) || is_about_names(code) || is_too_large(code);
+        #[cfg(feature = "compression")]
+        let other = other || self.is_refused_codec(index, code);
         proof && !other && !self.batches.at(index).may_be_in_log()
+    }
+
+    /// Whether a refusal is of how a batch is compressed, and it goes out plain instead.
+    #[cfg_attr(not(feature = "compression"), expect(clippy::unused_self, reason = "a constant"))]
+    #[inline(always)]
+    fn goes_plain(&mut self, index: Ix<Batch>, code: ErrorCode) -> bool {
+        #[cfg(feature = "compression")]
+        return self.leaves_plain_if_refused(index, code);
+        #[cfg(not(feature = "compression"))]
+        {
+            let _ = (index, code);
+            false
+        }
     }
 
     /// A batch of which `Unknown` was told is one that its caller does not wait for: it is told
@@ -468,6 +485,8 @@ impl Producer<'_> {
     /// Ends a batch that is in no request: takes it out of its partition, frees its pages, and has
     /// its event told.
     fn settle(&mut self, index: Ix<Batch>, outcome: Outcome) {
+        #[cfg(feature = "compression")]
+        self.set_form(index, crate::batch::Form::Plain);
         let batch = self.batches.at_mut(index);
         debug_assert!(batch.life != Life::InFlight, "its request still points at it");
         let records = batch.records - batch.withdrawn.min(batch.records);

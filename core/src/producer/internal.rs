@@ -227,6 +227,8 @@ impl Producer<'_> {
         word(u64::from(batch.attempts.min(2)));
         word(u64::from(batch.refusals) << 32 | u64::from(batch.first));
         word(u64::from(batch.records) << 32 | u64::from(batch.withdrawn));
+        #[cfg(feature = "compression")]
+        word(u64::from(batch.has_form()) << 1 | u64::from(batch.is_compressed()));
     }
 
     fn until(&self, at: Instant) -> u64 {

@@ -4,6 +4,8 @@
 //! the caller has taken all outputs and looked at all that is to be written.
 
 use super::Producer;
+#[cfg(feature = "compression")]
+use crate::batch::Form;
 use crate::{
     Instant,
     batch::{Batch, Exposure, Life, Told, sequence_after, sequence_reached},
@@ -95,6 +97,10 @@ impl Producer<'_> {
         length("batches with something to tell", batches, outputs, |_, slot| {
             slot.life == Life::Done || matches!(slot.told, Told::Pending(_))
         })?;
+        #[cfg(feature = "compression")]
+        length("batches to be lent", batches, self.queues.to_lend(), |_, slot| {
+            slot.form == Form::Wanted && open(slot) && !slot.linger.is_listed()
+        })?;
         let (mut free, mut next) = (0, self.free_batches);
         while let Some(index) = next.some().filter(|_| free <= batches.len()) {
             let slot = batches.at(index);
@@ -129,9 +135,27 @@ impl Producer<'_> {
             holds("a part that is told of", number, known)?;
         }
         holds("what was taken out", number, slot.withdrawn <= slot.records)?;
+        #[cfg(feature = "compression")]
+        self.check_form(index, slot)?;
         let unbound = matches!(slot.life, Life::Open | Life::Sealed);
         holds("a bound batch with what was taken out", number, unbound || slot.withdrawn == 0)?;
         holds("an open batch that was sent", number, slot.life != Life::Open || slot.attempts == 0)
+    }
+
+    #[cfg(feature = "compression")]
+    fn check_form(&self, index: Ix<Batch>, slot: &Batch) -> Result<(), Broken> {
+        let (number, form) = (index.number(), slot.form);
+        let listed = slot.wanted.is_listed();
+        holds("a batch that is to be lent", number, listed == (form == Form::Wanted))?;
+        let plain = self.settings.compression.is_none();
+        let settled = matches!(slot.life, Life::Free | Life::Done);
+        holds("a batch that stays plain", number, !(plain || settled) || form == Form::Plain)?;
+        let closed = slot.life != Life::Open;
+        let lent = matches!(form, Form::Lent { .. }) || slot.is_compressed();
+        holds("an open batch that was lent", number, closed || !lent)?;
+        // What counts as sent, or may, has its bytes for good.
+        let sent = slot.life == Life::InFlight || slot.may_be_in_log();
+        holds("a batch that was sent and has no form", number, !sent || slot.has_form())
     }
 
     fn check_pages(&self) -> Result<(), Broken> {
@@ -151,6 +175,16 @@ impl Producer<'_> {
                 chain == 0 || slot.life != Life::Free,
             )?;
             used += chain;
+            #[cfg(feature = "compression")]
+            {
+                let (mut page, mut more) = (slot.form.pages(), 0);
+                while page.is_some() && more <= self.pages.count() {
+                    (more, page) = (more + 1, self.pages.next(page));
+                }
+                let enough = !slot.is_compressed() || more == self.pages.needed(slot.body().len);
+                holds("pages from a codec", index.number(), enough)?;
+                used += more;
+            }
         }
         holds("all pages", used, free + used == self.pages.count())
     }

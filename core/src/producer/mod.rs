@@ -7,6 +7,8 @@ mod backoff;
 mod brokers;
 mod cancel;
 mod close_state;
+#[cfg(feature = "compression")]
+mod compress;
 mod connections;
 mod deadlines;
 mod fate;
@@ -52,6 +54,8 @@ use producer_id::Identity;
 use queues::Queues;
 use settings::{Names, Settings};
 
+#[cfg(feature = "compression")]
+pub use compress::PlainBatch;
 pub use payload::Payload;
 
 pub(crate) use crate::ids_and_events::{BatchId, BatchOutcome, Ticket};
@@ -77,14 +81,15 @@ use crate::{
 ///   [`cancel`](Self::cancel), [`flush`](Self::flush), [`close`](Self::close);
 /// - what the network and the clock did: `handle_*`;
 /// - what to do next: [`poll_output`](Self::poll_output), [`poll_writable`](Self::poll_writable),
-///   [`poll_timeout`](Self::poll_timeout);
+///   [`poll_timeout`](Self::poll_timeout), and `poll_compress` with the feature `compression`;
 /// - looking, and moving bytes: [`address`](Self::address), [`prepare_write`](Self::prepare_write),
 ///   [`pending_write`](Self::pending_write), [`rx_buffer`](Self::rx_buffer), [`stats`](Self::stats).
 ///
 /// *Drain before you wait:* after any number of calls, take [`poll_output`](Self::poll_output) until
 /// it is `None`, write to the connections that [`poll_writable`](Self::poll_writable) names until it is
 /// `None`, and both again while [`needs_service`](Self::needs_service), since each of them, and each
-/// byte that was written, may leave something to do for the other. Only then wait: for a socket, for
+/// byte that was written, may leave something to do for the other. Where batches are compressed, so does
+/// `poll_compress`, which is taken with them. Only then wait: for a socket, for
 /// [`poll_timeout`](Self::poll_timeout), or for the application.
 ///
 /// That is enough. With `needs_service` false the producer is at rest: `poll_output` has nothing, and
@@ -165,6 +170,10 @@ impl<'m> Producer<'m> {
         let free_partitions = partition_slot_runs::FreePartitions::all(&mut partitions);
         let pages = Pages::new(memory.pages, memory.links);
         let largest_batch;
+        #[cfg(feature = "compression")]
+        {
+            settings.reserved_pages = compress::reserved_pages(&settings, pages.count());
+        }
         (settings.largest_record, largest_batch) = produce::bounds(&settings, &pages);
         Ok(Self {
             settings,
@@ -220,7 +229,14 @@ impl<'m> Producer<'m> {
     pub fn stats(&self) -> Stats {
         let pages = self.pages.count();
         let pages_used = pages - self.pages.free();
-        Stats { pages, pages_used, batches: self.queues.unsettled(), ..self.stats }
+        Stats {
+            pages,
+            pages_used,
+            #[cfg(feature = "compression")]
+            pages_reserved: self.settings.reserved_pages,
+            batches: self.queues.unsettled(),
+            ..self.stats
+        }
     }
 
     /// What is known of each broker: counters since it was first heard of, and gauges.

@@ -49,10 +49,14 @@ impl Producer<'_> {
     }
 
     /// Whether [`poll_output`](Self::poll_output) has something, or [`poll_writable`](Self::poll_writable) may
-    /// have. Costs next to nothing, so that a caller that has just produced can tell whether to wake the
+    /// have, or `poll_compress` (feature `compression`). Costs next to nothing, so that a caller that has just produced can tell whether to wake the
     /// one that does the I/O, and the one that does it whether it may sleep.
     #[must_use]
     pub fn needs_service(&self) -> bool {
+        #[cfg(feature = "compression")]
+        if self.wants_compression() {
+            return true;
+        }
         self.network.has_writable() || self.has_output()
     }
 

@@ -20,7 +20,7 @@ const REQUEST_OVERHEAD: u32 = 512;
 /// while it is open.
 pub(super) fn bounds(settings: &Settings, pages: &Pages<'_>) -> (u32, u32) {
     let overhead = BatchHeader::LEN as u32 + REQUEST_OVERHEAD.min(settings.max_request_size / 4);
-    let memory = pages.count().saturating_mul(pages.size());
+    let memory = (pages.count() - settings.reserved_pages()).saturating_mul(pages.size());
     let record = settings.max_request_size.saturating_sub(overhead).min(memory);
     (record, settings.batch_size.saturating_sub(BatchHeader::LEN as u32).min(record))
 }
@@ -208,7 +208,7 @@ impl Producer<'_> {
                 let fits = |entry: &Entry<'_>| batch.len + entry.size() <= self.largest_batch;
                 if let Some(entry) = entry.filter(fits) {
                     let beyond = entry.size().saturating_sub(batch.room);
-                    if self.pages.needed(beyond) > self.pages.free() {
+                    if self.pages.needed(beyond) > self.free_for_records() {
                         return Err(ProduceError::Full);
                     }
                     return Ok(self.write(home, open, &entry));
@@ -221,7 +221,7 @@ impl Producer<'_> {
         if entry.size() > max {
             return Err(ProduceError::RecordTooLarge { size: u64::from(entry.size()), max });
         }
-        if self.pages.needed(entry.size()) > self.pages.free() {
+        if self.pages.needed(entry.size()) > self.free_for_records() {
             return Err(ProduceError::Full);
         }
         let open = self.open_batch(home).ok_or(ProduceError::Full)?;
@@ -230,6 +230,12 @@ impl Producer<'_> {
             self.make_due(home);
         }
         Ok(ticket)
+    }
+
+    /// Pages that records may take.
+    #[inline(always)]
+    fn free_for_records(&self) -> u32 {
+        self.pages.free().saturating_sub(self.settings.reserved_pages())
     }
 
     fn write(&mut self, home: Ix<Partition>, open: Ix<Batch>, entry: &Entry<'_>) -> Ticket {
@@ -253,6 +259,8 @@ impl Producer<'_> {
             base_sequence: -1,
             origin: index,
             parts: 1,
+            #[cfg(feature = "compression")]
+            form: self.settings.first_form(),
             ..Batch::EMPTY
         };
         let partition = self.partitions.at_mut(home);

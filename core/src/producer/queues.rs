@@ -1,5 +1,7 @@
 //! Where batches wait: for time to pass, and for what became of them to be told.
 
+#[cfg(feature = "compression")]
+use crate::batch::Wanted;
 use crate::{
     batch::{Age, Batch, Events, Linger},
     list::List,
@@ -16,6 +18,8 @@ pub(super) struct Queues {
     resolving: List<Batch, Age>,
     linger: List<Batch, Linger>,
     outputs: List<Batch, Events>,
+    #[cfg(feature = "compression")]
+    wanted: List<Batch, Wanted>,
     unsettled: u32,
     /// The settled batch that the last output was about.
     shown: Ix<Batch>,
@@ -27,6 +31,8 @@ impl Queues {
         resolving: List::EMPTY,
         linger: List::EMPTY,
         outputs: List::EMPTY,
+        #[cfg(feature = "compression")]
+        wanted: List::EMPTY,
         unsettled: 0,
         shown: Ix::NONE,
     };
@@ -136,6 +142,24 @@ impl Queues {
         self.outputs.push_front(batches, index);
     }
 
+    /// A batch is to be lent to a codec.
+    #[cfg(feature = "compression")]
+    pub(super) fn want(&mut self, batches: &mut Table<'_, Batch>, index: Ix<Batch>) {
+        self.wanted.push(batches, index);
+    }
+
+    /// It is lent, or no more to be.
+    #[cfg(feature = "compression")]
+    pub(super) fn end_want(&mut self, batches: &mut Table<'_, Batch>, index: Ix<Batch>) {
+        self.wanted.remove(batches, index);
+    }
+
+    /// The first batch that is to be lent to a codec.
+    #[cfg(feature = "compression")]
+    pub(super) const fn wanted(&self) -> Ix<Batch> {
+        self.wanted.head()
+    }
+
     /// The last that there is to tell of a batch is being told: it is kept until the next output.
     #[inline(always)]
     pub(super) const fn show(&mut self, index: Ix<Batch>) {
@@ -158,6 +182,11 @@ impl Queues {
     #[inline(always)]
     pub(super) const fn by_age(&self) -> (&List<Batch, Age>, &List<Batch, Age>) {
         (&self.untold, &self.resolving)
+    }
+
+    #[cfg(all(feature = "_internal", feature = "compression"))]
+    pub(super) const fn to_lend(&self) -> &List<Batch, Wanted> {
+        &self.wanted
     }
 
     #[cfg(feature = "_internal")]

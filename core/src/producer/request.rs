@@ -204,11 +204,16 @@ impl Producer<'_> {
             let is_last = home == last;
             let chosen = self.candidate(home);
             let chosen = chosen.filter(|index| self.may_go(home, *index));
+            #[cfg(feature = "compression")]
+            let (chosen, waits) = {
+                let taken = chosen.filter(|index| self.may_take(conn, *index));
+                (taken, taken != chosen)
+            };
             let fits = chosen.is_none_or(|index| {
                 let batch = self.batches.at(index);
                 let name = u32::from(self.topics.at(self.partitions.at(home).topic).name_len);
                 let head = selection.head + PARTITION_FRAMING + TOPIC_FRAMING + name;
-                let total = head.saturating_add(selection.records).saturating_add(batch.len);
+                let total = head.saturating_add(selection.records).saturating_add(batch.body().len);
                 selection.first.is_none()
                     || (head <= room && total <= self.settings.max_request_size)
             });
@@ -218,6 +223,10 @@ impl Producer<'_> {
             self.list(home, Listed::Nowhere);
             if let Some(index) = chosen {
                 self.include(index, conn, correlation_id, &mut selection);
+                self.reconsider(home);
+            }
+            #[cfg(feature = "compression")]
+            if waits {
                 self.reconsider(home);
             }
             if is_last {
@@ -263,7 +272,7 @@ impl Producer<'_> {
         batch.correlation_id = correlation_id;
         self.stats.retries += u64::from(batch.attempts > 0);
         batch.attempts = batch.attempts.saturating_add(1);
-        selection.records += batch.len;
+        selection.records += batch.body().len;
         selection.head += PARTITION_FRAMING;
         if self.link_by_topic(&mut selection.first, index) {
             selection.topics += 1;

@@ -33,6 +33,10 @@ impl Producer<'_> {
         }
         if partition.bound > partition.in_flight {
             let next = self.next_to_resend(home)?;
+            #[cfg(feature = "compression")]
+            if !self.batches.at(next).has_form() {
+                return None;
+            }
             // What is in doubt goes alone, and is asked about first.
             let waits = partition.in_flight > 0 || partition.question == Question::Asked;
             return (!waits || !self.is_in_doubt(home)).then_some(next);
@@ -42,6 +46,10 @@ impl Producer<'_> {
         }
         let next = partition.unbound.some().filter(|_| self.has_name(home))?;
         let batch = self.batches.at(next);
+        #[cfg(feature = "compression")]
+        if !batch.has_form() {
+            return None;
+        }
         (batch.life != Life::Open || !batch.linger.is_listed()).then_some(next)
     }
 
@@ -111,6 +119,8 @@ impl Producer<'_> {
         }
         self.unwind(home);
         self.seek_name(home);
+        #[cfg(feature = "compression")]
+        self.seek_codec(home);
         let partition = self.partitions.at(home);
         if self.candidate(home).is_none() {
             self.list(home, Listed::Nowhere);

@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use heapless::String;
 
+#[cfg(feature = "compression")]
+use crate::batch::Form;
 use crate::{
     Acks, Checksum, Config, ConfigError, OnForgotten, OnUnknown, PartitionShard, Partitioner,
     random::Random, slots::Slots, time::Micros, wire::put,
@@ -20,6 +22,12 @@ pub(super) struct Settings {
     /// The most bytes that a record may take in its batch: what the memory lets it, which is not known from the
     /// beginning.
     pub(super) largest_record: u32,
+    #[cfg(feature = "compression")]
+    pub(super) compression: crate::Compression,
+    /// Pages that records leave to what comes from a codec; as many as the memory has, which is not known from
+    /// the beginning.
+    #[cfg(feature = "compression")]
+    pub(super) reserved_pages: u32,
     pub(super) max_in_flight: u8,
     pub(super) delivery_timeout: Micros,
     pub(super) request_timeout: Micros,
@@ -87,6 +95,10 @@ impl Settings {
             batch_size: config.batch_size,
             max_request_size: config.max_request_size,
             largest_record: 0,
+            #[cfg(feature = "compression")]
+            compression: config.compression,
+            #[cfg(feature = "compression")]
+            reserved_pages: 0,
             max_in_flight: config.max_in_flight,
             delivery_timeout: Micros::of(config.delivery_timeout),
             request_timeout: not_at_once(config.request_timeout),
@@ -132,6 +144,22 @@ impl Settings {
         return self.share;
         #[cfg(not(feature = "alloc"))]
         return PartitionShard::ALL;
+    }
+
+    /// Pages that records leave to what comes from a codec.
+    #[cfg_attr(not(feature = "compression"), expect(clippy::unused_self, reason = "a constant"))]
+    #[inline(always)]
+    pub(super) const fn reserved_pages(&self) -> u32 {
+        #[cfg(feature = "compression")]
+        return self.reserved_pages;
+        #[cfg(not(feature = "compression"))]
+        0
+    }
+
+    /// How a batch begins.
+    #[cfg(feature = "compression")]
+    pub(super) const fn first_form(&self) -> Form {
+        if self.compression.is_none() { Form::Plain } else { Form::Undecided }
     }
 
     pub(super) fn client_id(&self) -> &str {

@@ -2,6 +2,8 @@
 //! [`Producer`]'s documentation, as a check.
 
 use super::Producer;
+#[cfg(feature = "compression")]
+use crate::batch::Form;
 use crate::{
     Instant,
     batch::Batch,
@@ -31,6 +33,10 @@ impl Producer<'_> {
         }
         if self.is_over() {
             return None;
+        }
+        #[cfg(feature = "compression")]
+        if self.wants_compression() {
+            return Some("a batch to be compressed");
         }
         let conns = self.conns.iter().filter(|(_, slot)| slot.is_alive());
         let conns = conns.filter_map(|(index, slot)| self.overlooked_on(index, slot));
@@ -85,7 +91,11 @@ impl Producer<'_> {
             (!comes).then_some("a batch that may leave")
         } else {
             let first = self.batches.at(partition.queue.head());
-            (!unnamed && !first.linger.is_listed()).then_some("a batch that waits for nothing")
+            let waits = unnamed || first.linger.is_listed();
+            // Whoever has the codec was asked, and will answer.
+            #[cfg(feature = "compression")]
+            let waits = waits || matches!(first.form, Form::Lent { .. });
+            (!waits).then_some("a batch that waits for nothing")
         }
     }
 

@@ -1,6 +1,8 @@
 //! Splits a batch that a broker finds too large (KIP-126).
 
 use super::Producer;
+#[cfg(feature = "compression")]
+use crate::batch::Form;
 use crate::{
     batch::{Batch, Life, second_half_len, sequence_after, split_off},
     coverage::seen,
@@ -15,9 +17,17 @@ impl Producer<'_> {
         debug_assert!(!batch.may_be_in_log(), "semantics I2");
         let half = batch.records.div_ceil(2);
         let needed = self.pages.needed(second_half_len(&self.pages, batch, half));
-        let Some(other) = self.free_batches.some().filter(|_| needed <= self.pages.free()) else {
+        let free = self.pages.free();
+        // What the codec made of the whole is of no more use then.
+        #[cfg(feature = "compression")]
+        let compressed = batch.is_compressed();
+        #[cfg(feature = "compression")]
+        let free = if compressed { free + self.pages.needed(batch.body().len) } else { free };
+        let Some(other) = self.free_batches.some().filter(|_| needed <= free) else {
             return false;
         };
+        #[cfg(feature = "compression")]
+        self.set_form(index, Form::Plain);
         let Some([batch, second]) = self.batches.both_mut(index, other) else {
             return false;
         };
@@ -50,6 +60,12 @@ impl Producer<'_> {
         partition.bound += 1;
         partition.queue.insert_after(&mut self.batches, index, other);
         self.queues.split(&mut self.batches, index, other);
+        #[cfg(feature = "compression")]
+        if compressed {
+            seen!(self, SplitCompressed);
+            self.set_form(index, Form::Wanted);
+            self.set_form(other, Form::Wanted);
+        }
         true
     }
 }

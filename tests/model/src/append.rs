@@ -135,8 +135,20 @@ impl Cluster {
         }
         let name = format!("{}-{partition}", found.name);
         let deltas = self.config.check_offset_deltas;
-        let max_timestamp = record_batch::validate(batch, &header, config, deltas, now_ms, &name)
+        let unpacked =
+            record_batch::unpacked(batch, &header).map_err(|error| Refusal::at(error, start))?;
+        let plain = unpacked.as_deref().unwrap_or(batch);
+        let max_timestamp = record_batch::validate(plain, &header, config, deltas, now_ms, &name)
             .map_err(|invalid| Refusal::invalid(invalid, start))?;
+        let converted = record_batch::converted(&header, batch, unpacked.as_deref(), config);
+        // What came plain and is packed now was read already.
+        let unpacked = unpacked.or_else(|| converted.is_some().then(|| batch.into()));
+        let (batch, header) =
+            converted.as_ref().map_or((batch, header), |(batch, header)| (&**batch, *header));
+        if batch.len() > config.max_message_bytes {
+            return Err(Refusal::new(ErrorCode::MESSAGE_TOO_LARGE));
+        }
+        let unpacked = unpacked.filter(|_| header.attributes.compression() != 0);
         if let Some(origin) = origin(&header) {
             let rules = Rules {
                 first_sequence: self.config.first_sequence,
@@ -167,7 +179,8 @@ impl Cluster {
             timestamp_type: config.timestamp_type,
             max_timestamp: if by_broker { now_ms } else { max_timestamp },
         };
-        let base_offset = log.append(batch, &header, stamp, storage != Storage::Nothing);
+        let base_offset =
+            log.append((batch, unpacked), &header, stamp, storage != Storage::Nothing);
         let appended = Appended {
             base_offset,
             log_append_time_ms: if by_broker { now_ms } else { -1 },

@@ -146,6 +146,8 @@ impl NodeConfig {
 pub struct TopicConfig {
     /// `max.message.bytes`: the largest record batch, its header included.
     pub max_message_bytes: usize,
+    /// `compression.type`: of the batches as they lie in the log.
+    pub compression: CompressionType,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`; `None` is no bound.
@@ -164,6 +166,7 @@ impl Default for TopicConfig {
     fn default() -> Self {
         Self {
             max_message_bytes: 1_048_588,
+            compression: CompressionType::Producer,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: None,
             timestamp_after_max_ms: None,
@@ -171,6 +174,19 @@ impl Default for TopicConfig {
             min_in_sync_replicas: 1,
         }
     }
+}
+
+/// How the batches of a topic lie in its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompressionType {
+    /// As the producer has sent them.
+    Producer,
+    /// Plain: a batch that came compressed is unpacked first, and must not be larger than `max.message.bytes` then
+    /// either.
+    Uncompressed,
+    /// Compressed by this codec, whatever they came in.
+    #[cfg(feature = "compression")]
+    By(crate::compression::Codec),
 }
 
 /// Whose clock the timestamps of a topic come from.

@@ -9,6 +9,8 @@
 mod api;
 mod append;
 mod cluster;
+#[cfg(feature = "compression")]
+pub mod compression;
 mod config;
 mod connection;
 mod event;
@@ -26,8 +28,8 @@ mod versions;
 
 pub use cluster::{AdminError, Cluster, NodeId};
 pub use config::{
-    AutoCreate, ClusterConfig, Describers, Duplicates, FirstSequence, LeaderHints, NodeConfig,
-    ProducerWindow, Storage, TimestampType, TopicConfig,
+    AutoCreate, ClusterConfig, CompressionType, Describers, Duplicates, FirstSequence, LeaderHints,
+    NodeConfig, ProducerWindow, Storage, TimestampType, TopicConfig,
 };
 pub use connection::Connection;
 pub use event::{AnswerFate, Happening, Judgement};

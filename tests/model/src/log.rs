@@ -33,6 +33,8 @@ pub(crate) struct StoredBatch {
     /// When it was appended.
     appended: Duration,
     pub(crate) bytes: Box<[u8]>,
+    /// The same with its records unpacked, where they are packed and somebody could read them.
+    pub(crate) unpacked: Option<Box<[u8]>>,
 }
 
 /// What the broker writes into a batch before it appends it.
@@ -77,7 +79,7 @@ impl Log {
     /// a log that lost its records.
     pub(crate) fn append(
         &mut self,
-        batch: &[u8],
+        (batch, unpacked): (&[u8], Option<Box<[u8]>>),
         header: &BatchHeader,
         stamp: Stamp,
         keep: bool,
@@ -98,6 +100,7 @@ impl Log {
                 next_offset: self.end_offset,
                 appended: stamp.now,
                 bytes: stamped(batch, header, base_offset, stamp),
+                unpacked,
             });
         }
         base_offset

@@ -46,6 +46,8 @@ pub struct LoggedBatch<'a> {
     pub header: BatchHeader,
     /// All of its bytes, its header included.
     pub bytes: &'a [u8],
+    /// Its records behind its header as it came, if they can be read.
+    plain: &'a [u8],
 }
 
 /// Why a batch is in a log no more.
@@ -72,7 +74,7 @@ pub struct Counts {
 
 impl Cluster {
     /// The records of a partition from its log start offset on; none where there is no such
-    /// partition. Records of compressed batches are not read.
+    /// partition. Records of compressed batches are read with the feature `compression` alone.
     pub fn log(&self, topic: &str, partition: i32) -> impl Iterator<Item = LoggedRecord<'_>> {
         self.log_of(self.topic_id(topic).unwrap_or_default(), partition)
     }
@@ -176,16 +178,22 @@ impl Cluster {
 }
 
 fn logged(batch: &StoredBatch) -> Option<LoggedBatch<'_>> {
-    Some(LoggedBatch { header: record_batch::header(&batch.bytes)?, bytes: &batch.bytes })
+    let (header, bytes) = (record_batch::header(&batch.bytes)?, &*batch.bytes);
+    let plain = match &batch.unpacked {
+        Some(unpacked) => unpacked,
+        None if header.attributes.compression() == 0 => bytes,
+        None => &[],
+    };
+    Some(LoggedBatch { header, bytes, plain })
 }
 
 impl<'a> LoggedBatch<'a> {
-    /// The batch's records; none where it is compressed.
+    /// The batch's records; none where it is compressed, without the feature `compression`.
     pub fn records(&self) -> impl Iterator<Item = LoggedRecord<'a>> + use<'a> {
         let header = self.header;
-        let readable = header.attributes.compression() == 0;
-        let bytes = if readable { self.bytes } else { &[] };
-        Records::new(bytes, &header).map_while(Result::ok).map(move |record| read(&header, &record))
+        Records::new(self.plain, &header)
+            .map_while(Result::ok)
+            .map(move |record| read(&header, &record))
     }
 }
 

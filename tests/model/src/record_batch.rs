@@ -8,7 +8,9 @@ use ottla_core::wire::{
     record::{Attributes, BatchHeader},
 };
 
-use crate::{TimestampType, TopicConfig};
+#[cfg(feature = "compression")]
+use crate::compression::Codec;
+use crate::{CompressionType, TimestampType, TopicConfig};
 
 /// Bytes before what the batch length counts.
 const LOG_OVERHEAD: usize = 12;
@@ -125,9 +127,63 @@ pub(crate) fn is_intact(batch: &[u8], header: &BatchHeader) -> bool {
     crc32c::crc32c(batch.get(BatchHeader::CHECKED_FROM..).unwrap_or_default()) == header.crc
 }
 
-/// Checks the records of a batch in the order of `LogValidator`, and finds their latest time.
-pub(crate) fn validate(
+/// The batch with its records unpacked behind its header; `None` where they are not packed, or nobody can read them.
+pub(crate) fn unpacked(batch: &[u8], header: &BatchHeader) -> Result<Option<Box<[u8]>>, ErrorCode> {
+    let number = header.attributes.compression();
+    if number == 0 {
+        return Ok(None);
+    }
+    #[cfg(feature = "compression")]
+    {
+        let codec = Codec::of(number).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;
+        let (head, records) = batch.split_at_checked(BatchHeader::LEN).unwrap_or_default();
+        let plain = codec.unpack(records).map_err(|_| ErrorCode::UNKNOWN_SERVER_ERROR)?;
+        Ok(Some([head, &plain].concat().into()))
+    }
+    #[cfg(not(feature = "compression"))]
+    {
+        let _ = batch;
+        Ok(None)
+    }
+}
+
+/// A batch in the way in which its topic keeps it, where that is not the way in which it came. `plain` is it
+/// [unpacked](unpacked), if it came packed.
+pub(crate) fn converted(
+    header: &BatchHeader,
     batch: &[u8],
+    plain: Option<&[u8]>,
+    topic: &TopicConfig,
+) -> Option<(Box<[u8]>, BatchHeader)> {
+    let wanted = match topic.compression {
+        CompressionType::Producer => return None,
+        CompressionType::Uncompressed => 0,
+        #[cfg(feature = "compression")]
+        CompressionType::By(codec) => codec.number(),
+    };
+    let came = header.attributes.compression();
+    if wanted == came || (came != 0 && plain.is_none()) {
+        return None;
+    }
+    let records = plain.unwrap_or(batch).get(BatchHeader::LEN..)?;
+    #[cfg(feature = "compression")]
+    let packed = Codec::of(wanted).map(|codec| codec.pack(records));
+    #[cfg(feature = "compression")]
+    let records = packed.as_deref().unwrap_or(records);
+    let mut header = *header;
+    header.attributes.0 = header.attributes.0 & !7 | i16::from(wanted);
+    header.batch_length = BatchHeader::batch_length_for(records.len())?;
+    let mut bytes = [&header.to_bytes(), records].concat();
+    header.crc = crc32c::crc32c(bytes.get(BatchHeader::CHECKED_FROM..)?);
+    bytes.get_mut(..BatchHeader::LEN)?.copy_from_slice(&header.to_bytes());
+    Some((bytes.into(), header))
+}
+
+/// Checks the records of a batch in the order of `LogValidator`, and finds their latest time.
+///
+/// `plain` is the batch, or what it is [unpacked].
+pub(crate) fn validate(
+    plain: &[u8],
     header: &BatchHeader,
     topic: &TopicConfig,
     check_offset_deltas: bool,
@@ -145,7 +201,7 @@ pub(crate) fn validate(
     if header.producer_id >= 0 && header.base_sequence < 0 {
         return invalid;
     }
-    if header.attributes.compression() != 0 {
+    if !cfg!(feature = "compression") && header.attributes.compression() != 0 {
         // Not unpacked: the header is believed.
         return match log_append_time_set(header, topic) {
             true => Err(rejected(ErrorCode::INVALID_TIMESTAMP, Vec::new())),
@@ -156,7 +212,7 @@ pub(crate) fn validate(
     let mut error = ErrorCode::INVALID_RECORD;
     let mut max_timestamp = -1;
     let mut seen = 0_i32;
-    for record in Records::new(batch, header) {
+    for record in Records::new(plain, header) {
         let Ok(record) = record else { return invalid };
         if check_offset_deltas && record.offset_delta != seen {
             return invalid;

@@ -16,6 +16,8 @@ struct Held {
     conn: Option<ConnId>,
     ticket: Option<Ticket>,
     topic: Option<TopicId>,
+    #[cfg(feature = "compression")]
+    lent: Option<ottla_core::CompressionId>,
 }
 
 pub(crate) fn drive(input: &mut Input<'_>) {
@@ -76,6 +78,15 @@ pub(crate) fn config<'a>(input: &mut Input<'a>) -> Config<'a> {
         _ => Partitioner::Default,
     };
     see(&config.acks.code());
+    #[cfg(feature = "compression")]
+    {
+        use ottla_core::Compression;
+        config.compression = [Compression::None, Compression::Lz4, Compression::Zstd]
+            .get(usize::from(input.u8()))
+            .copied()
+            .unwrap_or_default();
+        see(&(config.compression.name(), config.compression.is_none()));
+    }
     config
 }
 
@@ -112,6 +123,8 @@ fn step(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) {
         6 => producer.handle_timeout(held.now),
         7 => look(producer, held),
         8..=10 => output(producer, held),
+        #[cfg(feature = "compression")]
+        12 => compress(producer, held, input),
         #[cfg(feature = "_sasl")]
         11 => crate::sasl::step(producer, held.now, input),
         _ => network(producer, held, input),
@@ -187,6 +200,27 @@ fn output(producer: &mut Producer<'_>, held: &mut Held) {
         }
         _ => {}
     }
+}
+
+/// Has a codec of its own, which makes anything.
+#[cfg(feature = "compression")]
+#[inline(never)]
+fn compress(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) {
+    use ottla_core::Compressed;
+    see(&producer.wants_compression());
+    if let Some(batch) = producer.poll_compress(held.now) {
+        see(&(batch.size(), batch.compression()));
+        held.lent = Some(black_box(batch.id()));
+        batch.for_each(|piece| see(&piece));
+    }
+    let Some(id) = held.lent else { return };
+    see(&id.batch());
+    let answer = match input.u8() {
+        0 => Compressed::Failed,
+        1 => Compressed::NotSmaller,
+        _ => Compressed::Bytes(input.bytes()),
+    };
+    producer.handle_compressed(held.now, id, black_box(answer));
 }
 
 #[inline(never)]

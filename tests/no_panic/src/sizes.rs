@@ -33,6 +33,10 @@ const SASL: (usize, usize) = match () {
     () => (0, 0),
 };
 
+/// What compression adds to a batch, and to the `Producer`.
+#[cfg(target_pointer_width = "32")]
+const COMPRESSION: (usize, usize) = if cfg!(feature = "compression") { (24, 96) } else { (0, 0) };
+
 /// What tokens add to that.
 #[cfg(target_pointer_width = "32")]
 const TOKENS: (usize, usize) = match () {
@@ -44,15 +48,15 @@ const TOKENS: (usize, usize) = match () {
 #[cfg(target_pointer_width = "32")]
 const _: () = {
     assert!(CONNECTION == 384 + SASL.0 + TOKENS.0 && BROKER == 80 && TOPIC == 80);
-    assert!(PARTITION == 128 && BATCH == 192 && PAGE == 4);
-    assert!(size_of::<Producer<'_>>() == 1_640 + SASL.1 + TOKENS.1);
+    assert!(PARTITION == 128 && BATCH == 192 + COMPRESSION.0 && PAGE == 4);
+    assert!(size_of::<Producer<'_>>() == 1_640 + SASL.1 + TOKENS.1 + COMPRESSION.1);
 };
 
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     // More with the features that others of the workspace turn on.
     assert!(CONNECTION <= 424 + 144 && BROKER == 80 && TOPIC == 80);
-    assert!(PARTITION == 128 && BATCH == 192 && PAGE == 4);
+    assert!(PARTITION == 128 && BATCH <= 192 + 32 && PAGE == 4);
     assert!(size_of::<Producer<'_>>() >= 1_776);
 };
 
@@ -60,5 +64,5 @@ const _: () = {
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(
     ottla_core::presets::Small::SIZE + size_of::<Producer<'_>>()
-        <= 10 * 1_024 + SASL.0 + SASL.1 + TOKENS.0 + TOKENS.1
+        <= 10 * 1_024 + SASL.0 + SASL.1 + TOKENS.0 + TOKENS.1 + 8 * COMPRESSION.0 + COMPRESSION.1
 );

@@ -1,6 +1,7 @@
 //! The simulator: the core against model brokers, with the laws of ottla checked at every verdict.
 #![allow(clippy::missing_panics_doc, reason = "a test's way of saying no")]
 
+pub mod codec;
 pub mod ledger;
 pub mod unavoidable_duplicates;
 
@@ -13,6 +14,7 @@ pub mod trace;
 pub mod world;
 mod world_shorthands;
 
+pub use codec::{CodecService, codec_of};
 pub use ledger::{Entry, Laws, Ledger, Said};
 pub use login::{PASSWORD, TokenService, USER};
 pub use network::Weather;

@@ -11,6 +11,7 @@ use ottla_core::{
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
 use crate::{
+    codec::CodecService,
     ledger::{Ledger, number},
     login::TokenService,
     network::{Link, Weather},
@@ -151,6 +152,10 @@ pub struct World<'m> {
     pub(crate) logs_in: bool,
     /// Who gives the core tokens.
     pub tokens: TokenService,
+    /// Who has the codec.
+    pub codec: CodecService,
+    /// Which records are of bytes that do not compress.
+    pub noisy: fn(u64) -> bool,
     /// Connections are as with TLS: so many bytes at most are encrypted at a time, which is when they are sent,
     /// and go out as the socket accepts them.
     pub portion: Option<usize>,
@@ -227,6 +232,8 @@ impl<'m> World<'m> {
             last_base_offset: None,
             logs_in: false,
             tokens: TokenService::default(),
+            codec: CodecService::default(),
+            noisy: |_| false,
             portion: None,
             counts_accepted: false,
             faults: BTreeMap::new(),
@@ -311,6 +318,10 @@ impl<'m> World<'m> {
         let id = self.ledger.next_id();
         let mut value = id.to_be_bytes().to_vec();
         value.resize(len.max(8), b'.');
+        if (self.noisy)(id) {
+            let mut noise = Dice::new(id);
+            value.iter_mut().skip(8).for_each(|byte| *byte = noise.roll(0, 255) as u8);
+        }
         let timestamp = self.dated.at(self.now);
         let key = (self.keyed)(id).then_some(&b"key"[..]);
         let record = Record { partition, key, value: Some(&value), timestamp, ..Record::default() };
@@ -537,15 +548,18 @@ impl<'m> World<'m> {
             assert!(round < 100_000, "the core never comes to rest: {:?}", self.producer);
             let mut moved = self.give_token();
             moved |= self.drain();
+            moved |= self.compress();
             moved |= self.write();
             moved |= self.move_links();
             moved |= self.read();
             moved |= self.producer.has_output();
+            moved |= self.producer.wants_compression() && !self.codec.rests;
             if !moved {
                 break;
             }
         }
         let left = self.producer.internal_overlooked();
+        let left = left.filter(|_| !(self.codec.rests && self.producer.wants_compression()));
         assert!(left.is_none(), "about to sleep over {}", left.unwrap_or_default());
         let asked = self.cluster.sasl_tally();
         assert!(
@@ -904,6 +918,7 @@ impl<'m> World<'m> {
         let ghosts = self.ghosts.iter().map(|link| link.next(&self.cluster));
         // What is due already is due now: time does not stand still over it.
         let next = sockets.chain(ghosts).fold(core.min(self.tokens.next()), Instant::min);
+        let next = next.min(self.codec.next());
         if next <= self.now { Instant::from_micros(self.now.as_micros() + 1) } else { next }
     }
 }

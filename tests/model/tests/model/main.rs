@@ -1,5 +1,7 @@
 //! The model broker at the level of raw requests.
 
+#[cfg(feature = "compression")]
+mod compression;
 mod describe_producers;
 mod faults;
 mod frames_and_versions;

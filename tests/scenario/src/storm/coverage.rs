@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_core::{Seen, wire::ErrorCode};
 use ottla_model::{Lie, sasl::SaslLie};
 
-use super::{plan::Plan, secured};
+use super::{compressed, plan::Plan, secured};
 
 use crate::{ledger::Said, world::World};
 
@@ -124,6 +124,9 @@ impl Tally {
                 tally.faults.extend(SaslLie::KINDS.map(|name| (name, 0)));
                 tally.faults.extend(world.cluster.lies_told());
             }
+        }
+        if plan.compression.is_some() {
+            tally.faults.extend(compressed::seen(world, plan));
         }
         for (name, count) in &world.faults {
             let known = tally.faults.get_mut(name);

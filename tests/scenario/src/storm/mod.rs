@@ -3,6 +3,7 @@
 //! The seed makes a [`Plan`], and the plan is all that the run depends on. So a plan that fails can
 //! be made smaller, step by step, for as long as it fails in the same way ([`shrink`]).
 
+mod compressed;
 mod coverage;
 mod faults;
 mod hostile;
@@ -14,6 +15,7 @@ mod run;
 mod secured;
 mod shrink;
 
+pub use compressed::{Codecs, OF_COMPRESSION};
 pub use coverage::Tally;
 pub use faults::{name_of, row_of, rows};
 pub use hostile::own;

@@ -7,7 +7,7 @@ use ottla_model::{
     Action, ClusterConfig, Duplicates, Fault, FirstSequence, ProducerWindow, Storage, TopicConfig,
 };
 
-use super::{faults, secured::Login};
+use super::{compressed::Codecs, faults, secured::Login};
 use crate::{
     ledger::Laws,
     network::Weather,
@@ -50,6 +50,8 @@ pub struct Plan {
     pub hostile: Option<i32>,
     /// Who the client says it is, where brokers ask.
     pub login: Option<Login>,
+    /// How batches are compressed, where they are.
+    pub compression: Option<Codecs>,
     /// By how many milliseconds the client's wall clock is ahead of the brokers'; `None` is no clock.
     pub wall: Option<i64>,
 }
@@ -197,6 +199,7 @@ impl Plan {
             dated: Dated::Now,
             hostile: None,
             login: None,
+            compression: None,
             wall: Some(0),
         }
     }

@@ -7,6 +7,7 @@ use ottla_core::{Config, Limits, Memory, ProduceError, TopicId, wire::ApiKey};
 use ottla_model::{ClusterConfig, TimestampType};
 
 use super::{
+    compressed,
     coverage::Tally,
     faults::name_of,
     hostile,
@@ -28,6 +29,7 @@ use crate::{
 /// Where a law is broken.
 pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
     let limits = Limits { connections: plan.connections, ..Limits::for_config(&plan.config) };
+    let limits = plan.compression.as_ref().map_or(limits, |codecs| codecs.limit(limits));
     let memory = Memory::heap(limits);
     let mut world = World::with_memory(&plan.config, plan.cluster.clone(), memory, plan.seed);
     let partitions = plan.leaders.len() as u32;
@@ -43,6 +45,9 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
         world.count(scene(plan));
     }
     world.dated = plan.dated;
+    if let Some(codecs) = &plan.compression {
+        compressed::begin(&mut world, codecs);
+    }
     if let Some(node) = plan.hostile {
         world.cluster.make_hostile(node, plan.seed).expect("a node");
         world.ledger.exempt = hostile::own(plan);
@@ -271,6 +276,7 @@ fn heal(world: &mut World<'_>, plan: &Plan) {
     world.weather = Weather::FAIR;
     world.unreachable.clear();
     operator(world, plan).heal();
+    compressed::heal(world);
     if let Some(login) = &plan.login {
         secured::heal(world, login);
     }

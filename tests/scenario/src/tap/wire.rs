@@ -1,12 +1,14 @@
 //! Requests and answers as the tap reads them off the cable.
 
 use ottla_core::wire::{
-    ApiKey, ErrorCode, Step,
+    ApiKey, ErrorCode, Step, crc32c,
     frame::{RequestHeader, ResponseHead},
     produce::{ProduceRequest, ProduceRequestItem, ProduceResponse, ProduceResponseItem, Topic},
-    record::{BatchHeader, Records},
+    record::{Batch, BatchHeader, Records},
 };
+use ottla_model::compression::Codec;
 
+use super::chain::checksum;
 use crate::ledger::number;
 
 /// A batch in a request.
@@ -16,15 +18,15 @@ pub(super) struct Part<'a> {
     pub(super) header: BatchHeader,
     /// All of its bytes.
     pub(super) bytes: &'a [u8],
-    pub(super) records: Vec<Content<'a>>,
+    pub(super) records: Vec<Content>,
 }
 
 /// A record in a batch.
-pub(super) struct Content<'a> {
+pub(super) struct Content {
     /// Its number, if it has one.
     pub(super) id: Option<u64>,
-    /// What it says, wherever it stands.
-    pub(super) says: (i64, Option<&'a [u8]>, Option<&'a [u8]>),
+    /// What it says, wherever it stands: a checksum of that.
+    pub(super) says: u64,
 }
 
 /// The header of a request and what follows it.
@@ -47,6 +49,8 @@ pub(super) fn batches(body: &[u8], version: i16) -> Vec<Part<'_>> {
                     ProduceRequestItem::Partition { index, records } => {
                         let topic = last.expect("a partition is of a topic");
                         parts.push(part(topic, index, records.unwrap_or_default()));
+                        let zstd = parts.last().is_some_and(Part::is_zstd);
+                        assert!(!zstd || version >= 7, "zstd in a request of version {version}");
                     }
                 }
             }
@@ -57,13 +61,31 @@ pub(super) fn batches(body: &[u8], version: i16) -> Vec<Part<'_>> {
     }
 }
 
+impl Part<'_> {
+    fn is_zstd(&self) -> bool {
+        Codec::of(self.header.attributes.compression()) == Some(Codec::Zstd)
+    }
+}
+
 fn part<'a>(topic: Topic<'a>, partition: i32, bytes: &'a [u8]) -> Part<'a> {
-    let (records, header) = BatchHeader::read(bytes).expect("a record batch has a header");
-    let records: Vec<_> = Records::new(records)
+    let (batch, rest) = Batch::split(bytes).expect("a record batch");
+    assert!(rest.is_empty() && batch.is_intact(crc32c), "the checksum is of what is sent");
+    let Batch { header, records: body, .. } = batch;
+    let unpacked = match header.attributes.compression() {
+        0 => None,
+        number => {
+            let codec = Codec::of(number).expect("a codec that Kafka has");
+            let plain = codec.unpack(body).expect("what a codec has made");
+            assert!(body.len() * 20 <= plain.len() * 19, "it was not worth it");
+            Some(plain)
+        }
+    };
+    let records: Vec<_> = Records::new(unpacked.as_deref().unwrap_or(body))
         .map(|record| {
             let record = record.expect("a record batch holds records");
             let timestamp = header.base_timestamp + record.head.timestamp_delta;
-            Content { id: number(record.value), says: (timestamp, record.key, record.value) }
+            let says = checksum((timestamp, record.key, record.value));
+            Content { id: number(record.value), says }
         })
         .collect();
     assert_eq!(records.len(), header.records_count as usize, "{header:?}");
