@@ -1,7 +1,7 @@
 //! Makes batches smaller, by compressors of others. May touch: `error`, `panic_containment`, nothing else of the client.
 
 mod batch_compressor;
-mod codecs;
+pub(crate) mod codecs;
 mod properties;
 mod self_test;
 #[cfg(test)]
@@ -9,8 +9,6 @@ mod tests;
 
 use core::{fmt, str::FromStr};
 
-#[cfg(feature = "_internal")]
-pub(crate) use codecs::{built_in, decode};
 pub(crate) use properties::CompressionProperties;
 
 /// Whether a property is about compression: those are the client's, for [`Builder`](crate::Builder).

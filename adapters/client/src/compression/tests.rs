@@ -122,10 +122,10 @@ fn a_compressor_that_breaks_one_bit_fails_the_self_test() {
             assert!(result.is_err(), "{kind}: bit {bit}, from the end: {from_end}");
         }
         // And some of each thousandth between, each time in the longest output alone.
-        for part in 0..60 {
+        for part in 0..30 {
             let result = spoilt(kind, move |plain, out, length| {
                 if plain.len() > 130_000 {
-                    let bit = (length * 8 - 1) * part / 59;
+                    let bit = (length * 8 - 1) * part / 29;
                     if !is_free(kind, bit / 8) {
                         out[bit / 8] ^= 1 << (bit % 8);
                         return length;
@@ -134,7 +134,7 @@ fn a_compressor_that_breaks_one_bit_fails_the_self_test() {
                 }
                 length
             });
-            assert!(result.is_err(), "{kind}: {part} of 59");
+            assert!(result.is_err(), "{kind}: {part} of 29");
         }
     }
 }

@@ -15,15 +15,17 @@ use crate::compression::{CompressionType, Compressor, NotCompressed};
 const WINDOW_BITS: i32 = 15 + 16;
 
 pub(super) struct Gzip {
-    state: Deflate,
+    level: i32,
+    /// `None` after a batch that was not written to its end: zlib-rs 0.6.8 at level 1 does not forget that by a reset, and
+    /// what it writes next is broken.
+    state: Option<Deflate>,
 }
 
 impl Gzip {
     /// At a level from 1 to 9; anything else is the default.
     pub(super) fn new(level: i32) -> Self {
         let level = if (1..=9).contains(&level) { level } else { -1 };
-        let config = DeflateConfig { window_bits: WINDOW_BITS, level, ..DeflateConfig::default() };
-        Self { state: Deflate::new_with_config(config) }
+        Self { level, state: None }
     }
 }
 
@@ -33,9 +35,21 @@ impl Compressor for Gzip {
     }
 
     fn compress(&mut self, plain: &[u8], out: &mut [u8]) -> Result<usize, NotCompressed> {
-        self.state.reset();
-        match self.state.compress(plain, out, DeflateFlush::Finish) {
-            Ok(Status::StreamEnd) => Ok(self.state.total_out() as usize),
+        let mut state = self.state.take().unwrap_or_else(|| {
+            let (window_bits, level) = (WINDOW_BITS, self.level);
+            Deflate::new_with_config(DeflateConfig {
+                window_bits,
+                level,
+                ..DeflateConfig::default()
+            })
+        });
+        match state.compress(plain, out, DeflateFlush::Finish) {
+            Ok(Status::StreamEnd) => {
+                let length = state.total_out() as usize;
+                state.reset();
+                self.state = Some(state);
+                Ok(length)
+            }
             Ok(Status::Ok | Status::BufError) => Err(NotCompressed::NotSmaller),
             Err(_) => Err(NotCompressed::Failed),
         }
@@ -68,11 +82,23 @@ pub(super) fn decode(mut member: &[u8], most: usize) -> Result<Vec<u8>, &'static
     Ok(plain)
 }
 
-/// gzip's checksum, bit by bit: that of zlib-rs would be no witness.
+/// gzip's checksum, four bits at a time: that of zlib-rs would be no witness.
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |sum, &byte| {
-        (0..8).fold(sum ^ u32::from(byte), |sum: u32, _| {
-            sum >> 1 ^ (0xEDB8_8320 & (sum & 1).wrapping_neg())
-        })
-    })
+    const TABLE: [u32; 16] = {
+        let mut table = [0; 16];
+        let mut at = 0;
+        while at < 16 {
+            let mut sum = at as u32;
+            let mut bit = 0;
+            while bit < 4 {
+                sum = sum >> 1 ^ (0xEDB8_8320 & (sum & 1).wrapping_neg());
+                bit += 1;
+            }
+            table[at] = sum;
+            at += 1;
+        }
+        table
+    };
+    let step = |sum: u32| sum >> 4 ^ TABLE[sum as usize & 15];
+    !bytes.iter().fold(!0, |sum, &byte| step(step(sum ^ u32::from(byte))))
 }
