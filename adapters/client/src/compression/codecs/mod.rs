@@ -11,7 +11,7 @@ mod zstd;
 
 use crate::compression::{CompressionType, Compressor};
 
-/// The compressor that is built in, at a level of [`Levels`](super::properties::Levels); `None` where its feature is off.
+/// The compressor that is built in, at a level that the properties take; `None` where its feature is off.
 pub(crate) fn built_in(kind: CompressionType, level: i32) -> Option<Box<dyn Compressor>> {
     let _ = level;
     match kind {
