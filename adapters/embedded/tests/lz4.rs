@@ -52,6 +52,16 @@ fn readings(len: usize) -> Vec<u8> {
     plain
 }
 
+/// What does not repeat.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..len).map(next).collect()
+}
+
 #[test]
 fn readings_become_two_and_a_half_times_smaller() {
     for (len, least) in [(2_048, 2.5), (4_096, 2.8), (8_192, 3.0)] {
@@ -88,23 +98,19 @@ fn pages_hardly_matter() {
 fn what_was_compressed_before_changes_nothing() {
     let mut table = vec![0; 512];
     let mut lz4 = Lz4::new(&mut table);
-    let (plain, zeros) = (readings(3_000), [0; 3_000]);
+    let plain = readings(3_000);
     let (mut first, mut second) = (vec![0; 3_000], vec![0; 3_000]);
     let len = lz4.compress(&[&plain], &mut first);
-    lz4.compress(&[&zeros], &mut second).unwrap();
-    assert_eq!(lz4.compress(&[&plain], &mut second), len);
-    assert_eq!(first[..len.unwrap()], second[..len.unwrap()]);
+    for other in [&plain[..], &plain[500..], &[0; 3_000]] {
+        lz4.compress(&[other], &mut second).unwrap();
+        assert_eq!(lz4.compress(&[&plain], &mut second), len);
+        assert_eq!(first[..len.unwrap()], second[..len.unwrap()]);
+    }
 }
 
 #[test]
 fn long_matches_long_literals_and_blocks_of_64_kib_come_back_as_they_were() {
-    let mut state = 1_u64;
-    let noise: Vec<u8> = (0..3_000)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8
-        })
-        .collect();
+    let noise = noise(3_000);
     for zeros in [14, 15, 18, 19, 20, 273, 274, 275, 65_535, 65_536, 65_537, 200_000] {
         for len in [0, 14, 15, 16, 269, 270, 271, 3_000] {
             let plain = [&noise[..len], &vec![0; zeros], &noise[..len]].concat();
@@ -113,6 +119,17 @@ fn long_matches_long_literals_and_blocks_of_64_kib_come_back_as_they_were() {
                 assert_eq!(decompressed(&frame), plain, "{zeros} {len} {page}");
             }
         }
+    }
+}
+
+#[test]
+fn a_block_that_becomes_longer_than_blocks_may_be_is_not_written() {
+    let noise = noise(65_536);
+    for (len, is_written) in [(65_000, true), (65_536, false)] {
+        let pages: Vec<&[u8]> = noise[..len].chunks(256).collect();
+        let (mut table, mut out) = (vec![0; 512], vec![0; 70_000]);
+        let done = Lz4::new(&mut table).compress(&pages, &mut out);
+        assert_eq!(done.is_some(), is_written, "{len}: {done:?}");
     }
 }
 
