@@ -25,12 +25,12 @@ impl Random {
     }
 }
 
-/// More than a fuzzer makes, in one of 8 cases, so that blocks and buffers come to their ends.
+/// More than a fuzzer makes, in one of 32 cases, so that blocks and buffers come to their ends.
 #[must_use]
 pub fn stretched(bytes: &[u8], how: u8) -> Vec<u8> {
     match how {
-        0..16 => [bytes, &Kind::Random.bytes(100_000, how.into()), bytes].concat(),
-        16..32 => bytes.repeat(80_000 / (bytes.len() + 1) + 1),
+        0..4 => [bytes, &Kind::Random.bytes(100_000, how.into()), bytes].concat(),
+        4..8 => bytes.repeat(80_000 / (bytes.len() + 1) + 1),
         _ => bytes.to_vec(),
     }
 }
