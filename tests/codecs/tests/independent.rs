@@ -2,7 +2,7 @@
 //! code with it.
 
 use ottla_client::{CompressionType, internal};
-use ottla_codec_tests::{check_all_rooms, check_without_heap, data::Kind, levels};
+use ottla_codec_tests::{check, check_all_rooms, check_without_heap, data::Kind, levels};
 use proptest::prelude::*;
 
 /// The largest batch of these tests.
@@ -100,6 +100,20 @@ fn two_mebibytes_of_each_kind_are_read_at_each_level() {
             let mut compressor = internal::compressor(kind, level).unwrap();
             for data in Kind::ALL {
                 check_all_rooms(&mut *compressor, &data.bytes(LARGEST, 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_was_left_in_the_middle_does_not_break_the_next_one() {
+    let (noise, next) = (Kind::Random.bytes(300_000, 1), Kind::Json.bytes(3_000, 1));
+    for kind in CompressionType::ALL {
+        for level in levels(kind) {
+            let mut compressor = internal::compressor(kind, level).unwrap();
+            for room in [10, 1_000, 70_000, 140_000, 250_000] {
+                assert!(compressor.compress(&noise, &mut vec![0; room]).is_err(), "{kind} {level}");
+                check(&mut *compressor, &next);
             }
         }
     }
