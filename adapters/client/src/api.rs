@@ -22,6 +22,7 @@ pub use crate::{
         shards::Topic,
         stats::{Broker, Latency, Stats, WaitingTopic},
     },
+    compression::{CompressionType, Compressor, NotCompressed},
     delivery::{
         outcome::{Delivered, DeliveryError, OutcomeCounts, RecordOutcome, Report, Why},
         undelivered_record::UndeliveredRecord,

@@ -5,6 +5,8 @@ use std::{io, sync::Arc};
 
 use ottla_core::{ConfigError, Disconnect, ProduceError, PropertyError, wire::ErrorCode};
 
+use crate::compression::CompressionType;
+
 /// Why a producer was not built.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -39,6 +41,13 @@ pub enum BuildError {
         /// What was expected there, what was found, and what to do.
         why: String,
     },
+    /// Batches are not compressed with what would break them.
+    Compressor {
+        /// The type of the compressor, if it came so far.
+        kind: Option<CompressionType>,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A property was refused for a reason that this version of the crate has no variant for.
     Property(String),
     /// The configuration as a whole was refused.
@@ -64,6 +73,12 @@ impl fmt::Display for BuildError {
                 PropertyError::Value { name, value, expected }.fmt(f)
             }
             Self::Security { name, why } => write!(f, "{name}: {why}"),
+            Self::Compressor { kind: Some(kind), why } => {
+                write!(f, "the compressor for {kind} is of no use: {why}")
+            }
+            Self::Compressor { kind: None, why } => {
+                write!(f, "the compressor is of no use: {why}")
+            }
             Self::Property(text) => f.write_str(text),
             Self::Config(error) => write!(f, "{error}"),
             Self::Io(error) => write!(f, "the driver could not be started: {error}"),

@@ -9,19 +9,40 @@ use ottla_core::{Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
 
 #[cfg(feature = "sasl")]
 use crate::engine::token_source::{OAuthToken, TokenSource, TokenWanted};
-pub use crate::{
-    client::shards::be_thread,
-    gap::{Gap, set_in_gaps},
-};
 use crate::{
+    CompressionType, Compressor,
     client::{callbacks::Callbacks, shards::Shards},
     clock::Clock,
+    compression::codecs,
     delivery::{batch_state::Answer, delivery_future::Delivery},
     engine::{
         locked_core::{Engine, OnReport},
         state::State,
     },
 };
+pub use crate::{
+    client::shards::be_thread,
+    gap::{Gap, set_in_gaps},
+};
+
+/// The compressor that is built in, at a level that it has: 0 where it has none.
+#[must_use]
+pub fn compressor(kind: CompressionType, level: i32) -> Option<Box<dyn Compressor>> {
+    codecs::built_in(kind, level)
+}
+
+/// Decompresses as the self-test of compressors does, to `most` bytes at most.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn decompress(
+    kind: CompressionType,
+    compressed: &[u8],
+    most: usize,
+) -> Result<Vec<u8>, &'static str> {
+    codecs::decode(kind, compressed, most)
+}
 
 /// What a turn may be late by.
 const LATE: Duration = Duration::from_millis(1);

@@ -12,6 +12,7 @@ mod async_traits;
 mod client;
 mod driver;
 mod logging;
+mod lz4;
 #[cfg(feature = "nal")]
 mod nal;
 mod port;
@@ -21,6 +22,7 @@ pub use async_run::{Buffers, run};
 pub use async_traits::{Clock, Connect, Duplex};
 pub use client::{Application, Client};
 pub use driver::{Driver, Step};
+pub use lz4::Lz4;
 #[cfg(feature = "nal")]
 pub use nal::{Nal, NalReader, NalStream, NalWriter, NoDns};
 pub use ottla_core::{Backlog, DropPolicy, RecordOutcome, Report, Why};

@@ -12,6 +12,7 @@ use crate::{
         callbacks::{Callbacks, OwnPartitioner},
         shards::Shards,
     },
+    compression::{CompressionProperties, Compressor},
     delivery::outcome::Report,
     error::BuildError,
     record::Record,
@@ -49,6 +50,7 @@ pub struct Builder<P> {
     callbacks: Callbacks,
     shards: Option<usize>,
     security: SecurityProperties,
+    compression: CompressionProperties,
     #[cfg(feature = "sasl")]
     pub(crate) token: Option<TokenSource>,
     place: Option<P>,
@@ -88,6 +90,7 @@ impl<P: Place> Builder<P> {
             callbacks: Callbacks::default(),
             shards: None,
             security: SecurityProperties::default(),
+            compression: CompressionProperties::default(),
             #[cfg(feature = "sasl")]
             token: None,
             place: None,
@@ -175,6 +178,17 @@ impl<P: Place> Builder<P> {
         self
     }
 
+    /// Sets who compresses batches, in the place of what `compression.type` names: `make` is called once for each shard.
+    /// What it makes is tested when the producer is built: see [`Compressor`].
+    #[must_use]
+    pub fn compressor<C: Compressor + 'static>(
+        mut self,
+        make: impl Fn() -> C + Send + Sync + 'static,
+    ) -> Self {
+        self.compression.own = Some(Arc::new(move || Some(Box::new(make()))));
+        self
+    }
+
     /// Sets who fetches tokens for `sasl.mechanism=OAUTHBEARER`. Asked where a connection needs one, once four fifths of
     /// the last one's lifetime are over; called on a thread of its own, so that it may wait for another service. Where
     /// it has none, it is asked again after `retry.backoff.max.ms`, and an older one is used as long as it is good.
@@ -215,9 +229,12 @@ impl<P: Place> Builder<P> {
         place.check()?;
         let mut config = *config;
         let mut secured = self.security;
+        let mut compression = self.compression;
         for (name, value) in &self.properties {
             if SecurityProperties::knows(name) {
                 secured.set(name, value)?;
+            } else if CompressionProperties::knows(name) {
+                compression.set(name, value)?;
             } else {
                 config.set(name, value)?;
             }
@@ -228,6 +245,11 @@ impl<P: Place> Builder<P> {
         let login = security.login(secured, self.token.is_some())?;
         #[cfg(not(feature = "sasl"))]
         secured.without_sasl()?;
+        if !compression.compressors(self.shards.unwrap_or(1))?.is_empty() {
+            let name = "compression.type".to_owned();
+            let reason = "there is no compression in this version";
+            return Err(BuildError::UnsupportedProperty { name, reason });
+        }
         let shards = self.shards.unwrap_or(1);
         let shards = Shards::new(&config, self.limits, self.callbacks, shards)?;
         #[cfg(feature = "_tls")]
