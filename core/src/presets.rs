@@ -25,8 +25,9 @@
 //! | `linger.ms` | 20 | 20 | 20 |
 //!
 //! The `Producer` itself is 1.6 KiB more, wherever it is kept. Of the stack the core takes less than
-//! 2 KiB. With the feature `compression` each batch takes 24 bytes more, and the `Producer` 96. With SASL each connection takes 40 bytes more (feature `sasl`), 104 (`scram-sha-256`) or 136
-//! (`scram-sha-512`), and the `Producer` 256, 536 or 696; neither is in the table.
+//! 2 KiB. With the feature `compression` each batch takes 24 bytes more, and the `Producer` 96. With SASL each connection takes 40 bytes more (feature `plain`), 96 (`scram-sha-256`) or 128
+//! (`scram-sha-512`), and the `Producer` 224, 488 or 656, with `oauthbearer` beside SCRAM 8 and 40 more; neither is in the
+//! table.
 //!
 //! # One's own
 //!
