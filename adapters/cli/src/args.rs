@@ -92,6 +92,10 @@ pub(crate) struct Connect {
     /// and its secrets may be elsewhere as well.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Compresses batches: gzip, snappy, lz4 or zstd, with a level if it has levels, such as zstd:3
+    /// (properties compression.type and compression.zstd.level). It counts before --property.
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = compression)]
+    pub(crate) compression: Option<Compression>,
     #[cfg(feature = "sasl")]
     #[command(flatten)]
     pub(crate) token: TokenOptions,
@@ -133,6 +137,13 @@ impl fmt::Debug for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Property").field(&self.name).finish()
     }
+}
+
+/// `TYPE`, or `TYPE:LEVEL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Compression {
+    pub(crate) kind: String,
+    pub(crate) level: Option<String>,
 }
 
 /// `ottla produce`.
@@ -180,6 +191,10 @@ pub(crate) struct Bench {
     /// Bytes in each value.
     #[arg(long, default_value_t = 100)]
     pub(crate) size: usize,
+    /// File whose lines are the values, again and again [default: bytes that cannot be compressed, or
+    /// readings in JSON where batches are compressed]
+    #[arg(long, value_name = "FILE", conflicts_with = "size")]
+    pub(crate) payload: Option<PathBuf>,
     /// Waits for each record before the next; linger.ms is 0 unless it is set.
     #[arg(long)]
     pub(crate) sync: bool,
@@ -236,6 +251,22 @@ fn property(text: &str) -> Result<Property, String> {
             let name = text.split(|char: char| !may_be_name(char.encode_utf8(&mut [0; 4]))).next();
             Err(format!("'{}': {expected}", name.unwrap_or_default()))
         }
+    }
+}
+
+/// What fits to what is judged with the properties.
+fn compression(text: &str) -> Result<Compression, String> {
+    let (kind, level) = match text.split_once(':') {
+        Some((kind, level)) => (kind, Some(level)),
+        None => (text, None),
+    };
+    match (kind, level) {
+        ("none" | "gzip" | "snappy" | "lz4" | "zstd", None)
+        | ("gzip" | "lz4" | "zstd", Some(_)) => {
+            Ok(Compression { kind: kind.to_owned(), level: level.map(str::to_owned) })
+        }
+        ("none" | "snappy", Some(_)) => Err(format!("{kind} has no levels")),
+        _ => Err("expected none, gzip, snappy, lz4 or zstd".to_owned()),
     }
 }
 
@@ -301,6 +332,17 @@ mod tests {
         assert_eq!(split(" acks =all"), Ok(("acks".to_owned(), "all".to_owned())));
         assert!(split("acks").unwrap_err().starts_with("'acks': "));
         assert!(split("=all").is_err());
+    }
+
+    #[test]
+    fn compression_has_a_level_where_its_type_has_levels() {
+        let read = |text| compression(text).map(|Compression { kind, level }| (kind, level));
+        assert_eq!(read("lz4"), Ok(("lz4".to_owned(), None)));
+        assert_eq!(read("zstd:-7"), Ok(("zstd".to_owned(), Some("-7".to_owned()))));
+        assert!(read("snappy:1").unwrap_err().contains("no levels"));
+        for broken in ["", ":1", "brotli", "LZ4"] {
+            assert!(read(broken).unwrap_err().contains("zstd"), "{broken}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use ottla_client::{Clock, Record, RecordOutcome, Topic};
+use ottla_client::{Clock, Record, RecordOutcome, Stats, Topic};
 use ottla_core::Instant;
 use ottla_model::Storage;
 use rustix::time::{ClockId, clock_gettime};
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{
     args::Bench,
+    bench_payload::Payload,
     config::Settings,
     inner_broker::Inside,
     outcome_text::{Kind, Tally},
@@ -27,7 +28,7 @@ const CLOSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Serialize)]
 struct Figures {
     records: u64,
-    size: usize,
+    size: u64,
     seconds: f64,
     records_per_s: f64,
     mb_per_s: f64,
@@ -35,6 +36,9 @@ struct Figures {
     delivered: u64,
     not_delivered: u64,
     unknown: u64,
+    /// `null` where nothing is to be compressed.
+    compression_ratio: Option<f64>,
+    compressing_us_per_record: f64,
     p50_us: u64,
     p99_us: u64,
     p999_us: u64,
@@ -66,12 +70,17 @@ pub(crate) fn run(args: &Bench) -> anyhow::Result<Tally> {
         },
     )?;
     let topic = sender.topic(&args.connect.topic)?;
-    let value = noise(args.size);
-    let record = Record { value: Some(&value), ..Record::default() };
+    let payload = match &args.payload {
+        Some(path) => {
+            Payload::read(path).with_context(|| format!("--payload {}", path.display()))?
+        }
+        None if settings.compresses() => Payload::readings(args.size),
+        None => Payload::noise(args.size),
+    };
     let figures = if args.sync {
-        one_by_one(args, &sender, &topic, &record, &trouble)?
+        one_by_one(args, &sender, &topic, &payload, &trouble)?
     } else {
-        all_at_once(args, &sender, &topic, &record)?
+        all_at_once(args, &sender, &topic, &payload)?
     };
     sender.close(CLOSE);
     if let Some(outcome) = trouble.get() {
@@ -87,13 +96,18 @@ fn all_at_once(
     args: &Bench,
     sender: &Sender,
     topic: &Topic,
-    record: &Record<'_>,
+    payload: &Payload,
 ) -> anyhow::Result<Figures> {
+    let record = |number| Record {
+        token: Some(number),
+        value: Some(payload.value(number)),
+        ..Record::default()
+    };
     // The first one waits for the topic's partitions: the clock starts once it is taken.
-    sender.send(topic, &Record { token: Some(0), ..*record }).context("nothing can be sent")?;
+    sender.send(topic, &record(0)).context("nothing can be sent")?;
     let meter = Meter::start();
-    for token in 1..args.records {
-        let record = Record { token: Some(token), ..*record };
+    for number in 1..args.records {
+        let record = record(number);
         match sender.try_send(topic, &record) {
             Ok(()) => {}
             Err(error) if error.is_temporary() => sender.send(topic, &record)?,
@@ -111,7 +125,7 @@ fn all_at_once(
         not_delivered: answers.not_delivered,
         unknown: answers.unknown,
     };
-    Ok(figures(args, elapsed, cpu, &tally, quantiles))
+    Ok(figures(args, payload, &stats, (elapsed, cpu), &tally, quantiles))
 }
 
 /// Sends one record, waits for its answer, and goes on.
@@ -119,16 +133,17 @@ fn one_by_one(
     args: &Bench,
     sender: &Sender,
     topic: &Topic,
-    record: &Record<'_>,
+    payload: &Payload,
     trouble: &OnceLock<RecordOutcome>,
 ) -> anyhow::Result<Figures> {
+    let record = |number| Record { value: Some(payload.value(number)), ..Record::default() };
     // The first one waits for the topic's partitions and for a producer id, and is not counted.
-    sender.send_each(topic, record, 1, |_| ()).context("nothing can be sent")?;
+    sender.send_each(topic, 1, record, |_| ()).context("nothing can be sent")?;
     let mut latency = Histogram::<u64>::new(3)?;
     let mut tally = Tally::default();
     let meter = Meter::start();
     let mut before = Instant::ZERO;
-    sender.send_each(topic, record, args.records, |outcome| {
+    sender.send_each(topic, args.records, record, |outcome| {
         let now = meter.clock.now();
         latency.saturating_record(u64::try_from(now.since(before).as_micros()).unwrap_or(0));
         before = now;
@@ -139,13 +154,14 @@ fn one_by_one(
     })?;
     let (elapsed, cpu) = meter.read();
     let quantiles = [0.5, 0.99, 0.999].map(|share| latency.value_at_quantile(share));
-    Ok(figures(args, elapsed, cpu, &tally, quantiles))
+    Ok(figures(args, payload, &sender.stats(), (elapsed, cpu), &tally, quantiles))
 }
 
 fn figures(
     args: &Bench,
-    elapsed: Duration,
-    cpu: Duration,
+    payload: &Payload,
+    stats: &Stats,
+    (elapsed, cpu): (Duration, Duration),
     tally: &Tally,
     [p50_us, p99_us, p999_us]: [u64; 3],
 ) -> Figures {
@@ -153,14 +169,19 @@ fn figures(
     let records_per_s = tally.delivered as f64 / seconds;
     Figures {
         records: args.records,
-        size: args.size,
+        size: payload.mean().round() as u64,
         seconds: rounded(seconds, 1e6),
         records_per_s: rounded(records_per_s, 10.0),
-        mb_per_s: rounded(records_per_s * args.size as f64 / 1e6, 1000.0),
+        mb_per_s: rounded(records_per_s * payload.mean() / 1e6, 1000.0),
         cpu_us_per_record: rounded(cpu.as_secs_f64() * 1e6 / args.records as f64, 1000.0),
         delivered: tally.delivered,
         not_delivered: tally.not_delivered,
         unknown: tally.unknown,
+        compression_ratio: stats.compression_ratio().map(|ratio| rounded(ratio, 1000.0)),
+        compressing_us_per_record: rounded(
+            stats.compressing.as_secs_f64() * 1e6 / args.records as f64,
+            1000.0,
+        ),
         p50_us,
         p99_us,
         p999_us,
@@ -189,16 +210,4 @@ impl Meter {
 
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
-}
-
-/// Bytes that no compression on the way makes smaller.
-fn noise(size: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    core::iter::repeat_with(next).take(size).collect()
 }

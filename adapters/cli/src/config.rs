@@ -5,11 +5,13 @@ use core::fmt;
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, anyhow};
-use ottla_client::{BuildError, Builder, Place, is_secret_property, is_security_property};
+use ottla_client::{
+    BuildError, Builder, Place, is_compression_property, is_secret_property, is_security_property,
+};
 use ottla_core::Config;
 
 use crate::{
-    args::Connect,
+    args::{Compression, Connect},
     properties_file::{self, may_be_name},
     secret::Whereabouts,
 };
@@ -19,6 +21,8 @@ use crate::{
 enum Origin {
     /// By `--property`.
     Argument,
+    /// By `--compression`.
+    Compression,
     /// On this line of the file that `--config` names.
     Line(usize),
 }
@@ -64,6 +68,7 @@ impl<'a> Settings<'a> {
             value: argument.value.clone(),
         });
         all.extend(arguments);
+        all.extend(connect.compression.iter().flat_map(compression));
         let mut settings = Self {
             connect,
             properties: Vec::new(),
@@ -121,11 +126,11 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The configuration, but for what is about security.
+    /// The configuration, but for what is about security or compression.
     pub(crate) fn config(&self) -> anyhow::Result<Config<'_>> {
         let mut config = Config::default();
         for Property { origin, name, value } in &self.properties {
-            if !is_security_property(name) {
+            if !is_the_clients(name) {
                 let set = config.set(name, value);
                 set.map_err(|error| anyhow!("{}: {error}", self.place_of(*origin)))?;
             }
@@ -141,9 +146,17 @@ impl<'a> Settings<'a> {
         self.properties.iter().any(|property| names.contains(&&*property.name))
     }
 
-    /// Gives a builder what is about security, and how many shards there are.
+    /// Whether batches are to be compressed.
+    pub(crate) fn compresses(&self) -> bool {
+        let kind = |property: &&Property| {
+            matches!(&*property.name, "compression.type" | "compression.codec")
+        };
+        self.properties.iter().rfind(kind).is_some_and(|property| property.value != "none")
+    }
+
+    /// Gives a builder what is about security and compression, and how many shards there are.
     pub(crate) fn equip<P: Place>(&self, builder: Builder<P>) -> Builder<P> {
-        let ours = self.properties.iter().filter(|property| is_security_property(&property.name));
+        let ours = self.properties.iter().filter(|property| is_the_clients(&property.name));
         let builder = builder
             .properties(ours.map(|property| (&*property.name, &*property.value)))
             .shards(self.connect.shards.into());
@@ -156,12 +169,13 @@ impl<'a> Settings<'a> {
 
     /// Why there is no producer, with the argument to look at.
     pub(crate) fn refused(&self, error: BuildError) -> anyhow::Error {
-        // Of the properties, only those about security are judged there.
+        // Of the properties, only the client's are judged there.
         let name = match &error {
             BuildError::UnknownProperty { name, .. }
             | BuildError::UnsupportedProperty { name, .. }
             | BuildError::PropertyValue { name, .. } => &**name,
             BuildError::Security { name, .. } => name,
+            BuildError::Compressor { .. } => "compression.type",
             BuildError::Config(_)
             | BuildError::Io(_)
             | BuildError::NoRuntime
@@ -183,10 +197,28 @@ impl<'a> Settings<'a> {
 
     fn place_of(&self, origin: Origin) -> String {
         match (origin, &self.connect.config) {
+            (Origin::Compression, _) => "--compression".to_owned(),
             (Origin::Line(line), Some(path)) => format!("--config {}, line {line}", path.display()),
             _ => "--property".to_owned(),
         }
     }
+}
+
+/// Whether a property is for the client's builder, and no part of the core's configuration.
+fn is_the_clients(name: &str) -> bool {
+    is_security_property(name) || is_compression_property(name)
+}
+
+/// The properties that `--compression` stands for.
+fn compression(argument: &Compression) -> impl Iterator<Item = Property> + use<> {
+    let Compression { kind, level } = argument;
+    let property = |name: String, value: &str| Property {
+        origin: Origin::Compression,
+        name,
+        value: value.to_owned(),
+    };
+    let level = level.as_ref().map(|level| property(format!("compression.{kind}.level"), level));
+    [property("compression.type".to_owned(), kind)].into_iter().chain(level)
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Vec<Property>> {

@@ -13,8 +13,8 @@ pub(crate) fn dump(server: &Server) -> bool {
     lines.iter().all(|line| OUT.line(format_args!("{line}")))
 }
 
-/// What happened to the logs since the last time: a line for each record that was appended, and one for each
-/// batch that was not, because it is there.
+/// What happened to the logs since the last time: a line for each record that was appended, after one for its batch
+/// where that is compressed, and one for each batch that was not appended, because it is there.
 fn news(cluster: &mut Cluster) -> Vec<String> {
     let mut lines = Vec::new();
     for happening in cluster.take_happenings() {
@@ -28,10 +28,12 @@ fn news(cluster: &mut Cluster) -> Vec<String> {
             Judgement::Appended { base_offset, .. } => {
                 let stored = cluster.batch_at(&topic, partition, base_offset);
                 let records = stored.iter().flat_map(LoggedBatch::records);
+                lines
+                    .extend(stored.as_ref().and_then(|stored| packed(&place(base_offset), stored)));
                 let before = lines.len();
                 lines.extend(records.map(|record| line(&place(record.offset), &record)));
                 if lines.len() == before {
-                    // Other producers compress; or more came at once than is kept.
+                    // It is compressed, and this program was built without; or more came at once than is kept.
                     lines.push(format!("{}: cannot be read: {batch}", place(base_offset)));
                 }
             }
@@ -49,6 +51,22 @@ fn line(place: &str, record: &LoggedRecord<'_>) -> String {
     let LoggedRecord { key, value, producer_id, producer_epoch, sequence, .. } = record;
     let by = By { producer_id: *producer_id, epoch: *producer_epoch, sequence: *sequence };
     format!("{place}: key={} value={} {by}", Bytes(*key), Bytes(*value))
+}
+
+/// A line on a batch that came compressed, and could be read.
+fn packed(place: &str, batch: &LoggedBatch<'_>) -> Option<String> {
+    let name = match batch.header.attributes.compression() {
+        1 => "gzip",
+        2 => "snappy",
+        3 => "lz4",
+        4 => "zstd",
+        _ => return None,
+    };
+    let (bytes, plain) = (batch.bytes.len(), batch.plain_len());
+    let (records, by) = (batch.header.records_count, By::from(&batch.header));
+    (plain > 0).then(|| {
+        format!("{place}: compressed by {name}, {plain} bytes to {bytes}: records={records} {by}")
+    })
 }
 
 /// Who wrote something.

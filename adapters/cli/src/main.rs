@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod bench_payload;
 mod broker;
 mod config;
 mod demo;

@@ -83,24 +83,24 @@ impl Sender {
         }
     }
 
-    /// Sends a record again and again, and waits for each one's answer before the next.
-    pub(crate) fn send_each(
+    /// Sends so many records, and waits for each one's answer before the next.
+    pub(crate) fn send_each<'a>(
         &self,
         topic: &Topic,
-        record: &Record<'_>,
         records: u64,
+        record: impl Fn(u64) -> Record<'a>,
         mut told: impl FnMut(RecordOutcome),
     ) -> Result<(), SendError> {
         match self {
             Self::Tokio { runtime, producer } => runtime.block_on(async {
-                for _ in 0..records {
-                    told(producer.send(topic, record).await?.await);
+                for number in 0..records {
+                    told(producer.send(topic, &record(number)).await?.await);
                 }
                 Ok(())
             }),
             Self::Blocking(producer) => {
-                for _ in 0..records {
-                    told(producer.send(topic, record)?.wait());
+                for number in 0..records {
+                    told(producer.send(topic, &record(number))?.wait());
                 }
                 Ok(())
             }

@@ -75,6 +75,81 @@ fn a_broker_shows_what_comes_into_its_logs() {
 }
 
 #[test]
+fn a_broker_shows_what_came_compressed() {
+    let args = ["broker", "--listen", "127.0.0.1:0", "--topic", "t", "--partitions", "1", "--dump"];
+    let mut broker = spawn(&args);
+    let mut lines = BufReader::new(broker.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.next().unwrap();
+    let address = address.strip_prefix("listening on ").unwrap();
+    let input = "{\"sensor\":\"s-1\",\"value\":17}\n".repeat(50);
+    let words = ["--compression", "zstd:4"];
+    let property = ["--property", "compression.type=zstd"];
+    for (driver, how) in DRIVERS.into_iter().zip([words, property]) {
+        let args = ["produce", "--topic", "t", "--bootstrap", address, "--driver", driver];
+        let ran = ottla(&[&args[..], &how].concat(), input.as_bytes());
+        assert_eq!((ran.status, ran.counts()), (0, [50, 0, 0]), "{ran:?}");
+        let (mut records, mut compressed) = (0, 0);
+        while records < 50 {
+            let line = lines.next().unwrap();
+            if line.contains(r#"key=null value="{\"sensor"#) {
+                records += 1;
+            } else {
+                let Some((_, told)) = line.split_once(": compressed by zstd, ") else {
+                    panic!("{line}");
+                };
+                let (sizes, of) = told.split_once(": records=").unwrap();
+                let (plain, packed) = sizes.split_once(" bytes to ").unwrap();
+                let number = |text: &str| text.parse::<u32>().unwrap();
+                assert!(number(packed) < number(plain), "{line}");
+                compressed += number(of.split(' ').next().unwrap());
+            }
+        }
+        assert!(compressed > 40, "{driver}: {compressed}");
+    }
+    let killed = Command::new("kill").args(["-TERM", &broker.id().to_string()]).status();
+    assert!(killed.unwrap().success());
+    assert_eq!(ended(broker.wait_with_output().unwrap()).status, 0);
+}
+
+#[test]
+fn a_bench_that_compresses_sends_readings_or_the_lines_of_a_file() {
+    let run = |more: &[&str]| {
+        let args = ["bench", "--topic", "t", "--records", "20000"];
+        let ran = ottla(&[&args[..], more].concat(), b"");
+        assert_eq!(ran.status, 0, "{ran:?}");
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()
+    };
+    for driver in DRIVERS {
+        for compression in ["gzip", "snappy", "lz4", "zstd:-7"] {
+            let figures = run(&["--compression", compression, "--driver", driver]);
+            assert!(figures["compression_ratio"].as_f64().unwrap() > 2.0, "{figures}");
+            assert!(figures["compressing_us_per_record"].as_f64().unwrap() > 0.0, "{figures}");
+        }
+    }
+    let plain = run(&[]);
+    assert_eq!((&plain["compression_ratio"], &plain["size"]), (&Value::Null, &100.into()));
+    let file = std::env::temp_dir().join(format!("ottla-bench-{}", std::process::id()));
+    std::fs::write(&file, "the same line\n").unwrap();
+    let payload = file.to_str().unwrap();
+    let figures = run(&["--compression", "lz4", "--payload", payload]);
+    assert!(figures["compression_ratio"].as_f64().unwrap() > 4.0, "{figures}");
+    assert_eq!(figures["size"], 13);
+    std::fs::remove_file(&file).unwrap();
+    ottla(&["bench", "--topic", "t", "--payload", payload], b"").refused(&["--payload"]);
+}
+
+#[test]
+fn compression_that_cannot_be_is_refused_with_its_place() {
+    let refused = |how: &[&str], words: &[&str]| {
+        ottla(&[&["produce", "--topic", "t"][..], how].concat(), b"").refused(words);
+    };
+    refused(&["--compression", "zstd:19"], &["--compression", "-7 to 4"]);
+    refused(&["--compression", "brotli"], &["--compression", "zstd"]);
+    refused(&["--property", "compression.gzip.level=10"], &["--property", "1 to 9"]);
+    refused(&["--property", "compression.typ=lz4"], &["--property", "compression.type"]);
+}
+
+#[test]
 fn the_demo_holds() {
     let ran = ottla(&["demo"], b"");
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");

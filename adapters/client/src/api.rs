@@ -2,10 +2,10 @@
 //! `pub use ottla_client::api::*`. Each type that a method returns or takes is here.
 
 pub use ottla_core::{
-    Acks, BatchId, Cause, Checksum, ChoosePartition, Config, ConfigError, Disconnect, Header,
-    LastError, Limits, Loss, NoProducerId, OnForgotten, OnUnknown, PartitionShard, Partitioner,
-    ProduceError, PropertyError, ReleaseError, Stats as CoreStats, Ticket, TopicError, TopicId,
-    Verdict, wire::ErrorCode,
+    Acks, BatchId, Cause, Checksum, ChoosePartition, Compression, CompressionStats, Config,
+    ConfigError, Disconnect, Header, LastError, Limits, Loss, NoProducerId, OnForgotten, OnUnknown,
+    PartitionShard, Partitioner, ProduceError, PropertyError, ReleaseError, Stats as CoreStats,
+    Ticket, TopicError, TopicId, Verdict, wire::ErrorCode,
 };
 
 #[cfg(feature = "sasl")]

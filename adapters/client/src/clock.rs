@@ -223,6 +223,38 @@ impl Tick {
     }
 }
 
+/// A moment by a thread's own time: what the processor worked for it. Where that is not cheap to ask for, which is
+/// anywhere but on Linux and Android, it is time as it passes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadTime(Duration);
+
+impl ThreadTime {
+    /// Now. In a simulation no thread's time passes.
+    pub(crate) fn now(clock: &Clock) -> Self {
+        #[cfg(feature = "_internal")]
+        if clock.simulated.is_some() {
+            return Self(Duration::ZERO);
+        }
+        Self(thread_time(clock))
+    }
+
+    /// Since then, on the same thread.
+    pub(crate) fn elapsed(self, clock: &Clock) -> Duration {
+        Self::now(clock).0.saturating_sub(self.0)
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn thread_time(_: &Clock) -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().unwrap_or_default()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn thread_time(clock: &Clock) -> Duration {
+    clock.start.elapsed()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,8 @@ pub enum Gap {
     Asleep,
     /// A caller has written in the driver's stead, and has not looked what is left.
     Written,
+    /// Somebody compresses a batch.
+    Compressing,
     /// The driver has ended and closed the core, which has said nothing of it yet.
     Ending,
 }

@@ -5,7 +5,7 @@
 use core::{sync::atomic::AtomicU64, time::Duration};
 use std::sync::Arc;
 
-use ottla_core::{Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
+use ottla_core::{CompressionStats, Config, ConfigError, Instant, Limits, TopicId, TopicStatus};
 
 #[cfg(feature = "sasl")]
 use crate::engine::token_source::{OAuthToken, TokenSource, TokenWanted};
@@ -13,7 +13,7 @@ use crate::{
     CompressionType, Compressor,
     client::{callbacks::Callbacks, shards::Shards},
     clock::Clock,
-    compression::codecs,
+    compression::{BatchCompressor, codecs},
     delivery::{batch_state::Answer, delivery_future::Delivery},
     engine::{
         locked_core::{Engine, OnReport},
@@ -22,6 +22,7 @@ use crate::{
 };
 pub use crate::{
     client::shards::be_thread,
+    compression::MakeCompressor,
     gap::{Gap, set_in_gaps},
 };
 
@@ -63,7 +64,8 @@ pub struct Held {
 }
 
 impl Shards {
-    /// Engines on a clock that shows `now`, in microseconds. What it shows first is the seed, too.
+    /// Engines on a clock that shows `now`, in microseconds. What it shows first is the seed, too. What compresses is not
+    /// tested before.
     ///
     /// # Errors
     ///
@@ -74,10 +76,14 @@ impl Shards {
         limits: Option<Limits>,
         on_report: Option<OnReport>,
         shards: usize,
+        compressor: Option<(CompressionType, MakeCompressor)>,
     ) -> Result<Self, ConfigError> {
         let clock = Clock::simulated(Arc::clone(now));
         let callbacks = Callbacks { on_report, ..Callbacks::default() };
-        Self::on(clock, |_| 1, config, limits, callbacks, shards)
+        let compressors = compressor.into_iter().flat_map(|(kind, make)| {
+            (0..shards).map(move |_| BatchCompressor::untested(kind, Arc::clone(&make)))
+        });
+        Self::on(clock, |_| 1, config, limits, callbacks, shards, compressors.collect())
     }
 
     /// Has all engines say who they are; tokens are had at once.
@@ -114,6 +120,11 @@ impl Engine {
             pages: stats.pages_used,
             batches: stats.batches,
         }
+    }
+
+    #[must_use]
+    pub fn compression(&self) -> CompressionStats {
+        self.lock().core.stats().compression
     }
 
     /// What the driver would sleep over.
@@ -164,7 +175,8 @@ impl Engine {
             return Some("who was to be woken");
         }
         let stats = core.stats();
-        let roomy = stats.pages - stats.pages_used >= pages && stats.batches <= batches;
+        let free = stats.pages.saturating_sub(stats.pages_used + stats.pages_reserved);
+        let roomy = free >= pages && stats.batches <= batches;
         let refused = *closed || core.internal_takes_nothing();
         let pending = matches!(core.topic_status(topic), Some(TopicStatus::Pending(_)));
         if memory > 0 && refused {

@@ -3,14 +3,15 @@
 use core::{fmt, time::Duration};
 
 use ottla_client::api::{
-    BuildError, CloseReport, OutcomeCounts, Record, RecordOutcome, ReleaseError, Report, SendError,
-    Stats, Ticket, Topic, TopicError, Verdict,
+    BuildError, CloseReport, Compressor, OutcomeCounts, Record, RecordOutcome, ReleaseError,
+    Report, SendError, Stats, Ticket, Topic, TopicError, Verdict,
 };
 use tokio::time::timeout;
 
 use crate::Adapter;
 
 type Choose = Box<dyn Fn(&str, &Record<'_>, u32) -> Option<u32> + Send + Sync>;
+type MakeCompressor = Box<dyn Fn() -> Box<dyn Compressor> + Send + Sync>;
 type OnReport = Box<dyn Fn(&Report) + Send + Sync>;
 
 /// A producer that is to be.
@@ -20,6 +21,7 @@ pub struct Builder {
     shards: Option<usize>,
     on_report: Option<OnReport>,
     partitioner: Option<Choose>,
+    compressor: Option<MakeCompressor>,
 }
 
 impl fmt::Debug for Builder {
@@ -40,6 +42,9 @@ macro_rules! build {
         }
         if let Some(choose) = $builder.partitioner {
             builder = builder.partitioner(choose);
+        }
+        if let Some(make) = $builder.compressor {
+            builder = builder.compressor(make);
         }
         builder.build()
     }};
@@ -89,6 +94,16 @@ impl Builder {
         self
     }
 
+    /// Who compresses batches.
+    #[must_use]
+    pub fn compressor<C: Compressor + 'static>(
+        mut self,
+        make: impl Fn() -> C + Send + Sync + 'static,
+    ) -> Self {
+        self.compressor = Some(Box::new(move || Box::new(make())));
+        self
+    }
+
     /// The producer.
     pub fn build(self) -> Result<Producer, BuildError> {
         match self.on {
@@ -124,7 +139,14 @@ impl Producer {
     /// One that is to be, on this adapter.
     #[must_use]
     pub const fn builder(on: Adapter) -> Builder {
-        Builder { on, properties: Vec::new(), shards: None, on_report: None, partitioner: None }
+        Builder {
+            on,
+            properties: Vec::new(),
+            shards: None,
+            on_report: None,
+            partitioner: None,
+            compressor: None,
+        }
     }
 
     /// As the adapters'.

@@ -73,6 +73,12 @@ pub fn plan(seed: u64) -> Plan {
     }
 }
 
+/// The storm of a seed in which batches are compressed.
+#[must_use]
+pub fn compressed(seed: u64) -> Plan {
+    Plan::compressed(seed)
+}
+
 /// Whether callers do often what they do now and then, as `OTTLA_CONCENTRATED` asks for: such storms find what few do, and are
 /// like no use.
 pub(crate) fn is_concentrated() -> bool {

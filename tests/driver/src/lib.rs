@@ -9,6 +9,7 @@
 mod act_on_plan;
 mod async_by_hand;
 mod callers;
+mod codec;
 mod coverage;
 mod embedded_network;
 mod embedded_storm;
@@ -19,7 +20,7 @@ mod shared_storm;
 mod tasks;
 
 pub use async_by_hand::AsyncStage;
-pub use coverage::{Tally, attempt, plan};
+pub use coverage::{Tally, attempt, compressed, plan};
 pub use embedded_storm::{run_async, run_polled};
 pub use shared_by_hand::{Stage, Waiter};
 pub use shared_storm::run;

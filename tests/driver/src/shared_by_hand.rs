@@ -9,7 +9,10 @@ use core::{
 };
 use std::{rc::Rc, sync::Arc};
 
-use ottla_client::{Delivery, Driver, Ready, Record, Report, SendError, Shards, Topic, Turn};
+use ottla_client::{
+    CompressionType, Delivery, Driver, Ready, Record, Report, SendError, Shards, Topic, Turn,
+    internal::{self, MakeCompressor},
+};
 use ottla_core::{Config, Instant, Limits};
 use ottla_model::{Cluster, ClusterConfig};
 use ottla_scenario::{BOOTSTRAP, Weather};
@@ -92,6 +95,27 @@ impl Stage {
         limits: Option<Limits>,
         on_report: Option<OnReport>,
     ) -> Self {
+        Self::set_up(config, limits, on_report, None)
+    }
+
+    /// The same, which compresses by LZ4.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[must_use]
+    pub fn compressing(config: &Config<'static>) -> Self {
+        let lz4 = CompressionType::Lz4;
+        let make: MakeCompressor = Arc::new(move || internal::compressor(lz4, 0));
+        Self::set_up(config, None, None, Some((lz4, make)))
+    }
+
+    fn set_up(
+        config: &Config<'static>,
+        limits: Option<Limits>,
+        on_report: Option<OnReport>,
+        compressor: Option<(CompressionType, MakeCompressor)>,
+    ) -> Self {
         let mut cluster = Cluster::new(ClusterConfig::with_nodes(2));
         cluster.create_topic(TOPIC, 4).expect("a topic");
         for partition in 0..4 {
@@ -105,8 +129,8 @@ impl Stage {
             delivery_timeout: Duration::from_secs(120),
             ..*config
         };
-        let shards =
-            Rc::new(Shards::simulated(&clock, &config, limits, on_report, 1).expect("sound"));
+        let shards = Shards::simulated(&clock, &config, limits, on_report, 1, compressor);
+        let shards = Rc::new(shards.expect("sound"));
         let topic = shards.topic(TOPIC).expect("a topic");
         let network = SimNet { engine: 0, net: net.clone() };
         let driver = Some(Driver::new(Arc::clone(&shards.engines()[0]), network));

@@ -18,7 +18,9 @@ use ottla_client::{
     Driver, Engine, Ready, Report, Shards, Turn,
     internal::{self, Gap, set_in_gaps},
 };
-use ottla_core::{Cause, Config, Credentials, Entropy, Instant, Limits};
+use ottla_core::{
+    Cause, Compression, CompressionStats, Config, Credentials, Entropy, Instant, Limits,
+};
 use ottla_model::{
     AutoCreate, Cluster, ClusterConfig,
     sasl::{Mechanism, Token},
@@ -30,6 +32,7 @@ use ottla_scenario::{
 
 use crate::{
     callers::{Crowd, Manner, PASSING_BY, Story, TURN},
+    codec::compressor_of,
     coverage::{Tally, is_concentrated},
     network::{Net, Shared, TOPIC, Woken, bootstrap_servers},
     shared_network::SimNet,
@@ -133,7 +136,10 @@ impl World {
             told.lock().expect("whole").push(report.clone());
         });
         let on_report = dice.once_in(2).then_some(on_report);
-        let made = Shards::simulated(&clock, &config, Some(limits), on_report, shards as usize);
+        let compressor = compressor_of(plan);
+        let shards_made = shards as usize;
+        let made =
+            Shards::simulated(&clock, &config, Some(limits), on_report, shards_made, compressor);
         let made = Rc::new(made.unwrap_or_else(|error| panic!("{error}")));
         if let Some(login) = &plan.login {
             made.log_in(&credentials(login.mechanism), TOKEN);
@@ -176,7 +182,7 @@ impl World {
         set_meanwhile(Some(Rc::new(move || other.come_between())));
         // What holds a lock at its end lets nobody between.
         set_in_gaps(Some(Rc::new(|gap| match gap {
-            Gap::Asleep | Gap::Written => meanwhile(),
+            Gap::Asleep | Gap::Written | Gap::Compressing => meanwhile(),
             Gap::Ending => {}
         })));
         let longest = if large { LARGE } else { LONG } as u32 + 200;
@@ -519,6 +525,26 @@ impl World {
         }
     }
 
+    fn count_compression(&self, plan: &Plan) {
+        let mut stats = CompressionStats::default();
+        for wheel in &self.wheels {
+            stats += wheel.engine.compression();
+        }
+        let other = plan.config.compression != Compression::Lz4;
+        for (name, times) in [
+            ("batch compressed", stats.compressed),
+            ("compressed by gzip, snappy or zstd", if other { stats.compressed } else { 0 }),
+            ("batch no smaller", stats.not_smaller),
+            ("no memory for a compressed batch", stats.no_memory),
+            ("codec failed or panicked", stats.failed),
+            ("batch refused as it is compressed", stats.refused),
+        ] {
+            if times > 0 {
+                self.crowd.count(name);
+            }
+        }
+    }
+
     fn end(mut self, plan: &Plan) -> Tally {
         self.finish(plan);
         let asked = self.net.lock().cluster.sasl_tally().clone();
@@ -553,6 +579,7 @@ impl World {
         assert_eq!(self.net.lock().links(), 0, "links are left open");
         // What still lies in sockets arrives.
         self.run_for(Duration::from_secs(20));
+        self.count_compression(plan);
         let story = crowd.story.borrow();
         assert!(story.due.is_empty(), "no answer: {:?}", story.due);
         let mut laws = plan.laws;

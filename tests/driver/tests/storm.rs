@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use ottla_driver::{Tally, attempt, plan, run, run_async, run_polled};
+use ottla_driver::{Tally, attempt, compressed, plan, run, run_async, run_polled};
 use ottla_model::Lie;
 use ottla_scenario::storm::Plan;
 
@@ -86,8 +86,24 @@ const SHARED: [&str; 20] = [
     "waited for memory or the topic",
 ];
 
+/// What must come about where batches are compressed.
+const COMPRESSED: [&str; 6] = [
+    "batch compressed",
+    "batch no smaller",
+    "batch refused as it is compressed",
+    "codec failed or panicked",
+    "compressed by gzip, snappy or zstd",
+    "no memory for a compressed batch",
+];
+
 /// `own`: what must come about with this adapter, beside the troubles and the hostile acts.
 fn storms(run: fn(&Plan) -> Tally, own: &[&str]) {
+    let expected = [&TROUBLES[..], &Lie::KINDS, own].concat();
+    storms_of(run, plan, &expected);
+}
+
+/// `expected`: what must come about in a thousand.
+fn storms_of(run: fn(&Plan) -> Tally, plan: fn(u64) -> Plan, expected: &[&str]) {
     if let Some(seed) = variable("OTTLA_SEED") {
         println!("{:?}", run(&plan(seed)));
         return;
@@ -126,7 +142,6 @@ fn storms(run: fn(&Plan) -> Tally, own: &[&str]) {
     }
     assert!(failed.is_empty(), "{} of {count} seeds failed", failed.len());
     if count >= 1_000 {
-        let expected = [&TROUBLES[..], &Lie::KINDS, own].concat();
         let never: Vec<_> = expected.iter().filter(|name| !shares.contains_key(*name)).collect();
         assert!(never.is_empty(), "never reached: {never:?}");
     }
@@ -135,6 +150,11 @@ fn storms(run: fn(&Plan) -> Tally, own: &[&str]) {
 #[test]
 fn whoever_waits_is_told_in_every_storm() {
     storms(run, &SHARED);
+}
+
+#[test]
+fn whoever_waits_is_told_where_batches_are_compressed() {
+    storms_of(run, compressed, &[&SHARED[..], &COMPRESSED].concat());
 }
 
 #[test]
@@ -151,8 +171,13 @@ fn the_async_face_misses_nothing_in_any_storm() {
 #[test]
 fn a_seed_is_the_same_storm_each_time() {
     for seed in 0..8 {
-        for run in [run, run_polled, run_async] {
-            let told = || format!("{:?}", attempt(run, &plan(seed)));
+        let compressed = compressed(seed);
+        for (run, plan) in [run, run_polled, run_async]
+            .map(|run| (run, plan(seed)))
+            .into_iter()
+            .chain([(run as fn(&Plan) -> Tally, compressed)])
+        {
+            let told = || format!("{:?}", attempt(run, &plan));
             assert_eq!(told(), told(), "seed {seed}");
         }
     }

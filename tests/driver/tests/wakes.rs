@@ -76,6 +76,39 @@ fn within(time: Duration, test: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
+fn what_is_to_be_compressed_while_a_caller_compresses_is_compressed_as_well() {
+    let mut stage = Stage::compressing(&hasty());
+    // The first broker owes an answer, so that what follows there is compressed, and does not leave.
+    stage.freeze(1);
+    stage.send(0, 500);
+    stage.pass(Duration::from_millis(2));
+    assert!(stage.is_asleep());
+    let (other, sent) = (stage.caller(), Rc::new(RefCell::new(None)));
+    let to_be_sent = Rc::clone(&sent);
+    once_in(Gap::Compressing, move || *to_be_sent.borrow_mut() = Some(other(1, 500)));
+    let waits = stage.send(0, 500);
+    let sent = sent.take().expect("sent while the other was compressed");
+    assert!(sent.try_outcome().is_none());
+    stage.pass(Duration::from_millis(50));
+    assert!(is_delivered(sent.try_outcome()) && waits.try_outcome().is_none());
+    set_in_gaps(None);
+}
+
+#[test]
+fn a_batch_that_is_full_is_compressed_while_records_linger() {
+    let config = Config { batch_size: 4_096, ..lingering() };
+    let mut stage = Stage::compressing(&config);
+    let records: Vec<_> = (0..12).map(|_| stage.send(0, 500)).collect();
+    assert!(stage.is_woken());
+    stage.pass(Duration::from_millis(50));
+    let delivered = records.iter().filter(|sent| is_delivered(sent.try_outcome())).count();
+    assert!(
+        (7..12).contains(&delivered),
+        "those of the first batch, and not of the second: {delivered}"
+    );
+}
+
+#[test]
 fn what_a_caller_leaves_of_a_large_request_the_driver_writes() {
     let config = Config { batch_size: 900_000, ..lingering() };
     let mut stage = Stage::new(&config, None, None);

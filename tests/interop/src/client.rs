@@ -49,7 +49,10 @@ impl Client {
         properties: &[(&str, &str)],
         fetch: Option<Fetch>,
     ) -> Result<Self> {
-        let properties = properties.iter().copied();
+        let compressed =
+            crate::compression().map(|by| crate::properties_of(&by)).unwrap_or_default();
+        let compressed = compressed.iter().map(|(name, value)| (&**name, &**value));
+        let properties = compressed.chain(properties.iter().copied());
         Ok(match adapter {
             Adapter::Tokio => {
                 let mut runtime = tokio::runtime::Builder::new_multi_thread();

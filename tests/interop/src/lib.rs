@@ -8,6 +8,7 @@
 
 mod client;
 mod common_api_versions;
+mod compression;
 mod durations;
 mod embedded_tls;
 mod lines;
@@ -26,6 +27,7 @@ mod verify;
 
 pub use client::{Client, Fetch, Receipt};
 pub use common_api_versions::spoken;
+pub use compression::{COMPRESSIONS, compression, properties_of};
 pub use durations::Spread;
 pub use embedded_tls::{Device, EmbeddedTls, Said};
 pub use lines::{Lines, Mix, SEPARATOR};

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, ensure};
 use ottla_kafka::Cluster;
 
+use crate::compression::{compression, kind};
+
 /// The values in a topic of one partition, by Kafka's own consumer.
 ///
 /// # Errors
@@ -32,16 +34,28 @@ pub struct LogCount {
     pub epochs: u64,
     /// The largest batch in bytes.
     pub largest: i32,
+    /// Bytes of all batches.
+    pub bytes: u64,
+    /// Batches that are compressed.
+    pub compressed: u64,
 }
 
 impl LogCount {
-    /// Reads the log of each partition at its leader, and checks that batches are valid and not
-    /// compressed, that offsets have no gap, that each has a producer id, and that the sequences
+    /// Reads the log of each partition at its leader, and checks that batches are valid and compressed as
+    /// [`compression`] says or not at all, that offsets have no gap, that each has a producer id, and that the sequences
     /// of each producer id and epoch go from 0 on without a gap and never go back.
     ///
     /// # Errors
     /// When that is not so, or the log cannot be read.
     pub fn of(cluster: &Cluster, topic: &str) -> Result<Self> {
+        Self::compressed(cluster, topic, compression().as_deref().unwrap_or("none"))
+    }
+
+    /// As [`Self::of`], by another compression.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn compressed(cluster: &Cluster, topic: &str, compression: &str) -> Result<Self> {
         let mut count = Self::default();
         for partition in cluster.partitions(topic)? {
             let number = partition.partition;
@@ -50,7 +64,12 @@ impl LogCount {
             let mut next_sequences: BTreeMap<(i64, i16), i32> = BTreeMap::new();
             for batch in cluster.dump_log(leader, topic, number)? {
                 let place = format!("{topic}-{number} on node {leader}: {batch:?}");
-                ensure!(batch.is_valid && batch.compression == "none", "{place}: not valid");
+                let is_plain = batch.compression == "none";
+                ensure!(batch.is_valid, "{place}: not valid");
+                ensure!(
+                    is_plain || batch.compression == kind(compression),
+                    "{place}: {compression}"
+                );
                 ensure!(batch.base_offset == next_offset, "{place}: expected {next_offset}");
                 let records = batch.last_offset - batch.base_offset + 1;
                 ensure!(records == i64::from(batch.count), "{place}: count");
@@ -63,6 +82,8 @@ impl LogCount {
                 next_offset = batch.last_offset + 1;
                 count.records += u64::try_from(batch.count)?;
                 count.batches += 1;
+                count.compressed += u64::from(!is_plain);
+                count.bytes += u64::try_from(batch.size)?;
                 count.producers.insert(batch.producer_id);
                 count.largest = count.largest.max(batch.size);
             }
@@ -76,9 +97,15 @@ impl fmt::Display for LogCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "log: {} records in {} batches of at most {} bytes, producer ids {:?}, \
+            "log: {} records in {} batches ({} compressed) of at most {} and in all {} bytes, producer ids {:?}, \
              {} chains of sequences",
-            self.records, self.batches, self.largest, self.producers, self.epochs
+            self.records,
+            self.batches,
+            self.compressed,
+            self.largest,
+            self.bytes,
+            self.producers,
+            self.epochs
         )
     }
 }

@@ -63,6 +63,10 @@ impl Command<'_> {
             .arg(self.file)
             .arg("--outcomes")
             .arg(&outcomes);
+        let own = self.properties.iter().any(|(name, _)| *name == "compression.type");
+        if let Some(compression) = crate::compression().filter(|_| !own) {
+            command.arg("--compression").arg(compression);
+        }
         for (name, value) in self.properties {
             command.arg("--property").arg(format!("{name}={value}"));
         }

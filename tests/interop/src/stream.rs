@@ -104,7 +104,10 @@ impl<'a> Stream<'a> {
                 lock(&noted.2).push(report.elapsed);
             }
         };
-        let properties = || self.properties.iter().copied();
+        let compressed =
+            crate::compression().map(|by| crate::properties_of(&by)).unwrap_or_default();
+        let compressed = || compressed.iter().map(|(name, value)| (&**name, &**value));
+        let properties = || compressed().chain(self.properties.iter().copied());
         let bootstrap = ("bootstrap.servers", self.bootstrap);
         let (fed, stats, close) = match adapter {
             Adapter::Blocking => {

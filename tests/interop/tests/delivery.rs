@@ -4,8 +4,10 @@ use core::time::Duration;
 use std::{collections::BTreeSet, time::Instant};
 
 use ottla_interop::{
-    Adapter, Command, Fates, Lines, LogCount, Message, Mix, Stream, cluster, rich, verify, version,
+    Adapter, COMPRESSIONS, Command, Fates, Lines, LogCount, Message, Mix, Stream, cluster,
+    compression, properties_of, rich, verify, version,
 };
+use ottla_kafka::Cluster;
 
 const RICH: u32 = 6_000;
 const PARTITIONS: i32 = 6;
@@ -14,20 +16,58 @@ const LARGE: &str = "2097152";
 
 #[test]
 #[ignore = "needs Java and Maven"]
-#[allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
 fn everything_arrives_once() {
     let cluster = cluster(3).unwrap();
-    let configs = [("max.message.bytes", LARGE), ("min.insync.replicas", "2")];
-    let count = lines_to_send();
-    let lines = Lines::new(20_26, Mix::Wide, count);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let bytes = lines.write(file.path()).unwrap();
-    println!("Kafka {}: {count} lines, {:.1} MB", version(), bytes as f64 / 1e6);
-    let mut producers: BTreeSet<i64> = BTreeSet::new();
-    for driver in Adapter::ALL {
-        let topic = format!("lines-{driver}");
+    let input = Input::new(lines_to_send());
+    let producers: BTreeSet<i64> =
+        Adapter::ALL.into_iter().map(|driver| input.arrives(&cluster, driver, None)).collect();
+    assert_eq!(producers.len(), 2, "two runs, two producer ids: {producers:?}");
+}
+
+/// By each type of compression, and at both ends of its levels.
+#[test]
+#[ignore = "needs Java and Maven"]
+fn everything_arrives_by_each_compression() {
+    let cluster = cluster(3).unwrap();
+    let input = Input::new(lines_to_send() / 8);
+    for compression in COMPRESSIONS {
+        for driver in Adapter::ALL {
+            input.arrives(&cluster, driver, Some(compression));
+        }
+    }
+}
+
+/// Lines, and the file that they are in.
+struct Input {
+    lines: Lines,
+    file: tempfile::NamedTempFile,
+}
+
+impl Input {
+    fn new(count: u32) -> Self {
+        let lines = Lines::new(20_26, Mix::Wide, count);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let bytes = lines.write(file.path()).unwrap();
+        println!("Kafka {}: {count} lines, {:.1} MB", version(), bytes as f64 / 1e6);
+        Self { lines, file }
+    }
+
+    /// Sends them to a topic, and reads them back; the id of the producer. `by`: how they are compressed, if that is not
+    /// for the environment to say.
+    #[allow(clippy::disallowed_methods, reason = "the clock is only forbidden in the core")]
+    fn arrives(&self, cluster: &Cluster, driver: Adapter, by: Option<&str>) -> i64 {
+        let Self { lines, file } = self;
+        let count = lines.count;
+        let compression = by.map(str::to_owned).or_else(compression);
+        let topic = match by {
+            Some(by) => format!("lines-{driver}-{}", by.replace(':', ".")),
+            None => format!("lines-{driver}"),
+        };
+        let configs = [("max.message.bytes", LARGE), ("min.insync.replicas", "2")];
         cluster.create_topic(&topic, PARTITIONS, 3, &configs).unwrap();
-        let properties = [("max.request.size", LARGE)];
+        let compressed = by.map(properties_of).unwrap_or_default();
+        let compressed = compressed.iter().map(|(name, value)| (&**name, &**value));
+        let properties: Vec<_> = compressed.chain([("max.request.size", LARGE)]).collect();
         let bootstrap = cluster.bootstrap();
         let command = Command {
             bootstrap: &bootstrap,
@@ -38,7 +78,7 @@ fn everything_arrives_once() {
             limit: LIMIT,
         };
         let ended = command.run().unwrap();
-        println!("{driver}: {}", ended.line);
+        println!("{topic}: {}", ended.line);
         assert_eq!(
             (ended.status, ended.summary),
             (Some(0), [u64::from(count), 0, 0]),
@@ -50,16 +90,18 @@ fn everything_arrives_once() {
         let found = verify(count, |index| lines.line(index), &ended.fates, &log).unwrap();
         assert_eq!((found.delivered, found.delivered_somewhere), (count, 0), "{found}");
         assert_eq!(partitions(&ended.fates), PARTITIONS as usize, "all of them are used");
-        println!("{driver}: {found}; read back in {:?}", begin.elapsed());
+        println!("{topic}: {found}; read back in {:?}", begin.elapsed());
         drop(log);
-        let log = LogCount::of(&cluster, &topic).unwrap();
-        println!("{driver}: {log}");
+        let compression = compression.as_deref();
+        let log = LogCount::compressed(cluster, &topic, compression.unwrap_or("none")).unwrap();
+        println!("{topic}: {log}");
         assert_eq!((log.records, log.epochs), (u64::from(count), PARTITIONS as u64));
         assert_eq!(log.producers.len(), 1, "one run, one producer id");
-        producers.extend(&log.producers);
+        // Batches of noise go as they are.
+        assert_eq!(compression.is_some(), 2 * log.compressed > log.batches, "{compression:?}");
         cluster.delete_topic(&topic).unwrap();
+        log.producers.into_iter().next().unwrap()
     }
-    assert_eq!(producers.len(), 2, "two runs, two producer ids: {producers:?}");
 }
 
 /// As `OTTLA_LINES` says.

@@ -188,6 +188,13 @@ fn logged(batch: &StoredBatch) -> Option<LoggedBatch<'_>> {
 }
 
 impl<'a> LoggedBatch<'a> {
+    /// How many bytes it would have if it were not compressed, its header included; 0 where it is compressed, without the
+    /// feature `compression`.
+    #[must_use]
+    pub const fn plain_len(&self) -> usize {
+        self.plain.len()
+    }
+
     /// The batch's records; none where it is compressed, without the feature `compression`.
     pub fn records(&self) -> impl Iterator<Item = LoggedRecord<'a>> + use<'a> {
         let header = self.header;

@@ -10,7 +10,7 @@ use crate::engine::token_source::{OAuthToken, TokenError, TokenSource};
 use crate::{
     client::{
         callbacks::{Callbacks, OwnPartitioner},
-        shards::Shards,
+        shards::{MOST, Shards},
     },
     compression::{CompressionProperties, Compressor},
     delivery::outcome::Report,
@@ -245,13 +245,10 @@ impl<P: Place> Builder<P> {
         let login = security.login(secured, self.token.is_some())?;
         #[cfg(not(feature = "sasl"))]
         secured.without_sasl()?;
-        if !compression.compressors(self.shards.unwrap_or(1))?.is_empty() {
-            let name = "compression.type".to_owned();
-            let reason = "there is no compression in this version";
-            return Err(BuildError::UnsupportedProperty { name, reason });
-        }
         let shards = self.shards.unwrap_or(1);
-        let shards = Shards::new(&config, self.limits, self.callbacks, shards)?;
+        let compressors = compression.compressors(config.compression, shards.min(MOST))?;
+        let shards =
+            Shards::compressing(&config, self.limits, self.callbacks, shards, compressors)?;
         #[cfg(feature = "_tls")]
         for broker in shards.first().lock().core.brokers() {
             security.check_host(broker.address.map_or("", |at| at.host))?;

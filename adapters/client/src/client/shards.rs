@@ -24,13 +24,14 @@ use crate::{
         stats::Stats,
     },
     clock::Clock,
+    compression::BatchCompressor,
     delivery::latency::Histogram,
     engine::{locked_core::Engine, partition_counts::Partitions, state::State},
     record::Record,
 };
 
 /// The most engines of one producer. Each has threads, connections and tables of its own.
-const MOST: usize = 256;
+pub(crate) const MOST: usize = 256;
 
 /// The engines of one producer, over disjoint partitions: partition `p` is the engine's with number
 /// `p` modulo their number, whoever sends and whatever else happens. So each partition has one order
@@ -107,7 +108,18 @@ impl Shards {
         callbacks: Callbacks,
         shards: usize,
     ) -> Result<Self, ConfigError> {
-        Self::on(Clock::start(), next_owner, config, limits, callbacks, shards)
+        Self::compressing(config, limits, callbacks, shards, Vec::new())
+    }
+
+    /// As [`Shards::new`], with a compressor for each, or none.
+    pub(crate) fn compressing(
+        config: &Config<'_>,
+        limits: Option<Limits>,
+        callbacks: Callbacks,
+        shards: usize,
+        compressors: Vec<BatchCompressor>,
+    ) -> Result<Self, ConfigError> {
+        Self::on(Clock::start(), next_owner, config, limits, callbacks, shards, compressors)
     }
 
     pub(crate) fn on(
@@ -117,7 +129,9 @@ impl Shards {
         limits: Option<Limits>,
         callbacks: Callbacks,
         shards: usize,
+        compressors: Vec<BatchCompressor>,
     ) -> Result<Self, ConfigError> {
+        let mut compressors = compressors.into_iter();
         let Callbacks { on_report, partitioner: own } = callbacks;
         let of = u16::try_from(shards).ok().filter(|of| of.is_power_of_two() && shards <= MOST);
         let expected = "a power of two, at most 256";
@@ -136,7 +150,8 @@ impl Shards {
         let engine = |index| {
             let config = Config { share: PartitionShard { index, of }, ..config };
             let owner = owner.wrapping_add(u32::from(index));
-            Engine::new(&config, limits, on_report.clone(), clock.twin(), owner)
+            let compressor = compressors.next();
+            Engine::new(&config, limits, on_report.clone(), clock.twin(), owner, compressor)
         };
         let engines = (0..of).map(engine).collect::<Result<Box<[_]>, _>>()?;
         let first = engines.first().map(Arc::clone);

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use ottla_core::{LastError, Producer, wire::ErrorCode};
+use ottla_core::{CompressionStats, LastError, Producer, wire::ErrorCode};
 
 use crate::{
     delivery::{latency::Histogram, outcome::OutcomeCounts},
@@ -33,6 +33,9 @@ pub struct Stats {
     pub errors: Vec<(Option<ErrorCode>, u64)>,
     /// The topics that something stands in the way of.
     pub waits: Vec<WaitingTopic>,
+    /// What was spent in compressors: processor time of the threads that called them on Linux and Android, time as it
+    /// passed elsewhere. What came of it is in `core.compression`.
+    pub compressing: Duration,
 }
 
 /// A topic that waits, and why.
@@ -163,6 +166,7 @@ impl Engine {
             brokers: state.core.brokers().map(Into::into).collect(),
             errors: state.core.errors().collect(),
             waits: waits(&state.core),
+            compressing: state.compressing.spent,
         }
     }
 }
@@ -170,13 +174,24 @@ impl Engine {
 impl Stats {
     /// Adds what another shard of the same producer has; latencies are added elsewhere.
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { core, answers, late, latency: _, queue_depth, waiting, brokers, errors, waits } =
-            other;
+        let Self {
+            core,
+            answers,
+            late,
+            latency: _,
+            queue_depth,
+            waiting,
+            brokers,
+            errors,
+            waits,
+            compressing,
+        } = other;
         self.core += core;
         self.answers = self.answers.plus(&answers);
         self.late = self.late.plus(&late);
         self.queue_depth += queue_depth;
         self.waiting += waiting;
+        self.compressing += compressing;
         for (code, times) in errors {
             match self.errors.iter_mut().find(|(known, _)| *known == code) {
                 Some((_, sum)) => *sum += times,
@@ -194,6 +209,14 @@ impl Stats {
         }
         // Bootstrap servers first, though a shard may have learned of one broker more.
         self.brokers.sort_by_key(|broker| broker.node_id.is_some());
+    }
+
+    /// How many times smaller records are as they go out: bytes before, by bytes on the wire, of all batches for which it
+    /// was to be decided whether they are compressed. `None` where there are none, as without `compression.type`.
+    #[must_use]
+    pub fn compression_ratio(&self) -> Option<f64> {
+        let CompressionStats { plain_bytes, wire_bytes, .. } = self.core.compression;
+        (wire_bytes > 0).then(|| plain_bytes as f64 / wire_bytes as f64)
     }
 
     /// The share of answered records that were not delivered at first answer, from 0 to 1.

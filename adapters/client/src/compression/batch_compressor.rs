@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// Makes a compressor: one for each engine, and another one in the place of one that panicked.
-pub(crate) type MakeCompressor = Arc<dyn Fn() -> Option<Box<dyn Compressor>> + Send + Sync>;
+#[cfg_attr(not(feature = "_internal"), expect(unreachable_pub, reason = "tests alone name it"))]
+pub type MakeCompressor = Arc<dyn Fn() -> Option<Box<dyn Compressor>> + Send + Sync>;
 
 /// One engine's compressor.
 pub(crate) struct BatchCompressor {
@@ -48,6 +49,12 @@ impl BatchCompressor {
             Ok(()) => Ok(new),
             Err(why) => Err(BuildError::Compressor { kind: Some(kind), why }),
         }
+    }
+
+    /// One that nobody tests, for simulations.
+    #[cfg(feature = "_internal")]
+    pub(crate) fn untested(kind: CompressionType, make: MakeCompressor) -> Self {
+        Self { kind, make, compressor: None, out: Vec::new() }
     }
 
     /// Another of the same kind, for another engine.

@@ -9,6 +9,9 @@ mod tests;
 
 use core::{fmt, str::FromStr};
 
+pub(crate) use batch_compressor::BatchCompressor;
+#[cfg(feature = "_internal")]
+pub use batch_compressor::MakeCompressor;
 pub(crate) use properties::CompressionProperties;
 
 /// Whether a property is about compression: those are the client's, for [`Builder`](crate::Builder).
@@ -39,6 +42,17 @@ impl CompressionType {
     #[must_use]
     pub const fn id(self) -> u8 {
         self as u8
+    }
+
+    /// As the core calls it.
+    pub(crate) const fn core(self) -> ottla_core::Compression {
+        use ottla_core::Compression;
+        match self {
+            Self::Gzip => Compression::Gzip,
+            Self::Snappy => Compression::Snappy,
+            Self::Lz4 => Compression::Lz4,
+            Self::Zstd => Compression::Zstd,
+        }
     }
 
     /// What `compression.type` calls it.
@@ -90,6 +104,16 @@ pub trait Compressor: Send {
     /// [`NotCompressed`], with which the batch goes as it is. What `out` holds is then of no matter, and the next call
     /// begins anew. A panic goes for [`NotCompressed::Failed`].
     fn compress(&mut self, plain: &[u8], out: &mut [u8]) -> Result<usize, NotCompressed>;
+}
+
+impl<C: Compressor + ?Sized> Compressor for Box<C> {
+    fn compression_type(&self) -> CompressionType {
+        (**self).compression_type()
+    }
+
+    fn compress(&mut self, plain: &[u8], out: &mut [u8]) -> Result<usize, NotCompressed> {
+        (**self).compress(plain, out)
+    }
 }
 
 /// Why a batch goes as it is.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ottla_core::Compression;
+
 use crate::{
     compression::{
         CompressionType,
@@ -100,13 +102,18 @@ impl CompressionProperties {
         Ok(())
     }
 
-    /// What is to compress, for `count` engines; none where nothing is to.
+    /// What is to compress, for `count` engines; none where nothing is to. `default` is what no property says otherwise.
     ///
     /// # Errors
     ///
     /// Where the properties do not fit together, this build has no such compressor, or it failed its self-test.
-    pub(crate) fn compressors(&self, count: usize) -> Result<Vec<BatchCompressor>, BuildError> {
-        let Some(first) = self.compressor()? else { return Ok(Vec::new()) };
+    pub(crate) fn compressors(
+        &self,
+        default: Compression,
+        count: usize,
+    ) -> Result<Vec<BatchCompressor>, BuildError> {
+        let default = CompressionType::ALL.into_iter().find(|one| one.core() == default);
+        let Some(first) = self.compressor(default)? else { return Ok(Vec::new()) };
         let mut all = vec![first];
         while all.len() < count {
             all.push(all[0].another());
@@ -114,11 +121,14 @@ impl CompressionProperties {
         Ok(all)
     }
 
-    fn compressor(&self) -> Result<Option<BatchCompressor>, BuildError> {
+    fn compressor(
+        &self,
+        default: Option<CompressionType>,
+    ) -> Result<Option<BatchCompressor>, BuildError> {
         if let Some(own) = &self.own {
             return self.compression_of_ones_own(own).map(Some);
         }
-        let Some(kind) = self.kind.flatten() else { return Ok(None) };
+        let Some(kind) = self.kind.unwrap_or(default) else { return Ok(None) };
         let level = self.level(kind)?;
         if !codecs::is_known(kind) {
             let name = "compression.type".to_owned();

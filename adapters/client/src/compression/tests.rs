@@ -1,7 +1,9 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
-use super::{batch_compressor::BatchCompressor, codecs, *};
+use ottla_core::Compression;
+
+use super::{codecs, *};
 use crate::error::BuildError;
 
 /// The types that this build has.
@@ -227,23 +229,13 @@ fn a_compressor_that_panics_costs_one_batch_and_is_made_anew() {
     assert!(error.to_string().contains("panicked"), "{error}");
 }
 
-impl Compressor for Box<dyn Compressor> {
-    fn compression_type(&self) -> CompressionType {
-        (**self).compression_type()
-    }
-
-    fn compress(&mut self, plain: &[u8], out: &mut [u8]) -> Result<usize, NotCompressed> {
-        (**self).compress(plain, out)
-    }
-}
-
 fn properties(given: &[(&str, &str)]) -> Result<Vec<BatchCompressor>, BuildError> {
     let mut properties = CompressionProperties::default();
     for (name, value) in given {
         assert!(CompressionProperties::knows(name));
         properties.set(name, value)?;
     }
-    properties.compressors(2)
+    properties.compressors(Compression::None, 2)
 }
 
 #[test]
@@ -340,7 +332,7 @@ fn ones_own_compressor_has_no_level_and_agrees_with_the_type() {
         let mut properties = CompressionProperties::default();
         properties.own = Some(Arc::new(move || Some(built_in(kind))));
         given.iter().for_each(|(name, value)| properties.set(name, value).unwrap());
-        properties.compressors(1)
+        properties.compressors(Compression::None, 1)
     };
     assert_eq!(own(&[]).unwrap()[0].kind(), kind);
     assert_eq!(own(&[("compression.type", kind.name())]).unwrap()[0].kind(), kind);

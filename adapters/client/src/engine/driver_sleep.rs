@@ -6,6 +6,8 @@ use core::{mem, task::Waker};
 #[derive(Debug)]
 pub(crate) enum Nudge {
     Nothing,
+    /// There is a batch to be compressed.
+    Compress,
     /// There is nothing to do but to write.
     Write,
     /// The driver sleeps, and has something to do.

@@ -13,12 +13,13 @@ use std::{
 };
 
 use ottla_core::{
-    Cause, Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer, Ticket, TopicId,
-    Verdict,
+    Cause, Compression, Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer,
+    Ticket, TopicId, Verdict,
 };
 
 use crate::{
     clock::Clock,
+    compression::BatchCompressor,
     delivery::{
         calls_to_engine::EngineCalls,
         delivery_future::Receipt,
@@ -26,6 +27,7 @@ use crate::{
         outcome::Report,
     },
     engine::{
+        codec::{Codec, Compressing},
         driver_sleep::{Gather, Nudge},
         state::State,
     },
@@ -113,14 +115,17 @@ impl Engine {
     /// # Errors
     ///
     /// Where the configuration is refused, or there is not as much memory.
-    pub fn new(
+    pub(crate) fn new(
         config: &Config<'_>,
         limits: Limits,
         on_report: Option<OnReport>,
         clock: Clock,
         owner: u32,
+        compressor: Option<BatchCompressor>,
     ) -> Result<Arc<Self>, ConfigError> {
-        let config = Config { checksum: checksum(), ..*config };
+        let compression =
+            compressor.as_ref().map_or(Compression::None, |compressor| compressor.kind().core());
+        let config = Config { checksum: checksum(), compression, ..*config };
         let mut core = Producer::new(&config, Memory::try_heap(limits)?, seed(owner, &clock))?;
         core.set_wall_clock(clock.now(), clock.trusted_wall_ms(clock.now()));
         let bytes = GATHER.min(config.buffer_memory / 8);
@@ -131,13 +136,20 @@ impl Engine {
             pages: count(limits.page_size),
         };
         let due = Arc::new(AtomicU64::new(u64::MAX));
+        let compressing = Compressing::new(compressor.map(Codec::new));
         Ok(Arc::new_cyclic(|engine| Self {
             owner,
             clock,
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             on_report,
-            state: Mutex::new(State::new(core, calls(engine), Arc::clone(&due), gather)),
+            state: Mutex::new(State::new(
+                core,
+                calls(engine),
+                Arc::clone(&due),
+                gather,
+                compressing,
+            )),
             naps: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             waits: AtomicU32::new(0),
@@ -257,7 +269,7 @@ impl Engine {
             let again = writer.as_ref().is_none_or(|writer| writer.write_now(self));
             gap::pass(Gap::Written);
             match self.lock_busy().nudge_after_writes(again) {
-                Nudge::Nothing => return,
+                Nudge::Nothing | Nudge::Compress => return,
                 Nudge::Write => {}
                 Nudge::Wake(waker) => return waker.wake(),
             }
@@ -323,6 +335,7 @@ impl Engine {
     pub(crate) fn follow(&self, nudge: Nudge) {
         match nudge {
             Nudge::Nothing => {}
+            Nudge::Compress => self.compress_now(),
             Nudge::Write => self.write_now(),
             Nudge::Wake(waker) => waker.wake(),
         }

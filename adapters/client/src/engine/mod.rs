@@ -5,6 +5,8 @@
 
 #[cfg(feature = "sasl")]
 pub(crate) mod authentication;
+pub(crate) mod codec;
+pub(crate) mod compressing;
 pub(crate) mod connection_losses;
 pub(crate) mod driver_sleep;
 pub(crate) mod locked_core;

@@ -23,6 +23,7 @@ use crate::{
         undelivered_record::{UndeliveredRecord, take_back, take_one_back},
     },
     engine::{
+        codec::Compressing,
         connection_losses::Losses,
         driver_sleep::{Driving, Gather},
         partition_counts::Told,
@@ -105,6 +106,7 @@ pub(crate) struct State {
     pub(super) turns: u32,
     /// To whom it tells how many partitions topics have, where there are several shards.
     pub(crate) partitions: Told,
+    pub(crate) compressing: Compressing,
     #[cfg(feature = "sasl")]
     pub(super) tokens: Tokens,
 }
@@ -115,6 +117,7 @@ impl State {
         engine: Weak<dyn EngineCalls>,
         due: Arc<AtomicU64>,
         gather: Gather,
+        compressing: Compressing,
     ) -> Self {
         Self {
             core,
@@ -142,6 +145,7 @@ impl State {
             recent: Recent::NEVER,
             turns: 0,
             partitions: Told::default(),
+            compressing,
             #[cfg(feature = "sasl")]
             tokens: Tokens::default(),
         }
@@ -186,7 +190,7 @@ impl State {
             return;
         };
         let stats = self.core.stats();
-        let free = stats.pages.saturating_sub(stats.pages_used);
+        let free = stats.pages.saturating_sub(stats.pages_used + stats.pages_reserved);
         if now >= latest || free >= self.gather.pages {
             self.relief = None;
             self.full.wake(WAKE_AT_ONCE, &mut self.news.wakes);

@@ -45,7 +45,16 @@ impl State {
         if self.core.has_output() || (timer && self.wake_time() < self.armed) {
             return self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake);
         }
-        if self.is_to_be_written() { self.write() } else { Nudge::Nothing }
+        if self.is_to_be_written() {
+            return self.write();
+        }
+        match (self.is_to_compress(), self.gather.lingers) {
+            (false, _) => Nudge::Nothing,
+            // Large, and more than a caller should do that has other records to send.
+            (true, true) => self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake),
+            // Small, mostly, and done sooner than the driver would wake.
+            (true, false) => Nudge::Compress,
+        }
     }
 
     /// A full batch of a busy connection goes with the answer to the request under way. For that the driver
@@ -87,6 +96,7 @@ impl State {
             || self.core.has_output()
             || !self.actions.is_empty()
             || self.news.records() > MANY_REPORTS
+            || self.is_to_compress()
             || self.wake_time() < self.armed;
         if due {
             self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake)
@@ -94,6 +104,21 @@ impl State {
             Nudge::Nothing
         } else {
             self.write()
+        }
+    }
+
+    /// After a caller has compressed a batch, while the driver slept: what is left. One batch a call is enough.
+    pub(crate) fn nudge_after_compressing(&mut self) -> Nudge {
+        if self.driver.is_awake() || self.writing {
+            return Nudge::Nothing;
+        }
+        let due = self.core.has_output() || self.is_to_compress() || self.wake_time() < self.armed;
+        if due {
+            self.driver.wake().map_or(Nudge::Nothing, Nudge::Wake)
+        } else if self.is_to_be_written() {
+            self.write()
+        } else {
+            Nudge::Nothing
         }
     }
 
@@ -111,7 +136,10 @@ impl State {
     /// The driver goes to sleep, or naps, until `at_last` at the latest. Returns until when; the caller has
     /// collected everything.
     pub(crate) fn rest(&mut self, waker: &Waker, nap: bool, at_last: Instant) -> Instant {
-        self.core.debug_assert_at_rest();
+        // Who compresses looks again when it is done.
+        if !self.core.wants_compression() {
+            self.core.debug_assert_at_rest();
+        }
         let waker = waker.clone();
         self.driver = if nap { Driving::Napping(waker) } else { Driving::Asleep(waker) };
         (self.begun, self.writing) = (0, false);

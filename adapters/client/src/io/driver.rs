@@ -61,6 +61,8 @@ pub struct Driver<N: Network> {
     pace: Pace,
     /// Until when it naps.
     nap: Option<Instant>,
+    /// There is a batch to be compressed.
+    to_compress: bool,
 }
 
 impl<N: Network> Driver<N> {
@@ -84,6 +86,7 @@ impl<N: Network> Driver<N> {
             news: Notifications::default(),
             pace: Pace::new(),
             nap: None,
+            to_compress: false,
         }
     }
 
@@ -118,7 +121,7 @@ impl<N: Network> Driver<N> {
         self.engine.end_waiting();
         let now = self.engine.clock().now();
         let mut state = self.engine.lock_busy();
-        let naps = self.engine.nobody_waits_yet() && state.may_nap();
+        let naps = self.engine.nobody_waits_yet() && state.may_nap() && !state.is_to_compress();
         if naps {
             state.rest(waker, true, now.after(SHORTEST));
         } else {
@@ -154,8 +157,9 @@ impl<N: Network> Driver<N> {
         for ready in ready.drain(..) {
             links.serve(&self.engine, ready);
         }
+        let mut has_compressed = false;
         for _ in 0..ROUNDS {
-            if let Some(turn) = self.gather(&mut links, waker) {
+            if let Some(turn) = self.gather(&mut links, waker, has_compressed) {
                 return turn;
             }
             self.engine.tell(&mut self.news);
@@ -172,12 +176,22 @@ impl<N: Network> Driver<N> {
             // `serve` may have added to the list in the meantime.
             again.append(&mut links.again);
             links.again = again;
+            // Last, so that nothing waits for it that need not.
+            if self.to_compress && !has_compressed {
+                self.engine.compress_next();
+                has_compressed = true;
+            }
         }
         Turn::Again
     }
 
-    /// Takes from the engine what there is to do; `Some` if there is nothing.
-    fn gather(&mut self, links: &mut Links<N::Link>, waker: &Waker) -> Option<Turn> {
+    /// Takes from the engine what there is to do; `Some` if there is nothing for this turn.
+    fn gather(
+        &mut self,
+        links: &mut Links<N::Link>,
+        waker: &Waker,
+        has_compressed: bool,
+    ) -> Option<Turn> {
         let now = self.engine.clock().now();
         let clock = self.engine.clock();
         let wall = clock.anchor(now).then(|| clock.trusted_wall_ms(now));
@@ -193,7 +207,9 @@ impl<N: Network> Driver<N> {
         let attended = || self.engine.inline_driver().is_some() && state.table.pending() == 0;
         let calm = (busy.sending && state.lingers() && self.engine.nobody_waits_yet())
             || (busy.waiting && attended());
-        let nap = calm && state.may_nap() && links.may_be_left();
+        self.to_compress = state.is_to_compress();
+        let compresses = self.to_compress || has_compressed;
+        let nap = calm && !compresses && state.may_nap() && links.may_be_left();
         if !nap {
             state.collect_writes(now, &mut links.writes);
         }
@@ -203,6 +219,7 @@ impl<N: Network> Driver<N> {
             && links.writes.is_empty()
             && links.again.is_empty()
             && self.news.is_empty()
+            && (has_compressed || !self.to_compress)
             && !state.core.has_output();
         if !idle {
             return None;
@@ -216,6 +233,10 @@ impl<N: Network> Driver<N> {
             return Some(Turn::Again);
         }
         if !links.handshakes.nobody_waits() {
+            return Some(Turn::Again);
+        }
+        if self.to_compress {
+            // One batch a turn: sockets, and others on the same thread, have theirs in between.
             return Some(Turn::Again);
         }
         let soon = now.after(SHORTEST);

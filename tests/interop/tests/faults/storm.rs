@@ -6,7 +6,9 @@ use core::{
 };
 use std::{thread, time::Instant};
 
-use ottla_interop::{Adapter, Count, Lines, LogCount, Mix, Scene, Sent, Stream, verify};
+use ottla_interop::{
+    Adapter, Count, Lines, LogCount, Mix, Scene, Sent, Stream, compression, verify,
+};
 
 /// As many as make each of three nodes lead some.
 const PARTITIONS: i32 = 6;
@@ -80,6 +82,7 @@ impl Storm<'_> {
             println!("{adapter}: {count}");
             let log = LogCount::of(self.cluster, &topic).unwrap();
             println!("{adapter}: {log}");
+            assert_eq!(compression().is_some(), 2 * log.compressed > log.batches);
             assert!(count.delivered > sent.count / 2, "most messages get through");
             (sent, count)
         };

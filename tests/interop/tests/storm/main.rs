@@ -15,7 +15,7 @@ use core::{
 use std::{thread, time::Instant};
 
 use ottla_interop::{
-    Adapter, Fate, Lines, LogCount, Mix, Scene, Sent, Stream, Told, verify, version,
+    Adapter, Fate, Lines, LogCount, Mix, Scene, Sent, Stream, Told, compression, verify, version,
 };
 use ottla_kafka::Cluster;
 use schedule::Schedule;
@@ -134,7 +134,9 @@ fn judge(
         panic!("{adapter}: the log disagrees")
     });
     println!("{adapter}: {count}; read back in {:.1?}", begin.elapsed());
-    println!("{adapter}: {}", LogCount::of(cluster, &topic).unwrap());
+    let log = LogCount::of(cluster, &topic).unwrap();
+    println!("{adapter}: {log}");
+    assert_eq!(compression().is_some(), 2 * log.compressed > log.batches);
     counts
 }
 
