@@ -350,7 +350,7 @@ fn a_compressed_batch_that_is_too_large_is_split_and_compressed_anew() {
 #[test]
 fn the_bound_of_a_request_is_on_what_is_sent() {
     // Five partitions whose batches fit one request only compressed.
-    let config = Config { max_request_size: 6_000, ..packing(Compression::Lz4) };
+    let config = Config { max_request_size: 4_500, ..packing(Compression::Lz4) };
     let (mut world, topic) = World::warm(&config, ClusterConfig::with_nodes(1), 5);
     let requests = world.producer.stats().requests;
     for partition in 0..5 {
