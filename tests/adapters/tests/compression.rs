@@ -21,6 +21,7 @@ use ottla_model::{LoggedBatch, serve::Server};
 on_each!(
     each_type_and_level_arrives_as_it_was_sent,
     a_lone_record_is_compressed_and_need_not_linger,
+    those_who_wait_are_told_whoever_compresses,
     noise_goes_as_it_is,
     a_compressor_that_panics_or_fails_loses_nothing,
     who_compresses_holds_up_no_other_caller,
@@ -141,6 +142,39 @@ async fn a_lone_record_is_compressed_and_need_not_linger(on: Adapter) {
     assert_eq!((values.len(), codes), (200, vec![3; 200]));
     assert!(values.iter().all(|value| *value == long));
     producer.close(Duration::from_secs(5)).await;
+}
+
+/// Threads that do nothing but wait drive, and so compress as well.
+async fn those_who_wait_are_told_whoever_compresses(on: Adapter) {
+    let server = serve(1, &[("t", 4)]);
+    for linger in ["0", "1"] {
+        let producer = Producer::builder(on)
+            .property("bootstrap.servers", &server.bootstrap_servers())
+            .property("compression.type", "snappy")
+            .property("linger.ms", linger)
+            .build()
+            .unwrap();
+        let topic = producer.topic("t").unwrap();
+        let start = Instant::now();
+        let one = |partition| {
+            let (producer, topic) = (producer.clone(), topic.clone());
+            on.spawn(async move {
+                let text = reading(1).repeat(10);
+                for _ in 0..200 {
+                    let record = to(partition, text.as_bytes());
+                    let sent = producer.send(&topic, &record).await.unwrap();
+                    assert!(sent.outcome().await.is_delivered());
+                }
+            })
+        };
+        let tasks: Vec<_> = (0..4).map(one).collect();
+        for task in tasks {
+            task.join().await;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "linger.ms={linger}");
+        assert_eq!(producer.stats().core.compression.compressed, 800);
+        assert!(producer.close(Duration::from_secs(5)).await.complete);
+    }
 }
 
 async fn noise_goes_as_it_is(on: Adapter) {
