@@ -101,7 +101,11 @@ impl Secured {
         ]);
         let asks = protocol != Protocol::Ssl;
         let sasl = logins.filter(|_| asks);
-        for (name, value) in stores.into_iter().chain(sasl).chain(more.iter().copied()) {
+        // Who has a store of another type brings all of it.
+        let replaced = more.iter().any(|(name, _)| *name == "ssl.keystore.type");
+        let stores =
+            stores.into_iter().filter(|(name, _)| !replaced || !name.starts_with("ssl.keystore."));
+        for (name, value) in stores.chain(sasl).chain(more.iter().copied()) {
             // This one is of all listeners.
             let own = name != "connection.failed.authentication.delay.ms";
             let prefix = if own { "listener.name.proxied." } else { "" };
