@@ -49,8 +49,8 @@ pub fn requests(heard: &[Heard]) -> Result<Vec<Request>> {
 /// # Errors
 /// When it is no Kafka.
 pub fn correlation_ids(heard: &Heard) -> Result<Vec<i32>> {
-    let id = |frame: &[u8]| frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
-    frames(&heard.bytes)?.into_iter().map(|frame| id(frame).context("a short answer")).collect()
+    let frames = frames(&heard.bytes)?.into_iter();
+    frames.map(|frame| answered(frame).context("a short answer")).collect()
 }
 
 /// What brokers say of the partitions of a produce request; `None` where there is no answer to it.
@@ -61,10 +61,8 @@ pub fn verdicts(request: &Request, heard: &[Heard]) -> Result<Option<Vec<ErrorCo
     ensure!(request.api == ApiKey::PRODUCE, "{request:?} is not to produce");
     let heard = heard.iter().find(|heard| heard.connection == request.connection);
     let frames = heard.map_or(Ok(Vec::new()), |heard| frames(&heard.bytes))?;
-    let answer = frames.iter().find_map(|frame| {
-        let id = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
-        frame.get(4..).filter(|_| id == Some(request.correlation_id))
-    });
+    let answer = frames.iter().find(|frame| answered(frame) == Some(request.correlation_id));
+    let answer = answer.and_then(|frame| frame.get(4..));
     let Some(mut rest) = answer else {
         return Ok(None);
     };
@@ -83,6 +81,11 @@ pub fn verdicts(request: &Request, heard: &[Heard]) -> Result<Option<Vec<ErrorCo
         };
         rest = rest.get(used..).context("half an answer")?;
     }
+}
+
+/// The correlation id that an answer begins with.
+fn answered(frame: &[u8]) -> Option<i32> {
+    frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes))
 }
 
 /// The frames that are there as a whole, without their sizes.

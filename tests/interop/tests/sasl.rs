@@ -91,19 +91,18 @@ fn arrives(
 fn on_the_wire(links: &Links<'_>) -> String {
     let [sent, answered] = [Direction::ToBroker, Direction::ToClient].map(|way| links.heard(way));
     let mut text = String::new();
-    for (one, all) in sent.iter().map(|heard| (heard.connection, requests(from_ref(heard)))) {
-        let all = all.unwrap();
+    for sent in &sent {
+        let one = sent.connection;
         let answers = answered.iter().find(|heard| heard.connection == one);
         let got = answers.map_or(Vec::new(), |heard| correlation_ids(heard).unwrap());
-        for request in all.iter().rev().take(16).rev() {
+        for request in requests(from_ref(sent)).unwrap().iter().rev().take(16).rev() {
             let answered = got.contains(&request.correlation_id);
             text += &format!("connection {one}: {request:?} answered: {answered}\n");
         }
         let last = |heard: &Heard| heard.times.last().map(|(_, time)| time.elapsed());
-        let sent = sent.iter().find(|heard| heard.connection == one).and_then(last);
-        let came = answers.and_then(last);
+        let (left, came) = (last(sent), answers.and_then(last));
         text +=
-            &format!("connection {one}: last byte sent {sent:?} ago, last one back {came:?} ago\n");
+            &format!("connection {one}: last byte sent {left:?} ago, last one back {came:?} ago\n");
     }
     text
 }

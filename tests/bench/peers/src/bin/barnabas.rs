@@ -105,25 +105,23 @@ impl Contestant {
     async fn sender(&self) -> Result<Sender<'_>> {
         let arguments = &self.entry.arguments;
         let (bootstrap, id) = ([arguments.bootstrap.clone()], "bench");
+        macro_rules! build {
+            ($builder:expr) => {
+                $builder
+                    .bootstrap(bootstrap)
+                    .client_id(id)
+                    .partitioner(Partitioner::Murmur2)
+                    .max_in_flight(IN_FLIGHT)
+                    .build()
+                    .await?
+            };
+        }
         let mut producer = match arguments.tls_config()? {
-            None => Producer::Plain(
-                barnabas_tokio::Producer::builder(Tokio)
-                    .bootstrap(bootstrap)
-                    .client_id(id)
-                    .partitioner(Partitioner::Murmur2)
-                    .max_in_flight(IN_FLIGHT)
-                    .build()
-                    .await?,
-            ),
-            Some(config) => Producer::Tls(
-                barnabas_tokio::tls::TlsProducer::builder(TokioTls::from_config(config))
-                    .bootstrap(bootstrap)
-                    .client_id(id)
-                    .partitioner(Partitioner::Murmur2)
-                    .max_in_flight(IN_FLIGHT)
-                    .build()
-                    .await?,
-            ),
+            None => Producer::Plain(build!(barnabas_tokio::Producer::builder(Tokio))),
+            Some(config) => {
+                let tls = TokioTls::from_config(config);
+                Producer::Tls(build!(barnabas_tokio::tls::TlsProducer::builder(tls)))
+            }
         };
         let linger = if arguments.shape == Shape::Lone { 0 } else { arguments.linger_ms };
         on!(&mut producer, it => {
