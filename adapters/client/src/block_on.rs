@@ -5,11 +5,11 @@ use core::{
     pin::pin,
     task::{Context, Poll, Waker},
 };
-use std::{
-    sync::Arc,
-    task::Wake,
+use std::{sync::Arc, task::Wake, time::Instant};
+
+use crate::sync::{
     thread::{self, Thread},
-    time::Instant,
+    thread_local,
 };
 
 struct Unpark(Thread);

@@ -23,6 +23,7 @@ mod io;
 mod panic_containment;
 mod record;
 mod security;
+mod sync;
 pub mod tasks;
 pub mod threads;
 

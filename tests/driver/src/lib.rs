@@ -13,6 +13,8 @@ mod codec;
 mod coverage;
 mod embedded_network;
 mod embedded_storm;
+#[cfg(shuttle)]
+mod interleaved;
 mod network;
 mod shared_by_hand;
 mod shared_network;
@@ -22,5 +24,10 @@ mod tasks;
 pub use async_by_hand::AsyncStage;
 pub use coverage::{Tally, attempt, compressed, plan};
 pub use embedded_storm::{run_async, run_polled};
+#[cfg(shuttle)]
+pub use interleaved::{
+    Caller, Dialler, OnTasks, OnThreads, Scene, SetUp, SimPoller, SimRuntime, Socket, Stream, Way,
+    hasty, lingering,
+};
 pub use shared_by_hand::{Stage, Waiter};
 pub use shared_storm::run;

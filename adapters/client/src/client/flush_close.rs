@@ -4,7 +4,7 @@ use core::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use ottla_core::Instant;
 use crate::{
     delivery::{outcome::OutcomeCounts, undelivered_record::UndeliveredRecord},
     engine::{locked_core::Engine, state::State},
+    sync::MutexGuard,
 };
 
 /// The future of a flush: ready once each record that was taken before has an answer,
@@ -123,9 +124,7 @@ impl Future for Flushing {
             return Poll::Ready(state.table.first.since(&this.before));
         }
         let before = state.flushes.wait(&mut this.key, this.number, waker);
-        drop(state);
-        drop(before);
-        Poll::Pending
+        wait(state, before)
     }
 }
 
@@ -141,10 +140,19 @@ impl Future for Closing {
             return Poll::Ready(report);
         }
         let before = state.closes.wait(&mut this.key, (), waker);
-        drop(state);
-        drop(before);
-        Poll::Pending
+        wait(state, before)
     }
+}
+
+/// Unlocks, as somebody waits from now on in place of another waker.
+fn wait<T>(mut state: MutexGuard<'_, State>, before: Option<Waker>) -> Poll<T> {
+    let wake = state.nudge_for_waiter();
+    drop(state);
+    drop(before);
+    if let Some(waker) = wake {
+        waker.wake();
+    }
+    Poll::Pending
 }
 
 impl Drop for Flushing {

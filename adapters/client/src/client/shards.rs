@@ -9,7 +9,7 @@ use core::{
 };
 use std::{
     hash::RandomState,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, OnceLock, PoisonError, Weak},
 };
 
 use ottla_core::{
@@ -28,6 +28,7 @@ use crate::{
     delivery::latency::Histogram,
     engine::{locked_core::Engine, partition_counts::Partitions, state::State},
     record::Record,
+    sync::Mutex,
 };
 
 /// The most engines of one producer. Each has threads, connections and tables of its own.

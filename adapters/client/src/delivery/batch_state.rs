@@ -1,7 +1,7 @@
 //! One batch, as those see it who wait for its records.
 
 use core::{ops::Range, task::Waker};
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{PoisonError, Weak};
 
 use ottla_core::{Cause, LastError, Verdict};
 
@@ -13,6 +13,7 @@ use crate::{
         waiters::Waiters,
     },
     panic_containment::Wakes,
+    sync::{Mutex, MutexGuard},
 };
 
 /// What is shared between the table, which learns the outcome of a batch, and its records'

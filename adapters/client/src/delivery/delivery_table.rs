@@ -1,6 +1,5 @@
 //! The delivery table: from a batch of the core to those who want to know of its records.
 
-use core::sync::atomic::{AtomicU64, Ordering};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Weak},
@@ -8,14 +7,17 @@ use std::{
 
 use ottla_core::{BatchId, BatchOutcome, Cause, Instant, Outcome, Ticket, TopicId, Verdict};
 
-use crate::delivery::{
-    batch_entry::{Deadlines, Entry, Times, Token, find},
-    batch_state::{BatchState, Update, WHOLE},
-    broker_messages::BrokerMessages,
-    calls_to_engine::EngineCalls,
-    latency::Histogram,
-    notifications::{Finished, Notifications, report},
-    outcome::{OutcomeCounts, RecordOutcome, Report, Told, Why},
+use crate::{
+    delivery::{
+        batch_entry::{Deadlines, Entry, Times, Token, find},
+        batch_state::{BatchState, Update, WHOLE},
+        broker_messages::BrokerMessages,
+        calls_to_engine::EngineCalls,
+        latency::Histogram,
+        notifications::{Finished, Notifications, report},
+        outcome::{OutcomeCounts, RecordOutcome, Report, Told, Why},
+    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Cells that wait to be reused; more than this are given back to the heap.

@@ -1,14 +1,9 @@
 //! The core behind its lock, as callers see it.
 
-use core::{
-    fmt,
-    hash::BuildHasher,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    time::Duration,
-};
+use core::{fmt, hash::BuildHasher, time::Duration};
 use std::{
     hash::RandomState,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak},
+    sync::{Arc, OnceLock, PoisonError, TryLockError, Weak},
     time::Instant as StdInstant,
 };
 
@@ -35,6 +30,11 @@ use crate::{
     hardware_crc32c::checksum,
     panic_containment::contain,
     record::Record,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        spin_loop,
+    },
 };
 
 /// Bytes of batches that gather at most while the driver sleeps, though they could leave, and of free
@@ -42,7 +42,7 @@ use crate::{
 const GATHER: u64 = 256 * 1024;
 
 /// How often to look whether the lock is free before sleeping for it: some microseconds.
-const SPINS: u32 = 500;
+const SPINS: u32 = if cfg!(shuttle) { 2 } else { 500 };
 
 fn calls(engine: &Weak<Engine>) -> Weak<dyn EngineCalls> {
     let engine: Weak<Engine> = Weak::clone(engine);
@@ -241,7 +241,7 @@ impl Engine {
             if let Some(state) = self.try_lock() {
                 return state;
             }
-            core::hint::spin_loop();
+            spin_loop();
         }
         self.lock()
     }

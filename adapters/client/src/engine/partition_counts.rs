@@ -1,9 +1,10 @@
 //! How many partitions a topic has, for those who choose a partition outside of the cores.
 
-use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 use ottla_core::{TopicId, TopicStatus};
+
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// The number of a topic's partitions, as each shard knows it and as all of them do.
 ///

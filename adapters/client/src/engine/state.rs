@@ -1,6 +1,6 @@
 //! What the engine's lock guards: the core, and all who wait for it.
 
-use core::{mem, sync::atomic::AtomicU64, time::Duration};
+use core::{mem, time::Duration};
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
@@ -33,6 +33,7 @@ use crate::{
     error::ConnectionError,
     gap::{self, Gap},
     panic_containment::contain,
+    sync::atomic::AtomicU64,
 };
 
 /// How many of those that wait for memory are woken when some is free. Each one that gets some

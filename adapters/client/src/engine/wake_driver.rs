@@ -28,7 +28,13 @@ impl State {
 
     /// After a record was refused: whom to wake, where the driver may bring what it lacks.
     pub(crate) fn nudge_for_refusal(&mut self) -> Option<Waker> {
-        if self.naps() { self.driver.wake() } else { self.nudge(true) }
+        self.nudge_for_waiter().or_else(|| self.nudge(true))
+    }
+
+    /// After somebody began to wait for what the driver alone brings: whom to wake if it naps, which it may
+    /// have begun to do just before.
+    pub(crate) fn nudge_for_waiter(&mut self) -> Option<Waker> {
+        if self.naps() { self.driver.wake() } else { None }
     }
 
     /// After a record was taken. `timer`: it has a deadline.

@@ -3,7 +3,7 @@
 use core::{mem, task::Waker, time::Duration};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Weak},
     time::Instant as StdInstant,
 };
 
@@ -26,6 +26,7 @@ use crate::{
         transport::Transport,
     },
     security::Security,
+    sync::Mutex,
 };
 
 /// Rounds before others on the same thread get their turn.

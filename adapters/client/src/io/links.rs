@@ -3,7 +3,7 @@
 use core::mem;
 use std::{
     io::{self, Read as _},
-    sync::{Arc, Mutex, PoisonError, TryLockError},
+    sync::{Arc, PoisonError, TryLockError},
 };
 
 use ottla_core::{ConnId, Instant};
@@ -20,6 +20,7 @@ use crate::{
         transfer::{self, Moved},
         transport::Transport,
     },
+    sync::{Mutex, MutexGuard},
 };
 
 /// The links, by the connection's slot. Whoever holds their lock may take the engine's, and never the
@@ -90,7 +91,7 @@ impl<L: Link> Links<L> {
     }
 
     /// Locks them: no caller holds them for long.
-    pub(crate) fn lock(links: &Mutex<Self>) -> std::sync::MutexGuard<'_, Self> {
+    pub(crate) fn lock(links: &Mutex<Self>) -> MutexGuard<'_, Self> {
         links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,16 +1,18 @@
 //! Which connections are ready, so that no wake-up looks at all of them.
 
-use core::{
-    mem,
-    sync::atomic::{AtomicBool, Ordering},
-    task::Waker,
-};
+use core::{mem, task::Waker};
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::Wake,
 };
 
-use crate::io::network::Ready;
+use crate::{
+    io::network::Ready,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// The connections whose wakers were woken since the driver looked.
 #[derive(Debug, Default)]

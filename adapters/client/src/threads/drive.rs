@@ -3,9 +3,8 @@
 use core::{task::Waker, time::Duration};
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak},
+    sync::{Arc, OnceLock, PoisonError, TryLockError, Weak},
     task::Wake,
-    thread::{self, Thread},
     time::Instant,
 };
 
@@ -16,6 +15,11 @@ use crate::{
         network::Ready,
     },
     security::Security,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+        thread::{self, Thread},
+    },
     threads::{
         poller::Poller,
         resolver::{Inbox, Resolver},
@@ -46,7 +50,13 @@ enum Step {
 }
 
 /// A driver that its own thread drives, or a caller while that one naps.
-pub(crate) struct Shared<P: Poller>(Mutex<Drive<P>>);
+pub(crate) struct Shared<P: Poller> {
+    drive: Mutex<Drive<P>>,
+    /// Wakes the driver's thread.
+    waker: Waker,
+    /// The driver's thread wants to go on, and found a caller that drives.
+    wanted: AtomicBool,
+}
 
 #[derive(Debug)]
 struct WakeDriver {
@@ -109,7 +119,8 @@ impl<P: Poller> Drive<P> {
 impl<P: Poller> Shared<P> {
     pub(crate) fn new(engine: &Arc<Engine>, security: Security) -> io::Result<Arc<Self>> {
         let drive = Drive::new(Arc::clone(engine), security)?;
-        let shared = Arc::new(Self(Mutex::new(drive)));
+        let (waker, wanted) = (drive.waker.clone(), AtomicBool::new(false));
+        let shared = Arc::new(Self { drive: Mutex::new(drive), waker, wanted });
         let driver: Weak<Self> = Arc::downgrade(&shared);
         engine.set_inline_driver(driver);
         Ok(shared)
@@ -138,8 +149,13 @@ impl<P: Poller> Shared<P> {
     /// Naps on for as long as a caller drives.
     fn lock_after_nap(&self) -> MutexGuard<'_, Drive<P>> {
         loop {
-            match self.0.try_lock() {
-                Ok(drive) => return drive,
+            // Before it looks: a caller lets the driver go and then sees this, or was seen to have.
+            self.wanted.store(true, Ordering::SeqCst);
+            match self.drive.try_lock() {
+                Ok(drive) => {
+                    self.wanted.store(false, Ordering::SeqCst);
+                    return drive;
+                }
                 Err(TryLockError::Poisoned(poisoned)) => {
                     // A caller that drove came to a bad end in the middle of it. So does the driver, which
                     // gives everybody an answer.
@@ -153,19 +169,17 @@ impl<P: Poller> Shared<P> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Drive<P>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.drive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<P: Poller> InlineDriver for Shared<P> {
     fn drive_inline(&self, until: Option<Instant>, done: &mut dyn FnMut() -> bool) {
-        let Ok(mut drive) = self.0.try_lock() else {
+        let Ok(mut drive) = self.drive.try_lock() else {
             return;
         };
-        if !drive.driver.take_over() {
-            return;
-        }
-        while !drive.over && !done() && until.is_none_or(|until| !left(until).is_zero()) {
+        let napped = drive.driver.take_over();
+        while napped && !drive.over && !done() && until.is_none_or(|until| !left(until).is_zero()) {
             drive.over = match drive.step(until, &mut *done) {
                 Step::Next => false,
                 // Not while somebody waits; if it did, time would have to pass all the same.
@@ -173,11 +187,10 @@ impl<P: Poller> InlineDriver for Shared<P> {
                 Step::Over => true,
             };
         }
-        let waker = drive.waker.clone();
-        let naps = drive.driver.hand_back(&waker);
+        let naps = !napped || drive.driver.hand_back(&self.waker);
         drop(drive);
-        if !naps {
-            waker.wake();
+        if self.wanted.swap(false, Ordering::SeqCst) || !naps {
+            self.waker.wake_by_ref();
         }
     }
 }

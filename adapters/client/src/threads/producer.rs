@@ -1,11 +1,7 @@
 //! The producer as an application on threads holds it.
 
 use core::{marker::PhantomData, time::Duration};
-use std::{
-    io,
-    sync::Arc,
-    thread::{self, ThreadId},
-};
+use std::{io, sync::Arc};
 
 use ottla_core::Ticket;
 
@@ -21,6 +17,7 @@ use crate::{
     error::{BuildError, SendError},
     record::Record,
     security::Security,
+    sync::thread::{self, ThreadId},
     threads::{delivery::Delivery, drive::Shared, poller::Poller},
 };
 
