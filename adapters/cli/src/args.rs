@@ -14,6 +14,9 @@ use crate::{hidden::Hidden, properties_file::may_be_name};
 /// For how many seconds a token holds of which nothing is said.
 const AN_HOUR: u32 = 3_600;
 
+/// More threads than that only wait for one another.
+const MAX_BENCH_THREADS: i64 = 1_000;
+
 /// Produces to Kafka, and reports the outcome of every record.
 #[derive(Debug, Parser)]
 #[command(name = "ottla", version, about, max_term_width = 100)]
@@ -195,8 +198,12 @@ pub(crate) struct Bench {
     /// readings in JSON where batches are compressed]
     #[arg(long, value_name = "FILE", conflicts_with = "size")]
     pub(crate) payload: Option<PathBuf>,
+    /// Threads that send, all of them with one producer.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=MAX_BENCH_THREADS))]
+    pub(crate) threads: u16,
     /// Waits for each record before the next; linger.ms is 0 unless it is set.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "threads")]
     pub(crate) sync: bool,
 }
 

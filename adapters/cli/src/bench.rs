@@ -1,11 +1,14 @@
 //! `ottla bench`: what the producer costs.
 
 use core::time::Duration;
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    thread,
+};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use ottla_client::{Clock, Record, RecordOutcome, Stats, Topic};
+use ottla_client::{Clock, Record, RecordOutcome, SendError, Stats, Topic};
 use ottla_core::Instant;
 use ottla_model::Storage;
 use rustix::time::{ClockId, clock_gettime};
@@ -105,15 +108,31 @@ fn all_at_once(
     };
     // The first one waits for the topic's partitions: the clock starts once it is taken.
     sender.send(topic, &record(0)).context("nothing can be sent")?;
-    let meter = Meter::start();
-    for number in 1..args.records {
-        let record = record(number);
-        match sender.try_send(topic, &record) {
-            Ok(()) => {}
-            Err(error) if error.is_temporary() => sender.send(topic, &record)?,
-            Err(error) => return Err(error.into()),
+    // The threads take records in turns, whatever becomes of the others.
+    let send_share = |first: u64| -> Result<(), SendError> {
+        for number in (first..args.records).step_by(args.threads.into()) {
+            let record = record(number);
+            match sender.try_send(topic, &record) {
+                Err(error) if error.is_temporary() => sender.send(topic, &record)?,
+                result => result?,
+            }
         }
-    }
+        Ok(())
+    };
+    let meter = Meter::start();
+    thread::scope(|scope| {
+        let send_share = &send_share;
+        let others = (2..=u64::from(args.threads)).map(|first| {
+            let builder = thread::Builder::new().name("ottla-bench".to_owned());
+            builder.spawn_scoped(scope, move || send_share(first)).context("starting a thread")
+        });
+        let others = others.collect::<anyhow::Result<Vec<_>>>()?;
+        send_share(1)?;
+        for other in others {
+            other.join().map_err(|_| anyhow::anyhow!("a thread that sent panicked"))??;
+        }
+        anyhow::Ok(())
+    })?;
     sender.flush();
     let (elapsed, cpu) = meter.read();
     let stats = sender.stats();

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -37,6 +38,8 @@ type options struct {
 	warmUp       uint64
 	seconds      float64
 	size         int
+	values       string
+	compression  string
 	keyed        bool
 	threads      uint64
 	batchSize    int
@@ -73,8 +76,12 @@ func main() {
 	flag.Uint64Var(&o.warmUp, "warm-up", 0, "records before the measured ones")
 	flag.Float64Var(&o.seconds, "seconds", 5, "how long overload offers records")
 	flag.IntVar(&o.size, "size", 100, "bytes of a value")
+	flag.StringVar(&o.values, "values", "", "file whose lines are the values, in turns; otherwise noise")
+	flag.StringVar(&o.compression, "compression", "none", "none, lz4 or zstd")
 	flag.BoolVar(&o.keyed, "keyed", false, "give each record a key")
 	flag.Uint64Var(&o.threads, "threads", 1, "producing threads")
+	// Every contestant takes it; there is no call for many records here that does not wait for them.
+	flag.Int("batch", 0, "records of a call")
 	flag.IntVar(&o.batchSize, "batch-size", 16384, "bytes of a batch")
 	flag.Float64Var(&o.lingerMs, "linger-ms", 5, "milliseconds that a batch waits for more records")
 	flag.IntVar(&o.bufferMemory, "buffer-memory", 33554432, "bytes of buffered records")
@@ -100,7 +107,7 @@ func run(o *options) error {
 		kgo.AllowAutoTopicCreation(),
 		// Idempotent with at most five requests in flight, and no limit on retries: its defaults.
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.ProducerBatchCompression(compression(o.compression)),
 		kgo.ProducerBatchMaxBytes(int32(o.batchSize)),
 		kgo.ProducerLinger(linger),
 		// The bytes are the limit here, so the number of records must not be one before them.
@@ -123,7 +130,11 @@ func run(o *options) error {
 	if err != nil {
 		return err
 	}
-	r := bench{options: o, client: client, value: noise(o.size), pool: sync.Pool{New: func() any { return new(kgo.Record) }}}
+	values, err := values(o)
+	if err != nil {
+		return err
+	}
+	r := bench{options: o, client: client, values: values, pool: sync.Pool{New: func() any { return new(kgo.Record) }}}
 	if o.keyed {
 		r.keys = make([][]byte, keys)
 		for i := range r.keys {
@@ -176,7 +187,7 @@ func run(o *options) error {
 type bench struct {
 	*options
 	client     *kgo.Client
-	value      []byte
+	values     [][]byte
 	keys       [][]byte
 	failed     atomic.Uint64
 	firstError atomic.Pointer[error]
@@ -187,7 +198,7 @@ type bench struct {
 
 func (r *bench) record(i uint64) *kgo.Record {
 	record := r.pool.Get().(*kgo.Record)
-	*record = kgo.Record{Value: r.value}
+	*record = kgo.Record{Value: r.values[i%uint64(len(r.values))]}
 	if r.keys != nil {
 		record.Key = r.keys[i%keys]
 	}
@@ -313,6 +324,37 @@ func noise(size int) []byte {
 	value := make([]byte, size)
 	rand.New(rand.NewSource(1)).Read(value)
 	return value
+}
+
+// values are the lines of a file, or noise.
+func values(o *options) ([][]byte, error) {
+	if o.values == "" {
+		return [][]byte{noise(o.size)}, nil
+	}
+	file, err := os.ReadFile(o.values)
+	if err != nil {
+		return nil, err
+	}
+	values := bytes.Split(bytes.TrimSuffix(file, []byte("\n")), []byte("\n"))
+	for _, value := range values {
+		if len(value) != o.size {
+			return nil, fmt.Errorf("values: not each line has %d bytes", o.size)
+		}
+	}
+	return values, nil
+}
+
+// compression is at the level that is nearest to what the others have: the fast LZ4, which is its default,
+// and its fastest zstd, which is about the level 1 of the reference implementation.
+func compression(name string) kgo.CompressionCodec {
+	switch name {
+	case "lz4":
+		return kgo.Lz4Compression()
+	case "zstd":
+		return kgo.ZstdCompression().WithLevel(1)
+	default:
+		return kgo.NoCompression()
+	}
 }
 
 // clientVersion is what the module was built with.

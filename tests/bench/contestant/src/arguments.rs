@@ -1,5 +1,7 @@
 //! The command line that all contestants have.
 
+use std::path::PathBuf;
+
 use clap::{Parser, ValueEnum};
 
 /// Produces records, and prints one line of JSON on what that took.
@@ -30,12 +32,21 @@ pub struct Arguments {
     /// Bytes of a value.
     #[arg(long, default_value_t = 100)]
     pub size: usize,
+    /// Values are the lines of this file, in turns; otherwise noise, always the same.
+    #[arg(long, value_name = "FILE")]
+    pub values: Option<PathBuf>,
+    /// How batches are compressed, at the level that is nearest to what the others have.
+    #[arg(long, value_enum)]
+    pub compression: Option<Compression>,
     /// Each record has a key.
     #[arg(long)]
     pub keyed: bool,
     /// Threads that produce, with one producer.
     #[arg(long, default_value_t = 1)]
     pub threads: u64,
+    /// Records are handed over so many at a time, where there is a call for it; 0 is one by one.
+    #[arg(long, default_value_t = 0)]
+    pub batch: usize,
     /// `batch.size`, or what is nearest to it, in bytes.
     #[arg(long, default_value_t = 16_384)]
     pub batch_size: u32,
@@ -71,6 +82,27 @@ pub enum Shape {
     Overload,
 }
 
+/// How batches are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(clippy::exhaustive_enums, reason = "contestants must know them all")]
+pub enum Compression {
+    /// LZ4, by the fast compressor.
+    Lz4,
+    /// zstd, at level 1 or what is nearest to it.
+    Zstd,
+}
+
+impl Compression {
+    /// Kafka's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 impl Arguments {
     /// The key of a record, by its number.
     #[must_use]
@@ -90,19 +122,6 @@ impl Arguments {
         let each = all / self.threads;
         if thread == 0 { all - each * (self.threads - 1) } else { each }
     }
-}
-
-/// Bytes that no compression on the way makes smaller.
-#[must_use]
-pub fn noise(size: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(size).collect()
 }
 
 #[cfg(test)]

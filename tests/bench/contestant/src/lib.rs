@@ -8,9 +8,11 @@ mod latencies;
 mod meter;
 mod report;
 mod tls;
+mod values;
 
 pub use allocations::Counting;
-pub use arguments::{Arguments, Shape, noise};
+pub use arguments::{Arguments, Compression, Shape};
 pub use latencies::Latencies;
 pub use meter::{Measured, Meter};
 pub use report::{NOT_IN_THIS_ONE, Report, not_in_this_one};
+pub use values::Values;

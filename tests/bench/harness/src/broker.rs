@@ -3,14 +3,14 @@
 use std::{
     io::{BufRead as _, BufReader},
     path::PathBuf,
-    process::{Child, Stdio},
+    process::{Child, ChildStdout, Stdio},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use ottla_kafka::{Cluster, Config, NEWEST};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     arguments::Arguments,
@@ -34,10 +34,19 @@ pub(crate) struct Addresses {
     pub(crate) echo: String,
 }
 
+/// What a sink was sent by all requests to produce of a run, the warm-up's among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Received {
+    pub(crate) records: u64,
+    /// With all heads of requests and batches.
+    pub(crate) bytes: u64,
+}
+
 /// A sink that runs, for one run of one contestant.
 #[derive(Debug)]
 pub(crate) struct Sink {
     child: Child,
+    stdout: BufReader<ChildStdout>,
     pub(crate) addresses: Addresses,
     /// With TLS, the file that says who signed its certificate.
     pub(crate) authority: Option<PathBuf>,
@@ -64,19 +73,30 @@ impl Sink {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let stdout = child.stdout.take().context("no stdout")?;
-        let mut line = String::new();
-        let read = BufReader::new(stdout).read_line(&mut line);
-        let addresses = read.map_err(anyhow::Error::new).and_then(|_| {
-            serde_json::from_str(&line).with_context(|| format!("the sink says {line:?}"))
-        });
-        match addresses {
-            Ok(addresses) => Ok(Self { child, addresses, authority }),
+        let mut stdout = BufReader::new(stdout);
+        match said(&mut stdout) {
+            Ok(addresses) => Ok(Self { child, stdout, addresses, authority }),
             Err(error) => {
                 end(&mut child);
                 Err(error)
             }
         }
     }
+}
+
+impl Sink {
+    /// What it was sent. It says so when its input ends, and is of no use from then on.
+    pub(crate) fn received(mut self) -> Result<Received> {
+        drop(self.child.stdin.take());
+        said(&mut self.stdout)
+    }
+}
+
+/// The next line that a sink says.
+fn said<T: DeserializeOwned>(stdout: &mut BufReader<ChildStdout>) -> Result<T> {
+    let mut line = String::new();
+    stdout.read_line(&mut line)?;
+    serde_json::from_str(&line).with_context(|| format!("the sink says {line:?}"))
 }
 
 impl Drop for Sink {

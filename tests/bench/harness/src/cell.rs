@@ -24,6 +24,24 @@ impl BrokerKind {
     }
 }
 
+/// How batches are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Compression {
+    Lz4,
+    Zstd,
+}
+
+impl Compression {
+    /// Kafka's name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 /// How records are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -82,6 +100,13 @@ pub(crate) struct Cell {
     /// Whether connections are TLS; older results do not say.
     #[serde(default)]
     pub(crate) tls: bool,
+    /// Records are readings then, and otherwise noise. Older results do not say.
+    #[serde(default)]
+    pub(crate) compression: Option<Compression>,
+    /// Records that are handed over by one call, where there is one for it; 0 is one by one. Older results do not
+    /// say.
+    #[serde(default)]
+    pub(crate) batch: u32,
 }
 
 impl Cell {
@@ -99,6 +124,8 @@ impl Cell {
         records: 2_000_000,
         seconds: 0,
         tls: false,
+        compression: None,
+        batch: 0,
     };
 
     /// The broker, the shape, the size, and whatever else differs from the base.
@@ -119,6 +146,12 @@ impl Cell {
         if self.tls {
             name.push_str("-tls");
         }
+        if let Some(compression) = self.compression {
+            let _ = write!(name, "-{}", compression.name());
+        }
+        if self.batch > 0 {
+            name.push_str("-batch");
+        }
         name
     }
 
@@ -130,6 +163,8 @@ impl Cell {
             && self.threads == Self::BASE.threads
             && self.batch_size == Self::BASE.batch_size
             && !self.tls
+            && self.compression.is_none()
+            && self.batch == 0
     }
 
     /// What it is, for people.
@@ -148,8 +183,16 @@ impl Cell {
         let partitions = if self.partitions == 1 { "partition" } else { "partitions" };
         let threads = if self.threads == 1 { "thread" } else { "threads" };
         let tls = if self.tls { ", TLS" } else { "" };
+        let compression = match self.compression {
+            Some(compression) => format!(", readings in JSON, {}", compression.name()),
+            None => String::new(),
+        };
+        let batch = match self.batch {
+            0 => String::new(),
+            records => format!(", {records} records a call"),
+        };
         format!(
-            "{broker}, {shape}: {} B, {key}, {} {partitions}, {} {threads}, `batch.size` {} KiB{tls}",
+            "{broker}, {shape}: {} B, {key}, {} {partitions}, {} {threads}, `batch.size` {} KiB{tls}{compression}{batch}",
             self.size,
             self.partitions,
             self.threads,

@@ -64,7 +64,25 @@ impl Contestant {
 
     /// Whether a cell is for it at all.
     pub(crate) const fn enters(self, cell: &Cell) -> bool {
-        !matches!(cell.shape, Shape::Idle) || self.is_ottla()
+        match cell.shape {
+            Shape::Idle => self.is_ottla(),
+            Shape::Load if cell.batch > 0 => self.takes_batches(),
+            // It compresses nothing.
+            Shape::Load if cell.compression.is_some() => !matches!(self, Self::Baseline),
+            Shape::Load | Shape::Lone | Shape::Overload => true,
+        }
+    }
+
+    /// Whether there is a call for many records that does not wait for their answers, or nothing that calls.
+    const fn takes_batches(self) -> bool {
+        matches!(
+            self,
+            Self::OttlaTokio
+                | Self::OttlaBlocking
+                | Self::Rskafka
+                | Self::BarnabasBatch
+                | Self::Baseline
+        )
     }
 
     /// How many records it sends before the measurement starts.
@@ -114,7 +132,7 @@ pub(crate) fn program(name: &str, directories: &[impl AsRef<Path>]) -> Result<Co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan;
+    use crate::{cell::Compression, plan};
 
     #[test]
     fn names_are_the_same_on_the_command_line_and_in_the_results() {
@@ -141,6 +159,24 @@ mod tests {
             Contestant::value_variants().iter().filter(|one| one.enters(&idle)).copied().collect();
         assert_eq!(ours, Contestant::OTTLA);
         assert!(Contestant::Baseline.enters(&Cell::BASE));
+    }
+
+    #[test]
+    fn a_call_for_many_records_is_asked_of_those_who_have_one_and_to_compress_of_all_but_the_floor()
+    {
+        let entered = |cell: &Cell| {
+            let all = Contestant::value_variants().iter();
+            all.filter(|one| one.enters(cell)).map(|one| one.name()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            entered(&Cell { batch: 128, ..Cell::BASE }),
+            "ottla-tokio ottla-blocking rskafka barnabas-batch baseline"
+        );
+        let compressed = Cell { compression: Some(Compression::Zstd), ..Cell::BASE };
+        assert_eq!(
+            entered(&compressed),
+            "ottla-tokio ottla-blocking librdkafka franz-go java krafka rskafka barnabas barnabas-batch"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod child;
 mod contestant;
 mod machine;
 mod plan;
+mod readings;
 mod report;
 mod results;
 mod schedule;

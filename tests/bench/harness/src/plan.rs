@@ -4,10 +4,12 @@ use anyhow::Result;
 
 use crate::{
     arguments::Arguments,
-    cell::{BrokerKind, Cell, Shape},
+    cell::{BrokerKind, Cell, Compression, Shape},
 };
 
 const SIZES: [u32; 4] = [16, 100, 1000, 10_000];
+/// Records of a call, where many are handed over by one: about as many as fit a batch.
+const CALL: u32 = 128;
 
 /// The cells that `arguments` ask for.
 pub(crate) fn choose(arguments: &Arguments) -> Result<Vec<Cell>> {
@@ -27,7 +29,7 @@ pub(crate) fn choose(arguments: &Arguments) -> Result<Vec<Cell>> {
     Ok(cells)
 }
 
-/// A multiple of what all contestants can divide by: four threads, and a twentieth for the warm-up.
+/// A multiple of what all contestants can divide by: eight threads, and a twentieth for the warm-up.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -35,7 +37,7 @@ pub(crate) fn choose(arguments: &Arguments) -> Result<Vec<Cell>> {
     reason = "a number of records is far below 2^52"
 )]
 fn scaled(records: u64, scale: f64) -> u64 {
-    ((records as f64 * scale) as u64).div_ceil(80) * 80
+    ((records as f64 * scale) as u64).div_ceil(160) * 160
 }
 
 /// The base and what differs from it in one thing, against the sink; the sizes against Kafka.
@@ -49,12 +51,18 @@ pub(crate) fn star() -> Vec<Cell> {
         Cell { keyed: true, ..base() },
         Cell { partitions: 1, ..base() },
         Cell { partitions: 1000, ..base() },
+        Cell { threads: 2, ..base() },
         Cell { threads: 4, ..base() },
+        Cell { threads: 8, ..base() },
+        Cell { batch: CALL, ..base() },
+        Cell { batch: CALL, threads: 4, ..base() },
         Cell { batch_size: 1 << 20, ..base() },
     ]);
     cells.extend(secured());
+    cells.extend(compressed());
     cells.extend(singles());
     cells.extend(SIZES.map(|size| load(Cell { size, broker: BrokerKind::Kafka, ..base() })));
+    cells.push(shared());
     cells.push(lone(BrokerKind::Kafka));
     cells
 }
@@ -84,7 +92,11 @@ pub(crate) fn full() -> Vec<Cell> {
             }
         }
         match broker {
-            BrokerKind::Sink => cells.extend(secured().into_iter().chain(singles())),
+            BrokerKind::Sink => {
+                cells.extend(secured().into_iter().chain(compressed()).chain(singles()));
+                cells.extend([2, 8].map(|threads| Cell { threads, ..Cell::BASE }));
+                cells.extend([1, 4].map(|threads| Cell { threads, batch: CALL, ..Cell::BASE }));
+            }
             BrokerKind::Kafka => cells.push(lone(broker)),
         }
     }
@@ -94,6 +106,27 @@ pub(crate) fn full() -> Vec<Cell> {
 /// The cells with TLS, which only the sink speaks.
 fn secured() -> [Cell; 2] {
     [100, 1000].map(|size| load(Cell { size, tls: true, ..Cell::BASE }))
+}
+
+/// The cells with compression. Kafka would have to do something with it; what counts is at the sink.
+fn compressed() -> [Cell; 4] {
+    let cell = |compression, size| {
+        let cell =
+            Cell { size, batch_size: 64 << 10, compression: Some(compression), ..Cell::BASE };
+        // Some take ten times as long as a fast contestant without.
+        Cell { records: load(cell.clone()).records / if size < 1000 { 1 } else { 2 }, ..cell }
+    };
+    [
+        cell(Compression::Lz4, 100),
+        cell(Compression::Zstd, 100),
+        cell(Compression::Lz4, 1000),
+        cell(Compression::Zstd, 1000),
+    ]
+}
+
+/// Threads that share a producer, against Kafka.
+const fn shared() -> Cell {
+    load(Cell { threads: 4, broker: BrokerKind::Kafka, ..Cell::BASE })
 }
 
 /// The cells of other shapes that only the sink has.
@@ -154,10 +187,18 @@ mod tests {
             "sink-load-100B-keyed",
             "sink-load-100B-1p",
             "sink-load-100B-1000p",
+            "sink-load-100B-2t",
             "sink-load-100B-4t",
+            "sink-load-100B-8t",
+            "sink-load-100B-batch",
+            "sink-load-100B-4t-batch",
             "sink-load-100B-1024K",
             "sink-load-100B-tls",
             "sink-load-1000B-tls",
+            "sink-load-100B-64K-lz4",
+            "sink-load-100B-64K-zstd",
+            "sink-load-1000B-64K-lz4",
+            "sink-load-1000B-64K-zstd",
             "sink-lone-100B",
             "sink-overload-100B",
             "sink-idle-100B",
@@ -165,6 +206,7 @@ mod tests {
             "kafka-load-100B",
             "kafka-load-1000B",
             "kafka-load-10000B",
+            "kafka-load-100B-4t",
             "kafka-lone-100B",
         ];
         assert_eq!(chosen(&[]), expected);
@@ -174,14 +216,14 @@ mod tests {
     fn the_full_plan_has_every_combination_once_and_all_of_the_star() {
         let names = chosen(&["--full"]);
         let distinct: BTreeSet<_> = names.iter().cloned().collect();
-        assert_eq!((names.len(), distinct.len()), (2 * 96 + 6, 2 * 96 + 6));
+        assert_eq!((names.len(), distinct.len()), (2 * 96 + 14, 2 * 96 + 14));
         assert!(star().iter().all(|cell| full().contains(cell)));
     }
 
     #[test]
     fn a_pattern_can_be_anchored_and_given_twice() {
         assert_eq!(chosen(&["--only", "sink-load-100B$"]), ["sink-load-100B"]);
-        assert_eq!(chosen(&["--only", "lone", "--only", "-4t"]).len(), 3);
+        assert_eq!(chosen(&["--only", "lone", "--only", "-8t"]).len(), 3);
         assert_eq!(chosen(&["--only", "lone", "--brokers", "kafka"]), ["kafka-lone-100B"]);
     }
 
@@ -191,8 +233,8 @@ mod tests {
             let arguments =
                 Arguments::try_parse_from(["bench", "--full", "--scale", scale]).unwrap();
             for cell in choose(&arguments).unwrap() {
-                assert_eq!(cell.records % 4, 0, "{}", cell.name());
-                assert_eq!(cell.records / 20 % 4, 0, "{}", cell.name());
+                assert_eq!(cell.records % 8, 0, "{}", cell.name());
+                assert_eq!(cell.records / 20 % u64::from(cell.threads), 0, "{}", cell.name());
                 assert_eq!(cell.records == 0, cell.shape == Shape::Overload, "{}", cell.name());
             }
         }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{cell::Cell, contestant::Contestant, machine::Facts};
+use crate::{broker::Received, cell::Cell, contestant::Contestant, machine::Facts};
 
 /// The line that a contestant prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +72,9 @@ pub(crate) struct Run {
     pub(crate) rss_limit: u64,
     /// The processor time of the whole process, with start, warm-up and end.
     pub(crate) process_us: u64,
+    /// What the sink was sent; none with another broker, and in older results.
+    #[serde(default)]
+    pub(crate) received: Option<Received>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -243,6 +246,7 @@ pub(crate) mod tests {
             peak_rss: 1 << 20,
             rss_limit: 5,
             process_us: 9,
+            received: Some(Received { records: 10, bytes: 1_100 }),
         };
         let mut results = Results::create(&path, Facts::default()).unwrap();
         results.add(run.clone()).unwrap();

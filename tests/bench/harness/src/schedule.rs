@@ -6,11 +6,11 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     arguments::Arguments,
-    broker::{IDLE_BROKERS, Kafka, Sink},
+    broker::{IDLE_BROKERS, Kafka, Received, Sink},
     cell::{BrokerKind, Cell, Shape},
     child,
     contestant::Contestant,
-    machine,
+    machine, readings,
     results::{Outcome, Part, Results, Run, outcome},
 };
 
@@ -76,6 +76,7 @@ impl<'a> Course<'a> {
             peak_rss: 0,
             rss_limit: machine::peak_rss(),
             process_us: 0,
+            received: None,
         };
         if let Err(error) = self.try_one(cell, &mut run) {
             run.outcome = Outcome::Void(format!("{error:#}"));
@@ -87,6 +88,11 @@ impl<'a> Course<'a> {
         let target = self.target(cell)?;
         let mut command = run.contestant.command(self.arguments)?;
         command.args(flags(cell, run, &target));
+        if cell.compression.is_some() {
+            let path = self.arguments.out.join(format!("readings-{}.jsonl", cell.size));
+            readings::write(&path, cell.size).context("writing what is to be sent")?;
+            command.arg("--values").arg(path);
+        }
         let ended = child::run(&mut command, Duration::from_secs(self.arguments.limit))?;
         run.peak_rss = ended.peak_rss;
         run.process_us = u64::try_from(ended.cpu.as_micros())?;
@@ -95,6 +101,9 @@ impl<'a> Course<'a> {
         } else {
             believe(outcome(cell, ended.code, &ended.stdout, &ended.stderr), ended.cpu)
         };
+        if let Some(sink) = target.sink {
+            run.received = Some(sink.received()?);
+        }
         if let (BrokerKind::Kafka, Some(Ok(kafka))) = (cell.broker, &self.kafka) {
             // A topic that stays costs the next one little; the run is what it is.
             if let Err(error) = kafka.forget(&target.topic) {
@@ -151,6 +160,12 @@ fn flags(cell: &Cell, run: &Run, target: &Target) -> Vec<String> {
     set("seconds", cell.seconds.to_string());
     set("size", cell.size.to_string());
     set("threads", cell.threads.to_string());
+    if cell.batch > 0 {
+        set("batch", cell.batch.to_string());
+    }
+    if let Some(compression) = cell.compression {
+        set("compression", compression.name().to_owned());
+    }
     set("batch-size", cell.batch_size.to_string());
     set("linger-ms", cell.linger_ms.to_string());
     set("buffer-memory", cell.buffer_memory.to_string());
@@ -215,7 +230,14 @@ fn line(run: &Run) -> String {
             let records = f64_of(measured.records);
             let cpu = f64_of(measured.user_us + measured.system_us) / records;
             let rate = records / measured.seconds;
-            format!("{rate:>11.0} records/s, {cpu:.3} µs of CPU each, {} MiB", run.peak_rss >> 20)
+            let sent = match run.received {
+                Some(Received { records, bytes }) if run.cell.compression.is_some() => {
+                    format!(", {:.1} B each", f64_of(bytes) / f64_of(records))
+                }
+                _ => String::new(),
+            };
+            let memory = run.peak_rss >> 20;
+            format!("{rate:>11.0} records/s, {cpu:.3} µs of CPU each, {memory} MiB{sent}")
         }
         Outcome::Absent => "–".to_owned(),
         Outcome::Void(reason) => format!("void: {reason}"),

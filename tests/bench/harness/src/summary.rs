@@ -31,6 +31,8 @@ pub(crate) enum Metric {
     P999,
     /// Records that were taken.
     Records,
+    /// Bytes of requests for each record.
+    Wire,
 }
 
 /// One contestant in one cell.
@@ -231,6 +233,7 @@ impl Metric {
             Self::P99 => measured.p99_us,
             Self::P999 => measured.p999_us,
             Self::Records => Some(records),
+            Self::Wire => run.received.map(|it| f64_of(it.bytes) / f64_of(it.records)),
         }
     }
 }
@@ -256,6 +259,7 @@ pub(crate) mod tests {
             peak_rss: 40 << 20,
             rss_limit: 8 << 20,
             process_us: total,
+            received: None,
         }
     }
 

@@ -43,6 +43,7 @@ const IDLE: &[Column] = &[
     ("with", |entry| shown(entry.idle().map(|[_, with, _]| with))),
     ("ratio", |entry| shown(entry.idle().map(|[.., ratio]| ratio))),
 ];
+const WIRE: Column = ("wire B/record", |entry| shown(entry.spread(Metric::Wire)));
 const ALLOCATIONS: Column = ("allocations/record", |entry| entry.allocations.map(number));
 
 /// The table of `group`, and what there is to say of single entries.
@@ -54,6 +55,9 @@ pub(crate) fn table(group: &Group<'_>) -> String {
         Shape::Idle => IDLE,
     }
     .to_vec();
+    if group.cell.compression.is_some() {
+        columns.insert(3, WIRE);
+    }
     if group.entries.iter().any(|entry| entry.allocations.is_some()) {
         columns.push(ALLOCATIONS);
     }
@@ -90,7 +94,8 @@ fn runs(count: usize) -> String {
 mod tests {
     use super::*;
     use crate::{
-        cell::Cell,
+        broker::Received,
+        cell::{Cell, Compression},
         contestant::Contestant,
         results::{Outcome, Run},
         summary::{Summary, tests::run},
@@ -115,6 +120,16 @@ mod tests {
         assert!(lines[2].contains("| 0.150 (0.120–0.180) |"), "{}", lines[2]);
         assert_eq!(lines[3], "| java | – | – | – | – | – | – |");
         assert_eq!(lines[5], "java: 2 runs void, 0 good: ended after 120 s");
+    }
+
+    #[test]
+    fn where_batches_are_compressed_their_size_is_told() {
+        let cell = Cell { compression: Some(Compression::Lz4), ..Cell::BASE };
+        let received = Some(Received { records: 1_000, bytes: 27_500 });
+        let runs = [Run { received, ..run(&cell, Contestant::Java, 1, 0.1) }];
+        let text = table(&Summary::of(&runs).groups[0]);
+        assert!(text.contains("| CPU µs/record | wire B/record |"), "{text}");
+        assert!(text.contains("| 27.5 (27.5–27.5) |"), "{text}");
     }
 
     #[test]

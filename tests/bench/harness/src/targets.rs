@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::{
-    cell::{BrokerKind, Cell, Shape},
+    cell::{BrokerKind, Cell, Compression, Shape},
     contestant::Contestant,
     statistics::number,
     summary::{Entry, Group, Metric, Summary},
@@ -92,31 +92,39 @@ fn judge(claim: String, unit: &str, ours: Option<f64>, theirs: Option<Named>, li
 
 /// All bars that the cell of `group` decides.
 pub(crate) fn of(group: &Group<'_>) -> Vec<Bar> {
-    let Cell { broker, shape, size, .. } = *group.cell;
-    if group.cell.tls {
-        let ours = Contestant::OTTLA.into_iter().filter_map(|who| group.entry(who));
+    let Cell { broker, shape, size, threads, .. } = *group.cell;
+    let cell = group.cell;
+    let ours = Contestant::OTTLA.into_iter().filter_map(|who| group.entry(who));
+    if cell.tls {
         return ours.map(|ours| tls(group, ours)).collect();
     }
-    if !group.cell.is_plain() {
+    if cell.compression.is_some() {
+        return ours.flat_map(|ours| compressed(group, ours)).collect();
+    }
+    if *cell == (Cell { records: cell.records, batch: cell.batch, ..Cell::BASE }) && cell.batch > 0
+    {
+        return ours.flat_map(|ours| call(group, ours)).collect();
+    }
+    if *cell == (Cell { records: cell.records, broker, threads, ..Cell::BASE }) && threads > 1 {
+        return ours.flat_map(|ours| shared(group, ours)).collect();
+    }
+    if !cell.is_plain() {
         return Vec::new();
     }
-    Contestant::OTTLA
-        .into_iter()
-        .filter_map(|who| group.entry(who))
-        .flat_map(|ours| match (broker, shape, size) {
-            (BrokerKind::Sink, Shape::Load, 100) => base(group, ours),
-            (BrokerKind::Sink, Shape::Load, 1000) => thousand(group, ours),
-            (BrokerKind::Sink, Shape::Lone, 100) => lone(group, ours),
-            (BrokerKind::Sink, Shape::Overload, _) => overload(group, ours),
-            (BrokerKind::Sink, Shape::Idle, _) => vec![idle(ours)],
-            (BrokerKind::Kafka, Shape::Load, _) => kafka(group, ours),
-            (
-                BrokerKind::Sink | BrokerKind::Kafka,
-                Shape::Load | Shape::Lone | Shape::Overload | Shape::Idle,
-                _,
-            ) => Vec::new(),
-        })
-        .collect()
+    ours.flat_map(|ours| match (broker, shape, size) {
+        (BrokerKind::Sink, Shape::Load, 100) => base(group, ours),
+        (BrokerKind::Sink, Shape::Load, 1000) => thousand(group, ours),
+        (BrokerKind::Sink, Shape::Lone, 100) => lone(group, ours),
+        (BrokerKind::Sink, Shape::Overload, _) => overload(group, ours),
+        (BrokerKind::Sink, Shape::Idle, _) => vec![idle(ours)],
+        (BrokerKind::Kafka, Shape::Load, _) => kafka(group, ours),
+        (
+            BrokerKind::Sink | BrokerKind::Kafka,
+            Shape::Load | Shape::Lone | Shape::Overload | Shape::Idle,
+            _,
+        ) => Vec::new(),
+    })
+    .collect()
 }
 
 /// All bars of all cells.
@@ -128,11 +136,11 @@ fn base(group: &Group<'_>, ours: &Entry<'_>) -> Vec<Bar> {
     let who = ours.contestant;
     let mut bars = vec![
         judge(
-            format!("CPU per record of {who} at most 1/4 of the best peer's"),
+            format!("CPU per record of {who} at most 1/3 of the best peer's"),
             "µs",
             ours.median(Metric::Cpu),
             least(group, Metric::Cpu),
-            Limit::AtMost(0.25),
+            Limit::AtMost(1.0 / 3.0),
         ),
         judge(
             format!("records/s of {who} at least 2.5 times the best peer's"),
@@ -184,6 +192,96 @@ fn tls(group: &Group<'_>, ours: &Entry<'_>) -> Bar {
         least(group, Metric::Cpu),
         Limit::AtMost(0.5),
     )
+}
+
+/// Threads that share a producer. (barnabas has a producer for each.)
+fn shared(group: &Group<'_>, ours: &Entry<'_>) -> Vec<Bar> {
+    let who = ours.contestant;
+    let Cell { broker, threads, .. } = *group.cell;
+    let (part, cpu, times, rate) = match (broker, threads) {
+        (BrokerKind::Kafka, _) => ("1/2", 0.5, "", 1.0),
+        (BrokerKind::Sink, 4) => ("1/3", 1.0 / 3.0, "2.5 times ", 2.5),
+        (BrokerKind::Sink, _) => ("1/2", 0.5, "1.5 times ", 1.5),
+    };
+    vec![
+        judge(
+            format!(
+                "CPU per record of {who} with {threads} threads at most {part} of the best peer's"
+            ),
+            "µs",
+            ours.median(Metric::Cpu),
+            least(group, Metric::Cpu),
+            Limit::AtMost(cpu),
+        ),
+        judge(
+            format!("records/s of {who} with {threads} threads at least {times}the best peer's"),
+            "records/s",
+            ours.median(Metric::Rate),
+            most(group, Metric::Rate),
+            Limit::AtLeast(rate),
+        ),
+    ]
+}
+
+/// Many records handed over by one call.
+fn call(group: &Group<'_>, ours: &Entry<'_>) -> Vec<Bar> {
+    let who = ours.contestant;
+    let cpu = ours.median(Metric::Cpu);
+    let named =
+        |who| Some((Contestant::name(who).to_owned(), group.entry(who)?.median(Metric::Cpu)?));
+    vec![
+        judge(
+            format!("CPU per record of {who} by the batch call at most 2 times the baseline's"),
+            "µs",
+            cpu,
+            baseline(group, Metric::Cpu),
+            Limit::AtMost(2.0),
+        ),
+        judge(
+            format!("CPU per record of {who} by the batch call at most 1/2 of that of barnabas'"),
+            "µs",
+            cpu,
+            named(Contestant::BarnabasBatch),
+            Limit::AtMost(0.5),
+        ),
+    ]
+}
+
+/// Time counts where the size is about that of who takes the least time, or smaller.
+fn compressed(group: &Group<'_>, ours: &Entry<'_>) -> Vec<Bar> {
+    let (who, size) = (ours.contestant, group.cell.size);
+    let with = group.cell.compression.map_or("", Compression::name);
+    let best = peers(group, Metric::Cpu).into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    let wire = best.and_then(|(best, _)| {
+        Some((best.name().to_owned(), group.entry(best)?.median(Metric::Wire)?))
+    });
+    vec![
+        judge(
+            format!(
+                "CPU per record of {who} with {with} at {size} B at most 1/2 of the best peer's"
+            ),
+            "µs",
+            ours.median(Metric::Cpu),
+            least(group, Metric::Cpu),
+            Limit::AtMost(0.5),
+        ),
+        judge(
+            format!(
+                "bytes on the wire of {who} with {with} at {size} B at most 5 % more than that peer's"
+            ),
+            "B",
+            ours.median(Metric::Wire),
+            wire,
+            Limit::AtMost(1.05),
+        ),
+        judge(
+            format!("records/s of {who} with {with} at {size} B at least the best peer's"),
+            "records/s",
+            ours.median(Metric::Rate),
+            most(group, Metric::Rate),
+            Limit::AtLeast(1.0),
+        ),
+    ]
 }
 
 fn lone(group: &Group<'_>, ours: &Entry<'_>) -> Vec<Bar> {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bench_contestant::{Arguments, Shape};
+use bench_contestant::{Arguments, Compression, Shape};
 use clap::{Parser, ValueEnum};
 use ottla_blocking::{Config, Limits, Report, Stats};
 
@@ -29,6 +29,10 @@ pub struct Entry {
     /// Cores that share the work.
     #[arg(long, default_value_t = 1)]
     pub shards: usize,
+    /// `compression.zstd.level`. The default here is not that of the producer, but the one that leaves as many bytes of
+    /// readings in batches of 64 KiB as level 1 of C zstd does.
+    #[arg(long, default_value = "-3", allow_hyphen_values = true)]
+    pub zstd_level: String,
 }
 
 /// How to learn what became of the records.
@@ -57,6 +61,14 @@ impl Entry {
             max_block: PATIENCE,
             ..Config::default()
         }
+    }
+
+    /// The properties that are no part of a configuration.
+    pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
+        let compression = self.arguments.compression;
+        let level = (compression == Some(Compression::Zstd))
+            .then_some(("compression.zstd.level", self.zstd_level.as_str()));
+        compression.map(|it| ("compression.type", it.name())).into_iter().chain(level)
     }
 
     /// Whether outcomes are learned from reports: a lone record's is waited for.

@@ -13,18 +13,26 @@ use std::{
     io::Read as _,
     net::TcpListener,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     thread,
 };
 
 use anyhow::Result;
 use clap::Parser;
+use ottla_core::wire::ApiKey;
 use ottla_model::{AutoCreate, Cluster, ClusterConfig, NodeConfig, Storage};
 use serde_json::json;
 
-use crate::{produce::Offsets, serve::Node};
+use crate::{
+    produce::{Offsets, Received},
+    serve::Node,
+};
 
-/// Answers everything and stores nothing, until its input ends.
+/// FindCoordinator is announced and not spoken: librdkafka takes a broker without it for one that does not know LZ4, and
+/// sends batches as they are.
+const FIND_COORDINATOR: ApiKey = ApiKey(10);
+
+/// Answers everything and stores nothing, until its input ends. Says then what it was sent.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How many partitions each topic has.
@@ -55,6 +63,7 @@ fn main() -> Result<()> {
         let mut node = NodeConfig::new(id);
         "127.0.0.1".clone_into(&mut node.host);
         node.port = listener.local_addr()?.port().into();
+        node.versions = node.versions.with(FIND_COORDINATOR, 0, 6);
         nodes.push(node);
         listeners.push((id, listener));
     }
@@ -85,5 +94,8 @@ fn main() -> Result<()> {
     thread::spawn(move || echo::accept(&echo));
     println!("{addresses}");
     std::io::copy(&mut std::io::stdin().lock().by_ref(), &mut std::io::sink())?;
+    let Received { records, bytes } = &offsets.received;
+    let [records, bytes] = [records, bytes].map(|count| count.load(Ordering::Relaxed));
+    println!("{}", json!({ "records": records, "bytes": bytes }));
     Ok(())
 }

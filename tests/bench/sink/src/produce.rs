@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -17,7 +20,10 @@ const LAST_OFFSET_DELTA: std::ops::Range<usize> = 23..27;
 
 /// The offset that comes next on each partition.
 #[derive(Debug, Default)]
-pub(crate) struct Offsets(Mutex<HashMap<Key, Vec<i64>>>);
+pub(crate) struct Offsets {
+    next: Mutex<HashMap<Key, Vec<i64>>>,
+    pub(crate) received: Received,
+}
 
 /// A topic as a request calls it.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -30,6 +36,14 @@ enum Key {
 struct Told<'a> {
     topic: Topic<'a>,
     partitions: Vec<(i32, i64)>,
+}
+
+/// What was asked to be stored, by all requests of all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    pub(crate) records: AtomicU64,
+    /// Of whole requests.
+    pub(crate) bytes: AtomicU64,
 }
 
 /// Appends the answer to a request.
@@ -78,7 +92,7 @@ fn write_body(w: &mut Writer<'_>, d: Dialect, told: &[Told<'_>]) {
 impl Offsets {
     /// Reads a request, and gives each of its batches an offset. Returns its `acks` as well.
     fn assign<'a>(&self, mut body: &'a [u8], version: i16) -> Result<(i16, Vec<Told<'a>>)> {
-        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let mut told: Vec<Told<'a>> = Vec::new();
         let mut acks = 0;
         let mut walk = ProduceRequest::new(version);
@@ -94,6 +108,9 @@ impl Offsets {
                         ProduceRequestItem::Partition { index, records } => {
                             let told = told.last_mut().context("a partition without a topic")?;
                             let count = count(records).context("a batch that is too short")?;
+                            self.received
+                                .records
+                                .fetch_add(count.cast_unsigned(), Ordering::Relaxed);
                             let base = take(&mut next, &told.topic, index, count)?;
                             told.partitions.push((index, base));
                         }

@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread,
     time::Duration,
 };
@@ -102,6 +102,7 @@ impl Node {
     fn handle(&self, others: &mut Connection, frame: &[u8], output: &mut Vec<u8>) -> Result<()> {
         let key = frame.get(4..6).and_then(|key| key.try_into().ok()).map(i16::from_be_bytes);
         if key.map(ApiKey) == Some(ApiKey::PRODUCE) {
+            self.offsets.received.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
             if self.stall {
                 return Ok(());
             }

@@ -3,7 +3,9 @@
 use std::{sync::Arc, thread, time::Instant};
 
 use anyhow::Result;
-use bench_contestant::{Arguments, Counting, Latencies, Meter, Report, Shape, noise};
+use bench_contestant::{
+    Arguments, Counting, Latencies, Meter, Report, Shape, Values, not_in_this_one,
+};
 use bench_ottla::{Entry, Heard, Outcomes, VERSION};
 use clap::Parser as _;
 use ottla_blocking::{Builder, Producer, Record, Topic};
@@ -18,13 +20,16 @@ struct Contestant {
     producer: Producer,
     topic: Topic,
     heard: Arc<Heard>,
-    value: Vec<u8>,
+    values: Values<Vec<u8>>,
 }
 
 fn main() -> Result<()> {
     let entry = Entry::parse();
     let heard = Arc::new(Heard::new(entry.shards));
     let mut builder = Producer::builder().limits(entry.limits()).shards(entry.shards);
+    for (name, value) in entry.properties() {
+        builder = builder.property(name, value);
+    }
     if entry.reports() {
         builder = builder.on_report(heard.callback());
     }
@@ -33,8 +38,8 @@ fn main() -> Result<()> {
     }
     let producer = builder.build_on(&entry.config())?;
     let topic = producer.topic(&entry.arguments.topic)?;
-    let value = noise(entry.arguments.size);
-    let contestant = Contestant { entry, producer, topic, heard, value };
+    let values = Values::new(&entry.arguments)?;
+    let contestant = Contestant { entry, producer, topic, heard, values };
     contestant.idle()?;
     match contestant.entry.arguments.shape {
         Shape::Load => contestant.load(),
@@ -97,11 +102,15 @@ impl Contestant {
     }
 
     fn send(&self, records: u64) -> Result<()> {
+        if self.entry.arguments.batch > 0 {
+            // It has no call for many records.
+            not_in_this_one();
+        }
         let keyed = self.entry.arguments.keyed;
-        for number in 0..records {
+        for (number, value) in (0..records).zip(self.values.turns()) {
             let key = if keyed { Arguments::key(number) } else { [0; 8] };
             let key = keyed.then_some(&key[..]);
-            let record = Record { key, value: Some(&self.value), ..Record::default() };
+            let record = Record { key, value: Some(value), ..Record::default() };
             match self.entry.outcomes {
                 Outcomes::Report => {
                     self.producer
@@ -130,7 +139,7 @@ impl Contestant {
     }
 
     fn one_by_one(&self, records: u64, latencies: &mut Latencies) -> Result<u64> {
-        let record = Record { value: Some(&self.value), ..Record::default() };
+        let record = Record { value: Some(self.values.first()), ..Record::default() };
         let mut failed = 0;
         for _ in 0..records {
             let start = Instant::now();
@@ -143,7 +152,7 @@ impl Contestant {
 
     fn overload(&self) -> Result<()> {
         let arguments = &self.entry.arguments;
-        let record = Record { value: Some(&self.value), ..Record::default() };
+        let record = Record { value: Some(self.values.first()), ..Record::default() };
         // The topic is to be known first.
         drop(self.producer.send(&self.topic, &record)?);
         let meter = Meter::start(arguments);

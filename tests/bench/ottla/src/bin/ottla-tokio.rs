@@ -1,12 +1,15 @@
 //! ottla's tokio adapter in the benchmark.
 
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, thread, time::Instant};
 
 use anyhow::Result;
-use bench_contestant::{Arguments, Counting, Latencies, Meter, Report, Shape, noise};
+use bench_contestant::{
+    Arguments, Counting, Latencies, Meter, Report, Shape, Values, not_in_this_one,
+};
 use bench_ottla::{Entry, Heard, Outcomes, VERSION};
 use clap::Parser as _;
 use ottla_tokio::{Builder, Producer, Record, Topic};
+use tokio::runtime::{self, Runtime};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -20,15 +23,18 @@ struct Contestant {
     producer: Producer,
     topic: Topic,
     heard: Arc<Heard>,
-    value: Vec<u8>,
+    values: Values<Vec<u8>>,
 }
 
 fn main() -> Result<()> {
     let entry = Entry::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         let heard = Arc::new(Heard::new(entry.shards));
         let mut builder = Producer::builder().limits(entry.limits()).shards(entry.shards);
+        for (name, value) in entry.properties() {
+            builder = builder.property(name, value);
+        }
         if entry.reports() {
             builder = builder.on_report(heard.callback());
         }
@@ -37,8 +43,8 @@ fn main() -> Result<()> {
         }
         let producer = builder.build_on(&entry.config())?;
         let topic = producer.topic(&entry.arguments.topic)?;
-        let value = noise(entry.arguments.size);
-        let contestant = Arc::new(Contestant { entry, producer, topic, heard, value });
+        let values = Values::new(&entry.arguments)?;
+        let contestant = Arc::new(Contestant { entry, producer, topic, heard, values });
         contestant.idle().await?;
         let shape = contestant.entry.arguments.shape;
         // On the runtime's own threads, where applications send from.
@@ -51,6 +57,12 @@ fn main() -> Result<()> {
         })
         .await?
     })
+}
+
+/// As it is by default, and with two workers at least, so that tasks meet.
+fn runtime() -> Result<Runtime> {
+    let workers = thread::available_parallelism()?.get().max(2);
+    Ok(runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?)
 }
 
 /// By properties, as users have it.
@@ -109,11 +121,15 @@ impl Contestant {
     }
 
     async fn send(&self, records: u64) -> Result<()> {
+        if self.entry.arguments.batch > 0 {
+            // It has no call for many records.
+            not_in_this_one();
+        }
         let keyed = self.entry.arguments.keyed;
-        for number in 0..records {
+        for (number, value) in (0..records).zip(self.values.turns()) {
             let key = if keyed { Arguments::key(number) } else { [0; 8] };
             let key = keyed.then_some(&key[..]);
-            let record = Record { key, value: Some(&self.value), ..Record::default() };
+            let record = Record { key, value: Some(value), ..Record::default() };
             match self.entry.outcomes {
                 Outcomes::Report => {
                     self.producer
@@ -143,7 +159,7 @@ impl Contestant {
     }
 
     async fn one_by_one(&self, records: u64, latencies: &mut Latencies) -> Result<u64> {
-        let record = Record { value: Some(&self.value), ..Record::default() };
+        let record = Record { value: Some(self.values.first()), ..Record::default() };
         let mut failed = 0;
         for _ in 0..records {
             let start = Instant::now();
@@ -156,7 +172,7 @@ impl Contestant {
 
     async fn overload(&self) -> Result<()> {
         let arguments = &self.entry.arguments;
-        let record = Record { value: Some(&self.value), ..Record::default() };
+        let record = Record { value: Some(self.values.first()), ..Record::default() };
         // The topic is to be known first.
         drop(self.producer.send(&self.topic, &record).await?);
         let meter = Meter::start(arguments);

@@ -10,8 +10,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use barnabas_client::producer::CompressionCodec;
 use barnabas_tokio::{Partitioner, ProducerRecord, Tokio, tls::TokioTls};
-use bench_contestant::{Arguments, Counting, Latencies, Meter, Report, Shape, noise};
+use bench_contestant::{Arguments, Compression, Counting, Latencies, Meter, Report, Shape, Values};
 use bench_peers::Keys;
 use bytes::Bytes;
 use clap::Parser;
@@ -54,7 +55,7 @@ macro_rules! on {
 
 struct Contestant {
     entry: Entry,
-    value: Bytes,
+    values: Values<Bytes>,
     keys: Keys,
     taken: AtomicU64,
 }
@@ -78,9 +79,9 @@ struct Batch {
 fn main() -> Result<()> {
     let entry = Entry::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let value = Bytes::from(noise(entry.arguments.size));
+    let values = Values::new(&entry.arguments)?;
     let keys = Keys::new(&entry.arguments);
-    let contestant = Contestant { entry, value, keys, taken: AtomicU64::new(0) };
+    let contestant = Contestant { entry, values, keys, taken: AtomicU64::new(0) };
     // For as long as the process lives, as tasks need it.
     let contestant: &'static Contestant = Box::leak(Box::new(contestant));
     runtime.block_on(async {
@@ -105,12 +106,19 @@ impl Contestant {
     async fn sender(&self) -> Result<Sender<'_>> {
         let arguments = &self.entry.arguments;
         let (bootstrap, id) = ([arguments.bootstrap.clone()], "bench");
+        // It has one level of each: 4 of C lz4, which is not the fast one, and 3 of C zstd.
+        let compression = match arguments.compression {
+            None => CompressionCodec::None,
+            Some(Compression::Lz4) => CompressionCodec::Lz4,
+            Some(Compression::Zstd) => CompressionCodec::Zstd,
+        };
         macro_rules! build {
             ($builder:expr) => {
                 $builder
                     .bootstrap(bootstrap)
                     .client_id(id)
                     .partitioner(Partitioner::Murmur2)
+                    .compression(compression)
                     .max_in_flight(IN_FLIGHT)
                     .build()
                     .await?
@@ -145,8 +153,8 @@ impl Contestant {
         self.report(arguments.records, &meter).print()
     }
 
-    fn record(&self, number: u64) -> ProducerRecord {
-        ProducerRecord::new(self.keys.get(number).cloned(), Some(self.value.clone()))
+    fn record(&self, number: u64, value: &Bytes) -> ProducerRecord {
+        ProducerRecord::new(self.keys.get(number).cloned(), Some(value.clone()))
     }
 
     async fn lone(&self) -> Result<()> {
@@ -204,8 +212,8 @@ impl Sender<'_> {
     async fn send_records(&mut self, records: u64) -> Result<()> {
         let contestant = self.contestant;
         let topic = &contestant.entry.arguments.topic;
-        for number in 0..records {
-            let record = contestant.record(number);
+        for (number, value) in (0..records).zip(contestant.values.turns()) {
+            let record = contestant.record(number, value);
             if record.key.is_some() {
                 on!(&mut self.producer, it => it.produce(topic, record).await)?;
             } else {
@@ -224,9 +232,9 @@ impl Sender<'_> {
     /// A batch for each partition in turn, as many of each as may be in flight, and a flush.
     async fn send_batches(&mut self, records: u64) -> Result<()> {
         let contestant = self.contestant;
-        for number in 0..records {
-            let record = contestant.record(number);
-            let bytes = record.key.as_ref().map_or(0, Bytes::len) + self.contestant.value.len();
+        for (number, value) in (0..records).zip(contestant.values.turns()) {
+            let record = contestant.record(number, value);
+            let bytes = record.key.as_ref().map_or(0, Bytes::len) + value.len();
             let partition = match &record.key {
                 None => self.sticky,
                 Some(key) => {
@@ -275,7 +283,7 @@ impl Sender<'_> {
     async fn one_by_one(&mut self, records: u64, latencies: &mut Latencies) -> Result<()> {
         let topic = &self.contestant.entry.arguments.topic;
         for number in 0..records {
-            let record = self.contestant.record(number);
+            let record = self.contestant.record(number, self.contestant.values.first());
             let partition = i32::try_from(number % self.batches.len() as u64)?;
             let start = Instant::now();
             on!(&mut self.producer, it => it.send(topic, partition, &[record]).await)?;

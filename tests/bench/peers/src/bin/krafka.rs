@@ -10,12 +10,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use bench_contestant::{Arguments, Counting, Latencies, Meter, Report, Shape, noise};
+use bench_contestant::{Arguments, Compression, Counting, Latencies, Meter, Report, Shape, Values};
 use bench_peers::Keys;
 use bytes::Bytes;
 use clap::Parser as _;
 use krafka::{
-    Headers, Kafka, KrafkaError, Record,
+    Compression as RecordCompression, Headers, Kafka, KrafkaError, Record,
     auth::{AuthConfig, TlsConfig},
     interceptor::{InterceptorResult, ProducerInterceptor, RecordContext},
     producer::{Acks, Producer, RecordMetadata},
@@ -57,7 +57,7 @@ struct Contestant {
     arguments: Arguments,
     producer: Producer,
     heard: Heard,
-    value: Bytes,
+    values: Values<Bytes>,
     keys: Keys,
 }
 
@@ -81,6 +81,14 @@ fn main() -> Result<()> {
         if arguments.shape != Shape::Lone {
             builder = builder.interceptor(heard.clone());
         }
+        builder = match arguments.compression {
+            None => builder,
+            // Its only one.
+            Some(Compression::Lz4) => builder.compression(RecordCompression::Lz4),
+            Some(Compression::Zstd) => {
+                builder.compression(RecordCompression::Zstd).compression_level(Some(1))
+            }
+        };
         let producer = builder
             .acks(Acks::All)
             .idempotent(true)
@@ -92,9 +100,9 @@ fn main() -> Result<()> {
             .metrics_push(false)
             .build()
             .await?;
-        let value = Bytes::from(noise(arguments.size));
+        let values = Values::new(&arguments)?;
         let keys = Keys::new(&arguments);
-        let contestant = Arc::new(Contestant { arguments, producer, heard, value, keys });
+        let contestant = Arc::new(Contestant { arguments, producer, heard, values, keys });
         let shape = contestant.arguments.shape;
         // On the runtime's own threads, where applications send from.
         tokio::spawn(async move {
@@ -136,14 +144,14 @@ impl Contestant {
 
     /// Handles are dropped: the interceptor hears of each record as well, which is cheaper.
     async fn send(&self, records: u64) -> Result<()> {
-        for number in 0..records {
-            drop(self.producer.enqueue(self.record(number)).await?);
+        for (number, value) in (0..records).zip(self.values.turns()) {
+            drop(self.producer.enqueue(self.record(number, value)).await?);
         }
         Ok(())
     }
 
-    fn record(&self, number: u64) -> Record {
-        let record = Record::new(&self.arguments.topic, self.value.clone());
+    fn record(&self, number: u64, value: &Bytes) -> Record {
+        let record = Record::new(&self.arguments.topic, value.clone());
         match self.keys.get(number) {
             Some(key) => record.key(key.clone()),
             None => record,
@@ -164,7 +172,7 @@ impl Contestant {
     async fn one_by_one(&self, records: u64, latencies: &mut Latencies) -> u64 {
         let mut failed = 0;
         for number in 0..records {
-            let record = self.record(number);
+            let record = self.record(number, self.values.first());
             let start = Instant::now();
             let sent = self.producer.send(record).await;
             latencies.record(start.elapsed());
@@ -181,7 +189,8 @@ impl Contestant {
         // It outlives the time: the end of a record that is not taken yet would be a failure.
         let mut offer = pin!(async {
             loop {
-                let record = self.record(taken.load(Ordering::Relaxed));
+                let number = taken.load(Ordering::Relaxed);
+                let record = self.record(number, self.values.first());
                 if let Err(error) = self.producer.enqueue(record).await {
                     return error;
                 }

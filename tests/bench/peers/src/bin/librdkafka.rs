@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use bench_contestant::{Arguments, Latencies, Meter, Report, Shape, noise};
+use bench_contestant::{Arguments, Compression, Latencies, Meter, Report, Shape, Values};
 use bench_peers::Keys;
 use clap::Parser as _;
 use rdkafka::{
@@ -60,14 +60,14 @@ impl ProducerContext for Outcomes {
 
 struct Contestant {
     arguments: Arguments,
-    value: Vec<u8>,
+    values: Values<Vec<u8>>,
     keys: Keys,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let contestant =
-        Contestant { value: noise(arguments.size), keys: Keys::new(&arguments), arguments };
+        Contestant { values: Values::new(&arguments)?, keys: Keys::new(&arguments), arguments };
     match contestant.arguments.shape {
         Shape::Load => contestant.load(),
         Shape::Lone => contestant.lone(),
@@ -84,7 +84,7 @@ impl Contestant {
             .set("bootstrap.servers", &arguments.bootstrap)
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            .set("compression.type", "none")
+            .set("compression.type", arguments.compression.map_or("none", Compression::name))
             .set("max.in.flight", "5")
             // Forever.
             .set("message.timeout.ms", "0")
@@ -96,6 +96,12 @@ impl Contestant {
             .set("queue.buffering.max.kbytes", (arguments.buffer_memory / 1_024).to_string())
             .set("enable.metrics.push", "false")
             .set_log_level(RDKafkaLogLevel::Emerg);
+        // Its defaults are -1 for lz4, which is faster and larger than 0, and 3 for zstd.
+        match arguments.compression {
+            None => {}
+            Some(Compression::Lz4) => drop(config.set("compression.level", "0")),
+            Some(Compression::Zstd) => drop(config.set("compression.level", "1")),
+        }
         if let Some(authority) = &arguments.tls {
             config.set("security.protocol", "ssl").set("ssl.ca.location", authority);
         }
@@ -144,8 +150,8 @@ impl Contestant {
     }
 
     fn send(&self, producer: &BaseProducer<Outcomes>, records: u64) -> Result<()> {
-        for number in 0..records {
-            let mut record = self.record(number);
+        for (number, value) in (0..records).zip(self.values.turns()) {
+            let mut record = self.record(number, value);
             while let Err((error, back)) = producer.send(record) {
                 if !is_full(&error) {
                     return Err(error.into());
@@ -160,8 +166,8 @@ impl Contestant {
         Ok(())
     }
 
-    fn record(&self, number: u64) -> BaseRecord<'_, [u8], [u8]> {
-        let record = BaseRecord::to(&self.arguments.topic).payload(&self.value[..]);
+    fn record<'a>(&'a self, number: u64, value: &'a [u8]) -> BaseRecord<'a, [u8], [u8]> {
+        let record = BaseRecord::to(&self.arguments.topic).payload(value);
         match self.keys.get(number) {
             Some(key) => record.key(&key[..]),
             None => record,
@@ -191,7 +197,7 @@ impl Contestant {
         for number in 0..records {
             let before = outcomes.delivered.load(Ordering::Acquire);
             let start = Instant::now();
-            producer.send(self.record(number)).map_err(|(error, _)| error)?;
+            producer.send(self.record(number, self.values.first())).map_err(|(error, _)| error)?;
             while outcomes.delivered.load(Ordering::Acquire) == before {
                 thread::park();
             }
@@ -208,7 +214,7 @@ impl Contestant {
         let start = Instant::now();
         let mut taken = 0;
         while start.elapsed() < until {
-            match producer.send(self.record(taken)) {
+            match producer.send(self.record(taken, self.values.first())) {
                 Ok(()) => taken += 1,
                 Err((error, _)) if is_full(&error) => producer.poll(FULL),
                 Err((error, _)) => return Err(error.into()),

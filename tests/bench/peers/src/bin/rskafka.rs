@@ -18,7 +18,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use bench_contestant::{Arguments, Counting, Latencies, Meter, Report, Shape, noise};
+use bench_contestant::{Arguments, Counting, Latencies, Meter, Report, Shape, Values};
 use bench_peers::Keys;
 use chrono::Utc;
 use clap::Parser as _;
@@ -45,7 +45,8 @@ const UNIT: usize = 64;
 struct Contestant {
     arguments: Arguments,
     partitions: Vec<Arc<PartitionClient>>,
-    value: Vec<u8>,
+    values: Values<Vec<u8>>,
+    compression: Compression,
     keys: Keys,
     memory: Arc<Semaphore>,
     failed: Arc<AtomicU64>,
@@ -76,7 +77,13 @@ fn main() -> Result<()> {
         let units = usize::try_from(arguments.buffer_memory)? / UNIT;
         let contestant = Arc::new(Contestant {
             partitions,
-            value: noise(arguments.size),
+            values: Values::new(&arguments)?,
+            // It has one level of each: C lz4's fast one, and 3 of C zstd.
+            compression: match arguments.compression {
+                None => Compression::NoCompression,
+                Some(bench_contestant::Compression::Lz4) => Compression::Lz4,
+                Some(bench_contestant::Compression::Zstd) => Compression::Zstd,
+            },
             keys: Keys::new(&arguments),
             memory: Arc::new(Semaphore::new(units)),
             failed: Arc::default(),
@@ -131,10 +138,10 @@ impl Contestant {
     async fn send(&self, records: u64) -> Result<()> {
         let mut batches: Vec<Batch> = self.partitions.iter().map(|_| Batch::default()).collect();
         let mut sticky = 0;
-        for number in 0..records {
+        for (number, value) in (0..records).zip(self.values.turns()) {
             let key = self.keys.get(number).map(|key| key.to_vec());
             let partition = key.as_deref().map_or(sticky, |key| self.partition(key));
-            let record = self.record(key);
+            let record = self.record(key, value);
             let bytes = self.bytes(&record);
             if batches[partition].bytes + bytes > self.arguments.batch_size as usize {
                 self.dispatch(partition, &mut batches[partition]).await?;
@@ -154,13 +161,8 @@ impl Contestant {
         (murmur2(key) & 0x7fff_ffff) as usize % self.partitions.len()
     }
 
-    fn record(&self, key: Option<Vec<u8>>) -> Record {
-        Record {
-            key,
-            value: Some(self.value.clone()),
-            headers: BTreeMap::new(),
-            timestamp: Utc::now(),
-        }
+    fn record(&self, key: Option<Vec<u8>>, value: &[u8]) -> Record {
+        Record { key, value: Some(value.to_vec()), headers: BTreeMap::new(), timestamp: Utc::now() }
     }
 
     /// What a record is counted as: about its bytes in a batch.
@@ -181,9 +183,10 @@ impl Contestant {
         let memory = Arc::clone(&self.memory).acquire_many_owned(units).await?;
         let client = Arc::clone(&self.partitions[partition]);
         let failed = Arc::clone(&self.failed);
+        let compression = self.compression;
         tokio::spawn(async move {
             let count = records.len() as u64;
-            if let Err(error) = client.produce(records, Compression::NoCompression).await {
+            if let Err(error) = client.produce(records, compression).await {
                 eprintln!("rskafka: {error}");
                 failed.fetch_add(count, Ordering::Relaxed);
             }
@@ -204,9 +207,10 @@ impl Contestant {
     async fn one_by_one(&self, records: u64, latencies: &mut Latencies) {
         let partitions = self.partitions.iter().cycle();
         for (client, number) in partitions.zip(0..records) {
-            let record = self.record(self.keys.get(number).map(|key| key.to_vec()));
+            let key = self.keys.get(number).map(|key| key.to_vec());
+            let record = self.record(key, self.values.first());
             let start = Instant::now();
-            let sent = client.produce(vec![record], Compression::NoCompression).await;
+            let sent = client.produce(vec![record], self.compression).await;
             latencies.record(start.elapsed());
             if let Err(error) = sent {
                 eprintln!("rskafka: {error}");
@@ -225,7 +229,7 @@ impl Contestant {
         }
         // What is not in a batch that was sent was taken by no one.
         let units = self.arguments.buffer_memory as usize / UNIT - self.memory.available_permits();
-        let each = self.bytes(&self.record(None));
+        let each = self.bytes(&self.record(None, self.values.first()));
         self.report((units * UNIT / each) as u64, &meter).print()?;
         std::process::exit(0)
     }

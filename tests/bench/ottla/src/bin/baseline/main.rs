@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use bench_contestant::{
-    Arguments, Counting, Latencies, Meter, Report, Shape, noise, not_in_this_one,
+    Arguments, Counting, Latencies, Meter, Report, Shape, Values, not_in_this_one,
 };
 use clap::Parser as _;
 use ottla_core::wire::{
@@ -41,8 +41,10 @@ const FRAMING: usize = 10;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    let decides_nothing =
+        arguments.threads == 1 && !arguments.keyed && arguments.compression.is_none();
     match arguments.shape {
-        Shape::Load if arguments.threads == 1 && !arguments.keyed => load(&arguments),
+        Shape::Load if decides_nothing => load(&arguments),
         Shape::Lone if arguments.echo.is_some() => lone(&arguments),
         Shape::Load | Shape::Lone | Shape::Overload => not_in_this_one(),
     }
@@ -75,7 +77,7 @@ impl Request {
             heads,
             batches: (0..count).map(|_| vec![0; each * len]).collect(),
             tail,
-            value: noise(arguments.size),
+            value: Values::<Vec<u8>>::new(arguments)?.first().clone(),
             each,
             unanswered: 0,
         })
