@@ -52,6 +52,7 @@ pub enum Compression {
     Lz4,
     /// As one zstd frame. Brokers take it from Produce version 7 on (Kafka 2.1); to an older one such a batch is
     /// not sent.
+    #[cfg(feature = "zstd")]
     Zstd,
 }
 
@@ -65,6 +66,7 @@ impl Compression {
             Self::Gzip => 1,
             Self::Snappy => 2,
             Self::Lz4 => 3,
+            #[cfg(feature = "zstd")]
             Self::Zstd => 4,
         }
     }
@@ -83,6 +85,7 @@ impl Compression {
             Self::Gzip => "gzip",
             Self::Snappy => "snappy",
             Self::Lz4 => "lz4",
+            #[cfg(feature = "zstd")]
             Self::Zstd => "zstd",
         }
     }

@@ -299,6 +299,7 @@ impl<'a> Config<'a> {
                     "gzip" => Compression::Gzip,
                     "snappy" => Compression::Snappy,
                     "lz4" => Compression::Lz4,
+                    #[cfg(feature = "zstd")]
                     "zstd" => Compression::Zstd,
                     _ => return Err(refused),
                 }

@@ -108,6 +108,19 @@ impl<'m, T> Table<'m, T> {
         self.slots.all_mut().get_mut(index.number() as usize)
     }
 
+    /// A slot, and one of no meaning to work with.
+    #[cfg(feature = "compression")]
+    pub(crate) fn with_spare(&mut self, index: Ix<T>) -> Option<(&T, &mut T)> {
+        let slot = self.slots.all().get(index.number() as usize)?;
+        Some((slot, &mut self.spare))
+    }
+
+    /// The slot of no meaning.
+    #[cfg(feature = "compression")]
+    pub(crate) const fn spare_mut(&mut self) -> &mut T {
+        &mut self.spare
+    }
+
     /// Two slots at once; none where one of them is none, or both are the same.
     pub(crate) fn both_mut(&mut self, one: Ix<T>, other: Ix<T>) -> Option<[&mut T; 2]> {
         let numbers = [one, other].map(|index| index.number() as usize);

@@ -130,6 +130,8 @@ async fn coordinate<A: Application>(
         let Some((due, derives)) = turn(client, now, lines) else {
             return;
         };
+        #[cfg(feature = "lz4")]
+        let derives = derives || client.compress_next(now);
         if derives {
             hard.set(true);
             yield_now().await;

@@ -9,6 +9,9 @@ use core::{
 
 use ottla_core::{Backlog, Event, Instant, Producer};
 
+#[cfg(feature = "lz4")]
+use crate::compressor::{Compressor, compress_next};
+
 /// What goes with a producer: told of its events, and called in time. A [`Backlog`] is one; `()` is
 /// one that does nothing.
 pub trait Application {
@@ -61,6 +64,8 @@ impl<T: Copy, const N: usize> Application for Backlog<T, N> {
 /// executors, which could interrupt each other, must not share one; it is not `Sync`.
 pub struct Client<'m, A = ()> {
     state: RefCell<(Producer<'m>, A)>,
+    #[cfg(feature = "lz4")]
+    compressor: RefCell<Option<Compressor<'m>>>,
     /// Something changed since the run began its round.
     pub(crate) moved: Cell<bool>,
     /// Something changed since the run last asked what is due.
@@ -79,12 +84,29 @@ impl<'m, A> Client<'m, A> {
     pub const fn new(producer: Producer<'m>, application: A) -> Self {
         Self {
             state: RefCell::new((producer, application)),
+            #[cfg(feature = "lz4")]
+            compressor: RefCell::new(None),
             moved: Cell::new(true),
             stale: Cell::new(true),
             runner: Cell::new(None),
             watcher: Cell::new(None),
             happenings: Cell::new(0),
         }
+    }
+
+    /// Compresses by this what is to be compressed, one batch at a time, between which other tasks of the executor have
+    /// their turn. Without, batches go out as they are.
+    #[cfg(feature = "lz4")]
+    pub fn set_compressor(&self, compressor: Compressor<'m>) {
+        self.compressor.replace(Some(compressor));
+    }
+
+    /// Compresses the next batch that is to be; tells whether anything changed.
+    #[cfg(feature = "lz4")]
+    pub(crate) fn compress_next(&self, now: Instant) -> bool {
+        let compressor = &mut *self.compressor.borrow_mut();
+        let done = self.attempt(|producer| compress_next(compressor, producer, now).then_some(()));
+        done.is_some()
     }
 
     /// Lends the producer and what goes with it: to produce, to cancel, to take reports.
@@ -126,11 +148,14 @@ impl<'m, A> Client<'m, A> {
     }
 
     /// The same where `f` does something to the producer only if it returns `Some`, or leaves something
-    /// to tell.
+    /// to tell or to compress.
     pub(crate) fn attempt<R>(&self, f: impl FnOnce(&mut Producer<'m>) -> Option<R>) -> Option<R> {
         let producer = &mut self.state.borrow_mut().0;
         let done = f(producer);
-        if done.is_some() || producer.has_output() {
+        let consequences = producer.has_output();
+        #[cfg(feature = "lz4")]
+        let consequences = consequences || producer.wants_compression();
+        if done.is_some() || consequences {
             self.moved.set(true);
             self.stale.set(true);
         }

@@ -5,6 +5,8 @@ use core::task::Poll;
 use embedded_io::{Error as _, ErrorKind};
 use ottla_core::{ConnId, Disconnect, Event, Instant, Output, Producer};
 
+#[cfg(feature = "lz4")]
+use crate::compressor::{Compressor, compress_next};
 use crate::{logging, port::Port};
 
 /// Rounds before the caller gets its turn.
@@ -35,6 +37,8 @@ pub struct Driver<'m, P, const N: usize> {
     slots: [Slot<P>; N],
     /// The core is closed; ports may not be yet.
     closed: bool,
+    #[cfg(feature = "lz4")]
+    compressor: Option<Compressor<'m>>,
     /// A token is to be given.
     #[cfg(feature = "oauthbearer")]
     wants_token: bool,
@@ -64,6 +68,8 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
             producer,
             slots: ports.map(|port| Slot { port, state: State::Free }),
             closed: false,
+            #[cfg(feature = "lz4")]
+            compressor: None,
             #[cfg(feature = "oauthbearer")]
             wants_token: false,
         }
@@ -79,6 +85,13 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
     /// `close`. Poll afterwards.
     pub const fn producer_mut(&mut self) -> &mut Producer<'m> {
         &mut self.producer
+    }
+
+    /// Compresses by this what is to be compressed: one batch a call of [`poll`](Self::poll), once nothing else is to be
+    /// done. Without, batches go out as they are.
+    #[cfg(feature = "lz4")]
+    pub const fn set_compressor(&mut self, compressor: Compressor<'m>) {
+        self.compressor = Some(compressor);
     }
 
     /// A port.
@@ -115,6 +128,10 @@ impl<'m, P: Port, const N: usize> Driver<'m, P, N> {
             }
             // To make a request may have consequences that are told.
             if !moved && !self.producer.has_output() {
+                #[cfg(feature = "lz4")]
+                if compress_next(&mut self.compressor, &mut self.producer, now) {
+                    break;
+                }
                 self.producer.debug_assert_at_rest();
                 return Step::Idle(self.due());
             }

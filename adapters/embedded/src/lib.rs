@@ -10,8 +10,11 @@
 mod async_run;
 mod async_traits;
 mod client;
+#[cfg(feature = "lz4")]
+mod compressor;
 mod driver;
 mod logging;
+#[cfg(feature = "lz4")]
 mod lz4;
 #[cfg(feature = "nal")]
 mod nal;
@@ -21,7 +24,10 @@ mod serial;
 pub use async_run::{Buffers, run};
 pub use async_traits::{Clock, Connect, Duplex};
 pub use client::{Application, Client};
+#[cfg(feature = "lz4")]
+pub use compressor::Compressor;
 pub use driver::{Driver, Step};
+#[cfg(feature = "lz4")]
 pub use lz4::Lz4;
 #[cfg(feature = "nal")]
 pub use nal::{Nal, NalReader, NalStream, NalWriter, NoDns};

@@ -65,6 +65,15 @@ pub(crate) fn append(
     place
 }
 
+/// Copies what a codec made to fresh pages, of which there are enough: `batch` is a slot that is nothing else, and has their
+/// first, the bytes and the checksum then.
+#[cfg(feature = "compression")]
+pub(crate) fn fill(pages: &mut Pages<'_>, batch: &mut Batch, checksum: Checksum, bytes: &[u8]) {
+    batch.clear(0);
+    Chain { pages, batch, checksum }.bytes(bytes);
+    checksum_tail(pages, batch, checksum);
+}
+
 /// Brings the checksum up to the end of the records; all that is unchecked lies in the last page.
 pub(crate) fn checksum_tail(pages: &Pages<'_>, batch: &mut Batch, checksum: Checksum) {
     let end = pages.size() - batch.room;

@@ -8,46 +8,38 @@ use crate::{slots::Ix, wire::record::Attributes};
 /// The order of its life, with one way back: to [`Undecided`](Self::Undecided), as long as no byte counts as
 /// sent, where a record is taken out or the batch is split.
 #[cfg(feature = "compression")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)] // so that `Plain` is 0, and an empty slot all zeros
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Its records as they are: nothing else is configured, or to be had.
-    #[default]
     Plain,
     /// It is to be compressed when it is next in its partition and need not linger.
     Undecided,
     /// It is in the list of batches to be lent.
     Wanted,
     /// It was lent, and did not change since.
-    Lent {
-        /// Of a batch with records to be left out, a copy without them; else none, since its own pages were lent.
-        copy: Ix<PageLink>,
-        /// Bytes that were lent.
-        len: u32,
-    },
+    Lent,
     /// What the codec made of it.
-    Compressed {
-        /// By which one, as the attributes tell it.
-        codec: u8,
-        /// Its pages.
-        first_page: Ix<PageLink>,
-        /// Its bytes.
-        len: u32,
-        /// Their checksum.
-        crc: u32,
-    },
+    Compressed,
+}
+
+/// What a batch has beside its own pages, for the form that it is in. Not in [`Form`], so that an empty slot is all zeros,
+/// of which there need not be a copy in flash.
+#[cfg(feature = "compression")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packed {
+    /// Pages that are to be freed with it: what the codec made; or, of a batch that is lent and has records to be left out,
+    /// a copy without them.
+    pub(crate) first_page: Ix<PageLink>,
+    /// Bytes that the codec made, or that were lent.
+    pub(crate) len: u32,
+    /// The checksum of what the codec made.
+    pub(crate) crc: u32,
 }
 
 #[cfg(feature = "compression")]
-impl Form {
-    /// The pages that it has beside the batch's own, and that are to be freed with it.
-    pub(crate) const fn pages(self) -> Ix<PageLink> {
-        match self {
-            Self::Plain | Self::Undecided | Self::Wanted => Ix::NONE,
-            Self::Lent { copy, .. } => copy,
-            Self::Compressed { first_page, .. } => first_page,
-        }
-    }
+impl Packed {
+    /// Nothing.
+    pub(crate) const NONE: Self = Self { first_page: Ix::NONE, len: 0, crc: 0 };
 }
 
 /// What follows a batch's header on the wire.
@@ -62,11 +54,13 @@ pub(crate) struct Body {
 impl Batch {
     /// Its bytes on the wire behind the header. A function of what never changes once it is bound, but where it
     /// is certainly not in the log.
-    #[inline(always)]
+    #[cfg_attr(any(target_pointer_width = "64", not(feature = "compression")), inline(always))]
+    #[cfg_attr(all(not(target_pointer_width = "64"), feature = "compression"), inline(never))] // for small code
     pub(crate) fn body(&self) -> Body {
         #[cfg(feature = "compression")]
-        if let Form::Compressed { codec, first_page, len, crc } = self.form {
-            return Body { first_page, len, crc, attributes: Attributes(codec.into()) };
+        if self.is_compressed() {
+            let Packed { first_page, len, crc } = self.packed;
+            return Body { first_page, len, crc, attributes: Attributes(self.codec.into()) };
         }
         Body {
             first_page: self.first_page,
@@ -79,12 +73,12 @@ impl Batch {
     /// Whether it is decided how it goes out.
     #[cfg(feature = "compression")]
     pub(crate) const fn has_form(&self) -> bool {
-        matches!(self.form, Form::Plain | Form::Compressed { .. })
+        matches!(self.form, Form::Plain | Form::Compressed)
     }
 
     /// Whether it goes out compressed.
     #[cfg(feature = "compression")]
     pub(crate) const fn is_compressed(&self) -> bool {
-        matches!(self.form, Form::Compressed { .. })
+        matches!(self.form, Form::Compressed)
     }
 }

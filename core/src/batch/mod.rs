@@ -10,13 +10,15 @@ mod plain_record;
 mod record_fault_marks;
 mod split;
 
+#[cfg(feature = "compression")]
+pub(crate) use append::fill;
 pub(crate) use append::{Place, append, checksum_tail, reserve};
 pub(crate) use cancelled::{
     WITHDRAWN, compact, keep_taken, len_of_record, mark_withdrawn, was_taken,
 };
 pub(crate) use encode_record::Entry;
 #[cfg(feature = "compression")]
-pub(crate) use form::Form;
+pub(crate) use form::{Form, Packed};
 pub(crate) use pages::{Chunks, PageLink, Pages};
 pub(crate) use plain_record::Plain;
 pub(crate) use record_fault_marks::{Marker, Part};
@@ -87,7 +89,7 @@ pub(crate) struct Batch {
     /// Place among all batches by the time they were opened, or among those told `Unknown` by the
     /// time of that.
     pub(crate) age: Link<Self>,
-    /// Place among the open batches that linger.
+    /// Place among the open batches that linger; or, of one that does not, among those to be lent to a codec.
     pub(crate) linger: Link<Self>,
     /// Place among the events to be taken.
     pub(crate) event: Link<Self>,
@@ -154,12 +156,14 @@ pub(crate) struct Batch {
     /// How it goes out.
     #[cfg(feature = "compression")]
     pub(crate) form: Form,
+    /// By which codec, as the attributes tell it.
+    #[cfg(feature = "compression")]
+    pub(crate) codec: u8,
+    #[cfg(feature = "compression")]
+    pub(crate) packed: Packed,
     /// How often it was lent to be compressed.
     #[cfg(feature = "compression")]
     pub(crate) round: u32,
-    /// Place among the batches to be lent.
-    #[cfg(feature = "compression")]
-    pub(crate) wanted: Link<Self>,
 }
 
 chains! {
@@ -167,16 +171,10 @@ chains! {
     Queue: Batch, queue;
     /// Batches by age.
     Age: Batch, age;
-    /// Open batches, by when their linger ends.
+    /// Open batches, by when their linger ends; and batches to be lent to a codec.
     Linger: Batch, linger;
     /// Batches with something to tell.
     Events: Batch, event;
-}
-
-#[cfg(feature = "compression")]
-chains! {
-    /// Batches to be lent to a codec.
-    Wanted: Batch, wanted;
 }
 
 impl Batch {
@@ -227,14 +225,34 @@ impl Batch {
         #[cfg(feature = "compression")]
         form: Form::Plain,
         #[cfg(feature = "compression")]
-        round: 0,
+        codec: 0,
         #[cfg(feature = "compression")]
-        wanted: Link::EMPTY,
+        packed: Packed::NONE,
+        #[cfg(feature = "compression")]
+        round: 0,
     };
+
+    /// Forgets all of it but the generation.
+    // All of it at once, since that is a matter of zeros; `..EMPTY` would have a copy of it in the flash.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    pub(crate) fn clear(&mut self, generation: u32) {
+        *self = Self::EMPTY;
+        self.generation = generation;
+    }
 
     /// Bytes on the wire, header and records.
     pub(crate) fn wire_len(&self) -> u32 {
         BatchHeader::LEN as u32 + self.body().len
+    }
+
+    /// Whether it lingers.
+    pub(crate) fn lingers(&self) -> bool {
+        #[cfg(feature = "compression")]
+        if self.form == Form::Wanted {
+            return false;
+        }
+        self.linger.is_listed()
     }
 
     /// Whether its sequence is bound to its bytes.
@@ -255,12 +273,13 @@ impl Batch {
     /// The header as it goes on the wire. It is a function of what never changes once the batch is
     /// bound, so that every attempt sends the same bytes.
     pub(crate) fn write_header(&self, checksum: crate::Checksum, writer: &mut Writer<'_>) {
+        let body = self.body();
         let mut header = BatchHeader {
             base_offset: 0,
-            batch_length: self.wire_len().saturating_sub(12) as i32,
+            batch_length: (BatchHeader::LEN as u32 + body.len).saturating_sub(12) as i32,
             partition_leader_epoch: -1,
             crc: 0,
-            attributes: self.body().attributes,
+            attributes: body.attributes,
             last_offset_delta: self.records.saturating_sub(1) as i32,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
@@ -269,7 +288,6 @@ impl Batch {
             base_sequence: self.base_sequence,
             records_count: self.records as i32,
         };
-        let body = self.body();
         header.crc = header.checksum(checksum, body.crc, body.len as usize);
         header.write(writer);
     }

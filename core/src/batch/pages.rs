@@ -68,6 +68,7 @@ impl<'m> Pages<'m> {
     }
 
     /// How many pages `len` bytes take.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))] // for small code
     pub(crate) fn needed(&self, len: u32) -> u32 {
         len.div_ceil(self.size.max(1))
     }

@@ -59,11 +59,16 @@ pub(super) fn skip_records(pages: &Pages<'_>, cursor: &mut Cursor, count: u32) -
 }
 
 /// Copies the records of a batch that were not withdrawn to fresh pages, of which there are enough, as they are
-/// once it has closed ranks; their first page, and their bytes.
+/// once it has closed ranks; their first page, and their bytes. `copy` is a slot that is nothing else.
 #[cfg(feature = "compression")]
-pub(crate) fn copy_kept(pages: &mut Pages<'_>, batch: &Batch) -> (Ix<PageLink>, u32) {
+pub(crate) fn copy_kept(
+    pages: &mut Pages<'_>,
+    batch: &Batch,
+    copy: &mut Batch,
+) -> (Ix<PageLink>, u32) {
     let mut from = Cursor::start(batch.first_page);
-    let (mut copy, mut kept) = (Batch::EMPTY, 0);
+    copy.clear(0);
+    let mut kept = 0;
     for _ in 0..batch.records {
         let mut look = from.clone();
         look.varint(pages);
@@ -71,7 +76,7 @@ pub(crate) fn copy_kept(pages: &mut Pages<'_>, batch: &Batch) -> (Ix<PageLink>, 
             skip_records(pages, &mut from, 1);
         } else {
             // Nobody asks for its checksum.
-            copy_record(pages, &mut from, &mut copy, kept, |crc, _| crc);
+            copy_record(pages, &mut from, copy, kept, |crc, _| crc);
             kept += 1;
         }
     }

@@ -5,15 +5,16 @@
 //! whatever happens to it meanwhile is as if it were plain. Decision 54.
 
 use super::{Producer, settings::Settings};
+#[cfg(feature = "zstd")]
+use crate::conn::Conn;
 use crate::{
-    Compressed, Compression, CompressionId, Instant,
-    batch::{Batch, Chunks, Form, Life, PageLink, Pages, copy_kept},
-    conn::Conn,
+    Compressed, Compression, CompressionId, CompressionStats, Instant,
+    batch::{Batch, Chunks, Form, Life, Packed, PageLink, copy_kept, fill},
     coverage::seen,
     logging::tell,
     partition_slot::Partition,
     slots::Ix,
-    wire::{ErrorCode, put},
+    wire::ErrorCode,
 };
 
 /// A batch's records as they are to be compressed: pieces of core memory, in order.
@@ -53,13 +54,27 @@ impl<'a> Iterator for PlainBatch<'a> {
     }
 }
 
-/// Why a batch goes out plain.
+/// What became of a batch that was to be compressed.
 #[derive(Clone, Copy, Debug)]
-enum Why {
+enum Became {
+    Compressed,
     NotSmaller,
     NoMemory,
     Failed,
     Refused,
+}
+
+impl Became {
+    /// What counts such batches.
+    const fn counter(self, stats: &mut CompressionStats) -> &mut u64 {
+        match self {
+            Self::Compressed => &mut stats.compressed,
+            Self::NotSmaller => &mut stats.not_smaller,
+            Self::NoMemory => &mut stats.no_memory,
+            Self::Failed => &mut stats.failed,
+            Self::Refused => &mut stats.refused,
+        }
+    }
 }
 
 /// How many of so many pages records leave to what comes from a codec. Where memory is full of records, as after
@@ -79,21 +94,18 @@ impl Producer<'_> {
     #[must_use]
     pub fn poll_compress(&mut self, now: Instant) -> Option<PlainBatch<'_>> {
         self.advance(now);
-        let index = loop {
+        let (index, first_page, size) = loop {
             let index = self.queues.wanted().some()?;
-            if self.lend(index) {
-                break index;
+            if let Some((first_page, len)) = self.lend(index) {
+                break (index, first_page, len);
             }
         };
-        let batch = self.batches.at(index);
-        let Form::Lent { copy, len } = batch.form else {
-            return None;
-        };
+        let round = self.batches.at(index).round;
         Some(PlainBatch {
-            id: CompressionId { batch: self.batch_id(index), round: batch.round },
+            id: CompressionId { batch: self.batch_id(index), round },
             compression: self.settings.compression,
-            size: len,
-            chunks: self.pages.chain(copy.some().unwrap_or(batch.first_page), len),
+            size,
+            chunks: self.pages.chain(first_page, size),
         })
     }
 
@@ -113,28 +125,20 @@ impl Producer<'_> {
             return;
         };
         let is_its = self.batch_id(index) == id.batch && batch.round == id.round;
-        let Form::Lent { len, .. } = (if is_its { batch.form } else { Form::Plain }) else {
+        if !is_its || !matches!(batch.form, Form::Lent) {
             seen!(self, CodecTooLate);
             return;
-        };
+        }
+        let len = batch.packed.len;
         // First, so that the pages of a copy that was lent can be used.
         self.set_form(index, Form::Undecided);
         self.back_pressure.note_room();
-        let form = match answer {
-            Compressed::Bytes([]) | Compressed::Failed => Err(Why::Failed),
-            Compressed::Bytes(bytes) if is_worth_it(len, bytes.len()) => {
-                self.keep(bytes).ok_or(Why::NoMemory)
-            }
-            Compressed::Bytes(_) | Compressed::NotSmaller => Err(Why::NotSmaller),
+        let became = match answer {
+            Compressed::Bytes([]) | Compressed::Failed => Became::Failed,
+            Compressed::Bytes(bytes) if is_worth_it(len, bytes.len()) => self.keep(index, bytes),
+            Compressed::Bytes(_) | Compressed::NotSmaller => Became::NotSmaller,
         };
-        match form {
-            Ok((form, wire)) => {
-                self.set_form(index, form);
-                self.stats.compression.compressed += 1;
-                self.count(len, wire);
-            }
-            Err(why) => self.leave_plain(index, len, why),
-        }
+        self.decide(index, len, became);
         self.reconsider(self.batches.at(index).partition);
     }
 
@@ -150,10 +154,15 @@ impl Producer<'_> {
         }
     }
 
-    /// Has a batch be in this form, and frees what it had for the one before.
+    /// Has a batch be in this form, and frees what it had for the one before. What a codec made of it is there before it
+    /// is [`Form::Compressed`].
     pub(super) fn set_form(&mut self, index: Ix<Batch>, form: Form) {
-        let before = core::mem::replace(&mut self.batches.at_mut(index).form, form);
-        self.pages.release(before.pages());
+        let batch = self.batches.at_mut(index);
+        let before = core::mem::replace(&mut batch.form, form);
+        if form != Form::Compressed {
+            let pages = core::mem::replace(&mut batch.packed.first_page, Ix::NONE);
+            self.pages.release(pages);
+        }
         if before == Form::Wanted {
             self.queues.end_want(&mut self.batches, index);
         }
@@ -166,7 +175,7 @@ impl Producer<'_> {
     /// more.
     pub(super) fn forget_form(&mut self, index: Ix<Batch>) {
         let batch = self.batches.at(index);
-        if !matches!(batch.form, Form::Lent { .. } | Form::Compressed { .. }) {
+        if !matches!(batch.form, Form::Lent | Form::Compressed) {
             return;
         }
         if batch.is_compressed() {
@@ -180,59 +189,65 @@ impl Producer<'_> {
         self.reconsider(home);
     }
 
-    /// Lends the first batch that is to be; false where it goes out plain, since there is no memory.
-    fn lend(&mut self, index: Ix<Batch>) -> bool {
+    /// Lends the first batch that is to be: its first page, and its bytes. None where it goes out plain, since there is no
+    /// memory.
+    fn lend(&mut self, index: Ix<Batch>) -> Option<(Ix<PageLink>, u32)> {
         let batch = self.batches.at_mut(index);
         if batch.life == Life::Open {
             // It takes no more records. Those that were taken out keep their place until it is bound, so that
             // the tickets of the others find them.
             batch.life = Life::Sealed;
         }
+        batch.round += 1;
+        let (home, first_page, len) = (batch.partition, batch.first_page, batch.len);
         let copies = batch.withdrawn > 0;
-        let len = batch.len;
         // Without any page there is none for what would come back.
         let least = if copies { self.pages.needed(len) } else { 1 };
         if self.pages.free() < least {
-            self.leave_plain(index, len, Why::NoMemory);
-            self.reconsider(self.batches.at(index).partition);
-            return false;
-        }
-        let batch = self.batches.at(index);
-        let (copy, len) = if copies { copy_kept(&mut self.pages, batch) } else { (Ix::NONE, len) };
-        self.set_form(index, Form::Lent { copy, len });
-        self.batches.at_mut(index).round += 1;
-        true
-    }
-
-    /// Copies what a codec made into pages; none where there are not as many.
-    fn keep(&mut self, bytes: &[u8]) -> Option<(Form, u32)> {
-        let len = u32::try_from(bytes.len()).ok()?;
-        if self.pages.needed(len) > self.pages.free() {
+            self.decide(index, len, Became::NoMemory);
+            self.reconsider(home);
             return None;
         }
-        let (first_page, crc) = fill(&mut self.pages, bytes, self.settings.checksum);
-        let codec = self.settings.compression.code();
-        Some((Form::Compressed { codec, first_page, len, crc }, len))
+        let (copy, len) = match self.batches.with_spare(index) {
+            Some((batch, spare)) if copies => copy_kept(&mut self.pages, batch, spare),
+            _ => (Ix::NONE, len),
+        };
+        self.set_form(index, Form::Lent);
+        self.batches.at_mut(index).packed = Packed { first_page: copy, len, crc: 0 };
+        Some((copy.some().unwrap_or(first_page), len))
     }
 
-    fn leave_plain(&mut self, index: Ix<Batch>, len: u32, why: Why) {
-        let stats = &mut self.stats.compression;
-        match why {
-            Why::NotSmaller => stats.not_smaller += 1,
-            Why::NoMemory => stats.no_memory += 1,
-            Why::Failed => stats.failed += 1,
-            Why::Refused => stats.refused += 1,
+    /// Copies what a codec made of a batch into pages of its own, if there are as many.
+    fn keep(&mut self, index: Ix<Batch>, bytes: &[u8]) -> Became {
+        let len = bytes.len() as u32;
+        if self.pages.needed(len) > self.pages.free() {
+            return Became::NoMemory;
         }
-        if matches!(why, Why::Failed) {
+        let copy = self.batches.spare_mut();
+        fill(&mut self.pages, copy, self.settings.checksum, bytes);
+        let packed = Packed { first_page: copy.first_page, len, crc: copy.crc };
+        let batch = self.batches.at_mut(index);
+        batch.codec = self.settings.compression.code();
+        batch.packed = packed;
+        Became::Compressed
+    }
+
+    /// Says how a batch of so many plain bytes goes out.
+    #[inline(never)] // from four places, and seldom
+    fn decide(&mut self, index: Ix<Batch>, plain: u32, became: Became) {
+        let stats = &mut self.stats.compression;
+        *became.counter(stats) += 1;
+        let (form, wire) = if matches!(became, Became::Compressed) {
+            (Form::Compressed, self.batches.at(index).packed.len)
+        } else {
+            (Form::Plain, plain)
+        };
+        stats.plain_bytes += u64::from(plain);
+        stats.wire_bytes += u64::from(wire);
+        if matches!(became, Became::Failed) {
             tell!(warn, "{}: a codec failed", self.topic_at(self.batches.at(index).partition));
         }
-        self.set_form(index, Form::Plain);
-        self.count(len, len);
-    }
-
-    fn count(&mut self, plain: u32, wire: u32) {
-        self.stats.compression.plain_bytes += u64::from(plain);
-        self.stats.compression.wire_bytes += u64::from(wire);
+        self.set_form(index, form);
     }
 
     /// Whether a broker refuses a batch for how it is compressed. As it is certainly not in the log, it then goes
@@ -242,7 +257,8 @@ impl Producer<'_> {
         if refused {
             seen!(self, CodecRefused);
             tell!(warn, "{}: {}", self.topic_at(self.batches.at(index).partition), code);
-            self.leave_plain(index, self.batches.at(index).len, Why::Refused);
+            let len = self.batches.at(index).len;
+            self.decide(index, len, Became::Refused);
         }
         refused
     }
@@ -257,6 +273,7 @@ impl Producer<'_> {
 
     /// Whether a connection may take a batch as it is. One that is compressed by zstd has to wait for a broker
     /// with Produce 7, or goes out plain, where nobody may have it as it is.
+    #[cfg(feature = "zstd")]
     pub(super) fn may_take(&mut self, conn: Ix<Conn>, index: Ix<Batch>) -> bool {
         let zstd = self.settings.compression == Compression::Zstd;
         if !zstd || self.conns.at(conn).versions.produce >= FIRST_WITH_ZSTD {
@@ -275,30 +292,10 @@ impl Producer<'_> {
 }
 
 /// The first version of Produce in which brokers take zstd (KIP-110).
+#[cfg(feature = "zstd")]
 const FIRST_WITH_ZSTD: i16 = 7;
 
 /// Whether so many bytes are at least 5 % fewer than those before.
 const fn is_worth_it(before: u32, after: usize) -> bool {
     after as u64 * 20 <= before as u64 * 19
-}
-
-/// Copies bytes into fresh pages, of which there are enough; their first, and the checksum.
-fn fill(pages: &mut Pages<'_>, bytes: &[u8], checksum: crate::Checksum) -> (Ix<PageLink>, u32) {
-    let (mut first, mut last, mut crc) = (Ix::NONE, Ix::NONE, 0);
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let Some(page) = pages.take(last) else {
-            break;
-        };
-        let len = rest.len().min(pages.size() as usize);
-        let (piece, after) = rest.split_at_checked(len).unwrap_or_default();
-        let room = pages.page_mut(page).get_mut(..len).unwrap_or_default();
-        put(room, piece);
-        crc = checksum(crc, piece);
-        if first.is_none() {
-            first = page;
-        }
-        (last, rest) = (page, after);
-    }
-    (first, crc)
 }

@@ -220,7 +220,7 @@ impl Producer<'_> {
         for number in [batch.producer_id, batch.producer_epoch.into(), batch.base_sequence.into()] {
             word(number as u64);
         }
-        let lingers = batch.linger.is_listed();
+        let lingers = batch.lingers();
         let marks = [batch.after_gap, batch.pipelined, batch.probed, batch.moved, lingers];
         word(flags(&marks));
         // A second attempt is like a third one.

@@ -99,7 +99,7 @@ impl Producer<'_> {
         })?;
         #[cfg(feature = "compression")]
         length("batches to be lent", batches, self.queues.to_lend(), |_, slot| {
-            slot.form == Form::Wanted && open(slot) && !slot.linger.is_listed()
+            slot.form == Form::Wanted && open(slot)
         })?;
         let (mut free, mut next) = (0, self.free_batches);
         while let Some(index) = next.some().filter(|_| free <= batches.len()) {
@@ -145,13 +145,13 @@ impl Producer<'_> {
     #[cfg(feature = "compression")]
     fn check_form(&self, index: Ix<Batch>, slot: &Batch) -> Result<(), Broken> {
         let (number, form) = (index.number(), slot.form);
-        let listed = slot.wanted.is_listed();
-        holds("a batch that is to be lent", number, listed == (form == Form::Wanted))?;
+        let listed = slot.linger.is_listed();
+        holds("a batch that is to be lent", number, listed || form != Form::Wanted)?;
         let plain = self.settings.compression.is_none();
         let settled = matches!(slot.life, Life::Free | Life::Done);
         holds("a batch that stays plain", number, !(plain || settled) || form == Form::Plain)?;
         let closed = slot.life != Life::Open;
-        let lent = matches!(form, Form::Lent { .. }) || slot.is_compressed();
+        let lent = matches!(form, Form::Lent) || slot.is_compressed();
         holds("an open batch that was lent", number, closed || !lent)?;
         // What counts as sent, or may, has its bytes for good.
         let sent = slot.life == Life::InFlight || slot.may_be_in_log();
@@ -177,7 +177,7 @@ impl Producer<'_> {
             used += chain;
             #[cfg(feature = "compression")]
             {
-                let (mut page, mut more) = (slot.form.pages(), 0);
+                let (mut page, mut more) = (slot.packed.first_page, 0);
                 while page.is_some() && more <= self.pages.count() {
                     (more, page) = (more + 1, self.pages.next(page));
                 }

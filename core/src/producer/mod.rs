@@ -268,6 +268,7 @@ impl<'m> Producer<'m> {
     }
 
     /// Moves time on; a clock that steps back is ignored.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))] // for small code
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }

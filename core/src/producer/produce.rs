@@ -250,19 +250,18 @@ impl Producer<'_> {
         let index = self.free_batches.some()?;
         let slot = self.batches.at_mut(index);
         self.free_batches = slot.next_in_request;
-        *slot = Batch {
-            // No slot is free that has had all its lives.
-            generation: slot.generation.wrapping_add(1),
-            life: Life::Open,
-            partition: home,
-            since: self.now,
-            base_sequence: -1,
-            origin: index,
-            parts: 1,
-            #[cfg(feature = "compression")]
-            form: self.settings.first_form(),
-            ..Batch::EMPTY
-        };
+        // No slot is free that has had all its lives.
+        slot.clear(slot.generation.wrapping_add(1));
+        slot.life = Life::Open;
+        slot.partition = home;
+        slot.since = self.now;
+        slot.base_sequence = -1;
+        slot.origin = index;
+        slot.parts = 1;
+        #[cfg(feature = "compression")]
+        {
+            slot.form = self.settings.first_form();
+        }
         let partition = self.partitions.at_mut(home);
         if partition.unbound.is_none() {
             partition.unbound = index;
@@ -280,7 +279,14 @@ impl Producer<'_> {
             if cfg!(target_pointer_width = "64") && batch.life == Life::Open {
                 checksum_tail(&self.pages, batch, self.settings.checksum);
             }
-            self.queues.end_linger(&mut self.batches, open);
+            // One that is to be lent does not linger, and has that place among those.
+            #[cfg(feature = "compression")]
+            let lingers = self.batches.at(open).lingers();
+            #[cfg(not(feature = "compression"))]
+            let lingers = true;
+            if lingers {
+                self.queues.end_linger(&mut self.batches, open);
+            }
             self.reconsider(home);
         }
     }

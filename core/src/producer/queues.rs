@@ -1,7 +1,5 @@
 //! Where batches wait: for time to pass, and for what became of them to be told.
 
-#[cfg(feature = "compression")]
-use crate::batch::Wanted;
 use crate::{
     batch::{Age, Batch, Events, Linger},
     list::List,
@@ -18,8 +16,9 @@ pub(super) struct Queues {
     resolving: List<Batch, Age>,
     linger: List<Batch, Linger>,
     outputs: List<Batch, Events>,
+    /// Through the same links: no batch lingers that is to be lent.
     #[cfg(feature = "compression")]
-    wanted: List<Batch, Wanted>,
+    wanted: List<Batch, Linger>,
     unsettled: u32,
     /// The settled batch that the last output was about.
     shown: Ix<Batch>,
@@ -83,7 +82,7 @@ impl Queues {
         self.unsettled -= 1;
     }
 
-    /// A batch need not linger any longer.
+    /// A batch need not linger any longer. It is not one that is to be lent to a codec.
     #[inline(always)]
     pub(super) fn end_linger(&mut self, batches: &mut Table<'_, Batch>, index: Ix<Batch>) {
         self.linger.remove(batches, index);
@@ -142,7 +141,7 @@ impl Queues {
         self.outputs.push_front(batches, index);
     }
 
-    /// A batch is to be lent to a codec.
+    /// A batch that does not linger is to be lent to a codec.
     #[cfg(feature = "compression")]
     pub(super) fn want(&mut self, batches: &mut Table<'_, Batch>, index: Ix<Batch>) {
         self.wanted.push(batches, index);
@@ -185,7 +184,7 @@ impl Queues {
     }
 
     #[cfg(all(feature = "_internal", feature = "compression"))]
-    pub(super) const fn to_lend(&self) -> &List<Batch, Wanted> {
+    pub(super) const fn to_lend(&self) -> &List<Batch, Linger> {
         &self.wanted
     }
 

@@ -204,7 +204,7 @@ impl Producer<'_> {
             let is_last = home == last;
             let chosen = self.candidate(home);
             let chosen = chosen.filter(|index| self.may_go(home, *index));
-            #[cfg(feature = "compression")]
+            #[cfg(feature = "zstd")]
             let (chosen, waits) = {
                 let taken = chosen.filter(|index| self.may_take(conn, *index));
                 (taken, taken != chosen)
@@ -225,7 +225,7 @@ impl Producer<'_> {
                 self.include(index, conn, correlation_id, &mut selection);
                 self.reconsider(home);
             }
-            #[cfg(feature = "compression")]
+            #[cfg(feature = "zstd")]
             if waits {
                 self.reconsider(home);
             }

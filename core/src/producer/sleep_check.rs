@@ -91,10 +91,10 @@ impl Producer<'_> {
             (!comes).then_some("a batch that may leave")
         } else {
             let first = self.batches.at(partition.queue.head());
-            let waits = unnamed || first.linger.is_listed();
+            let waits = unnamed || first.lingers();
             // Whoever has the codec was asked, and will answer.
             #[cfg(feature = "compression")]
-            let waits = waits || matches!(first.form, Form::Lent { .. });
+            let waits = waits || matches!(first.form, Form::Lent);
             (!waits).then_some("a batch that waits for nothing")
         }
     }

@@ -34,21 +34,18 @@ impl Producer<'_> {
         seen!(self, Split);
         self.free_batches = second.next_in_request;
         let (home, origin, before) = (batch.partition, batch.origin, batch.len);
-        *second = Batch {
-            generation: second.generation.wrapping_add(1),
-            life: Life::Idle,
-            exposure: batch.exposure,
-            partition: home,
-            since: batch.since,
-            producer_id: batch.producer_id,
-            producer_epoch: batch.producer_epoch,
-            base_sequence: batch.base_sequence,
-            after_gap: batch.after_gap,
-            attempts: batch.attempts,
-            origin,
-            first: batch.first + half,
-            ..Batch::EMPTY
-        };
+        second.clear(second.generation.wrapping_add(1));
+        second.life = Life::Idle;
+        second.exposure = batch.exposure;
+        second.partition = home;
+        second.since = batch.since;
+        second.producer_id = batch.producer_id;
+        second.producer_epoch = batch.producer_epoch;
+        second.base_sequence = batch.base_sequence;
+        second.after_gap = batch.after_gap;
+        second.attempts = batch.attempts;
+        second.origin = origin;
+        second.first = batch.first + half;
         if second.base_sequence >= 0 {
             second.base_sequence = sequence_after(second.base_sequence, half);
         }

@@ -9,8 +9,12 @@ use core::{
 };
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
-use ottla_core::{Cause, Config, Instant, Limits, Memory, Producer, Record, TopicId};
-use ottla_embedded::{Backlog, Buffers, Client, Driver, DropPolicy, RecordOutcome, Report, Step};
+use ottla_core::{
+    Cause, CompressionStats, Config, Instant, Limits, Memory, Producer, Record, TopicId,
+};
+use ottla_embedded::{
+    Backlog, Buffers, Client, Compressor, Driver, DropPolicy, RecordOutcome, Report, Step,
+};
 use ottla_scenario::{
     Dated, Dice, Ledger, Said,
     storm::{End, Plan, What, own},
@@ -478,14 +482,24 @@ impl<F: Face> World<'_, F> {
     fn end(mut self, plan: &Plan) -> Tally {
         self.finish(plan);
         assert!(self.due.is_empty(), "no answer: {:?}", self.due);
+        let mut compression = CompressionStats::default();
         self.face.look(&mut |core, log| {
             let stats = core.stats();
+            compression = stats.compression;
             assert_eq!(
                 (stats.batches, stats.pages_used, log.len()),
                 (0, 0, 0),
                 "something is kept"
             );
         });
+        for (name, times) in [
+            ("batch compressed", compression.compressed),
+            ("batch no smaller", compression.not_smaller),
+            ("no memory for a compressed batch", compression.no_memory),
+            ("no codec for it", compression.failed),
+        ] {
+            self.count(if times > 0 { name } else { "" });
+        }
         assert_eq!(self.net.lock().links(), 0, "links are left open");
         // What still lies in sockets arrives.
         for _ in 0..200 {
@@ -506,6 +520,8 @@ struct Stage {
     core: Producer<'static>,
     topic: TopicId,
     policy: DropPolicy,
+    /// None, although batches are to be compressed, in one storm of eight.
+    compressor: Option<Compressor<'static>>,
 }
 
 impl Stage {
@@ -527,7 +543,13 @@ impl Stage {
         let topic = core.topic(now, TOPIC).expect("a topic");
         let oldest = dice.once_in(2);
         let policy = if oldest { DropPolicy::OldestFirst } else { DropPolicy::NewestFirst };
-        Self { net, timers, dice, config, core, topic, policy }
+        let wanted = !config.compression.is_none() && !dice.once_in(8);
+        let compressor = wanted.then(|| {
+            let table = vec![0; dice.roll(0, 1_024) as usize].leak();
+            let out = vec![0; config.batch_size as usize / dice.roll(1, 4) as usize].leak();
+            Compressor::new(table, out)
+        });
+        Self { net, timers, dice, config, core, topic, policy, compressor }
     }
 }
 
@@ -571,7 +593,7 @@ fn storm<F: Face>(
 /// Where a law is broken.
 #[must_use]
 pub fn run_polled(plan: &Plan) -> Tally {
-    let Stage { net, timers, dice, config, core, topic, policy } = Stage::of(plan);
+    let Stage { net, timers, dice, config, core, topic, policy, compressor } = Stage::of(plan);
     let ports = core::array::from_fn(|slot| SimPort::new(net.clone(), slot));
     let mut face = Polled {
         driver: Driver::new(core, ports),
@@ -580,6 +602,9 @@ pub fn run_polled(plan: &Plan) -> Tally {
         touched: true,
         over: false,
     };
+    if let Some(compressor) = compressor {
+        face.driver.set_compressor(compressor);
+    }
     storm(plan, &mut face, (net, &timers, dice), (config, topic))
 }
 
@@ -590,8 +615,11 @@ pub fn run_polled(plan: &Plan) -> Tally {
 /// Where a law is broken.
 #[must_use]
 pub fn run_async(plan: &Plan) -> Tally {
-    let Stage { net, timers, dice, config, core, topic, policy } = Stage::of(plan);
+    let Stage { net, timers, dice, config, core, topic, policy, compressor } = Stage::of(plan);
     let client = Client::new(core, Readings::new(policy));
+    if let Some(compressor) = compressor {
+        client.set_compressor(compressor);
+    }
     let connect = SimConnect::new(net.clone());
     let mut face = Async::new(&client, &connect, &timers);
     storm(plan, &mut face, (net, &timers, dice), (config, topic))

@@ -168,6 +168,20 @@ fn the_async_face_misses_nothing_in_any_storm() {
     storms(run_async, &own);
 }
 
+/// What must come about where a device compresses batches, or has no compressor for them.
+const COMPRESSED_ON_A_DEVICE: [&str; 4] =
+    ["batch compressed", "batch no smaller", "no codec for it", "no memory for a compressed batch"];
+
+#[test]
+fn the_polled_face_misses_nothing_where_batches_are_compressed() {
+    storms_of(run_polled, compressed, &COMPRESSED_ON_A_DEVICE);
+}
+
+#[test]
+fn the_async_face_misses_nothing_where_batches_are_compressed() {
+    storms_of(run_async, compressed, &COMPRESSED_ON_A_DEVICE);
+}
+
 #[test]
 fn a_seed_is_the_same_storm_each_time() {
     for seed in 0..8 {

@@ -383,7 +383,7 @@ public final class Tool {
     /**
      * read TOPIC: every record from the beginning to the end offsets of now, one line each:
      * "partition offset timestamp key length sha256 value headers". Bytes are hexadecimal, null is
-     * "-" (length -1), value is "-" above 64 bytes, headers are comma-separated key=value.
+     * "-" (length -1), value is "-" above 256 bytes, headers are comma-separated key=value.
      */
     private void read(String topic) throws Exception {
         Properties p = common();
@@ -428,7 +428,7 @@ public final class Tool {
     private void print(ConsumerRecord<byte[], byte[]> r) throws Exception {
         byte[] value = r.value();
         String sha = value == null ? "-" : hex(MessageDigest.getInstance("SHA-256").digest(value));
-        String whole = value == null || value.length > 64 ? "-" : hex(value);
+        String whole = value == null || value.length > 256 ? "-" : hex(value);
         StringBuilder headers = new StringBuilder();
         for (Header h : r.headers()) {
             headers.append(headers.length() == 0 ? "" : ",");

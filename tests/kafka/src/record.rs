@@ -18,7 +18,7 @@ pub struct Record {
     pub value_len: Option<usize>,
     /// The value's SHA-256; all zeros for a null value.
     pub value_sha256: [u8; 32],
-    /// The value itself where it has at most 64 bytes.
+    /// The value itself where it has at most 256 bytes.
     pub value: Option<Vec<u8>>,
     /// The headers in their order; a value can be null.
     pub headers: Vec<(String, Option<Vec<u8>>)>,

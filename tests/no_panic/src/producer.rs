@@ -81,10 +81,12 @@ pub(crate) fn config<'a>(input: &mut Input<'a>) -> Config<'a> {
     #[cfg(feature = "compression")]
     {
         use ottla_core::Compression;
-        config.compression = [Compression::None, Compression::Lz4, Compression::Zstd]
-            .get(usize::from(input.u8()))
-            .copied()
-            .unwrap_or_default();
+        config.compression = match input.u8() {
+            0 => Compression::None,
+            #[cfg(feature = "zstd")]
+            1 => Compression::Zstd,
+            _ => Compression::Lz4,
+        };
         see(&(config.compression.name(), config.compression.is_none()));
     }
     config

@@ -35,7 +35,7 @@ const SASL: (usize, usize) = match () {
 
 /// What compression adds to a batch, and to the `Producer`.
 #[cfg(target_pointer_width = "32")]
-const COMPRESSION: (usize, usize) = if cfg!(feature = "compression") { (24, 96) } else { (0, 0) };
+const COMPRESSION: (usize, usize) = if cfg!(feature = "compression") { (16, 88) } else { (0, 0) };
 
 /// What tokens add to that.
 #[cfg(target_pointer_width = "32")]

@@ -1,8 +1,9 @@
 //! A broker behind a proxy that cuts: a real Kafka, or the model of one.
 
 use core::{net::SocketAddr, time::Duration};
+use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use ottla_kafka::{Cluster, Config, FaultProxy, Links, NEWEST};
 use ottla_model::{
     ClusterConfig, NodeId, TimestampType, TopicConfig,
@@ -223,5 +224,35 @@ impl Broker {
                 (0..PARTITIONS).flat_map(log).collect()
             })),
         }
+    }
+
+    /// What is in the topic's log: bytes of batches, their headers included, by how they are compressed. Kafka's as its
+    /// own `DumpLogSegments` reads them, which sums up their checksums.
+    ///
+    /// # Errors
+    /// With Kafka's reason, and where a checksum is wrong.
+    pub fn stored(&self) -> Result<BTreeMap<String, u64>> {
+        let mut stored = BTreeMap::new();
+        for partition in 0..PARTITIONS {
+            match self {
+                Self::Kafka(cluster) => {
+                    for batch in cluster.dump_log(1, TOPIC, partition)? {
+                        ensure!(batch.is_valid, "a checksum is wrong: {batch:?}");
+                        *stored.entry(batch.compression).or_default() += batch.size as u64;
+                    }
+                }
+                Self::Model(server, _) => server.with_cluster(|model| {
+                    let topic = model.topic_id(TOPIC).unwrap_or_default();
+                    for batch in model.batches_of(topic, partition) {
+                        let codec = ["none", "gzip", "snappy", "lz4", "zstd"]
+                            .get(usize::from(batch.header.attributes.compression()))
+                            .copied()
+                            .unwrap_or("unknown");
+                        *stored.entry(codec.to_owned()).or_default() += batch.bytes.len() as u64;
+                    }
+                }),
+            }
+        }
+        Ok(stored)
     }
 }

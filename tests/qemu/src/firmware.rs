@@ -64,6 +64,16 @@ pub enum Kind {
     Scram,
     /// By either, with logs.
     ScramWithLogs,
+    /// A producer and nothing else, of readings in JSON and batches of 4 KiB.
+    Json,
+    /// The same with logs.
+    JsonWithLogs,
+    /// A producer and nothing else, which compresses them by LZ4.
+    Lz4,
+    /// The same with logs.
+    Lz4WithLogs,
+    /// All of it: deadlines, dropping, and logs.
+    Lz4Full,
 }
 
 impl Kind {
@@ -76,6 +86,11 @@ impl Kind {
             Self::Sasl => "plain,password",
             Self::Scram => "plain,scram",
             Self::ScramWithLogs => "plain,password,scram,defmt",
+            Self::Json => "plain,json",
+            Self::JsonWithLogs => "plain,json,defmt",
+            Self::Lz4 => "plain,lz4",
+            Self::Lz4WithLogs => "plain,lz4,defmt",
+            Self::Lz4Full => "lz4,defmt",
         }
     }
 }

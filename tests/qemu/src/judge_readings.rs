@@ -72,10 +72,13 @@ pub fn judge(
     Ok(arrived)
 }
 
-/// The number at the beginning of a reading.
+/// The number of a reading: what it begins with, or in JSON the number so called.
 fn number(value: &[u8]) -> Option<u32> {
     let text = core::str::from_utf8(value).ok()?;
-    let (number, _) = text.split_once(' ')?;
+    let (number, _) = match text.split_once("\"reading\":") {
+        Some((_, rest)) => rest.split_once(',')?,
+        None => text.split_once(' ')?,
+    };
     number.parse().ok()
 }
 
@@ -97,6 +100,8 @@ mod tests {
         }
         assert!(judge(&[(1, b"0 1".to_vec())], 2, 1, |_| false).is_err(), "another partition");
         assert!(judge(&[(0, b"x".to_vec())], 2, 1, |_| false).is_err(), "no reading");
+        let json = b"{\"reading\":0,\"celsius\":1.0}".to_vec();
+        assert_eq!(judge(&[(0, json)], 1, 1, |_| false).unwrap().readings, 1);
     }
 
     #[test]

@@ -234,6 +234,12 @@ impl Sizes {
         self.sum(|part| !part.is_board())
     }
 
+    /// Bytes of flash of `ottla-embedded`.
+    #[must_use]
+    pub fn adapter(&self) -> u64 {
+        self.of(Part::Adapter).flash
+    }
+
     /// All bytes of flash and of RAM.
     #[must_use]
     pub fn all(&self) -> (u64, u64) {

@@ -8,6 +8,7 @@
 mod logging;
 #[cfg(feature = "_sasl")]
 mod login;
+mod memory;
 mod pending_readings;
 mod reading;
 mod run;
@@ -15,10 +16,10 @@ mod task;
 mod unwired_stream;
 
 #[cfg(feature = "_sasl")]
-pub use login::{Login, Memory};
+pub use login::Login;
+pub use memory::Memory;
 pub use pending_readings::{Book, Count, Each, Summary};
-#[cfg(not(feature = "_sasl"))]
-pub use run::Memory;
+pub use reading::{Text, json};
 pub use run::{Trouble, run};
 pub use task::{OnFull, Task};
 pub use unwired_stream::unwired;

@@ -1,35 +1,6 @@
 //! Who the sensor says it is.
 
-use ottla_core::{Credentials, Producer, Sasl, SaslError, presets};
-
-/// Bytes for user name and password.
-const LONGEST: usize = 96;
-
-/// What the producer may use: 8 KiB, and what connections keep of their sessions; and room for credentials.
-#[derive(Debug)]
-pub struct Memory {
-    pub(crate) producer: presets::Small,
-    credentials: [u8; LONGEST],
-}
-
-impl Memory {
-    /// Memory that is all zeros.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { producer: presets::Small::new(), credentials: [0; LONGEST] }
-    }
-
-    /// Both parts of it.
-    pub(crate) const fn lend(&mut self) -> (&mut presets::Small, &mut [u8]) {
-        (&mut self.producer, &mut self.credentials)
-    }
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+use ottla_core::{Credentials, Producer, Sasl, SaslError};
 
 /// Who the sensor says it is.
 #[derive(Clone, Copy)]

@@ -5,31 +5,32 @@ use core::time::Duration;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use ottla_core::{
     Config, ConfigError, Event, Instant, ProduceError, Producer, Record, TopicError, TopicId,
-    TopicStatus, presets,
+    TopicStatus,
 };
+#[cfg(feature = "lz4")]
+use ottla_embedded::Compressor;
 use ottla_embedded::{Driver, Serial, Step};
 
 use crate::{
     logging::say,
+    memory::{Lent, Memory},
     pending_readings::{Book, Summary},
     reading::Reading,
     task::{OnFull, Task},
 };
 
 /// Bytes of a batch: its header, and a page.
+#[cfg(not(feature = "json"))]
 const BATCH: u32 = 61 + 256;
-const MAX_REQUEST: u32 = 2_048;
+/// Bytes of a batch: its header, and 16 pages.
+#[cfg(feature = "json")]
+const BATCH: u32 = 61 + 4_096;
+const MAX_REQUEST: u32 = if cfg!(feature = "json") { BATCH + 512 } else { 2_048 };
 /// How long an answer may take; after that the line is hung up. All record memory goes over the
 /// slower of the boards' lines in a third of it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the line must be quiet after it was hung up: QEMU connects again after a second.
 const QUIET: Duration = Duration::from_millis(1_300);
-/// What the producer may use: 8 KiB.
-#[cfg(not(feature = "_sasl"))]
-pub type Memory = presets::Small;
-#[cfg(feature = "_sasl")]
-use crate::login::Memory;
-
 /// A producer at a serial line.
 type Line<'m, U> = Driver<'m, Serial<U>, 1>;
 
@@ -60,13 +61,15 @@ pub fn run<U: Read + Write + ReadReady + WriteReady>(
     mut now: impl FnMut() -> Instant,
 ) -> Result<Summary, Trouble> {
     let mut driver = None;
-    #[cfg(feature = "_sasl")]
-    let (memory, credentials) = memory.lend();
-    start(task, memory, line, now(), &mut driver)?;
+    start(task, &mut memory.producer, line, now(), &mut driver)?;
     // Where the producer lies for good, or it would be copied once more.
     #[cfg(feature = "_sasl")]
     if let Some(driver) = &mut driver {
-        task.login.give(driver.producer_mut(), credentials).map_err(Trouble::Sasl)?;
+        task.login.give(driver.producer_mut(), &mut memory.credentials).map_err(Trouble::Sasl)?;
+    }
+    #[cfg(feature = "lz4")]
+    if let Some(driver) = &mut driver {
+        driver.set_compressor(Compressor::new(&mut memory.table, &mut memory.compressed));
     }
     match &mut driver {
         Some(driver) => work(task, driver, readings, &mut now),
@@ -79,7 +82,7 @@ pub fn run<U: Read + Write + ReadReady + WriteReady>(
 #[inline(never)]
 fn start<'m, U: Read + Write + ReadReady + WriteReady>(
     task: &Task<'_>,
-    memory: &'m mut presets::Small,
+    memory: &'m mut Lent,
     line: U,
     now: Instant,
     driver: &mut Option<Line<'m, U>>,
@@ -92,7 +95,9 @@ fn start<'m, U: Read + Write + ReadReady + WriteReady>(
         max_in_flight: 1,
         request_timeout: REQUEST_TIMEOUT,
         allow_auto_create_topics: false,
-        ..presets::Small::config(task.bootstrap)
+        #[cfg(feature = "lz4")]
+        compression: ottla_core::Compression::Lz4,
+        ..Lent::config(task.bootstrap)
     };
     // The device may have been reset in the middle of a request.
     let line = Serial::new(line, QUIET).hang_up_first(MAX_REQUEST);
@@ -145,6 +150,12 @@ fn work<U: Read + Write + ReadReady + WriteReady>(
             driver.producer_mut().close(at, at);
         }
     }
+    #[cfg(all(feature = "lz4", any(feature = "defmt", feature = "log")))]
+    {
+        let stats = driver.producer().stats().compression;
+        let (plain, wire) = (stats.plain_bytes as u32, stats.wire_bytes as u32);
+        say!(info, "compressed: {} bytes to {}", plain, wire);
+    }
     let Summary { delivered, dropped, unknown } = sensor.told;
     say!(info, "done: {} delivered, {} dropped, {} unknown", delivered, dropped, unknown);
     Ok(sensor.told)
@@ -176,7 +187,10 @@ impl Sensor<'_> {
                 return;
             }
             let reading = Reading::take(self.next);
+            #[cfg(not(feature = "json"))]
             let text = reading.text();
+            #[cfg(feature = "json")]
+            let text = crate::json(self.next);
             let record = Record {
                 partition: Some(reading.channel()),
                 value: Some(text.as_bytes()),
