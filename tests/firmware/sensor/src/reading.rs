@@ -29,6 +29,10 @@ impl Reading {
     }
 
     /// Which of the channels it is of.
+    #[cfg_attr(
+        feature = "json",
+        expect(clippy::modulo_one, reason = "a device of JSON has one channel")
+    )]
     pub(crate) fn channel(self) -> i32 {
         (self.number % CHANNELS) as i32
     }
