@@ -96,15 +96,21 @@ pub fn check_all_rooms(compressor: &mut dyn Compressor, plain: &[u8]) {
 ///
 /// There is a difference.
 pub fn check_without_heap(plain: &[u8], page: usize, slots: usize) -> Option<usize> {
-    let mut table = vec![0xA5A5; slots];
     let mut out = vec![0xA5; plain.len() + plain.len() / 8 + 1024];
     let pages: Vec<&[u8]> = plain.chunks(page).collect();
-    let mut lz4 = Lz4::new(&mut table);
-    let length = lz4.compress(&pages, &mut out)?;
+    let anew = |out: &mut [u8]| Lz4::new(&mut vec![0xA5A5; slots]).compress(&pages, out);
+    let length = anew(&mut out)?;
     assert!(decompress(CompressionType::Lz4, &out[..length]) == plain, "something else");
-    assert_eq!(lz4.compress(&pages, &mut vec![0; length - 1]), None);
+    assert_eq!(anew(&mut vec![0; length - 1]), None);
     let mut again = vec![0; length];
-    assert_eq!(lz4.compress(&pages, &mut again), Some(length));
+    assert_eq!(anew(&mut again), Some(length));
     assert!(again == out[..length]);
+    // What a batch has left in the table finds other matches in the next one, and none that are wrong.
+    let mut table = vec![0xA5A5; slots];
+    let mut lz4 = Lz4::new(&mut table);
+    lz4.compress(&pages, &mut out)?;
+    if let Some(length) = lz4.compress(&pages, &mut out) {
+        assert!(decompress(CompressionType::Lz4, &out[..length]) == plain, "after another batch");
+    }
     Some(length)
 }

@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(
             core::str::from_utf8(json.as_bytes()),
             Ok(
-                "{\"device\":\"sensor-17\",\"reading\":4294967295,\"celsius\":-327.68,\"humidity\":42.6,\"pressure\":1013.9,\"battery\":3.3}"
+                "{\"device\":\"sensor-17\",\"reading\":4294967295,\"celsius\":-327.68,\"humidity\":41.3,\"pressure\":1013.1,\"battery\":3.5}"
             )
         );
     }
