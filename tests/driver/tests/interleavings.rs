@@ -66,6 +66,7 @@ scenarios! {
     who_closes_is_told_and_who_sends_then
     a_cancelled_record_is_what_the_verdict_says
     two_wait_for_the_same_record
+    who_waits_is_told_that_another_cancels
     records_go_on_without_a_handle
     reports_are_told_once_before_a_flush_ends
     compressed_records_are_answered
@@ -162,6 +163,20 @@ fn two_wait_for_the_same_record<W: Way>() {
         assert!(W::wait(&same).is_delivered());
     });
     assert_eq!(scene.close(), 2);
+}
+
+fn who_waits_is_told_that_another_cancels<W: Way>() {
+    let scene = Scene::<W>::warm(&lingering(), SetUp::default());
+    let sent = Arc::new(Mutex::new(scene.caller().send(0, 10).unwrap()));
+    scene.together(2, move |_, number| {
+        let same = sent.lock().unwrap().clone();
+        if number == 0 {
+            assert!(matches!(W::wait(&same), RecordOutcome::NotDelivered(_)));
+        } else {
+            assert_eq!(W::cancel(&same), Verdict::NotDelivered);
+        }
+    });
+    assert_eq!(scene.close(), 1);
 }
 
 fn records_go_on_without_a_handle<W: Way>() {
