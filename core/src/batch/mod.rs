@@ -106,6 +106,9 @@ pub(crate) struct Batch {
     pub(crate) last_page: Ix<PageLink>,
     /// Bytes of records.
     pub(crate) len: u32,
+    /// As many of them as count as due: [`Producer::due_bytes`](crate::Producer::due_bytes).
+    #[cfg(feature = "trace")]
+    pub(crate) due: u32,
     /// Free bytes in the last page; 0 once the records changed place.
     pub(crate) room: u32,
     /// Checksum of the first `checked` bytes of records.
@@ -196,6 +199,8 @@ impl Batch {
         first_page: Ix::NONE,
         last_page: Ix::NONE,
         len: 0,
+        #[cfg(feature = "trace")]
+        due: 0,
         room: 0,
         crc: 0,
         checked: 0,

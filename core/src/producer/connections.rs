@@ -358,6 +358,7 @@ impl Producer<'_> {
         batch.next_in_request = Ix::NONE;
         let partition = self.partitions.at_mut(batch.partition);
         partition.in_flight -= 1;
+        self.queues.is_due(&mut self.batches, index);
     }
 
     /// Takes back the request of a connection of which no byte was accepted.

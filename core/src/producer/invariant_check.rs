@@ -94,6 +94,15 @@ impl Producer<'_> {
         holds("batches by age", by_age, by_age == unsettled)?;
         let (linger, outputs) = self.queues.others();
         length("batches that linger", batches, linger, |_, slot| slot.life == Life::Open)?;
+        #[cfg(feature = "trace")]
+        {
+            let due: u64 = batches.iter().map(|(_, slot)| u64::from(slot.due)).sum();
+            holds("bytes that are due", due as u32, due == self.due_bytes())?;
+            for (index, slot) in batches.iter() {
+                let waits = open(slot) && slot.life != Life::InFlight && !slot.lingers();
+                holds("what waits for its broker is due", index.number(), waits == (slot.due > 0))?;
+            }
+        }
         length("batches with something to tell", batches, outputs, |_, slot| {
             slot.life == Life::Done || matches!(slot.told, Told::Pending(_))
         })?;

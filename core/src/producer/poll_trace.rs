@@ -52,6 +52,13 @@ impl Producer<'_> {
         }))
     }
 
+    /// Bytes of records that need not linger and are in no request: they wait for their brokers. Of a batch that takes
+    /// more records while it waits, those that came first; compressed ones count as they were given.
+    #[must_use]
+    pub const fn due_bytes(&self) -> u64 {
+        self.queues.due_bytes()
+    }
+
     /// What happened inside since this was last asked, oldest first; `None` where that is all. To be asked
     /// after each call: 32 are kept, and the others counted.
     pub fn poll_trace(&mut self) -> Option<Trace> {

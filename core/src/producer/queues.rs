@@ -20,6 +20,9 @@ pub(super) struct Queues {
     #[cfg(feature = "compression")]
     wanted: List<Batch, Linger>,
     unsettled: u32,
+    /// What all of them count as due.
+    #[cfg(feature = "trace")]
+    due_bytes: u64,
     /// The settled batch that the last output was about.
     shown: Ix<Batch>,
 }
@@ -33,6 +36,8 @@ impl Queues {
         #[cfg(feature = "compression")]
         wanted: List::EMPTY,
         unsettled: 0,
+        #[cfg(feature = "trace")]
+        due_bytes: 0,
         shown: Ix::NONE,
     };
 
@@ -54,6 +59,8 @@ impl Queues {
     ) {
         self.untold.insert_after(batches, first, second);
         self.unsettled += 1;
+        self.is_due(batches, first);
+        self.is_due(batches, second);
     }
 
     /// `Unknown` is to be told of a batch, of which nothing was told.
@@ -80,18 +87,54 @@ impl Queues {
         }
         self.outputs.push(batches, index);
         self.unsettled -= 1;
+        self.is_not_due(batches, index);
     }
 
     /// A batch need not linger any longer. It is not one that is to be lent to a codec.
     #[inline(always)]
     pub(super) fn end_linger(&mut self, batches: &mut Table<'_, Batch>, index: Ix<Batch>) {
         self.linger.remove(batches, index);
+        self.is_due(batches, index);
     }
 
     /// Takes the batch out that has lingered for longest.
     #[inline(always)]
     pub(super) fn pop_lingering(&mut self, batches: &mut Table<'_, Batch>) -> Option<Ix<Batch>> {
-        self.linger.pop(batches)
+        let first = self.linger.pop(batches)?;
+        self.is_due(batches, first);
+        Some(first)
+    }
+
+    /// What is in a batch waits for its broker.
+    #[inline(always)]
+    pub(super) fn is_due(&mut self, batches: &mut Table<'_, Batch>, index: Ix<Batch>) {
+        #[cfg(feature = "trace")]
+        self.count_due(batches.at_mut(index), |batch| batch.len);
+        #[cfg(not(feature = "trace"))]
+        let _ = (self, batches, index);
+    }
+
+    /// A batch is in a request, or settled.
+    #[inline(always)]
+    pub(super) fn is_not_due(&mut self, batches: &mut Table<'_, Batch>, index: Ix<Batch>) {
+        #[cfg(feature = "trace")]
+        self.count_due(batches.at_mut(index), |_| 0);
+        #[cfg(not(feature = "trace"))]
+        let _ = (self, batches, index);
+    }
+
+    #[cfg(feature = "trace")]
+    #[inline(always)]
+    fn count_due(&mut self, batch: &mut Batch, bytes: fn(&Batch) -> u32) {
+        self.due_bytes -= u64::from(batch.due);
+        batch.due = bytes(batch);
+        self.due_bytes += u64::from(batch.due);
+    }
+
+    #[cfg(feature = "trace")]
+    #[inline(always)]
+    pub(super) const fn due_bytes(&self) -> u64 {
+        self.due_bytes
     }
 
     /// The batch that has lingered for longest.

@@ -258,6 +258,7 @@ impl Producer<'_> {
         let topic = partition.topic;
         let pipelined = partition.in_flight > 0;
         partition.in_flight += 1;
+        self.queues.is_not_due(&mut self.batches, index);
         partition.conn = conn;
         // An answer is good for one attempt.
         partition.question = Question::Open;
