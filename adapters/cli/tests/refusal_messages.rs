@@ -32,6 +32,7 @@ fn properties_are_refused_by_name() {
         with("lingr.ms=5").refused(&["unknown property \"lingr.ms\"", "\"linger.ms\""]);
         with("linger.ms=soon").refused(&["\"linger.ms\" is \"soon\"", "milliseconds"]);
         with("compression.type=brotli").refused(&["\"compression.type\"", "snappy, lz4 or zstd"]);
+        with("hold.bytes=many").refused(&["\"hold.bytes\" is \"many\"", "0 to hold nobody"]);
         with("max.in.flight.requests.per.connection=9")
             .refused(&["max.in.flight.requests.per.connection: expected 1 to 5"]);
         let three = produce(&["--driver", driver, "--shards", "3"]);

@@ -181,6 +181,11 @@ impl Engine {
         let pending = matches!(core.topic_status(topic), Some(TopicStatus::Pending(_)));
         if memory > 0 && refused {
             Some("who waits for memory, and is refused")
+        } else if memory > 0
+            && let Some(at) = state.hold.next_look()
+        {
+            let late = at.after(LATE) < self.clock().now();
+            late.then_some("who is held back, and was to be let go")
         } else if memory > 0 && state.relief.is_none() && roomy {
             Some("who waits for memory, of which there is enough")
         } else if memory > 0 && state.relief.is_some_and(|at| at.after(LATE) < self.clock().now()) {

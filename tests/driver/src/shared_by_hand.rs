@@ -204,6 +204,15 @@ impl Stage {
         self.net.lock().cluster.freeze(node).expect("a node");
     }
 
+    /// It answers again.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none.
+    pub fn thaw(&self, node: i32) {
+        self.net.lock().cluster.thaw(node).expect("a node");
+    }
+
     /// How the network behaves from now on.
     pub fn set_weather(&self, weather: Weather) {
         self.net.lock().weather = weather;

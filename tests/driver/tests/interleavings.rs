@@ -63,6 +63,7 @@ scenarios! {
     what_is_flushed_is_answered
     a_topic_is_waited_for
     memory_is_waited_for
+    who_is_held_back_goes_on
     who_closes_is_told_and_who_sends_then
     a_cancelled_record_is_what_the_verdict_says
     two_wait_for_the_same_record
@@ -118,6 +119,19 @@ fn memory_is_waited_for<W: Way>() {
         assert!(sent.iter().all(|sent| W::wait(sent).is_delivered()));
     });
     assert_eq!(scene.close(), 6);
+}
+
+/// A record fills a batch, and four of them that are due are many.
+fn who_is_held_back_goes_on<W: Way>() {
+    let config = Config { batch_size: 512, buffer_memory: 8_192, ..hasty() };
+    let limits = Limits { pages: 32, page_size: 1_024, ..Limits::for_config(&config) };
+    let set_up = SetUp { limits: Some(limits), ..SetUp::default() };
+    let scene = Scene::<W>::warm(&config, set_up);
+    scene.together(2, |caller, _| {
+        let sent: Vec<_> = (0..8).map(|_| caller.send(0, 480).unwrap()).collect();
+        assert!(sent.iter().all(|sent| W::wait(sent).is_delivered()));
+    });
+    assert_eq!(scene.close(), 17);
 }
 
 fn who_closes_is_told_and_who_sends_then<W: Way>() {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use ottla_client::{
-    CloseReport, Delivery, Record, RecordOutcome, Report,
+    CloseReport, Delivery, Record, RecordOutcome, Report, SendError,
     internal::{Gap, set_in_gaps},
 };
 use ottla_core::{Config, Limits, Ticket, Verdict};
@@ -185,8 +185,9 @@ fn a_link_that_takes_no_more_ends_a_nap() {
 
 #[test]
 fn who_waits_for_memory_has_it_a_millisecond_after_there_is_some() {
-    let config = Config { batch_size: 1_024, buffer_memory: 64 * 1_024, ..hasty() };
-    let limits = Limits::for_config(&config);
+    // Four batches are all memory, so that nobody is held back before.
+    let config = Config { batch_size: 16_384, buffer_memory: 64 * 1_024, ..hasty() };
+    let limits = Limits { page_size: 1_024, pages: 64, ..Limits::for_config(&config) };
     let mut stage = Stage::new(&config, Some(limits), None);
     stage.freeze(1);
     // A little of it is to come back soon, and the rest is not.
@@ -202,6 +203,65 @@ fn who_waits_for_memory_has_it_a_millisecond_after_there_is_some() {
     assert!(is_delivered(soon.try_outcome()));
     stage.pass(Duration::from_millis(2));
     assert_eq!(waiter.poll(), Some(true), "there is memory, and nobody says so");
+}
+
+/// Full of records that wait for the first broker, though there is room for more; with somebody who is held back.
+fn held_back() -> (Stage, Waiter<Result<Delivery, SendError>>) {
+    let config = Config { batch_size: 4_096, buffer_memory: 256 * 1_024, ..hasty() };
+    let stage = Stage::new(&config, Some(Limits::for_config(&config)), None);
+    stage.freeze(1);
+    for _ in 0..30 {
+        stage.send(0, 3_900);
+    }
+    let mut waiter = patient(&stage, None);
+    assert!(waiter.poll().is_none(), "it is not held back");
+    (stage, waiter)
+}
+
+/// Somebody who can wait, sends.
+fn patient(stage: &Stage, timeout: Option<Duration>) -> Waiter<Result<Delivery, SendError>> {
+    let (shards, topic) = (Rc::clone(stage.shards()), stage.topic().clone());
+    Waiter::new(async move {
+        let record =
+            Record { partition: Some(0), value: Some(&[0; 600]), timeout, ..Record::default() };
+        shards.sending::<Delivery>(&topic, &record).await
+    })
+}
+
+#[test]
+fn who_is_held_back_is_let_go_though_no_batch_leaves() {
+    let (mut stage, mut waiter) = held_back();
+    stage.pass(Duration::from_millis(9));
+    assert!(waiter.poll().is_none(), "the broker may have paused");
+    stage.pass(Duration::from_millis(2));
+    assert!(waiter.poll().is_some_and(|taken| taken.is_ok()), "there is room");
+    assert!(patient(&stage, None).poll().is_some_and(|taken| taken.is_ok()), "it is slow");
+}
+
+#[test]
+fn who_is_held_back_goes_on_once_batches_have_left() {
+    let (mut stage, mut waiter) = held_back();
+    stage.thaw(1);
+    stage.pass(Duration::from_millis(5));
+    assert!(waiter.poll().is_some_and(|taken| taken.is_ok()), "they have left");
+}
+
+#[test]
+fn nobody_is_held_back_who_cannot_wait() {
+    let (stage, _waiter) = held_back();
+    stage.send(0, 600);
+    let mut hurried = patient(&stage, Some(Duration::from_millis(5)));
+    assert!(hurried.poll().is_some_and(|taken| taken.is_ok()), "it has a deadline");
+}
+
+#[test]
+fn nobody_is_held_back_who_is_refused() {
+    let (mut stage, mut waiter) = held_back();
+    let mut closing = Waiter::new(stage.shards().close(Duration::from_secs(1)));
+    assert!(closing.poll().is_none() && stage.turn());
+    let refused = |taken: Option<Result<_, _>>| matches!(taken, Some(Err(SendError::Refused(_))));
+    assert!(refused(waiter.poll()), "it is held back for nothing");
+    assert!(refused(patient(&stage, None).poll()), "it is held back for nothing");
 }
 
 #[test]

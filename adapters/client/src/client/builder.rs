@@ -14,6 +14,7 @@ use crate::{
     },
     compression::{CompressionProperties, Compressor},
     delivery::outcome::Report,
+    engine::hold::{self, Hold},
     error::BuildError,
     record::Record,
     security::{Security, SecurityProperties},
@@ -230,11 +231,14 @@ impl<P: Place> Builder<P> {
         let mut config = *config;
         let mut secured = self.security;
         let mut compression = self.compression;
+        let mut held = None;
         for (name, value) in &self.properties {
             if SecurityProperties::knows(name) {
                 secured.set(name, value)?;
             } else if CompressionProperties::knows(name) {
                 compression.set(name, value)?;
+            } else if name == hold::HOLD_BYTES {
+                held = Some(hold::parse(value)?);
             } else {
                 config.set(name, value)?;
             }
@@ -249,6 +253,12 @@ impl<P: Place> Builder<P> {
         let compressors = compression.compressors(config.compression, shards.min(MOST))?;
         let shards =
             Shards::compressing(&config, self.limits, self.callbacks, shards, compressors)?;
+        if let Some(bytes) = held {
+            let memory = config.buffer_memory / shards.engines().len().max(1) as u64;
+            for engine in shards.engines() {
+                engine.lock().hold = Hold::new(bytes, config.batch_size, memory);
+            }
+        }
         #[cfg(feature = "_tls")]
         for broker in shards.first().lock().core.brokers() {
             security.check_host(broker.address.map_or("", |at| at.host))?;
@@ -260,5 +270,53 @@ impl<P: Place> Builder<P> {
             }
         }
         place.start(shards, &security)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Place for Nowhere {
+        type Producer = Shards;
+        type Running = ();
+
+        fn find() -> Result<Self, BuildError> {
+            Ok(Self)
+        }
+
+        fn start(self, shards: Shards, _: &Security) -> Result<Shards, BuildError> {
+            Ok(shards)
+        }
+    }
+
+    #[test]
+    fn hold_bytes_is_how_much_may_be_due() {
+        let build = |bytes: Option<&str>, shards: usize| {
+            let builder = Builder::<Nowhere>::new().property("bootstrap.servers", "a:1");
+            let bytes = bytes.map(|bytes| (hold::HOLD_BYTES, bytes));
+            builder.properties(bytes).shards(shards).build().map_err(|error| error.to_string())
+        };
+        let begins_with = |bytes: Option<&str>, shards: usize, due: u64| {
+            let shards = build(bytes, shards).unwrap();
+            shards.engines().iter().all(|engine| {
+                let hold = &mut engine.lock().hold;
+                hold.note(due - 1);
+                let too_early = hold.is_on();
+                hold.note(due);
+                hold.is_on() && !too_early
+            })
+        };
+        assert!(begins_with(None, 1, hold::DEFAULT_HOLD));
+        assert!(begins_with(Some(" 200000 "), 2, 200_000));
+        assert!(begins_with(Some("99999999999"), 4, 2 << 20), "a quarter of each one's memory");
+        assert!(!begins_with(Some("0"), 2, u64::MAX - 1));
+        let refused = build(Some("all"), 1).unwrap_err();
+        assert!(
+            refused.contains("hold.bytes") && refused.contains("0 to hold nobody"),
+            "{refused}"
+        );
     }
 }

@@ -147,6 +147,10 @@ impl Engine {
         crowded: impl FnOnce(),
     ) -> Option<R> {
         let mut state = self.lock_or(crowded);
+        if state.hold.is_on() {
+            // Who can wait does, and who cannot is taken on the other way.
+            return None;
+        }
         let now = state.now(self.clock());
         let receipt: R = self.produce(&mut state, now, topic, record).ok()?;
         let nudge = state.nudge_for_record(&receipt.ticket(), false);
@@ -229,8 +233,13 @@ impl<R: Receipt> SendFuture<'_, R> {
             (Some(_), _) => self.engine.clock().now(),
         };
         self.started.get_or_insert(now);
-        let result: Result<R, _> =
-            self.engine.produce(&mut state, now, self.topic.id(), &self.record);
+        // Who has a deadline would lose time that it may not have.
+        let patient = waker.is_some() && self.deadline.is_none();
+        let result: Result<R, _> = if patient && state.holds_back(now, self.topic.id()) {
+            Err(ProduceError::Full)
+        } else {
+            self.engine.produce(&mut state, now, self.topic.id(), &self.record)
+        };
         let parting = match (&result, waker) {
             (Err(ProduceError::Full), Some(waker)) => self.wait(&mut state, List::Full, waker),
             (Err(ProduceError::MetadataPending), Some(waker)) => {

@@ -24,6 +24,7 @@ use crate::{
     engine::{
         codec::{Codec, Compressing},
         driver_sleep::{Gather, Nudge},
+        hold::{DEFAULT_HOLD, Hold},
         state::State,
     },
     gap::{self, Gap},
@@ -148,6 +149,7 @@ impl Engine {
                 calls(engine),
                 Arc::clone(&due),
                 gather,
+                Hold::new(DEFAULT_HOLD, config.batch_size, config.buffer_memory),
                 compressing,
             )),
             naps: AtomicBool::new(false),

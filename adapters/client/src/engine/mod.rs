@@ -9,6 +9,7 @@ pub(crate) mod codec;
 pub(crate) mod compressing;
 pub(crate) mod connection_losses;
 pub(crate) mod driver_sleep;
+pub(crate) mod hold;
 pub(crate) mod locked_core;
 pub(crate) mod partition_counts;
 pub(crate) mod state;

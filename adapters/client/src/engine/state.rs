@@ -26,6 +26,7 @@ use crate::{
         codec::Compressing,
         connection_losses::Losses,
         driver_sleep::{Driving, Gather},
+        hold::Hold,
         partition_counts::Told,
         tracing_events,
         wait_list::WaitList,
@@ -85,6 +86,8 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// When those that wait for memory are woken at the latest, once there is some.
     pub(crate) relief: Option<Instant>,
+    /// Whether those that can wait do so before memory is full.
+    pub(crate) hold: Hold,
     /// Reports that were taken to be told.
     taken: u64,
     /// And that were told.
@@ -118,6 +121,7 @@ impl State {
         engine: Weak<dyn EngineCalls>,
         due: Arc<AtomicU64>,
         gather: Gather,
+        hold: Hold,
         compressing: Compressing,
     ) -> Self {
         Self {
@@ -134,6 +138,7 @@ impl State {
             failure: None,
             closed: false,
             relief: None,
+            hold,
             taken: 0,
             told: 0,
             returned: None,
@@ -185,17 +190,26 @@ impl State {
     }
 
     /// Wakes those that wait for memory, if there is some for a while, or the first of it was freed long ago:
-    /// to wake them for each batch that leaves would cost more than what they then do.
+    /// to wake them for each batch that leaves would cost more than what they then do. And those that are held back,
+    /// once that is over.
     fn relieve(&mut self, now: Instant) {
-        let Some(latest) = self.relief else {
-            return;
+        let over = self.hold.look(now, self.core.due_bytes());
+        let is_time = |latest| {
+            let stats = self.core.stats();
+            let free = stats.pages.saturating_sub(stats.pages_used + stats.pages_reserved);
+            now >= latest || free >= self.gather.pages
         };
-        let stats = self.core.stats();
-        let free = stats.pages.saturating_sub(stats.pages_used + stats.pages_reserved);
-        if now >= latest || free >= self.gather.pages {
+        if over || self.relief.is_some_and(is_time) {
             self.relief = None;
             self.full.wake(WAKE_AT_ONCE, &mut self.news.wakes);
         }
+    }
+
+    /// Whether a sender to this topic that can wait is to do so. Whom the core would refuse is told that.
+    pub(crate) fn holds_back(&mut self, now: Instant, topic: TopicId) -> bool {
+        self.hold.is_on()
+            && matches!(self.core.topic_status(topic), Some(TopicStatus::Ready { .. }))
+            && self.hold.begin(now, self.core.due_bytes())
     }
 
     /// Takes the connections that have something to write.
@@ -266,6 +280,7 @@ impl State {
     /// No record is taken any more, at least for now: who waits for memory or for a topic would wait for
     /// nothing.
     pub(crate) fn wake_senders(&mut self) {
+        self.hold.end();
         let wakes = &mut self.news.wakes;
         self.full.wake_where(wakes, |()| true);
         self.topics.wake_where(wakes, |()| true);

@@ -44,6 +44,9 @@ impl State {
         // A record that joins a batch sets no timer: the batch's own is running.
         let begun = ticket.index() == 0;
         self.begun += u32::from(begun);
+        if begun {
+            self.hold.note(self.core.due_bytes());
+        }
         let timer = timer || begun;
         if self.driver.is_awake() || self.writing {
             return Nudge::Nothing;
@@ -156,7 +159,8 @@ impl State {
     pub(crate) fn wake_time(&mut self) -> Instant {
         let core = self.core.poll_timeout().map(|(at, _)| at);
         let deadline = self.table.next_deadline();
-        let times = core.into_iter().chain(deadline).chain(self.relief);
+        let times =
+            core.into_iter().chain(deadline).chain(self.relief).chain(self.hold.next_look());
         times.min().unwrap_or(Instant::NEVER)
     }
 }
