@@ -12,10 +12,12 @@ use crate::{
     cluster::NodeState,
     fault::Met,
     sasl::{Admission, Authentication},
+    versions::FETCH,
 };
 
 mod api_versions;
 mod describe_producers;
+mod fetch;
 mod hostile_responses;
 mod init_producer_id;
 mod metadata;
@@ -157,6 +159,7 @@ impl Cluster {
             ApiKey::INIT_PRODUCER_ID => self.init_producer_id(&request, &mut met, out),
             ApiKey::API_VERSIONS => self.api_versions(&request, &mut met, out),
             ApiKey::DESCRIBE_PRODUCERS => self.describe_producers(&request, &mut met, out),
+            FETCH => self.fetch(&request, out),
             ApiKey::SASL_HANDSHAKE => self.sasl_handshake(&request, authentication, &mut met, out),
             ApiKey::SASL_AUTHENTICATE => {
                 self.sasl_authenticate(&request, authentication, &mut met, out)
