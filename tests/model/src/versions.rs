@@ -43,7 +43,7 @@ impl Versions {
         // Produce is said to begin at 0 although it does not (KAFKA-18659): `speaks` knows better.
         Self::none()
             .with(ApiKey::PRODUCE, 0, produce)
-            .with(ApiKey::METADATA, 0, metadata)
+            .with(ApiKey::METADATA, 1, metadata)
             .with(ApiKey::API_VERSIONS, 0, api_versions)
             .with(ApiKey::INIT_PRODUCER_ID, 0, init_producer_id)
             .with(ApiKey::DESCRIBE_PRODUCERS, 0, 0)

@@ -129,7 +129,11 @@ impl Cluster {
         let Ok((body, header)) = RequestHeader::read(frame) else {
             return Handled::Close;
         };
-        if !versions.speaks(header.api_key, header.api_version) {
+        // Where nobody authenticates, the old handshake is refused as the new one is.
+        let old_handshake = header.api_key == ApiKey::SASL_HANDSHAKE
+            && header.api_version == 0
+            && self.accounts.is_none();
+        if !versions.speaks(header.api_key, header.api_version) && !old_handshake {
             return Handled::Close;
         }
         let request = Request {
