@@ -21,8 +21,11 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "most of it is about a few of many")]
 
 pub mod batch;
+pub mod broker;
 pub mod choice;
 pub mod export;
 pub mod generate;
 pub mod messages;
 pub mod mutate;
+pub mod peer;
+pub mod report;

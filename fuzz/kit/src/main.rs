@@ -1,36 +1,28 @@
 //! `ottla-fuzz`: fuzzes a Kafka broker or client of one's own.
 #![forbid(unsafe_code)]
 
-use std::{path::PathBuf, process::ExitCode};
+mod args;
+mod run_broker;
 
-use clap::{Args, Parser, Subcommand};
+use std::process::ExitCode;
 
-/// Fuzzes a Kafka broker or client of one's own.
-#[derive(Debug, Parser)]
-#[command(name = "ottla-fuzz", version, about, max_term_width = 100)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
+use clap::Parser as _;
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Writes a dictionary and seed corpora for other fuzzers: AFL++, libFuzzer, Jazzer, Go's.
-    Export(Export),
-}
-
-#[derive(Debug, Args)]
-struct Export {
-    /// Folder to write to; what is in it is overwritten.
-    folder: PathBuf,
-    /// Writes requests with one thing wrong each as well.
-    #[arg(long)]
-    spoilt: bool,
-}
+use crate::args::{Cli, Command, Export};
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let failed = error.use_stderr();
+            // Nobody is there to be told that telling failed.
+            let _ = error.print();
+            return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match cli.command {
         Command::Export(args) => export(&args),
+        Command::Broker(args) => run_broker::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ottla-fuzz: {error:#}");
