@@ -23,6 +23,8 @@
 pub mod batch;
 pub mod broker;
 pub mod choice;
+#[cfg(unix)]
+pub mod client;
 pub mod export;
 pub mod generate;
 pub mod messages;

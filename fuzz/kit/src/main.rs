@@ -1,8 +1,13 @@
 //! `ottla-fuzz`: fuzzes a Kafka broker or client of one's own.
 #![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, reason = "a clock is what this is about; the core has none")]
 
 mod args;
+mod example_client;
 mod run_broker;
+#[cfg(unix)]
+mod run_client;
 
 use std::process::ExitCode;
 
@@ -23,6 +28,9 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Export(args) => export(&args),
         Command::Broker(args) => run_broker::run(&args),
+        #[cfg(unix)]
+        Command::Client(args) => run_client::run(&args),
+        Command::ExampleClient(args) => example_client::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ottla-fuzz: {error:#}");
