@@ -1,16 +1,25 @@
 //! `ottla-fuzz client`.
 
 use core::{net::SocketAddr, time::Duration};
-use std::{collections::BTreeMap, fs, net::ToSocketAddrs as _, process::ExitCode, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::ToSocketAddrs as _,
+    process::{self, ExitCode},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use ottla_fuzz::{
-    client::{Bounds, Episode, judge, run as episode},
+    client::{Bounds, Episode, judge, kill_running, run as episode},
     report::{Finding, Report},
 };
 use serde_json::json;
 
 use crate::args::Client;
+
+/// As a shell has it for SIGINT.
+const INTERRUPTED: i32 = 130;
 
 pub(crate) fn run(args: &Client) -> Result<ExitCode> {
     let listen: SocketAddr = args
@@ -32,6 +41,10 @@ pub(crate) fn run(args: &Client) -> Result<ExitCode> {
         rss_mib: args.rss_mib,
         idle_per_second: args.idle_per_second,
     };
+    ctrlc::set_handler(|| {
+        kill_running();
+        process::exit(INTERRUPTED);
+    })?;
     let begin = Instant::now();
     let mut findings: Vec<Finding> = Vec::new();
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();

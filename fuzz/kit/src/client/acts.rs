@@ -200,7 +200,6 @@ fn deed(choices: &mut dyn Choices, nodes: i32, partitions: i32) -> Deed {
             let lies = [
                 Lie::Garbage(vec![0x15, 3, 3, 0, 2, 2, 0x46]),
                 Lie::WrongCorrelation,
-                Lie::HalfAnAnswer,
                 Lie::FrameLength(i32::MAX),
                 Lie::FrameLength(-1),
                 Lie::Throttle(1_000),

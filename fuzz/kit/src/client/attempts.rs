@@ -27,8 +27,10 @@ pub struct Attempt {
 /// What a client knows of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Nothing, or nothing that can be read.
+    /// Nothing.
     None,
+    /// Bytes that are no answer: it was spoilt on its way.
+    Spoilt,
     /// It is in the log, at this offset.
     Acknowledged(i64),
     /// An error.
@@ -41,7 +43,7 @@ impl Attempt {
     pub fn was_refused(&self) -> bool {
         match self.answer {
             Answer::Error(code) => ErrorCode(code).evidence() == Evidence::NotAppended,
-            Answer::None | Answer::Acknowledged(_) => false,
+            Answer::None | Answer::Spoilt | Answer::Acknowledged(_) => false,
         }
     }
 
@@ -51,6 +53,7 @@ impl Attempt {
         let batch = &self.batch;
         let answer = match self.answer {
             Answer::None => "no answer".to_owned(),
+            Answer::Spoilt => "an answer that was spoilt".to_owned(),
             Answer::Acknowledged(offset) => format!("acknowledged at offset {offset}"),
             Answer::Error(code) => ErrorCode(code).to_string(),
         };
@@ -103,6 +106,15 @@ impl Attempts {
             }
         }
         self.open.insert((connection, request.correlation_id), open);
+    }
+
+    /// A Produce answer came back, and was spoilt.
+    pub(super) fn spoilt(&mut self, connection: u64, correlation_id: i32) {
+        for at in self.open.remove(&(connection, correlation_id)).unwrap_or_default() {
+            if let Some(attempt) = self.all.get_mut(at) {
+                attempt.answer = Answer::Spoilt;
+            }
+        }
     }
 
     /// A Produce answer came back as a whole and as it was.

@@ -1,6 +1,9 @@
 //! The client's process.
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 use std::{
     fs,
     io::{self, BufRead as _, BufReader},
@@ -40,6 +43,18 @@ impl Acknowledged {
     }
 }
 
+/// The process group of the client that runs; 0 is none.
+static RUNNING: AtomicU32 = AtomicU32::new(0);
+
+/// Kills the client that runs, for who is about to end: being in a group of its own, it does not hear of Ctrl-C.
+pub fn kill_running() {
+    let group = i32::try_from(RUNNING.swap(0, Ordering::AcqRel)).ok().and_then(Pid::from_raw);
+    if let Some(group) = group {
+        // Who is gone already is no matter.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
 /// A client that runs, in a process group of its own. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Client {
@@ -76,6 +91,7 @@ impl Client {
             .stderr(if quiet { Stdio::null() } else { Stdio::inherit() })
             .process_group(0)
             .spawn()?;
+        RUNNING.store(child.id(), Ordering::Release);
         let begin = Instant::now();
         let acknowledged = Arc::new(Mutex::new(Vec::new()));
         if let Some(stdout) = child.stdout.take() {
@@ -152,6 +168,7 @@ impl Client {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
+        RUNNING.store(0, Ordering::Release);
         // What it said last is on its way.
         thread::sleep(Duration::from_millis(50));
         ended

@@ -118,6 +118,9 @@ pub fn run(episode: &Episode, bounds: Bounds) -> Result<Seen> {
     for act in acts(*seed, storm_ms, i32::from(*nodes), i32::try_from(*partitions).unwrap_or(1)) {
         let at = Duration::from_millis(act.at_ms);
         watch.until(at.saturating_sub(storm.elapsed()), |_| false);
+        if watch.seen.ended.is_some() {
+            break;
+        }
         server.with_cluster(|cluster| act.deed.act(cluster, &tap, topic));
         watch.seen.done.push((tap.now_ms(), act.deed.words()));
     }

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 use std::collections::BTreeMap;
 
 use super::{
-    attempts::{Attempt, overlap, sequence_of},
+    attempts::{Answer, Attempt, overlap, sequence_of},
     episode::{Bounds, Seen},
 };
 use crate::report::Severity;
@@ -62,6 +62,8 @@ laws! {
     SameSequence "same-sequence" Fault "A record that may be in the log is not sent under another sequence number.",
     /// What it says is true.
     TruthTold "truth-told" Fault "What it says is acknowledged is in the log, at the offset that it says.",
+    /// It does not act upon what cannot be read.
+    SpoiltBelieved "spoilt-believed" Note "An answer that cannot be read to its end acknowledges nothing.",
     /// It recovers.
     Recovers "recovers" Fault "When all is well again, records are acknowledged again in time.",
     /// It can be ended.
@@ -236,7 +238,18 @@ fn judge_acknowledged(seen: &Seen, tell: Tell<'_>) {
             lies.push((record, places));
         }
     }
-    if let Some((record, places)) = lies.first() {
+    // A broker that sends what is no answer may be misunderstood: that is told apart.
+    let is_spoilt = |value: &str| {
+        let sent =
+            seen.heard.attempts.all().iter().filter(|attempt| has(attempt, value.as_bytes()));
+        sent.into_iter().any(|attempt| attempt.answer == Answer::Spoilt)
+    };
+    let (misled, lies): (Vec<_>, Vec<_>) =
+        lies.into_iter().partition(|(record, _)| is_spoilt(&record.value));
+    for (law, lies) in [(Law::TruthTold, lies), (Law::SpoiltBelieved, misled)] {
+        let Some((record, places)) = lies.first() else {
+            continue;
+        };
         let offset = record
             .offset
             .map_or_else(|| "an offset".to_owned(), |offset| format!("offset {offset}"));
@@ -254,13 +267,11 @@ fn judge_acknowledged(seen: &Seen, tell: Tell<'_>) {
             record.at_ms
         );
         let mut story = lead_up(seen, record.at_ms);
-        let sent = seen.heard.attempts.all().iter().filter(|attempt| {
-            attempt.batch.values.iter().flatten().any(|value| value == record.value.as_bytes())
-        });
+        let sent = seen.heard.attempts.all().iter().filter(|of| has(of, record.value.as_bytes()));
         for attempt in sent.take(10) {
             let _ = writeln!(story, "  {}", attempt.words());
         }
-        tell(Law::TruthTold, what, story);
+        tell(law, what, story);
     }
     let twice: Vec<_> = at.iter().filter(|(_, places)| places.len() > 1).collect();
     if let Some((value, places)) = twice.first() {
@@ -268,14 +279,16 @@ fn judge_acknowledged(seen: &Seen, tell: Tell<'_>) {
         let what =
             format!("{} records; first {value:?}, at {places:?} (partition, offset)", twice.len());
         let mut story = String::new();
-        let sent = seen.heard.attempts.all().iter().filter(|attempt| {
-            attempt.batch.values.iter().flatten().any(|other| other == value.as_bytes())
-        });
+        let sent = seen.heard.attempts.all().iter().filter(|of| has(of, value.as_bytes()));
         for attempt in sent.take(10) {
             let _ = writeln!(story, "  {}", attempt.words());
         }
         tell(Law::Twice, what, story);
     }
+}
+
+fn has(attempt: &Attempt, value: &[u8]) -> bool {
+    attempt.batch.values.iter().flatten().any(|other| other == value)
 }
 
 /// What went wrong in the seconds before.

@@ -12,7 +12,7 @@ mod tap;
 
 pub use acts::{Act, Deed, acts};
 pub use attempts::{Answer, Attempt, Attempts};
-pub use command::{Acknowledged, Client};
+pub use command::{Acknowledged, Client, kill_running};
 pub use episode::{Bounds, Episode, Seen, run};
 pub use judge::{Broken, Law, judge};
 pub use tap::{Heard, Spoil, Tap};

@@ -18,7 +18,7 @@ use super::attempts::Attempts;
 use crate::{
     choice::Seeded,
     messages::{Api, Direction, Frame, decode_request, decode_response},
-    mutate::{Mutator, spoil},
+    mutate::{Keeps, Mutator, spoil},
 };
 
 /// A frame that is announced to be larger ends its connection.
@@ -301,12 +301,17 @@ fn answers(
                     let name = order.mutator.name();
                     let what = format!("an answer to {} with {name} at {}", api.name, made.at);
                     state.spoilt.push((at, what));
-                    Some((made.bytes, harmless))
+                    if api.key == 0 && !harmless {
+                        state.attempts.spoilt(connection, correlation_id);
+                    }
+                    // What would come next would be taken for the rest of the frame.
+                    let ends = (order.mutator.keeps() == Keeps::Nothing).then_some(order.seed);
+                    Some((made.bytes, harmless, ends))
                 }
                 None => None,
             }
         };
-        let intact = spoilt.as_ref().is_none_or(|(_, harmless)| *harmless);
+        let intact = spoilt.as_ref().is_none_or(|(_, harmless, _)| *harmless);
         if api.key == 0 && intact {
             let mut state = shared.lock();
             state.attempts.answered(connection, correlation_id, &read.body);
@@ -317,7 +322,15 @@ fn answers(
                 state.idle.push((at, "a refused Produce".to_owned()));
             }
         }
-        client.write_all(spoilt.as_ref().map_or(&frame, |(bytes, _)| bytes))?;
+        client.write_all(spoilt.as_ref().map_or(&frame, |(bytes, ..)| bytes))?;
+        match spoilt.and_then(|(_, _, ends)| ends) {
+            None => {}
+            Some(seed) if seed % 2 == 0 => return Ok(()),
+            Some(_) => {
+                io::copy(&mut broker, &mut io::sink())?;
+                return Ok(());
+            }
+        }
     }
 }
 
