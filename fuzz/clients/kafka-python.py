@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import signal
+import sys
 import time
 
 from kafka import KafkaProducer
@@ -22,6 +23,10 @@ def told(value, metadata):
     print(f"ack {metadata.partition} {metadata.offset} {value}", flush=True)
 
 
+def failed(error):
+    print(repr(error), file=sys.stderr)
+
+
 logging.basicConfig(level=logging.ERROR)
 signal.signal(signal.SIGTERM, stop)
 topic = os.environ["OTTLA_FUZZ_TOPIC"]
@@ -36,9 +41,9 @@ number = 0
 while going:
     value = f"record-{number}"
     try:
-        producer.send(topic, value=value.encode()).add_callback(functools.partial(told, value))
+        producer.send(topic, value=value.encode()).add_callback(functools.partial(told, value)).add_errback(failed)
         number += 1
-    except KafkaError:
-        pass
+    except KafkaError as error:
+        print(repr(error), file=sys.stderr)
     time.sleep(0.003)
 producer.close(timeout=3)

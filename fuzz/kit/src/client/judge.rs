@@ -198,7 +198,8 @@ fn judge_attempts(seen: &Seen, tell: Tell<'_>) {
     let mut told = |law, found: Vec<(&Attempt, &Attempt)>, what: &str| {
         if let Some((earlier, later)) = found.first() {
             let what = format!("{} times; first at {} ms: {what}", found.len(), later.at_ms);
-            let both = format!("  {}\n  {}\n", earlier.words(), later.words());
+            let told = between(seen, earlier, later);
+            let both = format!("  {}\n{told}  {}\n", earlier.words(), later.words());
             tell(law, what, format!("{}{both}", lead_up(seen, later.at_ms)));
         }
     };
@@ -280,11 +281,29 @@ fn judge_acknowledged(seen: &Seen, tell: Tell<'_>) {
             format!("{} records; first {value:?}, at {places:?} (partition, offset)", twice.len());
         let mut story = String::new();
         let sent = seen.heard.attempts.all().iter().filter(|of| has(of, value.as_bytes()));
-        for attempt in sent.take(10) {
+        let sent: Vec<&Attempt> = sent.take(10).collect();
+        for (at, attempt) in sent.iter().enumerate() {
+            if let Some(earlier) = at.checked_sub(1).and_then(|at| sent.get(at)) {
+                story.push_str(&between(seen, earlier, attempt));
+            }
             let _ = writeln!(story, "  {}", attempt.words());
         }
         tell(Law::Twice, what, story);
     }
+}
+
+/// The first errors that the client was told between two attempts: what made it do what it did may be among them.
+fn between(seen: &Seen, earlier: &Attempt, later: &Attempt) -> String {
+    let attempts = seen.heard.attempts.all().iter();
+    let errors = attempts
+        .skip_while(|attempt| *attempt != earlier)
+        .skip(1)
+        .take_while(|attempt| *attempt != later)
+        .filter(|attempt| matches!(attempt.answer, Answer::Error(_)));
+    errors.take(5).fold(String::new(), |mut text, attempt| {
+        let _ = writeln!(text, "  {}", attempt.words());
+        text
+    })
 }
 
 fn has(attempt: &Attempt, value: &[u8]) -> bool {
