@@ -217,7 +217,11 @@ fn small(
     let is_gone = signature.starts_with(Law::Lives.name());
     let runs = if is_gone { 0 } else { bounds.shrink_runs };
     let begin = Instant::now();
-    let shrunk = shrink(plan, runs, |plan| {
+    // What was not sent is not missed.
+    let steps = plan.steps.iter().zip(&shown.seen.asked);
+    let sent = steps.filter(|(_, asked)| asked.outcome != Outcome::NotSent);
+    let sent = Plan { seed: plan.seed, steps: sent.map(|(step, _)| step.clone()).collect() };
+    let shrunk = shrink(&sent, runs, |plan| {
         if begin.elapsed() > bounds.shrink_time {
             bail!("it has taken long enough");
         }

@@ -8,7 +8,10 @@ use super::{
     plan::{Flaw, Plan, Produce, Step},
     session::{Logged, Outcome, Transcript, Wrong, values_of},
 };
-use crate::batch::advance;
+use crate::{
+    batch::advance,
+    messages::{Value, decode_request},
+};
 
 macro_rules! laws {
     ($($(#[$about:meta])* $name:ident $word:literal $words:literal,)+) => {
@@ -124,7 +127,10 @@ pub fn judge(plan: &Plan, seen: &Transcript) -> Vec<Broken> {
             _ => None,
         };
         if let Some(what) = unanswered {
-            let kind = kind_of(step);
+            let kind = match has_null_records(&asked.bytes) {
+                true => "Produce with null records".to_owned(),
+                false => kind_of(step),
+            };
             broken.push(Broken::new(Law::Answers, Some(at), format!("{kind}: {what}"), kind));
         }
     }
@@ -135,6 +141,16 @@ pub fn judge(plan: &Plan, seen: &Transcript) -> Vec<Broken> {
         judge_told(plan, seen, &mut broken);
     }
     broken
+}
+
+/// Whether a request is a Produce of a partition without records, whatever else is odd about it.
+fn has_null_records(frame: &[u8]) -> bool {
+    let Ok(request) = decode_request(frame.get(4..).unwrap_or_default()) else {
+        return false;
+    };
+    let mut partitions =
+        request.body.structs("topics").flat_map(|topic| topic.structs("partitions"));
+    request.api.key == 0 && partitions.any(|told| told.get("records") == Some(&Value::Null))
 }
 
 /// With acks=0 a connection is closed where something went wrong.
