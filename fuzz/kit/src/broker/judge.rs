@@ -368,3 +368,148 @@ fn is_same(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        batch::ReadBatch,
+        broker::{Asked, Move},
+    };
+
+    const SEED: u64 = 5;
+
+    fn step(id: u32, epoch: i16, sequence: i32) -> Produce {
+        Produce {
+            why: Move::Next,
+            producer: Some(0),
+            partition: 0,
+            epoch,
+            sequence,
+            records: 1,
+            id,
+            connection: 0,
+            version: 255,
+            acks: -1,
+            flaw: None,
+        }
+    }
+
+    /// A step's batch as it would be in the log.
+    fn logged(step: &Produce, base_offset: i64) -> Logged {
+        let batch = ReadBatch {
+            base_offset,
+            last_offset_delta: step.records - 1,
+            attributes: 0,
+            producer_id: 77,
+            epoch: step.epoch,
+            sequence: step.sequence,
+            count: step.records,
+            is_intact: true,
+            records_crc: 0,
+            values: values_of(step, SEED).into_iter().map(Some).collect(),
+        };
+        Logged { producer: step.producer, batch }
+    }
+
+    fn told(error: i16, offset: i64) -> Outcome {
+        Outcome::Told { errors: vec![error], offset: Some(offset) }
+    }
+
+    /// The laws that are broken where these steps had these outcomes, and this is the log.
+    fn broken(steps: &[(Produce, Outcome)], log: Vec<Logged>) -> Vec<&'static str> {
+        let plan = Plan {
+            seed: SEED,
+            steps: steps.iter().map(|(step, _)| Step::Produce(step.clone())).collect(),
+        };
+        let asked = steps.iter().map(|(_, outcome)| Asked {
+            version: 13,
+            at: String::new(),
+            bytes: Vec::new(),
+            outcome: outcome.clone(),
+            broken: Vec::new(),
+        });
+        let mut seen = Transcript { was_read: true, ..Transcript::default() };
+        seen.asked = asked.collect();
+        judge_offsets(&log, 0, &mut seen.broken);
+        seen.logs.insert(0, log);
+        let mut laws: Vec<_> = judge(&plan, &seen).iter().map(|broken| broken.law.name()).collect();
+        laws.dedup();
+        laws
+    }
+
+    #[test]
+    fn what_should_be_breaks_nothing() {
+        let (a, b, c) = (step(1, 0, 0), step(2, 0, 1), step(3, 1, 0));
+        let log = vec![logged(&a, 0), logged(&b, 1), logged(&c, 2)];
+        let steps = [
+            (a.clone(), told(0, 0)),
+            (b.clone(), Outcome::Silent),
+            (b, told(0, 1)),
+            (c, told(0, 2)),
+            (a, told(47, -1)),
+        ];
+        assert_eq!(broken(&steps, log), ["answers"]);
+    }
+
+    #[test]
+    fn each_law_about_the_log_is_held() {
+        let (a, b) = (step(1, 0, 0), step(2, 0, 1));
+        let both =
+            |log: Vec<Logged>| broken(&[(a.clone(), told(0, 0)), (b.clone(), told(0, 1))], log);
+        assert_eq!(both(vec![logged(&a, 0), logged(&b, 1)]), [""; 0]);
+        assert_eq!(both(vec![logged(&a, 0)]), ["acknowledged-is-there"]);
+        assert_eq!(both(vec![logged(&a, 0), logged(&b, 2)]), ["offsets", "acknowledged-is-there"]);
+        assert_eq!(both(vec![logged(&a, 0), logged(&b, 1), logged(&b, 2)]), ["appended-once"]);
+        let mut wrong = logged(&b, 1);
+        wrong.batch.is_intact = false;
+        assert_eq!(both(vec![logged(&a, 0), wrong]), ["intact"]);
+        let stranger = Produce { sequence: 2, ..step(9, 0, 2) };
+        let log = vec![logged(&a, 0), logged(&b, 1), logged(&stranger, 2)];
+        assert_eq!(both(log), ["nothing-unasked"]);
+    }
+
+    #[test]
+    fn gaps_and_zombies_are_told() {
+        let (a, gap) = (step(1, 1, 0), step(2, 1, 5));
+        let (old, inside) = (step(3, 0, 1), step(4, 2, 3));
+        let second = |step: &Produce| {
+            let log = vec![logged(&a, 0), logged(step, 1)];
+            broken(&[(a.clone(), told(0, 0)), (step.clone(), told(0, 1))], log)
+        };
+        assert_eq!(second(&gap), ["sequences-follow"]);
+        assert_eq!(second(&old), ["epochs-rise"]);
+        assert_eq!(second(&inside), ["epochs-rise"]);
+        // After the largest number comes 0.
+        let last = Produce { sequence: i32::MAX, ..step(5, 0, 0) };
+        let first = step(6, 0, 0);
+        let log = vec![logged(&last, 0), logged(&first, 1)];
+        assert_eq!(broken(&[(last, told(0, 0)), (first, told(0, 1))], log), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_refused_is_not_there_but_by_another_request() {
+        let a = step(1, 0, 0);
+        let log = vec![logged(&a, 0)];
+        // 45 is certain; 7 is not.
+        assert_eq!(broken(&[(a.clone(), told(45, -1))], log.clone()), ["refused-is-not-there"]);
+        assert_eq!(broken(&[(a.clone(), told(7, -1))], log.clone()), [""; 0]);
+        assert_eq!(broken(&[(a.clone(), told(45, -1)), (a, told(0, 0))], log), [""; 0]);
+    }
+
+    #[test]
+    fn a_flaw_is_not_acknowledged() {
+        let flawed = Produce { flaw: Some(Flaw::Crc), ..step(1, 0, 0) };
+        let log = vec![logged(&flawed, 0)];
+        assert_eq!(broken(&[(flawed.clone(), told(0, 0))], log), ["flaw-refused"]);
+        assert_eq!(broken(&[(flawed, told(2, -1))], Vec::new()), [""; 0]);
+    }
+
+    #[test]
+    fn a_connection_is_closed_over_acks_0_alone() {
+        let a = step(1, 0, 0);
+        let silent = Produce { acks: 0, ..a.clone() };
+        assert_eq!(broken(&[(a, Outcome::Closed)], Vec::new()), ["answers"]);
+        assert_eq!(broken(&[(silent, Outcome::Closed)], Vec::new()), [""; 0]);
+    }
+}

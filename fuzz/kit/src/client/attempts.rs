@@ -85,6 +85,12 @@ pub struct Attempts {
 }
 
 impl Attempts {
+    /// These, and no more.
+    #[must_use]
+    pub const fn of(all: Vec<Attempt>) -> Self {
+        Self { all, open: BTreeMap::new() }
+    }
+
     /// All of them.
     #[must_use]
     pub fn all(&self) -> &[Attempt] {

@@ -345,3 +345,119 @@ fn last_requests(seen: &Seen) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::{
+        batch::{Batch, read_batches},
+        client::{Acknowledged, Attempts},
+    };
+
+    const BOUNDS: Bounds = Bounds {
+        begin_within: Duration::from_secs(1),
+        calm: Duration::ZERO,
+        storm: Duration::ZERO,
+        recover_within: Duration::from_secs(1),
+        rss_mib: 100,
+        idle_per_second: 10,
+    };
+
+    fn attempt(values: &[&str], epoch: i16, sequence: i32, answer: Answer) -> Attempt {
+        let values = values.iter().map(|value| value.as_bytes().to_vec()).collect();
+        let batch = Batch { producer_id: 7, epoch, sequence, ..Batch::new(values, 0) };
+        let batch = read_batches(&batch.encode()).0.remove(0);
+        Attempt { at_ms: 10, connection: 1, partition: 0, batch, answer }
+    }
+
+    /// All is as it should be.
+    fn well() -> Seen {
+        Seen {
+            starts: vec![0],
+            began: true,
+            recovered_after: Some(Duration::ZERO),
+            ends_when_asked: true,
+            ..Seen::default()
+        }
+    }
+
+    fn broken(seen: &Seen) -> Vec<&'static str> {
+        judge(seen, BOUNDS).iter().map(|broken| broken.law.name()).collect()
+    }
+
+    fn with(attempts: Vec<Attempt>) -> Vec<&'static str> {
+        let mut seen = well();
+        seen.heard.attempts = Attempts::of(attempts);
+        broken(&seen)
+    }
+
+    #[test]
+    fn sequence_numbers_are_sent_again_with_the_same_bytes() {
+        let none = Answer::None;
+        assert_eq!(with(vec![attempt(&["a"], 0, 0, none), attempt(&["a"], 0, 0, none)]), [""; 0]);
+        assert_eq!(
+            with(vec![attempt(&["a"], 0, 0, none), attempt(&["b"], 0, 0, none)]),
+            ["same-bytes"]
+        );
+        let longer = attempt(&["a", "b"], 0, 0, none);
+        assert_eq!(with(vec![attempt(&["a"], 0, 0, none), longer]), ["same-bytes"]);
+        // 45 is certain: the numbers are free again.
+        let refused = attempt(&["a"], 0, 0, Answer::Error(45));
+        assert_eq!(with(vec![refused, attempt(&["b"], 0, 0, none)]), [""; 0]);
+    }
+
+    #[test]
+    fn a_record_has_one_sequence_number() {
+        let none = Answer::None;
+        assert_eq!(
+            with(vec![attempt(&["a"], 0, 0, none), attempt(&["a"], 0, 1, none)]),
+            ["same-sequence"]
+        );
+        assert_eq!(
+            with(vec![attempt(&["a"], 0, 5, none), attempt(&["a"], 1, 0, none)]),
+            ["same-sequence"]
+        );
+        let refused = attempt(&["a"], 0, 5, Answer::Error(45));
+        assert_eq!(with(vec![refused, attempt(&["a"], 1, 0, none)]), [""; 0]);
+    }
+
+    #[test]
+    fn what_it_says_is_held_against_the_log() {
+        let said = |offset, answer| {
+            let mut seen = well();
+            seen.logged = vec![(0, 3, b"a".to_vec())];
+            let value = "a".to_owned();
+            seen.acknowledged = vec![Acknowledged { at_ms: 1, partition: 0, offset, value }];
+            seen.heard.attempts = Attempts::of(vec![attempt(&["a"], 0, 0, answer)]);
+            broken(&seen)
+        };
+        assert_eq!(said(Some(3), Answer::None), [""; 0]);
+        assert_eq!(said(None, Answer::None), [""; 0]);
+        assert_eq!(said(Some(4), Answer::None), ["truth-told"]);
+        assert_eq!(said(Some(4), Answer::Spoilt), ["spoilt-believed"]);
+        let mut twice = well();
+        twice.logged = vec![(0, 3, b"a".to_vec()), (0, 4, b"a".to_vec())];
+        assert_eq!(broken(&twice), ["twice"]);
+    }
+
+    #[test]
+    fn memory_pace_and_the_rest_are_bounded() {
+        let mut seen = well();
+        seen.rss_mib = Some(101);
+        seen.heard.idle = (0..21).map(|at| (at * 10, "Metadata".to_owned())).collect();
+        seen.heard.unreadable = vec![(1, "x".to_owned())];
+        seen.recovered_after = None;
+        seen.ends_when_asked = false;
+        assert_eq!(broken(&seen), ["recovers", "memory", "pace", "sound", "ends"]);
+        seen = well();
+        // As many in three seconds are fewer in any two.
+        seen.heard.idle = (0..21).map(|at| (at * 150, "Metadata".to_owned())).collect();
+        assert_eq!(broken(&seen), [""; 0]);
+        seen.began = false;
+        assert_eq!(broken(&seen), ["begins"]);
+        seen.ended = Some("it ended by itself".to_owned());
+        assert_eq!(broken(&seen), ["lives"]);
+    }
+}
