@@ -154,6 +154,7 @@ impl Cluster {
                 first_sequence: self.config.first_sequence,
                 duplicates: self.config.duplicates,
                 ever_written: log.ever_written,
+                planted: self.config.planted,
             };
             match log.producers.check(origin, rules) {
                 Ok(Judged::New) => {}

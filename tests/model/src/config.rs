@@ -48,6 +48,8 @@ pub struct ClusterConfig {
     pub may_read: bool,
     /// What NOT_LEADER_OR_FOLLOWER tells in Produce from version 10 on (KIP-951).
     pub leader_hints: LeaderHints,
+    /// A fault on purpose, for who tries a judge of brokers; `None` is a cluster as it should be.
+    pub planted: Option<Planted>,
     /// What the listener asks of clients; `None` asks nothing, and refuses SASL as a PLAINTEXT
     /// listener does.
     pub sasl: Option<SaslConfig>,
@@ -99,6 +101,7 @@ impl Default for ClusterConfig {
             describers: Describers::Replicas,
             may_read: true,
             leader_hints: LeaderHints::WithEndpoints,
+            planted: None,
             sasl: None,
             start_ms: 1_700_000_000_000,
             seed: 0,
@@ -246,6 +249,17 @@ pub enum Duplicates {
     OutOfOrder,
     /// It is appended once more: producer ids, epochs and sequences are not looked at.
     AppendedAgain,
+}
+
+/// A fault that no broker should have, made on purpose: a judge of brokers that does not find it is worth nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// A batch that is in the log already is appended once more.
+    DuplicateAppended,
+    /// A batch whose sequence does not follow is appended.
+    GapAppended,
+    /// A batch of several records is acknowledged with the offset of its last one.
+    WrongOffset,
 }
 
 /// How much of the duplicate window survives the restart of a node.

@@ -29,7 +29,7 @@ mod versions;
 pub use cluster::{AdminError, Cluster, NodeId};
 pub use config::{
     AutoCreate, ClusterConfig, CompressionType, Describers, Duplicates, FirstSequence, LeaderHints,
-    NodeConfig, ProducerWindow, Storage, TimestampType, TopicConfig,
+    NodeConfig, Planted, ProducerWindow, Storage, TimestampType, TopicConfig,
 };
 pub use connection::Connection;
 pub use event::{AnswerFate, Happening, Judgement};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ottla_core::wire::{ErrorCode, describe_producers::ProducerState};
 
-use crate::{Duplicates, FirstSequence, ProducerWindow};
+use crate::{Duplicates, FirstSequence, Planted, ProducerWindow};
 
 /// `NUM_BATCHES_TO_RETAIN`: how many batches back a duplicate is known.
 const WINDOW: usize = 5;
@@ -49,6 +49,7 @@ pub(crate) struct Rules {
     pub(crate) duplicates: Duplicates,
     /// Whether there was ever a record in the log.
     pub(crate) ever_written: bool,
+    pub(crate) planted: Option<Planted>,
 }
 
 /// What is remembered of one batch.
@@ -89,6 +90,9 @@ impl ProducerStates {
             };
         };
         if let Some(duplicate) = entry.duplicate_of(origin) {
+            if rules.planted == Some(Planted::DuplicateAppended) {
+                return Ok(Judged::New);
+            }
             return match rules.duplicates {
                 Duplicates::Acknowledged | Duplicates::AppendedAgain => {
                     Ok(Judged::Duplicate(duplicate))
@@ -105,7 +109,8 @@ impl ProducerStates {
         } else {
             // An entry whose every batch was forgotten cannot be: entries are made by batches.
             let last = entry.batches.back().map_or(-1, |batch| batch.last_sequence);
-            follows(last, origin.first_sequence)
+            let planted = rules.planted == Some(Planted::GapAppended);
+            follows(last, origin.first_sequence) || planted && origin.first_sequence > last
         };
         if in_order { Ok(Judged::New) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) }
     }

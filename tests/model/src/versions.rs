@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use ottla_core::wire::{ApiKey, VersionRange};
 
-/// FETCH is announced and not spoken: librdkafka takes a broker without it for one that does not
-/// know record batches, and sends message sets.
-const FETCH: ApiKey = ApiKey(1);
+/// FETCH, which the core does not know: for who reads the logs back, and because librdkafka takes a broker without it for
+/// one that does not know record batches, and sends message sets.
+pub(crate) const FETCH: ApiKey = ApiKey(1);
+/// The versions of it that are spoken.
+const FETCH_VERSIONS: VersionRange = VersionRange { min: 4, max: 11 };
 
 /// The version ranges of a node, as ApiVersions tells them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,26 +24,26 @@ impl Versions {
     /// As Kafka 2.8: no topic ids, Produce to 9, Metadata to 11.
     #[must_use]
     pub fn kafka_2_8() -> Self {
-        Self::of(9, 11, 4, 3).with(FETCH, 0, 12)
+        Self::of(9, 11, 4, 3).with(FETCH, 4, 11)
     }
 
     /// As Kafka 3.9: topic ids in Metadata, not in Produce.
     #[must_use]
     pub fn kafka_3_9() -> Self {
-        Self::of(11, 12, 5, 4).with(FETCH, 0, 17)
+        Self::of(11, 12, 5, 4).with(FETCH, 4, 11)
     }
 
     /// As Kafka 4.x: topic ids in Produce.
     #[must_use]
     pub fn kafka_4() -> Self {
-        Self::of(13, 13, 5, 4).with(FETCH, 4, 17)
+        Self::of(13, 13, 5, 4).with(FETCH, 4, 11)
     }
 
     fn of(produce: i16, metadata: i16, init_producer_id: i16, api_versions: i16) -> Self {
         // Produce is said to begin at 0 although it does not (KAFKA-18659): `speaks` knows better.
         Self::none()
             .with(ApiKey::PRODUCE, 0, produce)
-            .with(ApiKey::METADATA, 0, metadata)
+            .with(ApiKey::METADATA, 1, metadata)
             .with(ApiKey::API_VERSIONS, 0, api_versions)
             .with(ApiKey::INIT_PRODUCER_ID, 0, init_producer_id)
             .with(ApiKey::DESCRIBE_PRODUCERS, 0, 0)
@@ -86,11 +88,12 @@ impl Versions {
         self.0.is_empty()
     }
 
-    /// Whether a request of this version is handled: in range, and the wire crate has a codec.
+    /// Whether a request of this version is handled: in range, and there is a codec.
     #[must_use]
     pub fn speaks(&self, api: ApiKey, version: i16) -> bool {
         let contains = |range: Option<VersionRange>| range.is_some_and(|r| r.contains(version));
-        contains(self.range(api)) && contains(api.versions())
+        let ours = if api == FETCH { Some(FETCH_VERSIONS) } else { api.versions() };
+        contains(self.range(api)) && contains(ours)
     }
 }
 

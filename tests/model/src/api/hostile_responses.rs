@@ -13,7 +13,9 @@ use ottla_core::wire::{
 use super::{
     Handled, Request, Unanswered, metadata::Asked, sasl::tells_no_error, shift_correlation,
 };
-use crate::{Cluster, Lie, cluster::NodeState, sasl::Authentication, topic::Topic};
+use crate::{
+    Cluster, Lie, cluster::NodeState, sasl::Authentication, topic::Topic, versions::FETCH,
+};
 
 /// Ids from here on are of nodes that are none.
 const NOBODY: i32 = 5_000;
@@ -121,6 +123,7 @@ impl Cluster {
             ApiKey::SASL_AUTHENTICATE => {
                 self.sasl_authenticate(request, authentication, &mut None, out)
             }
+            FETCH => self.fetch(request, out),
             _ => Err(Unanswered::Malformed),
         };
         if request.header.api_key == ApiKey::API_VERSIONS && tells_no_error(out.get(before..)) {

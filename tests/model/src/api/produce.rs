@@ -11,7 +11,7 @@ use ottla_core::wire::{
 
 use super::{Request, Unanswered, walk};
 use crate::{
-    Action, Cluster, Happening, Judgement, LeaderHints, Lie, NodeId,
+    Action, Cluster, Happening, Judgement, LeaderHints, Lie, NodeId, Planted,
     append::{Appended, Delivery, Refusal},
     fault::Met,
     record_batch,
@@ -229,6 +229,11 @@ impl Cluster {
         };
         self.note_judged(delivery.node, (name, index), records, &result, rewritten);
         let mut told = Told::of(index, result);
+        if self.config.planted == Some(Planted::WrongOffset) && told.error.is_none() {
+            let header = record_batch::header(records);
+            let last = header.map_or(0, |header| i64::from(header.last_offset_delta));
+            told.base_offset = told.base_offset.saturating_add(last);
+        }
         match action {
             Some(Action::AppendThenError { error, base_offset }) if told.error.is_none() => {
                 told.error = *error;

@@ -12,7 +12,7 @@ use ottla_core::wire::{
 use super::{
     Handled, Request, Unanswered, describe_producers::asked_partitions, metadata::Asked, walk,
 };
-use crate::Cluster;
+use crate::{Cluster, versions::FETCH};
 
 const ERROR: ErrorCode = ErrorCode::ILLEGAL_SASL_STATE;
 
@@ -24,6 +24,8 @@ impl Cluster {
             ApiKey::PRODUCE => refuse_produce(request, out),
             ApiKey::METADATA => refuse_metadata(request, out),
             ApiKey::DESCRIBE_PRODUCERS => refuse_describe_producers(request, out),
+            // Nobody reads logs in the middle of that.
+            FETCH => Err(Unanswered::Malformed),
             _ => {
                 request.answer(out, |w| write_refusal(w, request));
                 Ok(())

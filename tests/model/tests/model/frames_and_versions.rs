@@ -75,7 +75,9 @@ fn a_node_may_be_of_another_age() {
 #[test]
 fn unknown_apis_and_versions_close() {
     for (api, version) in [
-        (ApiKey(1), 4),
+        (ApiKey(1), 3),
+        (ApiKey(1), 12),
+        (ApiKey(2), 4),
         (ApiKey(-1), 0),
         (ApiKey(999), 0),
         (ApiKey::PRODUCE, 2),

@@ -4,6 +4,7 @@
 mod compression;
 mod describe_producers;
 mod faults;
+mod fetch;
 mod frames_and_versions;
 mod idempotence;
 mod malformed_requests;
