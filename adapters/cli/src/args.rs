@@ -202,8 +202,12 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=MAX_BENCH_THREADS))]
     pub(crate) threads: u16,
+    /// Records that are sent by one call.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: u16,
     /// Waits for each record before the next; linger.ms is 0 unless it is set.
-    #[arg(long, conflicts_with = "threads")]
+    #[arg(long, conflicts_with_all = ["threads", "batch"])]
     pub(crate) sync: bool,
 }
 

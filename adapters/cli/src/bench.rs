@@ -110,7 +110,19 @@ fn all_at_once(
     sender.send(topic, &record(0)).context("nothing can be sent")?;
     // The threads take records in turns, whatever becomes of the others.
     let send_share = |first: u64| -> Result<(), SendError> {
-        for number in (first..args.records).step_by(args.threads.into()) {
+        let mut numbers = (first..args.records).step_by(args.threads.into());
+        if args.batch > 1 {
+            let mut call = Vec::with_capacity(args.batch.into());
+            loop {
+                call.extend(numbers.by_ref().take(args.batch.into()).map(record));
+                if call.is_empty() {
+                    return Ok(());
+                }
+                sender.send_all(topic, &call)?;
+                call.clear();
+            }
+        }
+        for number in numbers {
             let record = record(number);
             match sender.try_send(topic, &record) {
                 Err(error) if error.is_temporary() => sender.send(topic, &record)?,

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use ottla_client::{Record, RecordOutcome, Report, SendError, Stats, Topic};
+use ottla_client::{Record, RecordOutcome, Report, SendAllError, SendError, Stats, Topic};
 use ottla_core::Config;
 use tokio::runtime::{Builder, Runtime};
 
@@ -80,6 +80,28 @@ impl Sender {
                 runtime.block_on(producer.send(topic, record)).map(drop)
             }
             Self::Blocking(producer) => producer.send(topic, record).map(drop),
+        }
+    }
+
+    /// Sends records in one call, and waits as [`Sender::send`] does.
+    pub(crate) fn send_all(&self, topic: &Topic, records: &[Record<'_>]) -> Result<(), SendError> {
+        let told = |error: SendAllError| error.error;
+        match self {
+            Self::Tokio { runtime, producer } => {
+                let mut deliveries = Vec::with_capacity(records.len());
+                match producer.try_send_all(topic, records, &mut deliveries) {
+                    Err(error) if error.is_temporary() => {
+                        let rest = records.iter().skip(error.taken);
+                        let sent = producer.send_all(topic, rest, &mut deliveries);
+                        runtime.block_on(sent).map(drop).map_err(told)
+                    }
+                    result => result.map(drop).map_err(told),
+                }
+            }
+            Self::Blocking(producer) => {
+                let mut tickets = Vec::with_capacity(records.len());
+                producer.send_all_detached(topic, records, &mut tickets).map(drop).map_err(told)
+            }
         }
     }
 

@@ -18,7 +18,8 @@ fn a_broker_serves_until_it_is_told_to_end_and_a_bench_runs_against_it() {
     BufReader::new(broker.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.strip_prefix("listening on ").unwrap().trim();
     for driver in DRIVERS {
-        for mode in [&[][..], &["--threads", "3"], &["--sync"]] {
+        let together = ["--threads", "2", "--batch", "7"];
+        for mode in [&[][..], &["--threads", "3"], &["--batch", "64"], &together, &["--sync"]] {
             let args = ["bench", "--bootstrap", address, "--topic", "t", "--driver", driver];
             let args = [&args[..], &["--records", "500", "--size", "50"], mode].concat();
             let ran = ottla(&args, b"");

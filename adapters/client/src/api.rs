@@ -27,6 +27,6 @@ pub use crate::{
         outcome::{Delivered, DeliveryError, OutcomeCounts, RecordOutcome, Report, Why},
         undelivered_record::UndeliveredRecord,
     },
-    error::{BuildError, ConnectionError, SendError},
+    error::{BuildError, ConnectionError, SendAllError, SendError},
     record::Record,
 };

@@ -214,6 +214,38 @@ impl fmt::Display for SendError {
 /// Without a source: the core's words are in this one's.
 impl Error for SendError {}
 
+/// Why not all records of a call were taken, and how many were.
+///
+/// Those are the first ones, and each is under way as if it had been sent alone. Of the one behind them `error`
+/// says why it was not taken. Nothing of it was queued, nor of any later one: they can be sent again from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SendAllError {
+    /// How many records were taken: the place of the first that was not.
+    pub taken: usize,
+    /// Why that one was not taken.
+    pub error: SendError,
+}
+
+impl SendAllError {
+    /// Whether the rest may be taken later, as it is.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        self.error.is_temporary()
+    }
+}
+
+impl fmt::Display for SendAllError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { taken, error } = self;
+        let records = if *taken == 1 { "record was" } else { "records were" };
+        write!(f, "{error}; {taken} {records} taken before")
+    }
+}
+
+/// Without a source: its words are in this one's.
+impl Error for SendAllError {}
+
 #[cfg(test)]
 mod tests {
     use ottla_core::Config;

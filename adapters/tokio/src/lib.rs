@@ -29,6 +29,33 @@
 //! # }
 //! ```
 //!
+//! Many records of one topic are sent by one call, [`Producer::send_all`]. It costs less, and says how many were taken where not all
+//! were:
+//!
+//! ```no_run
+//! use ottla_tokio::{Delivery, Producer, Record, SendAllError, Topic};
+//!
+//! /// Sends lines, however long there is no memory for some of them, and none twice.
+//! async fn send_lines(
+//!     producer: &Producer,
+//!     topic: &Topic,
+//!     lines: &[String],
+//! ) -> Result<Vec<Delivery>, SendAllError> {
+//!     // Each record that was taken has its delivery here, whatever becomes of those behind it.
+//!     let mut deliveries = Vec::with_capacity(lines.len());
+//!     loop {
+//!         let left = lines.iter().skip(deliveries.len());
+//!         let records = left.map(|line| Record { value: Some(line.as_bytes()), ..Record::default() });
+//!         match producer.send_all(topic, records, &mut deliveries).await {
+//!             Ok(_) => return Ok(deliveries),
+//!             // `max.block.ms` is over.
+//!             Err(error) if error.is_temporary() => eprintln!("{error}"),
+//!             Err(error) => return Err(error),
+//!         }
+//!     }
+//! }
+//! ```
+//!
 //! One task reads and reports. It is told to go on by the sockets that are ready, and by callers only
 //! where their records need it: most records join a batch and wake nobody, and what is to be written at
 //! once their callers write; while records come very fast, callers read answers in passing as well, and the task

@@ -28,6 +28,7 @@ mod partition_slot_runs;
 mod payload;
 mod poll_trace;
 mod produce;
+mod produce_all;
 mod producer_id;
 mod queues;
 mod record_errors;
@@ -78,7 +79,7 @@ use crate::{
 /// The methods are of four kinds:
 ///
 /// - what the application wants: [`topic`](Self::topic), [`produce`](Self::produce),
-///   [`cancel`](Self::cancel), [`flush`](Self::flush), [`close`](Self::close);
+///   [`produce_all`](Self::produce_all), [`cancel`](Self::cancel), [`flush`](Self::flush), [`close`](Self::close);
 /// - what the network and the clock did: `handle_*`;
 /// - what to do next: [`poll_output`](Self::poll_output), [`poll_writable`](Self::poll_writable),
 ///   [`poll_timeout`](Self::poll_timeout), and `poll_compress` with the feature `compression`;

@@ -41,6 +41,19 @@ impl Producer<'_> {
         topic: TopicId,
         record: &Record<'_>,
     ) -> Result<Ticket, ProduceError> {
+        let (topic, run) = self.admit(now, topic)?;
+        check_timestamp(record)?;
+        let number = self.choose_partition(topic, record);
+        self.produce_to(topic, run, number, record)
+    }
+
+    /// The slots of a topic and of its first partition, if records of it are taken now.
+    #[inline(always)]
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        topic: TopicId,
+    ) -> Result<(Ix<Topic>, Ix<Partition>), ProduceError> {
         self.advance(now);
         if !self.lifecycle.is_open() {
             return Err(ProduceError::Closing);
@@ -55,11 +68,18 @@ impl Producer<'_> {
         if !matches!(slot.knowledge, Knowledge::Ready) {
             return Err(why_not(slot.knowledge));
         }
-        let run = slot.partitions;
-        if record.timestamp < -1 {
-            return Err(ProduceError::InvalidTimestamp { timestamp: record.timestamp });
-        }
-        let number = self.choose_partition(topic, record);
+        Ok((topic, slot.partitions))
+    }
+
+    /// Encodes a record of which the partition is chosen.
+    #[inline(always)]
+    pub(super) fn produce_to(
+        &mut self,
+        topic: Ix<Topic>,
+        run: Ix<Partition>,
+        number: u32,
+        record: &Record<'_>,
+    ) -> Result<Ticket, ProduceError> {
         if let Some(ticket) = self.append_plain(topic, run, number, record) {
             return Ok(ticket);
         }
@@ -108,7 +128,7 @@ impl Producer<'_> {
 
     /// The number of the partition that a record is for, which its topic may not have.
     #[inline]
-    fn choose_partition(&mut self, topic: Ix<Topic>, record: &Record<'_>) -> u32 {
+    pub(super) fn choose_partition(&mut self, topic: Ix<Topic>, record: &Record<'_>) -> u32 {
         if let Some(number) = record.partition {
             // What is negative is more than any topic has.
             return number as u32;
@@ -124,9 +144,7 @@ impl Producer<'_> {
     /// then another (KIP-794).
     #[inline]
     fn sticky_partition(&mut self, topic: Ix<Topic>, record: &Record<'_>) -> u32 {
-        let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-        // It is not measured yet. One of which the size does not fit will be refused wherever it goes.
-        let size = ((len(record.key) + len(record.value)) as u32).wrapping_add(16);
+        let size = estimate(record);
         let slot = self.topics.at_mut(topic);
         let bytes = slot.sticky_bytes.saturating_add(size);
         if bytes > self.settings.batch_size && bytes > size {
@@ -292,9 +310,29 @@ impl Producer<'_> {
     }
 }
 
+/// Refuses a create time that is none.
+#[inline(always)]
+pub(super) const fn check_timestamp(record: &Record<'_>) -> Result<(), ProduceError> {
+    let timestamp = record.timestamp;
+    if timestamp < -1 { Err(ProduceError::InvalidTimestamp { timestamp }) } else { Ok(()) }
+}
+
+/// About the bytes of a record, which is not measured yet. One of which the size does not fit will be
+/// refused wherever it goes.
+#[inline(always)]
+pub(super) fn estimate(record: &Record<'_>) -> u32 {
+    let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+    ((len(record.key) + len(record.value)) as u32).wrapping_add(16)
+}
+
 /// Takes note of a record that was put into its batch.
 #[inline(always)]
-fn count(stats: &mut Stats, home: &mut Partition, batch: BatchId, place: Place) -> Ticket {
+pub(super) fn count(
+    stats: &mut Stats,
+    home: &mut Partition,
+    batch: BatchId,
+    place: Place,
+) -> Ticket {
     home.queued += place.size;
     stats.records += 1;
     stats.bytes += u64::from(place.size);

@@ -378,9 +378,12 @@ impl Producer<'_> {
         let batch = self.batches.at_mut(index);
         batch.life = Life::Sealed;
         debug_assert!(batch.withdrawn < batch.records, "with its last record a batch is over");
-        let before = batch.len;
+        let (before, free) = (batch.len, self.pages.free());
         compact(&mut self.pages, batch, self.settings.checksum);
         let shrunk = before - batch.len;
+        if self.pages.free() > free {
+            self.back_pressure.note_room();
+        }
         let partition = batch.partition;
         self.partitions.at_mut(partition).queued -= shrunk;
     }

@@ -1,10 +1,10 @@
 //! A producer of any adapter.
 
-use core::{fmt, time::Duration};
+use core::{borrow::Borrow, fmt, time::Duration};
 
 use ottla_client::api::{
     BuildError, CloseReport, Compressor, OutcomeCounts, Record, RecordOutcome, ReleaseError,
-    Report, SendError, Stats, Ticket, Topic, TopicError, Verdict,
+    Report, SendAllError, SendError, Stats, Ticket, Topic, TopicError, Verdict,
 };
 use tokio::time::timeout;
 
@@ -197,6 +197,65 @@ impl Producer {
         match self {
             Self::Tokio(inner) => inner.try_send(topic, record).map(Delivery::Tokio),
             Self::Threads(inner) => inner.try_send(topic, record).map(Delivery::Threads),
+        }
+    }
+
+    /// As the adapters'.
+    pub async fn send_all<'r, B: Borrow<Record<'r>>>(
+        &self,
+        topic: &Topic,
+        records: impl IntoIterator<Item = B>,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<usize, SendAllError> {
+        match self {
+            Self::Tokio(inner) => {
+                let mut taken = Vec::new();
+                let sent = inner.send_all(topic, records, &mut taken).await;
+                deliveries.extend(taken.into_iter().map(Delivery::Tokio));
+                sent
+            }
+            Self::Threads(inner) => {
+                let mut taken = Vec::new();
+                let sent = inner.send_all(topic, records, &mut taken);
+                deliveries.extend(taken.into_iter().map(Delivery::Threads));
+                sent
+            }
+        }
+    }
+
+    /// As the adapters'.
+    pub async fn send_all_detached<'r, B: Borrow<Record<'r>>>(
+        &self,
+        topic: &Topic,
+        records: impl IntoIterator<Item = B>,
+        tickets: &mut Vec<Ticket>,
+    ) -> Result<usize, SendAllError> {
+        match self {
+            Self::Tokio(inner) => inner.send_all_detached(topic, records, tickets).await,
+            Self::Threads(inner) => inner.send_all_detached(topic, records, tickets),
+        }
+    }
+
+    /// As the adapters'.
+    pub fn try_send_all<'r, B: Borrow<Record<'r>>>(
+        &self,
+        topic: &Topic,
+        records: impl IntoIterator<Item = B>,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<usize, SendAllError> {
+        match self {
+            Self::Tokio(inner) => {
+                let mut taken = Vec::new();
+                let sent = inner.try_send_all(topic, records, &mut taken);
+                deliveries.extend(taken.into_iter().map(Delivery::Tokio));
+                sent
+            }
+            Self::Threads(inner) => {
+                let mut taken = Vec::new();
+                let sent = inner.try_send_all(topic, records, &mut taken);
+                deliveries.extend(taken.into_iter().map(Delivery::Threads));
+                sent
+            }
         }
     }
 

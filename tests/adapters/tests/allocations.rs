@@ -12,7 +12,11 @@ use ottla_adapter_tests::{Adapter, Delivery, Producer, Record, Topic, Verdict, o
 use ottla_model::{Action, ClusterConfig, Fault, Storage, serve::Server};
 
 // On the thread of the test alone, where tokio's driver is counted as well.
-on_each!([TokioAlone, Threads]: a_record_costs_a_hundredth_of_an_allocation_at_most);
+on_each!(
+    [TokioAlone, Threads]:
+    a_record_costs_a_hundredth_of_an_allocation_at_most,
+    a_record_among_many_of_one_call_costs_no_more,
+);
 on_each!(a_cancel_allocates_nothing_however_much_is_queued);
 
 thread_local! {
@@ -47,7 +51,7 @@ fn counter() -> &'static AtomicU64 {
     Box::leak(Box::default())
 }
 
-async fn send_all(producer: &Producer, topic: &Topic) {
+async fn send_each(producer: &Producer, topic: &Topic) {
     let value = [b'x'; 100];
     let record = Record { value: Some(&value), ..Record::default() };
     let mut window = VecDeque::<Delivery>::with_capacity(8_192);
@@ -62,7 +66,34 @@ async fn send_all(producer: &Producer, topic: &Topic) {
     }
 }
 
+async fn send_together(producer: &Producer, topic: &Topic) {
+    const CALL: u32 = 2_000;
+    let value = [b'x'; 100];
+    let mut window = VecDeque::<Delivery>::with_capacity(8_192);
+    let mut deliveries = Vec::with_capacity(CALL as usize);
+    for _ in 0..RECORDS / CALL {
+        let records = (0..CALL).map(|_| Record { value: Some(&value), ..Record::default() });
+        let taken = producer.send_all(topic, records, &mut deliveries).await;
+        assert_eq!(taken, Ok(CALL as usize));
+        window.extend(deliveries.drain(..));
+        while window.len() > 6_000 {
+            assert!(window.pop_front().unwrap().outcome().await.is_delivered());
+        }
+    }
+    for delivery in window {
+        assert!(delivery.outcome().await.is_delivered());
+    }
+}
+
 async fn a_record_costs_a_hundredth_of_an_allocation_at_most(on: Adapter) {
+    count(on, send_each).await;
+}
+
+async fn a_record_among_many_of_one_call_costs_no_more(on: Adapter) {
+    count(on, send_together).await;
+}
+
+async fn count(on: Adapter, send: impl AsyncFn(&Producer, &Topic)) {
     let config = ClusterConfig { storage: Storage::Nothing, ..ClusterConfig::default() };
     let server = Server::start(&["127.0.0.1:0".parse().unwrap()], config).unwrap();
     server.with_cluster(|cluster| cluster.create_topic("t", 6)).unwrap();
@@ -76,10 +107,10 @@ async fn a_record_costs_a_hundredth_of_an_allocation_at_most(on: Adapter) {
     producer.send_detached(&topic, &told).await.unwrap();
     producer.flush().await;
     // Pools and vectors grow to their size once.
-    send_all(&producer, &topic).await;
+    send(&producer, &topic).await;
     let before = counter.load(Ordering::Relaxed);
     assert!(before > 0, "nothing is counted");
-    send_all(&producer, &topic).await;
+    send(&producer, &topic).await;
     let each = (counter.load(Ordering::Relaxed) - before) as f64 / f64::from(RECORDS);
     println!("{each} allocations a record");
     assert!(each < 0.01, "{each} allocations a record");

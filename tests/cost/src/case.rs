@@ -75,6 +75,7 @@ pub const CASES: &[Case] = &[
         units: RECORDS as u64,
         prepare: || produce(Some(3)),
     },
+    Case { name: "produce_all", unit: "record", units: RECORDS as u64, prepare: produce_all },
     Case { name: "lend", unit: "record", units: IN_REQUEST as u64, prepare: lend },
     Case { name: "seal", unit: "batch", units: PARTITIONS, prepare: seal },
     Case { name: "transmit", unit: "batch", units: PARTITIONS, prepare: transmit },
@@ -118,6 +119,16 @@ fn produce(partition: Option<i32>) -> Box<dyn Work> {
         }
     };
     steps(Writer { rig: Rig::new(Shape::default()), partition }, run, |writer| writer.rig.settle())
+}
+
+/// By calls of 100 records.
+fn produce_all() -> Box<dyn Work> {
+    let run = |rig: &mut Rig| {
+        for _ in 0..RECORDS / 100 {
+            rig.produce_all(100, RECORD);
+        }
+    };
+    steps(Rig::new(Shape::default()), run, Rig::settle)
 }
 
 /// From `produce` until all is lent for writing.

@@ -89,6 +89,20 @@ impl Rig {
         self.producer.produce(NOW, self.topic, &record).expect("room")
     }
 
+    /// Produces so many records of so many bytes in one call.
+    ///
+    /// # Panics
+    /// Where the producer does not take them.
+    pub fn produce_all(&mut self, count: usize, len: usize) {
+        const VALUE: [u8; 10_000] = [7; 10_000];
+        let record = Record { value: VALUE.get(..len), ..Record::default() };
+        let records = core::iter::repeat_n(record, count);
+        let taken = |ticket: Ticket| {
+            core::hint::black_box(ticket);
+        };
+        self.producer.produce_all(NOW, self.topic, records, taken).expect("room");
+    }
+
     /// The connection that next has something to write.
     pub fn compose(&mut self) -> Option<ConnId> {
         self.producer.poll_writable(NOW)

@@ -90,7 +90,7 @@ impl Manner {
 }
 
 /// What a caller waits for, for others to look at.
-type Awaited = Rc<RefCell<Option<(Delivery, bool)>>>;
+pub(crate) type Awaited = Rc<RefCell<Option<(Delivery, bool)>>>;
 
 impl Crowd {
     pub(crate) fn now(&self) -> Instant {
@@ -153,7 +153,7 @@ impl Crowd {
         }
     }
 
-    fn enter(&self, mut task: Task) {
+    pub(crate) fn enter(&self, mut task: Task) {
         // The first poll is the call itself.
         task.poll();
         if !task.is_over() {

@@ -9,6 +9,7 @@
 mod act_on_plan;
 mod async_by_hand;
 mod callers;
+mod callers_of_many;
 mod codec;
 mod coverage;
 mod embedded_network;

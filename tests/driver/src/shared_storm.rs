@@ -376,7 +376,7 @@ impl World {
             hit
         };
         let flood = if self.large { 14 } else { 0 };
-        let [burst, queue, passing] = [4, 2, 1].map(|share| falls(share * often));
+        let [burst, queue, passing, many] = [4, 2, 1, 5].map(|share| falls(share * often));
         if burst {
             self.burst();
         } else if queue {
@@ -384,6 +384,8 @@ impl World {
         } else if passing && plan.hostile.is_none() {
             // A hostile broker may say that it has the topic.
             self.crowd.pass_by();
+        } else if many {
+            self.send_many();
         } else if falls(flood) {
             self.flood();
         } else if falls(1) && self.crowd.once_in(6 / often.min(6)) {
@@ -397,6 +399,14 @@ impl World {
         let count = self.crowd.config.buffer_memory as usize / LONG + 20;
         for _ in 0..count.min(400) {
             self.crowd.send_so(Some(self.any_partition()), LONG - 8, Manner::PATIENT);
+        }
+    }
+
+    /// Many records in one call, or in several at a time.
+    fn send_many(&self) {
+        for _ in 0..self.crowd.roll(1, 3) {
+            let partition = (!self.crowd.once_in(3)).then(|| self.any_partition());
+            self.crowd.send_many(partition, if self.large { LARGE } else { LONG });
         }
     }
 

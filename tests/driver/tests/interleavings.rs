@@ -64,6 +64,8 @@ scenarios! {
     a_topic_is_waited_for
     memory_is_waited_for
     who_is_held_back_goes_on
+    memory_is_waited_for_in_the_middle_of_a_call
+    a_close_ends_a_call_that_waits_for_memory_and_what_was_taken_is_answered
     who_closes_is_told_and_who_sends_then
     a_cancelled_record_is_what_the_verdict_says
     two_wait_for_the_same_record
@@ -127,11 +129,47 @@ fn who_is_held_back_goes_on<W: Way>() {
     let limits = Limits { pages: 32, page_size: 1_024, ..Limits::for_config(&config) };
     let set_up = SetUp { limits: Some(limits), ..SetUp::default() };
     let scene = Scene::<W>::warm(&config, set_up);
-    scene.together(2, |caller, _| {
-        let sent: Vec<_> = (0..8).map(|_| caller.send(0, 480).unwrap()).collect();
+    scene.together(2, |caller, number| {
+        let sent = if number == 0 {
+            (0..8).map(|_| caller.send(0, 480).unwrap()).collect()
+        } else {
+            let (sent, refused) = caller.send_all(0, 8, 480);
+            assert_eq!(refused, None);
+            sent
+        };
         assert!(sent.iter().all(|sent| W::wait(sent).is_delivered()));
     });
     assert_eq!(scene.close(), 17);
+}
+
+fn memory_is_waited_for_in_the_middle_of_a_call<W: Way>() {
+    let config = Config { batch_size: 512, buffer_memory: 4_096, ..hasty() };
+    let scene = Scene::<W>::new(&config, small());
+    scene.together(3, |caller, number| {
+        // One of them with single records, which others may not keep from memory.
+        if number == 2 {
+            return assert!(W::wait(&caller.send(0, 800).unwrap()).is_delivered());
+        }
+        let (sent, refused) = caller.send_all(number, 3, 800);
+        assert_eq!(refused, None);
+        assert!(sent.iter().all(|sent| W::wait(sent).is_delivered()));
+    });
+    assert_eq!(scene.close(), 7);
+}
+
+fn a_close_ends_a_call_that_waits_for_memory_and_what_was_taken_is_answered<W: Way>() {
+    let config = Config { batch_size: 512, buffer_memory: 4_096, ..hasty() };
+    let scene = Scene::<W>::warm(&config, small());
+    let delivered = scene.together(2, |caller, number| {
+        if number == 1 {
+            assert!(caller.producer().close().complete);
+            return 0;
+        }
+        let (taken, refused) = caller.send_all(number, 4, 800);
+        assert!(refused.is_none_or(|why| why == SendError::Refused(ProduceError::Closing)));
+        taken.iter().filter(|sent| W::wait(sent).is_delivered()).count()
+    });
+    assert_eq!(scene.end(), 1 + delivered.iter().sum::<usize>());
 }
 
 fn who_closes_is_told_and_who_sends_then<W: Way>() {

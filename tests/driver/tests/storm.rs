@@ -63,7 +63,7 @@ const TROUBLES: [&str; 43] = [
 ];
 
 /// What must come about, too, in those of the shared driver.
-const SHARED: [&str; 20] = [
+const SHARED: [&str; 23] = [
     "a driver comes to a bad end",
     "a driver is dropped",
     "a topic is released",
@@ -76,6 +76,9 @@ const SHARED: [&str; 20] = [
     "late",
     "let in",
     "let in anew",
+    "many in one call",
+    "many in one call, and some are taken",
+    "many in one call, dropped in the middle",
     "nap",
     "queue for memory",
     "send",

@@ -148,6 +148,9 @@ fn produce(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) 
             Ok(ticket) => held.ticket = Some(black_box(ticket)),
             Err(error) => see(&error),
         }
+        let records = [Record { key: input.maybe_bytes(), ..record }, record];
+        let taken = |ticket| held.ticket = Some(black_box(ticket));
+        see(&producer.produce_all(held.now, topic, black_box(&records), taken));
     }
 }
 

@@ -290,6 +290,41 @@ fn t30_who_waits_for_memory_is_woken_and_every_page_comes_back() {
 }
 
 #[test]
+fn who_waits_for_memory_is_told_of_pages_that_a_batch_gives_back_as_it_leaves() {
+    let config = Config { batch_size: 8_192, linger: 5 * MS, ..quick() };
+    let limits = Limits { page_size: 1_024, pages: 32, ..Limits::for_config(&config) };
+    let cluster = ClusterConfig::default();
+    let mut world = World::with_memory(&config, cluster, Memory::heap(limits), 1);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    let topic = world.topic("t");
+    let first = world.produce(topic, Some(0), 100).expect("room");
+    world.conclude(first);
+    // From here on no answer makes room.
+    world.cluster.freeze(1).expect("a broker");
+    let mut ids = Vec::new();
+    while world.produce(topic, Some(0), 500).is_ok() {
+        ids.push(world.ledger.next_id() - 1);
+    }
+    let used = world.producer.stats().pages_used;
+    let before = world.events.len();
+    // Some of each batch are left, so that it leaves.
+    let (left, cancelled): (Vec<u64>, Vec<u64>) = ids.iter().partition(|id| **id % 8 == 0);
+    for id in cancelled {
+        assert_eq!(world.cancel(id), Verdict::NotDelivered);
+    }
+    let told = |world: &World<'_>| {
+        world.events[before..].iter().any(|(_, event)| *event == Event::BufferAvailable)
+    };
+    assert!(world.run_until(10 * MS, told), "never told");
+    assert!(world.producer.stats().pages_used < used);
+    world.cluster.thaw(1).expect("a broker");
+    for id in left {
+        world.conclude(id);
+    }
+    world.finish();
+}
+
+#[test]
 fn a_timestamp_below_that_of_a_record_without_one_is_refused_by_name() {
     let (mut world, topic) = World::warm(&quick(), ClusterConfig::default(), 1);
     for timestamp in [-2, -1_000, i64::MIN] {

@@ -8,5 +8,6 @@ pub(crate) mod flush_close;
 pub(crate) mod flush_close_all;
 pub(crate) mod producer;
 pub(crate) mod send;
+pub(crate) mod send_all;
 pub(crate) mod shards;
 pub(crate) mod stats;

@@ -41,6 +41,8 @@ pub struct SendFuture<'a, R = Delivery> {
     deadline: Option<Instant>,
     /// Not read from the clock before it is needed.
     started: Option<Instant>,
+    /// It started with others before it, so that it is later by now.
+    follows: bool,
     /// The list that it waits in, and its key there.
     place: Option<(List, Option<u64>)>,
     receipt: PhantomData<fn() -> R>,
@@ -132,9 +134,23 @@ impl Shards {
             record: *record,
             deadline,
             started,
+            follows: false,
             place: None,
             receipt: PhantomData,
         }
+    }
+
+    /// Goes on to send a record, one of several for which time began to count when the first was sent.
+    pub(crate) fn sending_since<'a, R: Receipt>(
+        &'a self,
+        topic: &'a Topic,
+        record: &Record<'a>,
+        started: Instant,
+    ) -> SendFuture<'a, R> {
+        let deadline = record.timeout.map(|timeout| started.after(timeout));
+        let undated = Record { timeout: None, ..*record };
+        let started = Some(started);
+        SendFuture { deadline, started, follows: true, ..self.sending(topic, &undated) }
     }
 }
 
@@ -228,9 +244,9 @@ impl<R: Receipt> SendFuture<'_, R> {
         }
         let now = match (&self.place, self.started) {
             // The first attempt comes right after it was read.
-            (None, Some(started)) => started,
+            (None, Some(started)) if !self.follows => started,
             (None, None) => state.now(self.engine.clock()),
-            (Some(_), _) => self.engine.clock().now(),
+            (Some(_), _) | (None, Some(_)) => self.engine.clock().now(),
         };
         self.started.get_or_insert(now);
         // Who has a deadline would lose time that it may not have.

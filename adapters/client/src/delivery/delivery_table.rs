@@ -20,6 +20,8 @@ use crate::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+mod enter_run;
+
 /// Cells that wait to be reused; more than this are given back to the heap.
 const SPARE_CELLS: usize = 256;
 /// How many of them are looked at for one that nobody holds.
@@ -77,28 +79,13 @@ impl Table {
         ticket: &Ticket,
         token: Option<u64>,
     ) -> &Arc<BatchState> {
-        let slot = ticket.batch().index();
-        let known = self
-            .entries
-            .get(slot)
-            .is_some_and(|entry| entry.as_ref().is_some_and(|entry| entry.batch == ticket.batch()));
-        if !known {
-            self.open(now, topic, ticket.batch());
-        }
-        let Some(Some(entry)) = self.entries.get_mut(slot) else {
-            unreachable!("the entry was opened just now")
-        };
-        if entry.is_answered() {
-            entry.number = self.next_number;
-            self.next_number += 1;
-            self.unanswered.insert(entry.number);
-        }
+        self.pending += 1;
+        let entry = self.entry_for(now, topic, ticket.batch());
         entry.times.push(ticket.index(), now);
         if ticket.index() as usize >= entry.room {
             entry.make_room();
         }
         entry.live += 1;
-        self.pending += 1;
         if let Some(token) = token {
             entry.tokens.push(Token { index: ticket.index(), token, told: false, done: false });
         }

@@ -13,6 +13,7 @@ pub(crate) mod hold;
 pub(crate) mod locked_core;
 pub(crate) mod partition_counts;
 pub(crate) mod state;
+pub(crate) mod take_run;
 #[cfg(feature = "sasl")]
 pub(crate) mod token_source;
 pub(crate) mod tracing_events;

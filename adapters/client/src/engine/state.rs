@@ -104,6 +104,8 @@ pub(crate) struct State {
     pub(super) gather: Gather,
     /// Records that were taken; it wraps.
     pub(crate) records: u32,
+    /// Tickets of records that are taken together: empty, but for while they are.
+    pub(super) run: Vec<Ticket>,
     /// The time of the last record.
     recent: Recent,
     /// Turns of the driver; they wrap.
@@ -148,6 +150,7 @@ impl State {
             begun: 0,
             gather,
             records: 0,
+            run: Vec::new(),
             recent: Recent::NEVER,
             turns: 0,
             partitions: Told::default(),

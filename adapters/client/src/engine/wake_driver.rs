@@ -40,14 +40,19 @@ impl State {
     /// After a record was taken. `timer`: it has a deadline.
     #[inline]
     pub(crate) fn nudge_for_record(&mut self, ticket: &Ticket, timer: bool) -> Nudge {
-        self.records = self.records.wrapping_add(1);
+        self.nudge_for_records(1, u32::from(ticket.index() == 0), timer)
+    }
+
+    /// After so many records were taken, of which so many began a batch. `timer`: one has a deadline.
+    #[inline]
+    pub(crate) fn nudge_for_records(&mut self, records: u32, begun: u32, timer: bool) -> Nudge {
+        self.records = self.records.wrapping_add(records);
+        self.begun += begun;
         // A record that joins a batch sets no timer: the batch's own is running.
-        let begun = ticket.index() == 0;
-        self.begun += u32::from(begun);
-        if begun {
+        if begun > 0 {
             self.hold.note(self.core.due_bytes());
         }
-        let timer = timer || begun;
+        let timer = timer || begun > 0;
         if self.driver.is_awake() || self.writing {
             return Nudge::Nothing;
         }

@@ -14,6 +14,25 @@ thread_local! {
     static DONE: Cell<usize> = const { Cell::new(0) };
 }
 
+/// No more is owed than this: a whole budget, after which others had their turn.
+const MOST_OWED: usize = 128 * WORK;
+
+/// Notes that so many records of so many bytes together were sent.
+pub(crate) fn note(records: usize, bytes: usize) {
+    let work = DONE.get().saturating_add(records).saturating_add(bytes / BYTES);
+    DONE.set(work.min(MOST_OWED));
+}
+
+/// Whether what was noted used up another unit of the budget, which is then taken off.
+pub(crate) fn is_owed() -> bool {
+    let done = DONE.get();
+    let owed = done >= WORK;
+    if owed {
+        DONE.set(done - WORK);
+    }
+    owed
+}
+
 /// Whether with this record another unit of the budget is used up. One for each record would be much too
 /// often: a task that yields wakes another thread, which costs as much as a hundred records.
 pub(crate) fn is_due(record: &Record<'_>) -> bool {
@@ -38,5 +57,15 @@ mod tests {
         assert_eq!(due(100), 10_000 / WORK);
         assert_eq!(due(1_000), 10_000 * 4 / WORK);
         assert_eq!(due(10_000), 10_000);
+    }
+
+    #[test]
+    fn records_that_were_sent_together_are_paid_for_as_single_ones_and_never_by_more_than_a_turn() {
+        let owed = || core::iter::from_fn(|| is_owed().then_some(())).count();
+        assert_eq!(owed(), 0);
+        (0..10).for_each(|_| note(100, 100 * 100));
+        assert_eq!(owed(), 10 * (100 + 100 * 100 / BYTES) / WORK);
+        note(1, usize::MAX);
+        assert_eq!(owed(), 128);
     }
 }

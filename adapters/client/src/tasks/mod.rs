@@ -9,6 +9,7 @@ pub(crate) mod producer;
 pub(crate) mod ready;
 pub(crate) mod runtime;
 pub(crate) mod send;
+pub(crate) mod send_all;
 
 pub use producer::{Producer, Tasks};
 pub use runtime::Runtime;

@@ -7,7 +7,10 @@ use core::{
 };
 
 use crate::{
-    client::shards::{Shards, Topic},
+    client::{
+        send::SendFuture,
+        shards::{Shards, Topic},
+    },
     delivery::delivery_future::Receipt,
     error::SendError,
     record::Record,
@@ -17,7 +20,8 @@ use crate::{
     },
 };
 
-type Patient<'a, R> = Pin<Box<dyn Future<Output = Result<R, SendError>> + core::marker::Send + 'a>>;
+pub(super) type Patient<'a, R> =
+    Pin<Box<dyn Future<Output = Result<R, SendError>> + core::marker::Send + 'a>>;
 
 /// Ready once the record was taken, which most are at once: by hand, since an `async fn` moves all that it
 /// was given before it begins.
@@ -65,19 +69,19 @@ impl<'a, A: Runtime, R: Receipt + 'a> Send<'a, A, R> {
     #[cold]
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, SendError>> {
         let Self { shards, runtime, topic, record, patient } = self;
-        let begin = || -> Patient<'a, R> { Box::pin(send(shards, *runtime, topic, record)) };
+        let begin = || -> Patient<'a, R> {
+            Box::pin(send(shards.sending(topic, record), shards, *runtime))
+        };
         patient.get_or_insert_with(begin).as_mut().poll(cx)
     }
 }
 
 /// Waits for memory or for the topic to be known.
-async fn send<A: Runtime, R: Receipt>(
+pub(super) async fn send<A: Runtime, R: Receipt>(
+    mut sending: SendFuture<'_, R>,
     shards: &Shards,
     runtime: &A,
-    topic: &Topic,
-    record: &Record<'_>,
 ) -> Result<R, SendError> {
-    let mut sending = shards.sending(topic, record);
     let Some(at) = shards.clock().std(sending.wait_until()) else {
         return sending.await;
     };

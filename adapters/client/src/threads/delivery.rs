@@ -1,13 +1,17 @@
 //! The receipt for one record, and waiting for its answer.
 
 use core::time::Duration;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use ottla_core::{Ticket, Verdict};
 
 use crate::{
     block_on::block_on,
-    delivery::{delivery_future, outcome::RecordOutcome},
+    delivery::{
+        batch_state::BatchState,
+        delivery_future::{self, Receipt},
+        outcome::RecordOutcome,
+    },
 };
 
 /// One record that the producer took.
@@ -25,6 +29,17 @@ pub struct Delivery(delivery_future::Delivery);
 #[derive(Clone, Debug)]
 #[must_use = "it tells the record's outcome; drop it to detach"]
 pub struct FinalOutcome(delivery_future::Delivery);
+
+impl Receipt for Delivery {
+    #[expect(private_interfaces, reason = "nobody else is to implement it")]
+    fn new(cell: &Arc<BatchState>, ticket: Ticket) -> Self {
+        Self(Receipt::new(cell, ticket))
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.0.ticket()
+    }
+}
 
 impl Delivery {
     pub(crate) const fn new(delivery: delivery_future::Delivery) -> Self {

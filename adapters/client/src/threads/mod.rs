@@ -7,6 +7,7 @@ pub(crate) mod drive;
 pub(crate) mod poller;
 pub(crate) mod producer;
 pub(crate) mod resolver;
+pub(crate) mod send_all;
 
 pub use delivery::{Delivery, FinalOutcome};
 pub use poller::Poller;

@@ -50,7 +50,7 @@ impl<P: Poller> Place for Threads<P> {
 
 impl<P: Poller> Producer<P> {
     /// A driver's thread must not wait for what only it can bring, nor for another that waits for it.
-    fn is_driver(&self) -> bool {
+    pub(super) fn is_driver(&self) -> bool {
         self.running().contains(&thread::current().id())
     }
 
@@ -99,12 +99,7 @@ impl<P: Poller> Producer<P> {
         topic: &Topic,
         record: &Record<'_>,
     ) -> Result<R, SendError> {
-        let mut sending = self.shards().sending(topic, record);
-        if self.is_driver() {
-            return sending.give_up();
-        }
-        let until = self.shards().clock().std(sending.wait_until());
-        block_on(&mut sending, until).unwrap_or_else(|| sending.give_up())
+        self.wait_for(self.shards().sending(topic, record))
     }
 
     /// Called from `on_report`, nothing is to be waited for: that would be for the caller itself.

@@ -1,6 +1,6 @@
 //! The command line that all contestants have.
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
@@ -122,6 +122,12 @@ impl Arguments {
         let each = all / self.threads;
         if thread == 0 { all - each * (self.threads - 1) } else { each }
     }
+
+    /// The numbers of so many records, by the calls that hand them over.
+    pub fn calls(&self, records: u64) -> impl Iterator<Item = Range<u64>> {
+        let batch = self.batch.max(1);
+        (0..records).step_by(batch).map(move |first| first..records.min(first + batch as u64))
+    }
 }
 
 #[cfg(test)]
@@ -140,5 +146,13 @@ mod tests {
         arguments.threads = 4;
         let shares: u64 = (0..4).map(|thread| arguments.share(1_003, thread)).sum();
         assert_eq!(shares, 1_003);
+    }
+
+    #[test]
+    fn calls_have_each_record_once() {
+        let mut arguments = Arguments::parse_from(["x", "--bootstrap", "a:1", "--topic", "t"]);
+        arguments.batch = 4;
+        assert_eq!(arguments.calls(10).collect::<Vec<_>>(), [0..4, 4..8, 8..10]);
+        assert_eq!(arguments.calls(0).count(), 0);
     }
 }

@@ -11,7 +11,8 @@ use core::{fmt, time::Duration};
 use std::sync::{Arc, atomic::AtomicU64};
 
 use ottla_client::{
-    CloseReport, CompressionType, Record, RecordOutcome, Report, SendError, Shards, Topic,
+    CloseReport, CompressionType, Record, RecordOutcome, Report, SendAllError, SendError, Shards,
+    Topic,
     internal::{self, MakeCompressor},
 };
 use ottla_core::{Config, Limits, Verdict};
@@ -41,6 +42,17 @@ pub trait Way: Clone + fmt::Debug + Send + 'static {
     ///
     /// Where it is not taken.
     fn send(&self, topic: &Topic, record: &Record<'_>) -> Result<Self::Delivery, SendError>;
+    /// Sends records in one call, for which this may wait. What was taken has its delivery in `deliveries`.
+    ///
+    /// # Errors
+    ///
+    /// Where one is not taken.
+    fn send_all(
+        &self,
+        topic: &Topic,
+        records: &[Record<'_>],
+        deliveries: &mut Vec<Self::Delivery>,
+    ) -> Result<usize, SendAllError>;
     /// Sends what is buffered, and waits for it.
     fn flush(&self);
     /// Takes no more, and waits until all is over.
@@ -198,7 +210,29 @@ impl<W: Way> Caller<W> {
         )
     }
 
-    /// The same, of which `on_report` is told.
+    /// Sends so many records of so many bytes in one call. Returns those that were taken, and why not all were.
+    ///
+    /// # Panics
+    ///
+    /// Where it is told otherwise how many were.
+    pub fn send_all(
+        &self,
+        partition: i32,
+        count: usize,
+        len: usize,
+    ) -> (Vec<W::Delivery>, Option<SendError>) {
+        let value = vec![b'.'; len];
+        let record =
+            Record { partition: Some(partition), value: Some(&value), ..Record::default() };
+        let mut deliveries = Vec::new();
+        let sent = self.producer.send_all(&self.topic, &vec![record; count], &mut deliveries);
+        let taken = sent.as_ref().map_or_else(|error| error.taken, |taken| *taken);
+        assert_eq!(taken, deliveries.len());
+        assert_eq!(sent.is_ok(), taken == count);
+        (deliveries, sent.err().map(|error| error.error))
+    }
+
+    /// Sends a record of which `on_report` is told.
     ///
     /// # Errors
     ///

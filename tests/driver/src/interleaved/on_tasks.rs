@@ -13,8 +13,8 @@ use std::{
 };
 
 use ottla_client::{
-    BuildError, CloseReport, Delivery, Place as _, Record, RecordOutcome, Security, SendError,
-    Shards, Topic,
+    BuildError, CloseReport, Delivery, Place as _, Record, RecordOutcome, Security, SendAllError,
+    SendError, Shards, Topic,
     tasks::{Producer, Runtime, Tasks},
 };
 use ottla_core::Verdict;
@@ -41,6 +41,15 @@ impl Way for OnTasks {
 
     fn send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
         block_on(self.0.send(topic, record))
+    }
+
+    fn send_all(
+        &self,
+        topic: &Topic,
+        records: &[Record<'_>],
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<usize, SendAllError> {
+        block_on(self.0.send_all(topic, records, deliveries))
     }
 
     fn flush(&self) {

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, Read, Write};
 
 use ottla_client::{
     CloseReport, Driver, Link, LinkError, Network, Place as _, Ready, Record, RecordOutcome,
-    Security, SendError, Shards, Topic,
+    Security, SendAllError, SendError, Shards, Topic,
     threads::{Delivery, Poller, Producer, Resolver, Threads},
 };
 use ottla_core::{ConnId, Verdict};
@@ -31,6 +31,15 @@ impl Way for OnThreads {
 
     fn send(&self, topic: &Topic, record: &Record<'_>) -> Result<Delivery, SendError> {
         self.0.send(topic, record)
+    }
+
+    fn send_all(
+        &self,
+        topic: &Topic,
+        records: &[Record<'_>],
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<usize, SendAllError> {
+        self.0.send_all(topic, records, deliveries)
     }
 
     fn flush(&self) {

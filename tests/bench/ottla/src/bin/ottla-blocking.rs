@@ -3,9 +3,7 @@
 use std::{sync::Arc, thread, time::Instant};
 
 use anyhow::Result;
-use bench_contestant::{
-    Arguments, Counting, Latencies, Meter, Report, Shape, Values, not_in_this_one,
-};
+use bench_contestant::{Arguments, Counting, Latencies, Meter, Report, Shape, Values};
 use bench_ottla::{Entry, Heard, Outcomes, VERSION};
 use clap::Parser as _;
 use ottla_blocking::{Builder, Producer, Record, Topic};
@@ -103,8 +101,7 @@ impl Contestant {
 
     fn send(&self, records: u64) -> Result<()> {
         if self.entry.arguments.batch > 0 {
-            // It has no call for many records.
-            not_in_this_one();
+            return self.send_many(records);
         }
         let keyed = self.entry.arguments.keyed;
         for (number, value) in (0..records).zip(self.values.turns()) {
@@ -117,6 +114,33 @@ impl Contestant {
                         .send_detached(&self.topic, &Record { token: Some(number), ..record })?;
                 }
                 Outcomes::Tally => drop(self.producer.send(&self.topic, &record)?),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_many(&self, records: u64) -> Result<()> {
+        let arguments = &self.entry.arguments;
+        let mut values = self.values.turns();
+        let (mut tickets, mut deliveries) = (Vec::new(), Vec::new());
+        for numbers in arguments.calls(records) {
+            let keys = arguments.keyed.then(|| numbers.clone().map(Arguments::key).collect());
+            let keys: Vec<_> = keys.unwrap_or_default();
+            let given = numbers.zip(0..).zip(&mut values).map(|((number, place), value)| Record {
+                key: keys.get(place).map(|key| &key[..]),
+                value: Some(value),
+                token: (self.entry.outcomes == Outcomes::Report).then_some(number),
+                ..Record::default()
+            });
+            match self.entry.outcomes {
+                Outcomes::Report => {
+                    self.producer.send_all_detached(&self.topic, given, &mut tickets)?;
+                    tickets.clear();
+                }
+                Outcomes::Tally => {
+                    self.producer.send_all(&self.topic, given, &mut deliveries)?;
+                    deliveries.clear();
+                }
             }
         }
         Ok(())
