@@ -40,6 +40,8 @@ pub struct SendAll<'a, I, R> {
     taken: usize,
     /// From when on timeouts and `max.block.ms` count, once the first step was made.
     started: Option<Instant>,
+    /// Whether who sends them can wait.
+    waits: bool,
 }
 
 /// Records as they are given, be it by references. By its own type, and no closure's: so that whoever awaits many
@@ -91,6 +93,7 @@ impl Shards {
             receipts,
             taken: 0,
             started: None,
+            waits: true,
         }
     }
 
@@ -105,7 +108,7 @@ impl Shards {
         records: impl IntoIterator<Item = B>,
         receipts: &mut Vec<R>,
     ) -> Result<usize, SendAllError> {
-        let mut sending = self.sending_all(topic, records, receipts);
+        let mut sending = SendAll { waits: false, ..self.sending_all(topic, records, receipts) };
         loop {
             match sending.step() {
                 Step::Taken(_) => {}
@@ -187,7 +190,7 @@ impl<'a, 'r: 'a, I: Iterator<Item = Record<'r>>, R: Receipt> SendAll<'a, I, R> {
 
     /// Gives records to the engines that they are for, until one is not taken. Returns how many were.
     fn take(&mut self, part: &mut [Record<'a>], started: Instant) -> usize {
-        let Self { shards, topic, receipts, .. } = self;
+        let Self { shards, topic, receipts, waits, .. } = self;
         let mut part = part;
         if !shards.first().reports()
             && let Some(end) = part.iter().position(|record| record.token.is_some())
@@ -198,7 +201,7 @@ impl<'a, 'r: 'a, I: Iterator<Item = Record<'r>>, R: Receipt> SendAll<'a, I, R> {
             return 0;
         }
         if let Some(only) = shards.only() {
-            return only.take_run(topic.id(), part, started, || {}, receipts);
+            return only.take_run(topic.id(), part, started, *waits, || {}, receipts);
         }
         let mut taken = 0;
         while let Some((engine, len)) = run(shards, topic, part) {
@@ -209,7 +212,7 @@ impl<'a, 'r: 'a, I: Iterator<Item = Record<'r>>, R: Receipt> SendAll<'a, I, R> {
                     meet(engine.clock().now());
                 }
             };
-            let done = engine.take_run(topic.id(), these, started, crowded, receipts);
+            let done = engine.take_run(topic.id(), these, started, *waits, crowded, receipts);
             taken += done;
             if done < len {
                 break;

@@ -13,18 +13,23 @@ use crate::{
 impl Engine {
     /// Gives records of one topic to the core, in order, until one is not taken for whatever reason. Appends
     /// the receipts of those that were, and returns how many. Timeouts are counted from `started`. `crowded` is
-    /// called where somebody has the lock.
+    /// called where somebody has the lock. `waits`: who sends them can wait, so that none are taken while such are held back.
     pub(crate) fn take_run<R: Receipt>(
         self: &Arc<Self>,
         topic: TopicId,
         records: &[Record<'_>],
         started: Instant,
+        waits: bool,
         crowded: impl FnOnce(),
         receipts: &mut Vec<R>,
     ) -> usize {
         // What is taken has its receipt, whatever else happens.
         receipts.reserve(records.len());
         let mut state = self.lock_or(crowded);
+        if waits && state.hold.is_on() && records.first().is_some_and(|next| next.timeout.is_none())
+        {
+            return 0;
+        }
         let now = state.now(self.clock());
         let wall_ms = self.clock().wall_ms(now);
         let State { core, table, run, .. } = &mut *state;
