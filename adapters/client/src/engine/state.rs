@@ -25,6 +25,8 @@ use crate::{
     engine::{
         codec::Compressing,
         connection_losses::Losses,
+        crowd::Crowd,
+        destination::Destination,
         driver_sleep::{Driving, Gather},
         partition_counts::Told,
         tracing_events,
@@ -99,6 +101,13 @@ pub(crate) struct State {
     /// Batches that were begun since somebody wrote.
     pub(super) begun: u32,
     pub(super) gather: Gather,
+    /// The lanes that are open.
+    pub(crate) lanes: Vec<Destination>,
+    pub(crate) crowd: Crowd,
+    /// Lanes brought records into the core since it was last looked what that made due.
+    pub(super) brought_in: bool,
+    /// The driver sleeps for a millisecond at most, so that nothing is forgotten in lanes.
+    pub(super) watched: bool,
     /// Records that were taken; it wraps.
     pub(crate) records: u32,
     /// The time of the last record.
@@ -142,6 +151,10 @@ impl State {
             writing: false,
             begun: 0,
             gather,
+            lanes: Vec::new(),
+            crowd: Crowd::default(),
+            brought_in: false,
+            watched: false,
             records: 0,
             recent: Recent::NEVER,
             turns: 0,
@@ -155,13 +168,19 @@ impl State {
     /// The time for a record that has no deadline.
     #[inline]
     pub(crate) fn now(&mut self, clock: &Clock) -> Instant {
-        // The driver wakes from a nap each millisecond, and so keeps time.
-        let tick = if self.naps() { Some(Tick::Turn(self.turns)) } else { clock.tick() };
+        let tick = self.tick(clock);
         self.recent.now(clock, tick)
     }
 
+    /// What moves on before the time of a record is too old.
+    #[inline]
+    pub(crate) fn tick(&self, clock: &Clock) -> Option<Tick> {
+        // The driver wakes from a nap each millisecond, and so keeps time.
+        if self.naps() { Some(Tick::Turn(self.turns)) } else { clock.tick() }
+    }
+
     /// Lets time pass in the core and in the table.
-    pub(crate) fn tick(&mut self, now: Instant) {
+    pub(crate) fn let_pass(&mut self, now: Instant) {
         if self.core.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.core.handle_timeout(now);
         }
