@@ -45,6 +45,7 @@ mod trace;
 pub mod wire;
 
 pub use backlog::{Backlog, DropPolicy, RecordOutcome, Report, Why};
+pub use batch::{BatchTail, StaleTail};
 #[cfg(feature = "compression")]
 pub use config::Compression;
 pub use config::{Acks, Checksum, ChoosePartition, Config, OnForgotten, OnUnknown, Partitioner};

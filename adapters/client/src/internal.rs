@@ -17,6 +17,7 @@ use crate::{
     delivery::{batch_state::Answer, delivery_future::Delivery},
     engine::{
         locked_core::{Engine, OnReport},
+        seats,
         state::State,
     },
 };
@@ -78,6 +79,7 @@ impl Shards {
         shards: usize,
         compressor: Option<(CompressionType, MakeCompressor)>,
     ) -> Result<Self, ConfigError> {
+        seats::forget_all();
         let clock = Clock::simulated(Arc::clone(now));
         let callbacks = Callbacks { on_report, ..Callbacks::default() };
         let compressors = compressor.into_iter().flat_map(|(kind, make)| {
@@ -105,7 +107,7 @@ impl Shards {
 impl Engine {
     #[must_use]
     pub fn held(&self) -> Held {
-        let state = self.lock();
+        let state = self.lock_beside();
         let stats = state.core.stats();
         let (entries, deadlines, unanswered) = state.table.held();
         let waiters =
@@ -122,6 +124,27 @@ impl Engine {
         }
     }
 
+    /// From now on there is a crowd of senders, if records linger.
+    pub fn crowd(&self) {
+        let mut state = self.lock();
+        if state.lingers() {
+            state.crowd.stay();
+            self.lanes.set_crowded(true);
+        }
+    }
+
+    /// How many records came by lanes.
+    #[must_use]
+    pub fn by_lanes(&self) -> u64 {
+        self.lock_beside().crowd.total
+    }
+
+    /// How many lanes are open.
+    #[must_use]
+    pub fn open_lanes(&self) -> usize {
+        self.lock_beside().lanes.len()
+    }
+
     #[must_use]
     pub fn compression(&self) -> CompressionStats {
         self.lock().core.stats().compression
@@ -130,7 +153,7 @@ impl Engine {
     /// What the driver would sleep over.
     #[must_use]
     pub fn overlooked(&self) -> Option<&'static str> {
-        self.lock().core.internal_overlooked()
+        self.lock_beside().core.internal_overlooked()
     }
 
     /// Has a partition's chain go on elsewhere, as if it had come there; false where it cannot.
@@ -142,13 +165,13 @@ impl Engine {
     /// When the driver is to wake by itself at the latest.
     #[must_use]
     pub fn due(&self) -> Instant {
-        self.lock().wake_time()
+        self.lock_beside().wake_time()
     }
 
     /// Whether something is to leave that nobody sees to.
     #[must_use]
     pub fn is_left_to_write(&self) -> bool {
-        self.lock().core.has_urgent_write()
+        self.lock_beside().core.has_urgent_write()
     }
 
     /// Who sleeps though what it waits for is there, or was chosen to be woken and was not; for when
@@ -162,7 +185,7 @@ impl Engine {
         pages: u32,
         batches: u32,
     ) -> Option<&'static str> {
-        let state = self.lock();
+        let state = self.lock_beside();
         let State { core, table, full, topics, flushes, closes, closed, .. } = &*state;
         let [memory, status, answers, end] = [
             full.asleep().count(),
@@ -204,14 +227,14 @@ impl Engine {
     /// Whether what comes on the connection of a slot is to be read, and whether it has bytes to write.
     #[must_use]
     pub fn wants(&self, slot: usize) -> (bool, bool) {
-        let (reads, writes, _) = self.lock().core.internal_wants(slot);
+        let (reads, writes, _) = self.lock_beside().core.internal_wants(slot);
         (reads, writes)
     }
 
     /// Records without an answer.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.lock().table.pending()
+        self.lock_beside().table.pending()
     }
 }
 

@@ -9,6 +9,7 @@ mod pages;
 mod plain_record;
 mod record_fault_marks;
 mod split;
+mod tail;
 
 #[cfg(feature = "compression")]
 pub(crate) use append::fill;
@@ -25,6 +26,7 @@ pub(crate) use record_fault_marks::{Marker, Part};
 #[cfg(feature = "compression")]
 pub(crate) use split::copy_kept;
 pub(crate) use split::{second_half_len, split_off};
+pub use tail::{BatchTail, StaleTail};
 
 use crate::{
     Cause, Instant, Outcome,

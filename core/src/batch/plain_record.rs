@@ -49,11 +49,20 @@ impl<'a> Plain<'a> {
     /// plain, or the batch has none yet.
     #[inline(always)]
     pub(crate) fn next_of(batch: &Batch, record: &'a Record<'a>) -> Option<Self> {
-        if batch.records == 0 || !record.headers.is_empty() {
+        if batch.records == 0 {
             return None;
         }
-        let time = varint_of(zigzag_64(record.timestamp.wrapping_sub(batch.base_timestamp)))?;
-        let offset = varint_of(u64::from(batch.records) << 1)?;
+        Self::at(batch.records, batch.base_timestamp, record)
+    }
+
+    /// The same for a batch that has so many records, the first of them at this time.
+    #[inline(always)]
+    pub(super) fn at(records: u32, base_timestamp: i64, record: &'a Record<'a>) -> Option<Self> {
+        if !record.headers.is_empty() {
+            return None;
+        }
+        let time = varint_of(zigzag_64(record.timestamp.wrapping_sub(base_timestamp)))?;
+        let offset = varint_of(u64::from(records) << 1)?;
         let before_value = length_of(record.value)?;
         let (second, fields) = match record.key {
             None => (offset.then(Packed::NO_FIELD.then(before_value)), 0),

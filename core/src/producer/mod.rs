@@ -4,6 +4,7 @@
 mod authentication;
 mod back_pressure;
 mod backoff;
+mod batch_tails;
 mod brokers;
 mod cancel;
 mod close_state;

@@ -170,7 +170,7 @@ impl Producer<'_> {
 
     /// The better of two partitions drawn at random: one that has a leader, and fewer bytes queued.
     /// That steers away from slow brokers at a cost that does not grow with the partitions.
-    fn next_sticky(&mut self, topic: Ix<Topic>) -> u32 {
+    pub(super) fn next_sticky(&mut self, topic: Ix<Topic>) -> u32 {
         let draws = [self.draw_partition(topic), self.draw_partition(topic)];
         let burden = |number: &u32| {
             let partition = self.partitions.at(self.partition_of(topic, *number));
@@ -252,7 +252,7 @@ impl Producer<'_> {
 
     /// Pages that records may take.
     #[inline(always)]
-    fn free_for_records(&self) -> u32 {
+    pub(super) fn free_for_records(&self) -> u32 {
         self.pages.free().saturating_sub(self.settings.reserved_pages())
     }
 
@@ -266,8 +266,15 @@ impl Producer<'_> {
 
     fn open_batch(&mut self, home: Ix<Partition>) -> Option<Ix<Batch>> {
         let index = self.free_batches.some()?;
+        self.free_batches = self.batches.at(index).next_in_request;
+        self.begin_batch(home, index);
+        Some(index)
+    }
+
+    /// Begins a batch in a slot that was free.
+    #[inline]
+    pub(super) fn begin_batch(&mut self, home: Ix<Partition>, index: Ix<Batch>) {
         let slot = self.batches.at_mut(index);
-        self.free_batches = slot.next_in_request;
         // No slot is free that has had all its lives.
         slot.clear(slot.generation.wrapping_add(1));
         slot.life = Life::Open;
@@ -286,7 +293,6 @@ impl Producer<'_> {
         }
         partition.queue.push(&mut self.batches, index);
         self.queues.open(&mut self.batches, index);
-        Some(index)
     }
 
     /// The open batch of a partition, if it has one, need not linger any longer.

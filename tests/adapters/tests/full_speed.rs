@@ -2,10 +2,14 @@
 //! is asked for in between, each record gets its one answer, and the answer is true.
 #![allow(clippy::disallowed_methods)] // tests look at the time
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
 };
 
 use ottla_adapter_tests::{
@@ -18,6 +22,7 @@ on_each!([Tokio, TokioAlone, Threads]:
     each_record_gets_its_one_true_answer,
     trouble_in_the_middle_of_it_is_seen_to,
     those_that_wait_drive,
+    four_that_send_have_their_share_each,
 );
 
 const PARTITIONS: u32 = 6;
@@ -208,4 +213,55 @@ async fn those_that_wait_drive(on: Adapter) {
     }
     assert_eq!(producer.stats().answers.delivered, 4_041);
     assert!(producer.close(Duration::from_secs(10)).await.complete);
+}
+
+/// Sends for a second, or until all together have sent so many. Returns how many are its own.
+async fn send_for_a_second(
+    producer: Producer,
+    topic: Topic,
+    sent: Arc<AtomicU64>,
+    started: Instant,
+) -> u64 {
+    let mut own = 0;
+    while sent.load(Ordering::Relaxed) < MOST && started.elapsed() < Duration::from_secs(1) {
+        for _ in 0..64 {
+            send(&producer, &topic, own, true).await;
+            own += 1;
+        }
+        sent.fetch_add(64, Ordering::Relaxed);
+    }
+    own
+}
+
+/// So many records are enough to see who sends them.
+const MOST: u64 = 1_000_000;
+
+async fn four_that_send_have_their_share_each(on: Adapter) {
+    let server = server();
+    let reported = Arc::new(AtomicU64::new(0));
+    let counts = Arc::clone(&reported);
+    let producer = Producer::builder(on)
+        .property("bootstrap.servers", &server.bootstrap_servers())
+        .on_report(move |report| {
+            assert!(report.outcome.is_delivered());
+            counts.fetch_add(1, Ordering::Relaxed);
+        })
+        .build()
+        .unwrap();
+    let topic = producer.topic("t").unwrap();
+    send(&producer, &topic, 0, true).await;
+    producer.flush().await;
+    let (sent, started) = (Arc::default(), Instant::now());
+    let four = [0; 4].map(|_| {
+        on.spawn(send_for_a_second(producer.clone(), topic.clone(), Arc::clone(&sent), started))
+    });
+    let mut shares = Vec::new();
+    for sender in four {
+        shares.push(sender.join().await);
+    }
+    let all: u64 = shares.iter().sum();
+    assert!(shares.iter().all(|share| share * 8 >= all), "less than half of its share: {shares:?}");
+    println!("{shares:?}");
+    assert!(producer.close(Duration::from_secs(60)).await.complete);
+    assert_eq!(reported.load(Ordering::Relaxed), all + 1);
 }

@@ -144,6 +144,10 @@ impl World {
         if let Some(login) = &plan.login {
             made.log_in(&credentials(login.mechanism), TOKEN);
         }
+        // As if threads met at the lock all the time.
+        if dice.once_in(2) {
+            made.engines().iter().for_each(|engine| engine.crowd());
+        }
         let wheel = |(number, engine): (usize, &Arc<Engine>)| Wheel {
             driver: Some(Driver::new(
                 Arc::clone(engine),
@@ -265,6 +269,9 @@ impl World {
             }
             if matches!(wheel.mode, Mode::Nap(_)) {
                 self.crowd.count("nap");
+            }
+            if wheel.engine.by_lanes() > 0 {
+                self.crowd.count("by a lane");
             }
         }
         moved
@@ -629,6 +636,14 @@ impl Wheel {
 
     fn hold(&self) {
         let held = self.engine.held();
+        // What lies in lanes is with the core when the driver has its next turn.
+        let next = match self.mode {
+            Mode::Sleep(until) | Mode::Nap(until) => until,
+            Mode::Again => self.turned,
+            Mode::Over => Instant::NEVER,
+        };
+        let looks = self.flag.is_set() || next <= self.turned.after(TURN);
+        assert!(looks || self.engine.open_lanes() == 0, "nobody looks after lanes");
         match self.mode {
             Mode::Sleep(until) => {
                 let left = self.engine.overlooked();

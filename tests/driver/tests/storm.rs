@@ -63,11 +63,12 @@ const TROUBLES: [&str; 43] = [
 ];
 
 /// What must come about, too, in those of the shared driver.
-const SHARED: [&str; 23] = [
+const SHARED: [&str; 24] = [
     "a driver comes to a bad end",
     "a driver is dropped",
     "a topic is released",
     "burst",
+    "by a lane",
     "closed twice",
     "delivery dropped",
     "dropped without close",

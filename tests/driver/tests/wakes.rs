@@ -13,7 +13,7 @@ use std::{
 };
 
 use ottla_client::{
-    CloseReport, Delivery, Record, RecordOutcome, Report, SendError,
+    CloseReport, Delivery, Engine, Record, RecordOutcome, Report, SendError,
     internal::{Gap, set_in_gaps},
 };
 use ottla_core::{Config, Limits, Ticket, Verdict};
@@ -446,4 +446,74 @@ fn what_is_cancelled_after_the_end_is_told_to_who_listens() {
     assert!(close.poll().is_some());
     stage.drop_driver();
     assert_eq!((sent.cancel(), told.load(Ordering::Relaxed)), (Verdict::AlreadySettled, 1));
+}
+
+/// The producer's engine.
+fn engine(stage: &Stage) -> Arc<Engine> {
+    Arc::clone(&stage.shards().engines()[0])
+}
+
+#[test]
+fn a_driver_looks_after_lanes_each_millisecond() {
+    let mut stage = Stage::new(&lingering(), None, None);
+    let engine = engine(&stage);
+    stage.send(0, 8);
+    stage.settle();
+    assert!(stage.is_asleep());
+    engine.crowd();
+    // It joins a batch, and so sets no timer.
+    stage.send(0, 8);
+    assert!(stage.is_woken(), "it slept until the batch has lingered");
+    assert_eq!(engine.open_lanes(), 0, "nobody would look after it yet");
+    stage.settle();
+    stage.send(0, 8);
+    stage.send(0, 8);
+    assert!(stage.is_asleep(), "it wakes by itself soon");
+    assert_eq!((engine.open_lanes(), engine.by_lanes()), (1, 0));
+    stage.pass(Duration::from_millis(1));
+    assert_eq!((engine.open_lanes(), engine.by_lanes()), (0, 1));
+}
+
+#[test]
+fn what_was_brought_in_wakes_the_driver_where_it_is_due() {
+    let config = Config { batch_size: 512, ..lingering() };
+    let mut stage = Stage::new(&config, None, None);
+    let engine = engine(&stage);
+    engine.crowd();
+    stage.send(0, 8);
+    stage.pass(Duration::from_millis(50));
+    let value = [b'.'; 200];
+    let record = Record { value: Some(&value), ..Record::default() };
+    let send = || stage.shards().try_send::<Delivery>(stage.topic(), &record).unwrap();
+    let sent: Vec<_> = (0..5).map(|_| send()).collect();
+    assert!(
+        stage.is_asleep() && engine.open_lanes() == 1,
+        "two batches are full, and the core knows of none"
+    );
+    assert_eq!(stage.shards().stats().queue_depth, 6);
+    assert!(stage.is_woken());
+    assert_eq!(engine.open_lanes(), 0);
+    stage.pass(Duration::from_micros(900));
+    assert!(sent.iter().take(4).all(|sent| is_delivered(sent.try_outcome())));
+}
+
+#[test]
+fn memory_that_is_set_aside_is_had_by_who_would_be_refused() {
+    let config = Config { batch_size: 512, buffer_memory: 4_096, ..lingering() };
+    let limits = Limits { pages: 4, page_size: 1_024, ..Limits::for_config(&config) };
+    let mut stage = Stage::new(&config, Some(limits), None);
+    let engine = engine(&stage);
+    engine.crowd();
+    stage.send(0, 8);
+    stage.flush();
+    stage.pass(Duration::from_millis(50));
+    let record = Record { value: Some(b"to any partition"), ..Record::default() };
+    let any = || stage.shards().try_send::<Delivery>(stage.topic(), &record).unwrap();
+    let first = any();
+    assert_eq!((engine.open_lanes(), engine.held().pages), (1, 4), "all of it");
+    let others = [0, 1, 2, 3].map(|partition| stage.try_send(partition, 8));
+    assert!(others.iter().filter(|sent| sent.is_ok()).count() >= 3, "{others:?}");
+    stage.flush();
+    stage.pass(Duration::from_millis(50));
+    assert!(is_delivered(first.try_outcome()));
 }

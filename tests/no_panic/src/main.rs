@@ -8,6 +8,8 @@
 
 #[cfg(feature = "backlog")]
 mod backlog;
+#[cfg(feature = "wire")]
+mod batch_tails;
 #[cfg(feature = "format")]
 mod format;
 mod input;

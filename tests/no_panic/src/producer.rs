@@ -145,7 +145,11 @@ fn produce(producer: &mut Producer<'_>, held: &mut Held, input: &mut Input<'_>) 
     };
     if let Some(topic) = held.topic {
         match producer.produce(held.now, topic, black_box(&record)) {
-            Ok(ticket) => held.ticket = Some(black_box(ticket)),
+            Ok(ticket) => {
+                held.ticket = Some(black_box(ticket));
+                #[cfg(feature = "wire")]
+                crate::batch_tails::step(producer, topic, ticket, &record, input);
+            }
             Err(error) => see(&error),
         }
         let records = [Record { key: input.maybe_bytes(), ..record }, record];

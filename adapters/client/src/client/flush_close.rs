@@ -13,8 +13,7 @@ use ottla_core::Instant;
 
 use crate::{
     delivery::{outcome::OutcomeCounts, undelivered_record::UndeliveredRecord},
-    engine::{locked_core::Engine, state::State},
-    sync::MutexGuard,
+    engine::{locked::Locked, locked_core::Engine, state::State},
 };
 
 /// The future of a flush: ready once each record that was taken before has an answer,
@@ -100,7 +99,7 @@ impl Closing {
     /// What is known so far.
     #[must_use]
     pub(crate) fn give_up(self) -> CloseReport {
-        self.report(&mut self.engine.lock())
+        self.report(&mut self.engine.lock_beside())
     }
 
     fn report(&self, state: &mut State) -> CloseReport {
@@ -118,7 +117,7 @@ impl Future for Flushing {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeCounts> {
         let this = &mut *self;
         let waker = cx.waker().clone();
-        let mut state = this.engine.lock();
+        let mut state = this.engine.lock_beside();
         let answered = state.closed || state.table.answered_before(this.number);
         if answered && state.has_told(*this.reports.get_or_insert(state.reports())) {
             return Poll::Ready(state.table.first.since(&this.before));
@@ -134,7 +133,7 @@ impl Future for Closing {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReport> {
         let this = &mut *self;
         let waker = cx.waker().clone();
-        let mut state = this.engine.lock();
+        let mut state = this.engine.lock_beside();
         if state.closed && state.has_told(*this.reports.get_or_insert(state.reports())) {
             let report = this.report(&mut state);
             return Poll::Ready(report);
@@ -145,7 +144,7 @@ impl Future for Closing {
 }
 
 /// Unlocks, as somebody waits from now on in place of another waker.
-fn wait<T>(mut state: MutexGuard<'_, State>, before: Option<Waker>) -> Poll<T> {
+fn wait<T>(mut state: Locked<'_>, before: Option<Waker>) -> Poll<T> {
     let wake = state.nudge_for_waiter();
     drop(state);
     drop(before);
@@ -158,7 +157,7 @@ fn wait<T>(mut state: MutexGuard<'_, State>, before: Option<Waker>) -> Poll<T> {
 impl Drop for Flushing {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            let left = self.engine.lock().flushes.leave(key);
+            let left = self.engine.lock_beside().flushes.leave(key);
             drop(left);
         }
     }
@@ -167,7 +166,7 @@ impl Drop for Flushing {
 impl Drop for Closing {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            let left = self.engine.lock().closes.leave(key);
+            let left = self.engine.lock_beside().closes.leave(key);
             drop(left);
         }
     }

@@ -8,7 +8,7 @@ use core::{
 };
 use std::sync::Arc;
 
-use ottla_core::{Instant, ProduceError, TopicId, TopicStatus};
+use ottla_core::{Instant, ProduceError, TopicStatus};
 
 use crate::{
     client::shards::{Shards, Topic, meet},
@@ -154,30 +154,6 @@ impl Shards {
     }
 }
 
-impl Engine {
-    #[inline]
-    fn take_now<R: Receipt>(
-        self: &Arc<Self>,
-        topic: TopicId,
-        record: &Record<'_>,
-        crowded: impl FnOnce(),
-    ) -> Option<R> {
-        let mut state = self.lock_or(crowded);
-        if state.hold.is_on() {
-            // Who can wait does, and who cannot is taken on the other way.
-            return None;
-        }
-        let now = state.now(self.clock());
-        let receipt: R = self.produce(&mut state, now, topic, record).ok()?;
-        let nudge = state.nudge_for_record(&receipt.ticket(), false);
-        drop(state);
-        if !matches!(nudge, Nudge::Nothing) {
-            self.follow(nudge);
-        }
-        Some(receipt)
-    }
-}
-
 impl<R: Receipt> SendFuture<'_, R> {
     /// Until when it may wait.
     #[must_use]
@@ -237,7 +213,7 @@ impl<R: Receipt> SendFuture<'_, R> {
     fn attempt_there(&mut self, waker: Option<&Waker>) -> Option<Result<R, ProduceError>> {
         // With the lock free, as it is dropped: a waker is not ours.
         let waker = waker.cloned();
-        let mut state = self.engine.lock_busy();
+        let mut state = self.engine.lock_beside();
         // The core would take it, and choose a partition by what it knows alone.
         if !self.routed && state.tells_of(self.topic.id()) {
             return None;
@@ -254,7 +230,7 @@ impl<R: Receipt> SendFuture<'_, R> {
         let result: Result<R, _> = if patient && state.holds_back(now, self.topic.id()) {
             Err(ProduceError::Full)
         } else {
-            self.engine.produce(&mut state, now, self.topic.id(), &self.record)
+            self.engine.produce_beside(&mut state, now, self.topic.id(), &self.record)
         };
         let parting = match (&result, waker) {
             (Err(ProduceError::Full), Some(waker)) => self.wait(&mut state, List::Full, waker),
@@ -292,7 +268,7 @@ impl<R: Receipt> SendFuture<'_, R> {
     fn explain(&self, error: ProduceError) -> SendError {
         let now = self.engine.clock().now();
         let waited = now.since(self.started.unwrap_or(now));
-        let state = self.engine.lock();
+        let state = self.engine.lock_beside();
         let failure = state.obstacle(now);
         match error {
             ProduceError::Full => SendError::Full { waited, failure },
@@ -338,7 +314,7 @@ impl<R> SendFuture<'_, R> {
             return;
         }
         let engine = self.engine;
-        let parting = self.leave(&mut engine.lock());
+        let parting = self.leave(&mut engine.lock_beside());
         drop(parting);
     }
 

@@ -4,7 +4,7 @@ use core::{
     cell::Cell,
     fmt,
     hash::BuildHasher,
-    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 use std::{
@@ -26,7 +26,12 @@ use crate::{
     clock::Clock,
     compression::BatchCompressor,
     delivery::latency::Histogram,
-    engine::{locked_core::Engine, partition_counts::Partitions, state::State},
+    engine::{
+        locked_core::Engine,
+        partition_counts::Partitions,
+        state::State,
+        thread_number::{self, this_thread},
+    },
     record::Record,
     sync::Mutex,
 };
@@ -385,23 +390,10 @@ fn register(
     id
 }
 
-thread_local! {
-    static NUMBER: Cell<usize> = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        Cell::new(NEXT.fetch_add(1, Ordering::Relaxed))
-    };
-}
-
-/// This thread's number, from which its records without a key get their shard: threads that send
-/// at a time do not wait for each other where there are as many shards.
-fn this_thread() -> usize {
-    NUMBER.get()
-}
-
 /// Has this thread pass for the one with that number.
 #[cfg(feature = "_internal")]
 pub fn be_thread(number: usize) {
-    NUMBER.set(number);
+    thread_number::set(number);
 }
 
 /// So often a thread finds others in its shard, in so many microseconds, before it takes the next one: a
@@ -422,7 +414,9 @@ pub(crate) fn meet(now: Instant) {
         MET.set((met + 1, since));
     } else {
         MET.set((0, now));
-        NUMBER.set(NUMBER.get().wrapping_add(1));
+        // Records without a key get their shard from it: threads that send at a time do not wait for each other where
+        // there are as many shards.
+        thread_number::set(this_thread().wrapping_add(1));
     }
 }
 

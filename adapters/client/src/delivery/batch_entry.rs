@@ -160,6 +160,15 @@ impl Times {
         self.end = index.saturating_add(1);
     }
 
+    /// Notes records up to this index, which came apart: when each run of them did, by the index of its first.
+    pub(super) fn push_runs(&mut self, runs: &[(u32, Instant)], end: u32) {
+        for (index, now) in runs {
+            self.end = (*index).max(self.end);
+            self.push(*index, *now);
+        }
+        self.end = end;
+    }
+
     /// How long before `now` a record came.
     pub(super) fn elapsed(&self, now: Instant, index: u32) -> Duration {
         let after = self.runs.partition_point(|(first, _)| *first <= index);

@@ -1,7 +1,7 @@
 //! The delivery table: from a batch of the core to those who want to know of its records.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::BTreeSet,
     sync::{Arc, Weak},
 };
 
@@ -16,35 +16,30 @@ use crate::{
         latency::Histogram,
         notifications::{Finished, Notifications, report},
         outcome::{OutcomeCounts, RecordOutcome, Report, Told, Why},
+        spare_cells::SpareCells,
     },
     sync::atomic::{AtomicU64, Ordering},
 };
 
 mod enter_run;
 
-/// Cells that wait to be reused; more than this are given back to the heap.
-const SPARE_CELLS: usize = 256;
-/// How many of them are looked at for one that nobody holds.
-const TRIES: usize = 4;
-
 /// One entry for each live batch.
 #[derive(Debug)]
 pub(crate) struct Table {
-    engine: Weak<dyn EngineCalls>,
     pub(super) entries: Vec<Option<Box<Entry>>>,
     /// The last one closed is opened next, so that the number of entries, and of the vectors in
     /// them, follows the number of live batches and not of slots.
     #[expect(clippy::vec_box, reason = "entries move by their boxes")]
     spare_entries: Vec<Box<Entry>>,
-    spare_cells: VecDeque<Arc<BatchState>>,
-    next_number: u64,
+    pub(crate) spare_cells: SpareCells,
+    pub(super) next_number: u64,
     /// Numbers of the entries with records that have no answer.
-    unanswered: BTreeSet<u64>,
+    pub(super) unanswered: BTreeSet<u64>,
     /// The earliest deadline of each entry that has one, with the slot.
     deadlines: BTreeSet<(Instant, usize)>,
     /// The first of them, in microseconds; `u64::MAX` where there is none. For who has not the lock.
     due: Arc<AtomicU64>,
-    pending: u64,
+    pub(super) pending: u64,
     pub(crate) first: OutcomeCounts,
     pub(crate) last: OutcomeCounts,
     /// Of those, the ones of which `Unknown` was told before.
@@ -55,10 +50,9 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(engine: Weak<dyn EngineCalls>, due: Arc<AtomicU64>) -> Self {
         Self {
-            engine,
             entries: Vec::new(),
             spare_entries: Vec::new(),
-            spare_cells: VecDeque::new(),
+            spare_cells: SpareCells::new(engine),
             next_number: 0,
             unanswered: BTreeSet::new(),
             deadlines: BTreeSet::new(),
@@ -92,14 +86,19 @@ impl Table {
         &entry.cell
     }
 
-    fn open(&mut self, now: Instant, topic: TopicId, batch: BatchId) {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        topic: TopicId,
+        batch: BatchId,
+        cell: Arc<BatchState>,
+    ) {
         let slot = batch.index();
         if self.entries.len() <= slot {
             self.entries.resize_with(slot + 1, || None);
         }
         // Left over where all records of a batch were taken out and the core dropped it silently.
         self.retire_and_spare(slot);
-        let cell = self.spare_cell();
         let mut entry = self.spare_entries.pop().unwrap_or_else(|| {
             Box::new(Entry {
                 batch,
@@ -122,26 +121,12 @@ impl Table {
         entry.room = 0;
         // What the entry had before is its last batch's: spare for others once it is let go.
         let before = core::mem::replace(&mut entry.cell, cell);
-        if self.spare_cells.len() < SPARE_CELLS && !Arc::ptr_eq(&before, &entry.cell) {
-            self.spare_cells.push_back(before);
+        if !Arc::ptr_eq(&before, &entry.cell) {
+            self.spare_cells.keep(before);
         }
         if let Some(place) = self.entries.get_mut(slot) {
             *place = Some(entry);
         }
-    }
-
-    fn spare_cell(&mut self) -> Arc<BatchState> {
-        for _ in 0..TRIES.min(self.spare_cells.len()) {
-            let Some(mut cell) = self.spare_cells.pop_front() else {
-                break;
-            };
-            if let Some(free) = Arc::get_mut(&mut cell) {
-                free.reset();
-                return cell;
-            }
-            self.spare_cells.push_back(cell);
-        }
-        Arc::new(BatchState::new(Weak::clone(&self.engine)))
     }
 
     /// Sets a time at which [`Table::pop_due`] gives the ticket, unless there is an earlier one. False where it has an answer, or is
@@ -197,10 +182,21 @@ impl Table {
         why: &Why,
         news: &mut Notifications,
     ) -> Verdict {
-        let Some(entry) = find(&mut self.entries, ticket.batch()) else {
+        self.cancelled_at(now, (ticket.batch(), ticket.index()), verdict, why, news)
+    }
+
+    /// The same of a record of a batch by its index.
+    pub(super) fn cancelled_at(
+        &mut self,
+        now: Instant,
+        (batch, index): (BatchId, u32),
+        verdict: Verdict,
+        why: &Why,
+        news: &mut Notifications,
+    ) -> Verdict {
+        let Some(entry) = find(&mut self.entries, batch) else {
             return Verdict::AlreadySettled;
         };
-        let index = ticket.index();
         let mut state = entry.cell.lock();
         let before = state.verdict(index);
         let taken = match verdict {
@@ -243,7 +239,7 @@ impl Table {
             self.last.not_delivered += 1;
         }
         if entry.is_answered() {
-            self.answered(ticket.batch().index());
+            self.answered(batch.index());
         }
         match (first, taken) {
             (true, true) => self.first.not_delivered += 1,

@@ -72,7 +72,7 @@ impl Engine {
 
     /// Has a token fetched, with the lock free.
     pub(crate) fn want_token(self: &Arc<Self>) {
-        let source = self.lock_busy().tokens.source.clone();
+        let source = self.lock_beside().tokens.source.clone();
         let by: Weak<Self> = Arc::downgrade(self);
         let wanted = TokenWanted::new(by);
         // Where there is no source, or it panics, the wish is dropped.

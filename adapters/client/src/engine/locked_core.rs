@@ -8,8 +8,8 @@ use std::{
 };
 
 use ottla_core::{
-    Cause, Compression, Config, ConfigError, Instant, Limits, Memory, ProduceError, Producer,
-    Ticket, TopicId, Verdict,
+    Cause, Compression, Config, ConfigError, Instant, Limits, Memory, Partitioner, ProduceError,
+    Producer, Ticket, TopicId, Verdict,
 };
 
 use crate::{
@@ -25,6 +25,8 @@ use crate::{
         codec::{Codec, Compressing},
         driver_sleep::{Gather, Nudge},
         hold::{DEFAULT_HOLD, Hold},
+        lanes::Lanes,
+        locked::Locked,
         state::State,
     },
     gap::{self, Gap},
@@ -32,7 +34,7 @@ use crate::{
     panic_containment::contain,
     record::Record,
     sync::{
-        Mutex, MutexGuard,
+        Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
         spin_loop,
     },
@@ -77,6 +79,10 @@ pub trait InlineDriver: Send + Sync {
 /// Whom to report to.
 pub(crate) type OnReport = Arc<dyn Fn(&Report) + Send + Sync>;
 
+/// With cache lines of its own: what lies beside it is read without the lock.
+#[repr(align(128))]
+struct Apart<T>(T);
+
 /// One producer, or one shard of it: the core behind its lock, the clock, and all who wait.
 ///
 /// With cache lines of its own, since others may lie beside it that have nothing else in common.
@@ -88,15 +94,17 @@ pub struct Engine {
     max_block: Duration,
     delivery_timeout: Duration,
     on_report: Option<OnReport>,
-    state: Mutex<State>,
+    partitioner: Partitioner,
+    pub(crate) lanes: Lanes,
+    state: Apart<Mutex<State>>,
     /// Whether the driver naps, or did lately: to be read without the lock.
-    naps: AtomicBool,
+    pub(super) naps: AtomicBool,
     /// How many wait for the answer to a single record.
-    waiting: AtomicUsize,
+    pub(super) waiting: AtomicUsize,
     /// How often somebody began to wait; it wraps.
     waits: AtomicU32,
     /// When the first record's deadline is over, in microseconds: the table's.
-    due: Arc<AtomicU64>,
+    pub(super) due: Arc<AtomicU64>,
     /// Where to write; the driver sets it.
     inline_writer: OnceLock<Weak<dyn InlineWriter>>,
     /// Who lets callers drive.
@@ -144,14 +152,16 @@ impl Engine {
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             on_report,
-            state: Mutex::new(State::new(
+            partitioner: config.partitioner,
+            lanes: Lanes::new(),
+            state: Apart(Mutex::new(State::new(
                 core,
                 calls(engine),
                 Arc::clone(&due),
                 gather,
                 Hold::new(DEFAULT_HOLD, config.batch_size, config.buffer_memory),
                 compressing,
-            )),
+            ))),
             naps: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             waits: AtomicU32::new(0),
@@ -176,6 +186,19 @@ impl Engine {
     #[must_use]
     pub const fn max_block(&self) -> Duration {
         self.max_block
+    }
+
+    #[inline]
+    pub(super) const fn partitioner(&self) -> Partitioner {
+        self.partitioner
+    }
+
+    /// The driver begins with a turn.
+    pub(crate) fn begin_turn(&self) {
+        let mut state = self.lock_beside();
+        state.awake();
+        self.lanes.set_crowded(state.is_crowded());
+        self.set_naps(false);
     }
 
     /// Cancels a record and tells at once what can be known of it.
@@ -216,21 +239,47 @@ impl Engine {
         self.leave(state);
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the core, with all records that were taken by now.
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        let mut state = Locked::new(self.state.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.close_lanes(&mut state);
+        state
+    }
+
+    /// Brings in what lies in lanes, before more is done with the core than to give it records and to write.
+    #[inline]
+    pub(crate) fn close_lanes(&self, state: &mut State) {
+        if !state.lanes.is_empty() {
+            self.lanes.close_all(state);
+        }
     }
 
     /// As [`Engine::lock`], where records come as fast as they can: then the lock is held for most of the
     /// time, but never for long. To sleep for it would cost both a system call, again and again, since
     /// the one who had it is there first when the other one wakes.
     #[inline]
-    pub(crate) fn lock_busy(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock_busy(&self) -> Locked<'_> {
         self.lock_or(|| {})
     }
 
     /// As [`Engine::lock_busy`], and calls `taken` where somebody has the lock.
     #[inline]
-    pub(crate) fn lock_or(&self, taken: impl FnOnce()) -> MutexGuard<'_, State> {
+    pub(crate) fn lock_or(&self, taken: impl FnOnce()) -> Locked<'_> {
+        let mut state = self.lock_beside_or(taken);
+        self.close_lanes(&mut state);
+        state
+    }
+
+    /// As [`Engine::lock_busy`], for who gives a record to the core, or writes, and does no more with it: lanes stay
+    /// open, and may have records.
+    #[inline]
+    pub(crate) fn lock_beside(&self) -> Locked<'_> {
+        self.lock_beside_or(|| {})
+    }
+
+    /// As [`Engine::lock_beside`], and calls `taken` where somebody has the lock.
+    #[inline]
+    pub(crate) fn lock_beside_or(&self, taken: impl FnOnce()) -> Locked<'_> {
         self.try_lock().unwrap_or_else(|| {
             taken();
             self.spin()
@@ -238,22 +287,22 @@ impl Engine {
     }
 
     #[cold]
-    fn spin(&self) -> MutexGuard<'_, State> {
+    fn spin(&self) -> Locked<'_> {
         for _ in 0..SPINS {
             if let Some(state) = self.try_lock() {
                 return state;
             }
             spin_loop();
         }
-        self.lock()
+        Locked::new(self.state.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// `None` where somebody has the lock.
     #[inline]
-    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
-        match self.state.try_lock() {
-            Ok(state) => Some(state),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+    fn try_lock(&self) -> Option<Locked<'_>> {
+        match self.state.0.try_lock() {
+            Ok(state) => Some(Locked::new(state)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(Locked::new(poisoned.into_inner())),
             Err(TryLockError::WouldBlock) => None,
         }
     }
@@ -317,7 +366,7 @@ impl Engine {
     }
 
     /// Unlocks after a call that has left something to do for the driver.
-    pub(crate) fn leave(&self, mut state: MutexGuard<'_, State>) {
+    pub(crate) fn leave(&self, mut state: Locked<'_>) {
         let wake = state.rouse();
         // Nobody would tell the news otherwise.
         let mut news = state.closed.then(Notifications::default);
@@ -375,7 +424,7 @@ impl Engine {
         }
         news.log();
         if news.has_reports() {
-            self.lock_busy().heard(news);
+            self.lock_beside().heard(news);
         }
         news.wakes.wake();
     }
@@ -392,51 +441,5 @@ impl Engine {
         self.tell(news);
         self.lock_busy().nobody_tells_more(news);
         self.tell(news);
-    }
-}
-
-impl EngineCalls for Engine {
-    fn cancel(&self, ticket: &Ticket) -> Verdict {
-        self.cancel(ticket)
-    }
-
-    fn cancel_after(&self, ticket: &Ticket, timeout: Duration) -> bool {
-        self.set_deadline(ticket, self.clock.now().after(timeout))
-    }
-
-    fn answer_due(&self) {
-        let due = self.due.load(Ordering::Relaxed);
-        if due == u64::MAX {
-            return;
-        }
-        let now = self.clock.now();
-        if now.as_micros() < due {
-            return;
-        }
-        let mut state = self.lock();
-        state.answer_due(now);
-        let wakes = core::mem::take(&mut state.news.wakes);
-        self.leave(state);
-        drop(wakes);
-    }
-
-    fn begin_waiting(&self) {
-        self.count_wait();
-        if self.naps.load(Ordering::SeqCst) {
-            let wake = self.lock_busy().rouse();
-            if let Some(waker) = wake {
-                waker.wake();
-            }
-        }
-    }
-
-    fn end_waiting(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn drive_inline(&self, until: Option<StdInstant>, done: &mut dyn FnMut() -> bool) {
-        if let Some(driver) = self.inline_driver() {
-            driver.drive_inline(until, done);
-        }
     }
 }

@@ -25,6 +25,8 @@ use crate::{
     engine::{
         codec::Compressing,
         connection_losses::Losses,
+        crowd::Crowd,
+        destination::Destination,
         driver_sleep::{Driving, Gather},
         hold::Hold,
         partition_counts::Told,
@@ -36,10 +38,6 @@ use crate::{
     panic_containment::contain,
     sync::atomic::AtomicU64,
 };
-
-/// How many of those that wait for memory are woken when some is free. Each one that gets some
-/// wakes the next; more than one are woken, as the first may be busy with something else.
-const WAKE_AT_ONCE: usize = 8;
 
 /// How long they wait for more of it.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -102,6 +100,13 @@ pub(crate) struct State {
     /// Batches that were begun since somebody wrote.
     pub(super) begun: u32,
     pub(super) gather: Gather,
+    /// The lanes that are open.
+    pub(crate) lanes: Vec<Destination>,
+    pub(crate) crowd: Crowd,
+    /// Lanes brought records into the core since it was last looked what that made due.
+    pub(super) brought_in: bool,
+    /// The driver sleeps for a millisecond at most, so that nothing is forgotten in lanes.
+    pub(super) watched: bool,
     /// Records that were taken; it wraps.
     pub(crate) records: u32,
     /// Tickets of records that are taken together: empty, but for while they are.
@@ -149,6 +154,10 @@ impl State {
             writing: false,
             begun: 0,
             gather,
+            lanes: Vec::new(),
+            crowd: Crowd::default(),
+            brought_in: false,
+            watched: false,
             records: 0,
             run: Vec::new(),
             recent: Recent::NEVER,
@@ -163,13 +172,19 @@ impl State {
     /// The time for a record that has no deadline.
     #[inline]
     pub(crate) fn now(&mut self, clock: &Clock) -> Instant {
-        // The driver wakes from a nap each millisecond, and so keeps time.
-        let tick = if self.naps() { Some(Tick::Turn(self.turns)) } else { clock.tick() };
+        let tick = self.tick(clock);
         self.recent.now(clock, tick)
     }
 
+    /// What moves on before the time of a record is too old.
+    #[inline]
+    pub(crate) fn tick(&self, clock: &Clock) -> Option<Tick> {
+        // The driver wakes from a nap each millisecond, and so keeps time.
+        if self.naps() { Some(Tick::Turn(self.turns)) } else { clock.tick() }
+    }
+
     /// Lets time pass in the core and in the table.
-    pub(crate) fn tick(&mut self, now: Instant) {
+    pub(crate) fn let_pass(&mut self, now: Instant) {
         if self.core.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.core.handle_timeout(now);
         }
@@ -190,29 +205,6 @@ impl State {
         }
         tracing_events::collect(&mut self.core, &mut self.news);
         self.relieve(now);
-    }
-
-    /// Wakes those that wait for memory, if there is some for a while, or the first of it was freed long ago:
-    /// to wake them for each batch that leaves would cost more than what they then do. And those that are held back,
-    /// once that is over.
-    fn relieve(&mut self, now: Instant) {
-        let over = self.hold.look(now, self.core.due_bytes());
-        let is_time = |latest| {
-            let stats = self.core.stats();
-            let free = stats.pages.saturating_sub(stats.pages_used + stats.pages_reserved);
-            now >= latest || free >= self.gather.pages
-        };
-        if over || self.relief.is_some_and(is_time) {
-            self.relief = None;
-            self.full.wake(WAKE_AT_ONCE, &mut self.news.wakes);
-        }
-    }
-
-    /// Whether a sender to this topic that can wait is to do so. Whom the core would refuse is told that.
-    pub(crate) fn holds_back(&mut self, now: Instant, topic: TopicId) -> bool {
-        self.hold.is_on()
-            && matches!(self.core.topic_status(topic), Some(TopicStatus::Ready { .. }))
-            && self.hold.begin(now, self.core.due_bytes())
     }
 
     /// Takes the connections that have something to write.
@@ -278,15 +270,6 @@ impl State {
         self.told = self.taken;
         self.flushes.wake_where(&mut news.wakes, |_| true);
         self.closes.wake_where(&mut news.wakes, |()| true);
-    }
-
-    /// No record is taken any more, at least for now: who waits for memory or for a topic would wait for
-    /// nothing.
-    pub(crate) fn wake_senders(&mut self) {
-        self.hold.end();
-        let wakes = &mut self.news.wakes;
-        self.full.wake_where(wakes, |()| true);
-        self.topics.wake_where(wakes, |()| true);
     }
 
     fn dispatch(&mut self, now: Instant, output: Output) {

@@ -71,6 +71,36 @@ impl State {
         }
     }
 
+    /// A lane brought so many records into the core. `begun`: they are the first of their batch.
+    pub(super) fn note_brought_in(&mut self, records: u32, begun: bool) {
+        self.brought_in = true;
+        self.begun += begun as u32;
+        self.records = self.records.wrapping_add(records);
+        self.crowd.count_records(records);
+        if begun {
+            self.hold.note(self.core.due_bytes());
+        }
+    }
+
+    /// Whether it is to be looked what lanes brought in.
+    #[inline]
+    pub(super) const fn has_brought_in(&self) -> bool {
+        self.brought_in
+    }
+
+    /// After lanes brought records in, whoever had them do so: whom to wake, where that made something due that nobody
+    /// sees to.
+    #[cold]
+    pub(super) fn nudge_for_lanes(&mut self) -> Option<Waker> {
+        self.brought_in = false;
+        if self.driver.is_awake() || self.writing {
+            return None;
+        }
+        let is_late = self.wake_time() < self.armed;
+        let is_due = is_late || self.core.has_output() || self.is_to_be_written();
+        (is_due || self.is_to_compress()).then(|| self.driver.wake()).flatten()
+    }
+
     /// A full batch of a busy connection goes with the answer to the request under way. For that the driver
     /// waits; while it naps, it is for callers to look, and sooner where nothing more can leave without.
     fn is_to_be_written(&self) -> bool {
@@ -86,10 +116,22 @@ impl State {
         Nudge::Write
     }
 
-    /// Whether nobody waits for anything that the driver alone would bring.
+    /// Whether nobody waits for anything that the driver alone would bring, and nothing is left that lanes brought in and
+    /// made due: callers look after what they themselves make so.
     pub(crate) fn may_nap(&self) -> bool {
         let waits = self.full.len() + self.topics.len() + self.flushes.len() + self.closes.len();
-        waits == 0 && !self.closed
+        let due = self.brought_in && (self.core.has_output() || self.core.has_urgent_write());
+        waits == 0 && !self.closed && !due
+    }
+
+    /// Whether several threads send at a time, so that the driver is to look after lanes.
+    pub(crate) const fn is_crowded(&self) -> bool {
+        self.crowd.is_here()
+    }
+
+    /// Whether the driver takes the lock within a millisecond.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.watched || self.driver.is_awake()
     }
 
     /// Whether a batch may wait for others.
@@ -145,6 +187,7 @@ impl State {
     pub(crate) fn awake(&mut self) {
         self.driver = Driving::Awake;
         self.turns = self.turns.wrapping_add(1);
+        self.crowd.turn();
     }
 
     /// The driver goes to sleep, or naps, until `at_last` at the latest. Returns until when; the caller has
@@ -157,6 +200,8 @@ impl State {
         let waker = waker.clone();
         self.driver = if nap { Driving::Napping(waker) } else { Driving::Asleep(waker) };
         (self.begun, self.writing) = (0, false);
+        debug_assert!(self.lanes.is_empty(), "who has the lock has all records");
+        self.watched = nap || self.crowd.is_here();
         self.armed = self.wake_time().min(at_last);
         self.armed
     }

@@ -101,7 +101,7 @@ impl<N: Network> Driver<N> {
     /// Whether a nap goes on: its time may not have come, and nobody has woken the driver.
     #[must_use]
     pub fn naps(&self) -> bool {
-        self.engine.lock_busy().naps()
+        self.engine.lock_beside().naps()
     }
 
     /// A caller that waits for an answer begins to drive. False where the driver does not nap.
@@ -139,8 +139,7 @@ impl<N: Network> Driver<N> {
         if self.nap.take().is_some_and(|until| self.engine.clock().now() < until) {
             self.pace.cool();
         }
-        self.engine.lock_busy().awake();
-        self.engine.set_naps(false);
+        self.engine.begin_turn();
         let links = Arc::clone(&self.links);
         let mut links = Links::lock(&links);
         links.handshakes.begin_turn();
@@ -200,7 +199,7 @@ impl<N: Network> Driver<N> {
         if let Some(wall) = wall {
             state.core.set_wall_clock(now, wall);
         }
-        state.tick(now);
+        state.let_pass(now);
         state.collect(now);
         let busy = self.pace.busy(now, state.records, self.engine.waits());
         // Callers look after the links in passing, as they send, if nobody waits; or because they wait, if
@@ -241,7 +240,8 @@ impl<N: Network> Driver<N> {
             return Some(Turn::Again);
         }
         let soon = now.after(SHORTEST);
-        let until = state.rest(waker, nap, if nap { soon } else { Instant::NEVER });
+        let at_last = if nap || state.is_crowded() { soon } else { Instant::NEVER };
+        let until = state.rest(waker, nap, at_last);
         self.engine.set_naps(nap);
         drop(state);
         gap::pass(Gap::Asleep);

@@ -60,9 +60,14 @@ impl<L: Link + Send> InlineWriter for Mutex<Links<L>> {
             links.read_answers(&mut state, now);
             state.collect(now);
         }
+        if state.is_crowded() {
+            // Others open their lanes anew, and so need not wait until all is written.
+            drop(state);
+            state = engine.lock_beside();
+        }
         let mut stuck = false;
         while let Some(conn) = state.core.poll_writable(now) {
-            stuck |= links.write(&mut state, now, conn);
+            stuck |= links.write(engine, &mut state, now, conn);
         }
         // Whoever waits has woken the driver, which tells what was found here.
         drop(state);
@@ -211,13 +216,13 @@ impl<L: Link> Links<L> {
     }
 
     pub(crate) fn write_to(&mut self, engine: &Engine, conn: ConnId) {
-        let mut state = engine.lock_busy();
+        let mut state = engine.lock_beside();
         let now = engine.clock().now();
-        self.write(&mut state, now, conn);
+        self.write(engine, &mut state, now, conn);
     }
 
     /// Writes what there is for a connection. True where its link did not take all.
-    fn write(&mut self, state: &mut State, now: Instant, conn: ConnId) -> bool {
+    fn write(&mut self, engine: &Engine, state: &mut State, now: Instant, conn: ConnId) -> bool {
         let Some(Some(slot)) = self.links.get_mut(conn.index()) else {
             return false;
         };
@@ -233,6 +238,7 @@ impl<L: Link> Links<L> {
             self.again.push(Ready { index: conn.index(), readable: false, writable: true });
         }
         if let Err(lost) = moved {
+            engine.close_lanes(state);
             self.lose(state, now, conn, lost);
         }
         stuck

@@ -8,11 +8,11 @@ mod on_threads;
 mod wire;
 
 use core::{fmt, time::Duration};
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{Arc, Weak, atomic::AtomicU64};
 
 use ottla_client::{
-    CloseReport, CompressionType, Record, RecordOutcome, Report, SendAllError, SendError, Shards,
-    Topic,
+    CloseReport, CompressionType, Engine, Record, RecordOutcome, Report, SendAllError, SendError,
+    Shards, Topic,
     internal::{self, MakeCompressor},
 };
 use ottla_core::{Config, Limits, Verdict};
@@ -57,6 +57,8 @@ pub trait Way: Clone + fmt::Debug + Send + 'static {
     fn flush(&self);
     /// Takes no more, and waits until all is over.
     fn close(&self) -> CloseReport;
+    /// How many records have no answer.
+    fn queue_depth(&self) -> u64;
     /// Waits for the first answer.
     fn wait(delivery: &Self::Delivery) -> RecordOutcome;
     /// Does not.
@@ -72,6 +74,7 @@ pub struct Scene<W> {
     topic: Topic,
     wire: Wire,
     broker: JoinHandle<()>,
+    engine: Weak<Engine>,
 }
 
 /// What one thread sends with.
@@ -90,6 +93,8 @@ pub struct SetUp {
     pub on_report: Option<OnReport>,
     /// Whether it compresses by LZ4.
     pub compresses: bool,
+    /// Whether it takes its callers for a crowd, so that records go by lanes.
+    pub is_crowded: bool,
 }
 
 impl fmt::Debug for SetUp {
@@ -106,7 +111,7 @@ impl<W: Way> Scene<W> {
     /// Where the configuration is none.
     #[must_use]
     pub fn new(config: &Config<'static>, set_up: SetUp) -> Self {
-        let SetUp { limits, on_report, compresses } = set_up;
+        let SetUp { limits, on_report, compresses, is_crowded } = set_up;
         let wire = Wire::new();
         let config = Config { bootstrap_servers: BOOTSTRAP, ..*config };
         let lz4 = CompressionType::Lz4;
@@ -114,12 +119,17 @@ impl<W: Way> Scene<W> {
         let compressor = compresses.then_some((lz4, make));
         let clock = Arc::new(AtomicU64::new(0));
         let shards = Shards::simulated(&clock, &config, limits, on_report, 1, compressor);
+        let shards = shards.expect("sound");
+        let engine = Arc::downgrade(&shards.engines()[0]);
+        if is_crowded {
+            shards.engines()[0].crowd();
+        }
         let broker = wire.clone();
         let broker = thread::spawn(move || broker.serve());
         wire.be_next();
-        let producer = W::start(shards.expect("sound"));
+        let producer = W::start(shards);
         let topic = producer.topic(TOPIC);
-        Self { producer, topic, wire, broker }
+        Self { producer, topic, wire, broker, engine }
     }
 
     /// The same, which has connected, so that what follows finds everything known.
@@ -134,6 +144,16 @@ impl<W: Way> Scene<W> {
         scene.producer.flush();
         assert!(W::try_outcome(&sent).expect("an answer").is_delivered());
         scene
+    }
+
+    /// How many records came by lanes so far.
+    ///
+    /// # Panics
+    ///
+    /// Where the producer is over.
+    #[must_use]
+    pub fn by_lanes(&self) -> u64 {
+        self.engine.upgrade().expect("a producer").by_lanes()
     }
 
     /// For a thread of its own.
@@ -171,6 +191,22 @@ impl<W: Way> Scene<W> {
         self.end()
     }
 
+    /// Closes the producer. Returns what the values of the records in each log begin with.
+    ///
+    /// # Panics
+    ///
+    /// Where something is left over, or a value is empty.
+    pub fn close_and_read(self) -> Vec<Vec<u8>> {
+        let wire = self.wire.clone();
+        self.close();
+        let net = wire.net();
+        let log = |partition| {
+            let records = net.cluster.log(TOPIC, partition);
+            records.map(|record| record.value.expect("a value")[0]).collect()
+        };
+        (0..PARTITIONS as i32).map(log).collect()
+    }
+
     /// Lets the last handle go. Returns how many records are in the log.
     ///
     /// # Panics
@@ -186,7 +222,7 @@ impl<W: Way> Scene<W> {
     ///
     /// Where the broker does.
     pub fn end_after(self, wait: impl FnOnce()) -> usize {
-        let Self { producer, topic, wire, broker } = self;
+        let Self { producer, topic, wire, broker, .. } = self;
         drop((producer, topic));
         wait();
         wire.end();
@@ -232,7 +268,23 @@ impl<W: Way> Caller<W> {
         (deliveries, sent.err().map(|error| error.error))
     }
 
-    /// Sends a record of which `on_report` is told.
+    /// Sends a record of so many bytes, the first of which is this one, to that partition or to any.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not taken.
+    pub fn send_marked(
+        &self,
+        partition: Option<i32>,
+        mark: u8,
+        len: usize,
+    ) -> Result<W::Delivery, SendError> {
+        let value = vec![mark; len];
+        self.producer
+            .send(&self.topic, &Record { partition, value: Some(&value), ..Record::default() })
+    }
+
+    /// The same, of which `on_report` is told.
     ///
     /// # Errors
     ///

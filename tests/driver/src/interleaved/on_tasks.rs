@@ -60,6 +60,10 @@ impl Way for OnTasks {
         block_on(self.0.close(Duration::from_secs(60)))
     }
 
+    fn queue_depth(&self) -> u64 {
+        self.0.stats().queue_depth
+    }
+
     fn wait(delivery: &Delivery) -> RecordOutcome {
         block_on(delivery.reattach())
     }

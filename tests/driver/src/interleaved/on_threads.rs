@@ -50,6 +50,10 @@ impl Way for OnThreads {
         self.0.close(Duration::from_secs(60))
     }
 
+    fn queue_depth(&self) -> u64 {
+        self.0.stats().queue_depth
+    }
+
     fn wait(delivery: &Delivery) -> RecordOutcome {
         delivery.wait()
     }

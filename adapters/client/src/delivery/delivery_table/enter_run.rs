@@ -47,7 +47,8 @@ impl Table {
             .get(slot)
             .is_some_and(|entry| entry.as_ref().is_some_and(|entry| entry.batch == batch));
         if !known {
-            self.open(now, topic, batch);
+            let cell = self.spare_cells.take();
+            self.open(now, topic, batch, cell);
         }
         let Some(Some(entry)) = self.entries.get_mut(slot) else {
             unreachable!("the entry was opened just now")
