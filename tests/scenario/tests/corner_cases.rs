@@ -377,3 +377,18 @@ fn a_topic_that_was_taken_for_made_anew_by_mistake_is_found_again() {
     }
     world.finish();
 }
+
+/// Found by the target `calls`: each time in a new epoch, as fast as the broker answered.
+#[test]
+fn who_answers_that_all_is_a_duplicate_is_not_tried_without_a_pause() {
+    let config = Config { delivery_timeout: 200 * MS, ..quick() };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+    let refusal = Action::Reject(ErrorCode::DUPLICATE_SEQUENCE_NUMBER);
+    world.cluster.inject(Fault::produce(refusal).times(u32::MAX));
+    let before = world.tap.sent.len();
+    let id = world.send(topic, 0);
+    assert!(matches!(world.conclude(id), Said::NotDelivered(_)));
+    let attempts = world.tap.sent.len() - before;
+    assert!((2..10).contains(&attempts), "{attempts} attempts in a fifth of a second");
+    world.finish();
+}
