@@ -67,6 +67,8 @@ pub struct Ledger {
     batches: BTreeMap<BatchId, Vec<usize>>,
     /// Partitions of which nobody can judge what is said, since a hostile broker leads them.
     pub exempt: BTreeSet<i32>,
+    /// So it is of all partitions.
+    pub unjudged: bool,
     /// Which records a broker finds at fault; `None` where that is no property of theirs.
     pub at_fault: Option<fn(u64) -> bool>,
     /// Records that were taken out before they were sent.
@@ -286,6 +288,7 @@ impl Ledger {
             assert!(!spared || !at_fault(id), "record {id} is at fault itself");
         }
         if let Said::Delivered(Some(offset)) = said
+            && !self.unjudged
             && !self.exempt.contains(&partition)
         {
             let batch = cluster.batch_at(&entry.topic, partition, offset);

@@ -12,6 +12,7 @@ use ottla_model::{Cluster, ClusterConfig, NodeId};
 
 use crate::{
     codec::CodecService,
+    dice::{Dice, Random},
     ledger::{Ledger, number},
     login::TokenService,
     network::{Link, Weather},
@@ -19,31 +20,6 @@ use crate::{
     trace::{Lane, Recorder, Tone},
     unavoidable_duplicates::{Excuses, Hindsight},
 };
-
-/// A small generator of random numbers for what the world does.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// Dice that always fall the same way.
-    #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self(seed ^ 0x5851_f42d_4c95_7f2d)
-    }
-
-    /// A number from `low` to `high`, both included.
-    pub fn roll(&mut self, low: u64, high: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let mixed = (self.0 >> 33) ^ self.0;
-        low + ((u128::from(mixed) * u128::from(high - low + 1)) >> 64) as u64
-    }
-
-    /// True once in `n` times.
-    pub fn once_in(&mut self, n: u64) -> bool {
-        self.roll(1, n) == 1
-    }
-}
 
 /// The wall clock at the start of the run, in milliseconds since 1970: the brokers' as well.
 const START_MS: i64 = 1_700_000_000_000;
@@ -131,7 +107,7 @@ pub struct World<'m> {
     /// When the core dialled.
     pub dials: Vec<Instant>,
     /// What the world does by chance.
-    pub dice: Dice,
+    pub dice: Box<dyn Dice>,
     /// Events other than verdicts, as they came.
     pub events: Vec<(Instant, Event)>,
     /// Nodes that no connection reaches: dials hang.
@@ -221,7 +197,7 @@ impl<'m> World<'m> {
             returned: Vec::new(),
             dials: Vec::new(),
             dated: Dated::Now,
-            dice: Dice::new(seed),
+            dice: Box::new(Random::new(seed)),
             events: Vec::new(),
             unreachable: Vec::new(),
             descriptors: usize::MAX,
@@ -319,7 +295,7 @@ impl<'m> World<'m> {
         let mut value = id.to_be_bytes().to_vec();
         value.resize(len.max(8), b'.');
         if (self.noisy)(id) {
-            let mut noise = Dice::new(id);
+            let mut noise = Random::new(id);
             value.iter_mut().skip(8).for_each(|byte| *byte = noise.roll(0, 255) as u8);
         }
         let timestamp = self.dated.at(self.now);
@@ -508,6 +484,11 @@ impl<'m> World<'m> {
         if !what.is_empty() {
             *self.faults.entry(what).or_default() += 1;
         }
+    }
+
+    /// The connections that are open, or being opened.
+    pub fn open_connections(&self) -> impl Iterator<Item = ConnId> {
+        self.sockets.keys().copied()
     }
 
     /// How many connections are open.

@@ -7,8 +7,9 @@ use ottla_core::{Cause, Instant};
 
 use super::plan::{NODES, Plan, TOPIC, What};
 use crate::{
+    dice::{Dice, Random},
     ledger::Said,
-    world::{Dice, World},
+    world::World,
 };
 
 /// All of them, since nobody can find a cluster by a hostile broker alone.
@@ -28,7 +29,7 @@ impl Plan {
     /// is said of the others is held against the logs as ever.
     #[must_use]
     pub fn hostile(seed: u64) -> Self {
-        let dice = &mut Dice::new(seed ^ 0x7_2a17);
+        let dice = &mut Random::new(seed ^ 0x7_2a17);
         let mut plan = Self::of(seed);
         let node = dice.roll(1, u64::from(NODES)) as i32;
         plan.hostile = Some(node);
