@@ -4,7 +4,7 @@ use core::{fmt::Write as _, panic::AssertUnwindSafe, time::Duration};
 use std::{panic::catch_unwind, path::Path};
 
 use ottla_scenario::{
-    storm::{Broken, quietly},
+    storm::{Broken, quietly, run_input},
     trace::{Page, Recorder, Trace},
 };
 
@@ -22,6 +22,8 @@ const TIME: Duration = Duration::from_secs(30);
 pub enum Target {
     /// Any calls of a producer.
     Calls,
+    /// A producer, a network and a cluster.
+    Cluster,
 }
 
 impl Target {
@@ -32,13 +34,14 @@ impl Target {
     }
 
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Calls];
+    pub const ALL: [Self; 2] = [Self::Calls, Self::Cluster];
 
     /// Its name: that of the fuzz target, and of its corpus.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Calls => "calls",
+            Self::Cluster => "cluster",
         }
     }
 
@@ -50,6 +53,7 @@ impl Target {
     pub fn run(self, input: &[u8], trace: Option<Recorder>) {
         match self {
             Self::Calls => drop(calls::run(input, trace)),
+            Self::Cluster => drop(run_input(input, trace)),
         }
     }
 

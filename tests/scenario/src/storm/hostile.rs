@@ -37,15 +37,20 @@ impl Plan {
         if plan.leaders.iter().all(|leader| *leader == node) {
             plan.leaders[0] = node % i32::from(NODES) + 1;
         }
-        let leaders = plan.leaders.clone();
-        let own = |partition: i32| leaders[partition as usize] == node;
-        plan.steps.retain(|step| {
-            let leads = matches!(step.what, What::Lead(at, to) if to == node || own(at));
-            let stops = matches!(step.what, What::Stop(stopped) if stopped == node);
-            // With a topic made anew leaders would be dealt out anew.
-            !leads && !stops && !matches!(step.what, What::Recreate)
-        });
+        let mut steps = core::mem::take(&mut plan.steps);
+        steps.retain(|step| plan.allows(&step.what));
+        plan.steps = steps;
         plan
+    }
+
+    /// Whether something may happen, as all may where no broker is hostile.
+    pub(super) fn allows(&self, what: &What) -> bool {
+        let Some(node) = self.hostile else { return true };
+        let own = |partition: i32| self.leaders[partition as usize] == node;
+        let leads = matches!(what, What::Lead(at, to) if *to == node || own(*at));
+        let stops = matches!(what, What::Stop(stopped) if *stopped == node);
+        // With a topic made anew leaders would be dealt out anew.
+        !leads && !stops && !matches!(what, What::Recreate)
     }
 }
 

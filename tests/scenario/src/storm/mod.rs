@@ -3,6 +3,7 @@
 //! The seed makes a [`Plan`], and the plan is all that the run depends on. So a plan that fails can
 //! be made smaller, step by step, for as long as it fails in the same way ([`shrink`]).
 
+mod by_input;
 mod compressed;
 mod coverage;
 mod faults;
@@ -15,6 +16,7 @@ mod run;
 mod secured;
 mod shrink;
 
+pub use by_input::run_input;
 pub use compressed::{Codecs, OF_COMPRESSION};
 pub use coverage::Tally;
 pub use faults::{name_of, row_of, rows};

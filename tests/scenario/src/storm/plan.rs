@@ -327,7 +327,7 @@ fn records(dice: &mut dyn Dice, partition: i32) -> What {
     What::Produce((0..count).map(|_| record(dice)).collect())
 }
 
-fn action(dice: &mut dyn Dice, partitions: i32, unclean: bool, deletes: bool) -> What {
+pub(super) fn action(dice: &mut dyn Dice, partitions: i32, unclean: bool, deletes: bool) -> What {
     let (node, partition) = (node(dice), partition(dice, partitions));
     match dice.roll(0, 32) {
         0 => What::Cut(dice.roll(0, 4)),

@@ -17,6 +17,7 @@ use super::{
     shrink::{Broken, quietly},
 };
 use crate::{
+    dice::Dice,
     network::Weather,
     trace::{Lane, Recorder, Tone},
     world::World,
@@ -28,10 +29,30 @@ use crate::{
 ///
 /// Where a law is broken.
 pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
+    let (mut world, topic) = begin(plan, None, trace);
+    for step in &plan.steps {
+        act(&mut world, plan, &step.what, topic);
+        world.run_for(step.pause);
+        check_prompt(&world, &plan.config);
+    }
+    end(&mut world, plan);
+    Tally::of(&world, plan)
+}
+
+/// The world of a storm, in which its topic is known; the network has other dice than the seed's where there
+/// are such.
+pub(super) fn begin(
+    plan: &Plan,
+    dice: Option<Box<dyn Dice>>,
+    trace: Option<Recorder>,
+) -> (World<'static>, TopicId) {
     let limits = Limits { connections: plan.connections, ..Limits::for_config(&plan.config) };
     let limits = plan.compression.as_ref().map_or(limits, |codecs| codecs.limit(limits));
     let memory = Memory::heap(limits);
     let mut world = World::with_memory(&plan.config, plan.cluster.clone(), memory, plan.seed);
+    if let Some(dice) = dice {
+        world.dice = dice;
+    }
     let partitions = plan.leaders.len() as u32;
     world.cluster.create_topic_with(TOPIC, partitions, plan.topic.clone()).expect("a topic");
     for (partition, node) in (0..).zip(&plan.leaders) {
@@ -64,35 +85,34 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
     if let Some(login) = &plan.login {
         secured::break_tokens(&mut world, login);
     }
-    for step in &plan.steps {
-        act(&mut world, plan, &step.what, topic);
-        world.run_for(step.pause);
-        check_prompt(&world, &plan.config);
-    }
+    (world, topic)
+}
+
+/// The end of a storm: what was said is held against what is.
+pub(super) fn end(world: &mut World<'_>, plan: &Plan) {
     match plan.end {
         End::Closed(within) => {
             world.close(within);
-            heal(&mut world, plan);
+            heal(world, plan);
             world.run_for(Duration::from_secs(20));
             world.ledger.hold_but(&world.cluster, plan.laws, &world.excuses());
         }
         End::Healed => {
-            heal(&mut world, plan);
+            heal(world, plan);
             let timeouts = plan.config.delivery_timeout + plan.config.resolve_timeout;
             let patience = timeouts + Duration::from_secs(60);
             let settled = world.run_until(patience, |world| world.producer.stats().batches == 0);
             assert!(settled, "not settled: {:?}", world.producer);
-            check_prompt(&world, &plan.config);
+            check_prompt(world, &plan.config);
             if plan.hostile.is_some() {
-                hostile::check_recovery(&mut world, plan);
-                hostile::check_busy(&world);
+                hostile::check_recovery(world, plan);
+                hostile::check_busy(world);
             }
             world.close(Duration::from_secs(5));
             world.ledger.hold_but(&world.cluster, plan.laws, &world.excuses());
             assert_eq!(world.producer.stats().pages_used, 0, "pages are lost");
         }
     }
-    Tally::of(&world, plan)
 }
 
 /// Runs a storm, and tells which law it breaks, if it does.
@@ -104,7 +124,7 @@ pub fn attempt(plan: &Plan, trace: Option<Recorder>) -> Result<Tally, Broken> {
     quietly(|| catch_unwind(AssertUnwindSafe(|| run(plan, trace)))).map_err(Broken::of)
 }
 
-fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
+pub(super) fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
     world.count(counted(what));
     if is_silent(what) {
         world.tell(Lane::Network, Tone::Trouble, || what.to_string());
@@ -283,7 +303,7 @@ fn heal(world: &mut World<'_>, plan: &Plan) {
 }
 
 /// Law 1: whatever happens, a record is answered by its deadline.
-fn check_prompt(world: &World<'_>, config: &Config<'_>) {
+pub(super) fn check_prompt(world: &World<'_>, config: &Config<'_>) {
     for entry in world.ledger.entries() {
         let deadline = entry.produced.after(config.delivery_timeout);
         match entry.first {
