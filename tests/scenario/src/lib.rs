@@ -22,5 +22,5 @@ pub use login::{PASSWORD, TokenService, USER};
 pub use network::Weather;
 pub use tap::{Sent, Tap};
 pub use unavoidable_duplicates::{Excuses, Hindsight};
-pub use world::{BOOTSTRAP, Dated, World};
+pub use world::{BOOTSTRAP, Dated, Shape, World};
 pub use world_shorthands::{Row, quick};

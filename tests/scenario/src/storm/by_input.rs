@@ -7,6 +7,7 @@ use super::{
     coverage::Tally,
     plan::{End, Plan, What, action},
     run::{act, begin, check_prompt, end},
+    wide::Lent,
 };
 use crate::{
     dice::{Dice, Tape},
@@ -30,7 +31,9 @@ pub fn run_input(input: &[u8], trace: Option<Recorder>) -> Tally {
     let mut dice = Tape::new(input);
     let mut plan = scene(&mut dice);
     let steps = core::mem::take(&mut plan.steps);
-    let (mut world, topic) = begin(&plan, Some(Box::new(dice.back())), trace);
+    let mut lent = Lent::of(&plan);
+    let network = Box::new(dice.back());
+    let (mut world, topic) = begin(&plan, lent.memory(), Some(network), trace);
     // What a scene brings along that is not of every storm, and may happen at any time.
     let rare: Vec<What> = steps.into_iter().map(|step| step.what).filter(is_rare).collect();
     let partitions = plan.leaders.len() as i32;
@@ -48,7 +51,7 @@ pub fn run_input(input: &[u8], trace: Option<Recorder>) -> Tally {
         world.run_for(pause(&mut dice));
         check_prompt(&world, &plan.config);
     }
-    end(&mut world, &plan);
+    end(&mut world, &plan, topic);
     Tally::of(&world, &plan)
 }
 
@@ -60,6 +63,7 @@ fn scene(dice: &mut Tape) -> Plan {
         1 | 2 => Plan::losing(seed),
         3 => Plan::secured(seed),
         4 => Plan::compressed(seed),
+        5 | 6 => Plan::wide(seed),
         _ => Plan::of(seed),
     };
     plan.first.clear();
@@ -92,6 +96,8 @@ fn is_rare(what: &What) -> bool {
             | What::Sessions(_)
             | What::Recreate
             | What::Fault(_)
+            | What::Misuse(_)
+            | What::Throttle(..)
             | What::GoOnAt { .. }
             | What::Weather(_)
     )

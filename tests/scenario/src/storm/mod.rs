@@ -15,6 +15,7 @@ mod replay;
 mod run;
 mod secured;
 mod shrink;
+mod wide;
 
 pub use by_input::run_input;
 pub use compressed::{Codecs, OF_COMPRESSION};
@@ -27,3 +28,4 @@ pub use replay::{Replay, replay};
 pub use run::{attempt, counted, run};
 pub use secured::Login;
 pub use shrink::{Broken, Shrunk, law_of, quietly, shrink};
+pub use wide::{Misuse, Odd, Room};

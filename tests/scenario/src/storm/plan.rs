@@ -7,7 +7,12 @@ use ottla_model::{
     Action, ClusterConfig, Duplicates, Fault, FirstSequence, ProducerWindow, Storage, TopicConfig,
 };
 
-use super::{compressed::Codecs, faults, secured::Login};
+use super::{
+    compressed::Codecs,
+    faults,
+    secured::Login,
+    wide::{Misuse, Odd},
+};
 use crate::{
     dice::{Dice, Random},
     ledger::Laws,
@@ -51,6 +56,8 @@ pub struct Plan {
     pub hostile: Option<i32>,
     /// Who the client says it is, where brokers ask.
     pub login: Option<Login>,
+    /// What is unlike other storms of the client, its memory and what it is called with.
+    pub odd: Option<Odd>,
     /// How batches are compressed, where they are.
     pub compression: Option<Codecs>,
     /// By how many milliseconds the client's wall clock is ahead of the brokers'; `None` is no clock.
@@ -82,6 +89,8 @@ pub enum What {
     Produce(Vec<(Option<i32>, usize)>),
     /// A record is cancelled, so many before the newest.
     Cancel(u64),
+    /// The producer is called as it should not be.
+    Misuse(Misuse),
     /// Nothing lingers any more.
     Flush,
     /// From now on the network is like this.
@@ -200,6 +209,7 @@ impl Plan {
             dated: Dated::Now,
             hostile: None,
             login: None,
+            odd: None,
             compression: None,
             wall: Some(0),
         }
@@ -395,6 +405,7 @@ impl fmt::Display for What {
             }
             Self::Cancel(0) => f.write_str("cancel the newest record"),
             Self::Cancel(back) => write!(f, "cancel the record {back} before the newest"),
+            Self::Misuse(misuse) => write!(f, "{}", misuse.name()),
             Self::Flush => f.write_str("flush"),
             Self::Weather(weather) => write!(f, "the network becomes {weather}"),
             Self::Cut(_) => f.write_str("cut a connection"),

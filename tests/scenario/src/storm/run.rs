@@ -3,7 +3,7 @@
 use core::{panic::AssertUnwindSafe, time::Duration};
 use std::panic::catch_unwind;
 
-use ottla_core::{Config, Limits, Memory, ProduceError, TopicId, wire::ApiKey};
+use ottla_core::{Config, Memory, ProduceError, TopicId, wire::ApiKey};
 use ottla_model::{ClusterConfig, TimestampType};
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     plan::{End, Plan, TOPIC, What},
     secured,
     shrink::{Broken, quietly},
+    wide::{self, Lent},
 };
 use crate::{
     dice::Dice,
@@ -29,26 +30,29 @@ use crate::{
 ///
 /// Where a law is broken.
 pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
-    let (mut world, topic) = begin(plan, None, trace);
+    let mut lent = Lent::of(plan);
+    let brokers = lent.brokers();
+    let (mut world, topic) = begin(plan, lent.memory(), None, trace);
     for step in &plan.steps {
         act(&mut world, plan, &step.what, topic);
         world.run_for(step.pause);
         check_prompt(&world, &plan.config);
+        if world.producer.brokers().count() == brokers && plan.odd.is_some() {
+            world.count("all broker slots taken");
+        }
     }
-    end(&mut world, plan);
+    end(&mut world, plan, topic);
     Tally::of(&world, plan)
 }
 
 /// The world of a storm, in which its topic is known; the network has other dice than the seed's where there
 /// are such.
-pub(super) fn begin(
+pub(super) fn begin<'m>(
     plan: &Plan,
+    memory: Memory<'m>,
     dice: Option<Box<dyn Dice>>,
     trace: Option<Recorder>,
-) -> (World<'static>, TopicId) {
-    let limits = Limits { connections: plan.connections, ..Limits::for_config(&plan.config) };
-    let limits = plan.compression.as_ref().map_or(limits, |codecs| codecs.limit(limits));
-    let memory = Memory::heap(limits);
+) -> (World<'m>, TopicId) {
     let mut world = World::with_memory(&plan.config, plan.cluster.clone(), memory, plan.seed);
     if let Some(dice) = dice {
         world.dice = dice;
@@ -66,6 +70,9 @@ pub(super) fn begin(
         world.count(scene(plan));
     }
     world.dated = plan.dated;
+    if let Some(odd) = &plan.odd {
+        wide::begin(&mut world, odd);
+    }
     if let Some(codecs) = &plan.compression {
         compressed::begin(&mut world, codecs);
     }
@@ -89,7 +96,7 @@ pub(super) fn begin(
 }
 
 /// The end of a storm: what was said is held against what is.
-pub(super) fn end(world: &mut World<'_>, plan: &Plan) {
+pub(super) fn end(world: &mut World<'_>, plan: &Plan, topic: TopicId) {
     match plan.end {
         End::Closed(within) => {
             world.close(within);
@@ -113,6 +120,9 @@ pub(super) fn end(world: &mut World<'_>, plan: &Plan) {
             assert_eq!(world.producer.stats().pages_used, 0, "pages are lost");
         }
     }
+    if plan.odd.is_some() {
+        wide::call_after_close(world, topic);
+    }
 }
 
 /// Runs a storm, and tells which law it breaks, if it does.
@@ -133,7 +143,10 @@ pub(super) fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicI
         What::Produce(records) => {
             for (partition, len) in records {
                 match world.produce(topic, *partition, *len) {
+                    Err(ProduceError::Full) if plan.odd.is_some() => world.count("full"),
                     Ok(_) | Err(ProduceError::Full | ProduceError::MetadataPending) => {}
+                    // Small tables have small records.
+                    Err(ProduceError::RecordTooLarge { .. }) if plan.odd.is_some() => {}
                     // Somebody said so, and that is passed on.
                     Err(_) if plan.hostile.is_some() => {}
                     Err(error) => panic!("produce: {error}"),
@@ -145,6 +158,7 @@ pub(super) fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicI
                 world.cancel(id);
             }
         }
+        What::Misuse(misuse) => wide::misuse(world, *misuse, topic),
         What::Flush => {
             world.tell(Lane::Client, Tone::Plain, || what.to_string());
             world.producer.flush(world.now);
@@ -203,6 +217,7 @@ fn operator<'a>(world: &'a mut World<'_>, plan: &Plan) -> Operator<'a> {
 pub const fn counted(what: &What) -> &'static str {
     match what {
         What::Cancel(_) => "cancel",
+        What::Misuse(misuse) => misuse.name(),
         What::Cut(_) => "cut",
         What::CutAfter(_) => "cut at a byte",
         What::Deafen => "deaf",
@@ -249,6 +264,7 @@ const fn is_silent(what: &What) -> bool {
             | What::Sessions(_)
             | What::Date(_)
             | What::GoOnAt { .. }
+            | What::Misuse(_)
     )
 }
 

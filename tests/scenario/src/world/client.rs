@@ -3,14 +3,14 @@
 use core::time::Duration;
 
 use ottla_core::{
-    BatchOutcome, Event, Outcome, Output, Payload, ProduceError, Record, TopicId, TopicStatus,
-    Verdict, wire::record::Records,
+    BatchOutcome, Event, Header, Outcome, Output, Payload, ProduceError, Record, TopicId,
+    TopicStatus, Verdict, wire::record::Records,
 };
 
-use super::{Socket, World};
+use super::{Shape, Socket, World};
 use crate::{
     dice::{Dice, Random},
-    ledger::number,
+    ledger::number_of,
     trace::{Lane, Tone},
 };
 
@@ -49,7 +49,14 @@ impl World<'_> {
         }
         let timestamp = self.dated.at(self.now);
         let key = (self.keyed)(id).then_some(&b"key"[..]);
-        let record = Record { partition, key, value: Some(&value), timestamp, ..Record::default() };
+        let (number, null) = (id.to_be_bytes(), Header { key: "null", value: None });
+        let headers = [Header { key: "", value: Some(b"of no name") }, null];
+        let record = Record { partition, key, value: Some(&value), timestamp, headers: &[] };
+        let record = match (self.shape)(id) {
+            Shape::Value => record,
+            Shape::Tombstone => Record { key: Some(&number), value: None, ..record },
+            Shape::Headers => Record { key: Some(b""), headers: &headers, ..record },
+        };
         let ticket = self.producer.produce(self.now, topic, &record)?;
         let name = self.producer.topic_name(topic).unwrap_or_default().to_owned();
         if let Some(trace) = &self.trace {
@@ -97,7 +104,8 @@ impl World<'_> {
         let bytes: Vec<u8> = payload.into_iter().flatten().flatten().copied().collect();
         let records = Records::new(&bytes).map(|record| record.expect("a record"));
         let kept = records.filter(|record| record.head.attributes & Payload::WITHDRAWN == 0);
-        let back: Vec<u64> = kept.filter_map(|record| number(record.value)).collect();
+        let back: Vec<u64> =
+            kept.filter_map(|record| number_of(record.key, record.value)).collect();
         let keeps = settled.last && !matches!(settled.outcome, Outcome::Delivered { .. });
         let due = if keeps { self.ledger.records_of(settled) } else { Vec::new() };
         assert_eq!(back, due, "handed back with {settled:?}");

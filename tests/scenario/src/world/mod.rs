@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use core::time::Duration;
 use ottla_core::{
-    BatchOutcome, Config, ConnId, Event, Instant, LastError, Memory, Outcome, Producer,
+    BatchOutcome, Config, ConnId, Event, Instant, LastError, Memory, Outcome, Producer, TopicId,
 };
 use ottla_model::{Cluster, ClusterConfig, NodeId};
 
@@ -52,6 +52,17 @@ impl Dated {
     }
 }
 
+/// What a record is made of, beside the number in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A value.
+    Value,
+    /// A null value, and a key that has the number.
+    Tombstone,
+    /// A value, an empty key, and headers, one of them null.
+    Headers,
+}
+
 /// A connection on the core's side.
 #[derive(Debug)]
 enum Socket {
@@ -79,12 +90,18 @@ pub struct World<'m> {
     pub reads_first: bool,
     /// Which timestamps records are given.
     pub dated: Dated,
+    /// Of which shape records are.
+    pub shape: fn(u64) -> Shape,
     /// Which records are given a key.
     pub keyed: fn(u64) -> bool,
     /// What brokers said of records that they refused: of which, and the words.
     pub remarks: Vec<(Vec<u64>, String)>,
     /// The records that were handed back as not delivered, and why that is.
     pub returned: Vec<(u64, Outcome)>,
+    /// Whom the core dialled, by its own ids.
+    pub dialled: Vec<ConnId>,
+    /// A topic that was released last.
+    pub released: Option<TopicId>,
     /// When the core dialled.
     pub dials: Vec<Instant>,
     /// What the world does by chance.
@@ -174,9 +191,12 @@ impl<'m> World<'m> {
             ledger: Ledger::default(),
             tap: Tap::default(),
             reads_first: false,
+            shape: |_| Shape::Value,
             keyed: |_| false,
             remarks: Vec::new(),
             returned: Vec::new(),
+            dialled: Vec::new(),
+            released: None,
             dials: Vec::new(),
             dated: Dated::Now,
             dice: Box::new(Random::new(seed)),

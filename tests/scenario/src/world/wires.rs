@@ -17,6 +17,7 @@ impl World<'_> {
 
     pub(super) fn dial(&mut self, id: ConnId) {
         self.dials.push(self.now);
+        self.dialled.push(id);
         let address = self.producer.address(id).expect("a connection to be opened has an address");
         assert!(!address.host.is_empty() && address.port > 0, "a dial to nowhere: {address:?}");
         let to = (address.host.to_owned(), address.port);
