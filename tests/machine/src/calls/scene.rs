@@ -1,6 +1,7 @@
 //! Which configuration the producer is given, and which cluster is there.
 
 use core::time::Duration;
+use std::sync::OnceLock;
 
 use ottla_core::{
     Acks, Compression, Config, OnForgotten, OnUnknown, PartitionShard, Partitioner, wire::ApiKey,
@@ -170,6 +171,13 @@ fn configure(dice: &mut Tape, config: &mut Config<'static>) {
     }
 }
 
+/// Who brokers know: made once, since keys are derived for it.
+fn accounts() -> SaslConfig {
+    static ACCOUNTS: OnceLock<SaslConfig> = OnceLock::new();
+    let make = || SaslConfig::with(&Mechanism::ALL).user(USER, PASSWORD);
+    ACCOUNTS.get_or_init(make).clone()
+}
+
 /// Makes the cluster another one. Tells whether it asks who the client is, and what its topics are like.
 fn govern(dice: &mut Tape, cluster: &mut ClusterConfig) -> (bool, TopicConfig) {
     let mut topic = TopicConfig::default();
@@ -203,7 +211,7 @@ fn govern(dice: &mut Tape, cluster: &mut ClusterConfig) -> (bool, TopicConfig) {
             7 => cluster.auto_create = AutoCreate::AtOnce,
             8 => cluster.max_request_bytes = dice.roll(100, 355) as usize,
             _ => {
-                let mut asks = SaslConfig::with(&Mechanism::ALL).user(USER, PASSWORD);
+                let mut asks = accounts();
                 let reauth = dice.roll(0, 255);
                 asks.max_reauth = (reauth > 0).then(|| Duration::from_millis(reauth * 20));
                 cluster.sasl = Some(asks);
