@@ -57,9 +57,10 @@ impl Producer<'_> {
         let found = self.brokers.iter().find(|(_, slot)| idle(slot));
         let (broker, slot) = found.or_else(|| self.brokers.iter().find(|(_, slot)| spare(slot)))?;
         let conn = slot.conn;
+        let kept = self.give_back_to_bootstrap(broker);
         // Nobody dials what has no address, as it might be for what is to be asked of any broker.
         self.brokers.at_mut(broker).host_len = 0;
-        if let Some(conn) = conn.some() {
+        if let Some(conn) = conn.some().filter(|_| !kept) {
             self.drop_connection(conn, Disconnect::Replaced);
         }
         *self.brokers.at_mut(broker) =
@@ -125,6 +126,29 @@ impl Producer<'_> {
         }
         self.end_doubts_of_mute(broker);
         self.wake_conn(conn);
+    }
+
+    /// Gives the connection of a broker that loses its slot to the bootstrap server at the same address: the
+    /// answer that names who gets the slot may be on it. Tells whether there was one to take it.
+    fn give_back_to_bootstrap(&mut self, broker: Ix<Broker>) -> bool {
+        let slot = self.brokers.at(broker);
+        let (conn, port) = (slot.conn, slot.port);
+        let same = self.brokers.iter().find(|(other, candidate)| {
+            candidate.origin == Origin::Bootstrap
+                && candidate.conn.is_none()
+                && candidate.port == port
+                && self.host_of(*other) == self.host_of(broker)
+        });
+        let Some((bootstrap, _)) = same.filter(|_| conn.is_some()) else {
+            return false;
+        };
+        self.brokers.at_mut(broker).conn = Ix::NONE;
+        self.brokers.at_mut(bootstrap).conn = conn;
+        self.conns.at_mut(conn).broker = bootstrap;
+        if self.metadata.last == broker {
+            self.metadata.last = bootstrap;
+        }
+        true
     }
 
     /// Forgets the brokers that the cluster no longer names and that lead nothing, or of which nothing

@@ -203,8 +203,16 @@ impl Producer<'_> {
         let waits = |slot: &Conn| self.brokers.at(slot.broker).has_work();
         // It was opened for that: to take it away before it has asked would be to begin again for ever.
         let asks = self.metadata.prefer.some().filter(|_| self.metadata.is_due(self.now));
+        // Who throttles is asked when that is over, unless another has something to send meanwhile. For a
+        // question that any of them can answer they would take the slot from each other without end.
+        let lacks = |broker: &Broker| {
+            let may = broker.conn.is_none() && broker.has_address() && broker.dial_at <= self.now;
+            may && broker.has_work()
+        };
+        let spared = !self.brokers.iter().any(|(_, broker)| lacks(broker));
         let useless = |conn: Ix<Conn>, slot: &Conn| {
-            slot.is_ready() && slot.is_quiet() && !waits(slot) && asks != Some(conn)
+            let spared = spared && slot.throttled_until > self.now;
+            slot.is_ready() && slot.is_quiet() && !waits(slot) && asks != Some(conn) && !spared
         };
         // The one that is idle for longest, or else the one that was served and is oldest.
         let mut best: Option<(bool, Instant, Ix<Conn>)> = None;
@@ -271,6 +279,7 @@ impl Producer<'_> {
         self.network.remove_writable(&mut self.conns, conn);
         let loss = cause.loss().map(LastError::Connection);
         let wished = cause.is_wished();
+        let throttled_until = self.conns.at(conn).throttled_until;
         let before = self.brokers.at(broker).failures;
         let failures = if wished { before } else { before.saturating_add(1) };
         let backoff = self.settings.reconnect_backoff(&mut self.random, failures);
@@ -283,6 +292,10 @@ impl Producer<'_> {
         slot.conn = Ix::NONE;
         slot.failures = failures;
         slot.dial_at = if failures == 0 { self.now } else { self.now.later(backoff) };
+        if wished {
+            // Who wants to be left alone wants that of the next connection as well.
+            slot.dial_at = slot.dial_at.max(throttled_until);
+        }
         slot.disconnects = slot.disconnects.saturating_add(u32::from(!wished));
         slot.trouble = loss.or(slot.trouble);
         self.stats.disconnects += u64::from(!wished);

@@ -77,13 +77,14 @@ impl Producer<'_> {
     pub fn internal_wear_out(&mut self) {
         for index in self.batches.indices() {
             let batch = self.batches.at_mut(index);
-            if batch.life == Life::Free {
+            // Who has had the last one stays as it is.
+            if batch.life == Life::Free && batch.generation < u32::MAX {
                 batch.generation = u32::MAX - 1;
             }
         }
         for index in self.topics.indices() {
             let topic = self.topics.at_mut(index);
-            if topic.knowledge == Knowledge::Free {
+            if topic.knowledge == Knowledge::Free && topic.generation < u32::MAX {
                 topic.generation = u32::MAX - 1;
             }
         }

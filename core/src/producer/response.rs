@@ -357,7 +357,8 @@ impl Producer<'_> {
             trace!(self, home, Retry(error));
             self.back_off(home);
         }
-        if is_about_sequences(error) {
+        let duplicate = error == ErrorCode::DUPLICATE_SEQUENCE_NUMBER && !acknowledged;
+        if is_about_sequences(error) || duplicate {
             self.strike(index);
         }
         self.after_landing(index);

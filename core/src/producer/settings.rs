@@ -235,11 +235,13 @@ impl<'m> Names<'m> {
     }
 }
 
-/// What is waited for takes a millisecond at least. What is tried again after no time at all, or given up
-/// as it begins, is tried again and again at one instant.
+/// What is waited for takes a millisecond at least, and comes before the end of time. What is tried again
+/// after no time at all, or given up as it begins, is tried again and again at one instant; what is tried
+/// again at no time cannot be told from what is forgotten.
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn not_at_once(duration: Duration) -> Micros {
-    Micros::of(duration).max(Micros(1_000))
+    const LONGEST: Micros = Micros(1 << 50);
+    Micros::of(duration).clamp(Micros(1_000), LONGEST)
 }
 
 /// Two thirds of a duration in milliseconds, at least 1.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use ottla_client::{CloseReport, Delivery, Engine, Record, RecordOutcome, Shards, Topic, internal};
 use ottla_core::{Cause, Config, Instant};
-use ottla_scenario::{Dated, Dice, Ledger, Said};
+use ottla_scenario::{Dated, Dice, Ledger, Random, Said};
 
 use crate::{
     network::{Shared, TOPIC},
@@ -53,7 +53,7 @@ pub(crate) struct Crowd {
     pub(crate) shards: RefCell<Option<Rc<Shards>>>,
     pub(crate) topic: Topic,
     pub(crate) config: Config<'static>,
-    pub(crate) dice: RefCell<Dice>,
+    pub(crate) dice: RefCell<Random>,
     pub(crate) dated: Cell<Dated>,
     pub(crate) flushing: Cell<u64>,
     /// How many wait for a topic that no broker has.

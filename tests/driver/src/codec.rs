@@ -8,7 +8,7 @@ use ottla_client::{
     internal::{self, MakeCompressor},
 };
 use ottla_model::compression::Codec;
-use ottla_scenario::{Dice, storm::Plan};
+use ottla_scenario::{Dice, Random, storm::Plan};
 
 /// What it does, once in so many times; 0 is never.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ struct Toy {
     /// Instead of the model's.
     built_in: Option<Box<dyn Compressor>>,
     manners: Manners,
-    dice: Dice,
+    dice: Random,
     /// Batches that were compressed so far, by all of a storm.
     count: Arc<AtomicU64>,
 }
@@ -63,7 +63,7 @@ pub(crate) fn compressor_of(plan: &Plan) -> Option<(CompressionType, MakeCompres
     let compression = plan.config.compression;
     let kind = CompressionType::ALL.into_iter().find(|kind| kind.id() == compression.code())?;
     let codec = Codec::of(compression.code())?;
-    let dice = &mut Dice::new(plan.seed ^ 0x0c0_dec5);
+    let dice = &mut Random::new(plan.seed ^ 0x0c0_dec5);
     let own = dice.once_in(2);
     let service =
         plan.compression.as_ref().map(|codecs| codecs.service.clone()).unwrap_or_default();
@@ -72,7 +72,7 @@ pub(crate) fn compressor_of(plan: &Plan) -> Option<(CompressionType, MakeCompres
     let (count, seed) = (Arc::new(AtomicU64::new(0)), plan.seed);
     let make = move || -> Option<Box<dyn Compressor>> {
         let built_in = if own { internal::compressor(kind, 0) } else { None };
-        let dice = Dice::new(seed ^ count.load(Ordering::Relaxed));
+        let dice = Random::new(seed ^ count.load(Ordering::Relaxed));
         let count = Arc::clone(&count);
         Some(Box::new(Toy { kind, codec, built_in, manners, dice, count }))
     };

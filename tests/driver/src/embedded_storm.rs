@@ -16,7 +16,7 @@ use ottla_embedded::{
     Backlog, Buffers, Client, Compressor, Driver, DropPolicy, RecordOutcome, Report, Step,
 };
 use ottla_scenario::{
-    Dated, Dice, Ledger, Said,
+    Dated, Dice, Ledger, Random, Said,
     storm::{End, Plan, What, own},
 };
 
@@ -233,7 +233,7 @@ struct World<'a, F> {
     face: &'a mut F,
     net: Shared,
     timers: &'a Timers,
-    dice: Dice,
+    dice: Random,
     config: Config<'static>,
     topic: TopicId,
     ledger: Ledger,
@@ -515,7 +515,7 @@ impl<F: Face> World<'_, F> {
 struct Stage {
     net: Shared,
     timers: Timers,
-    dice: Dice,
+    dice: Random,
     config: Config<'static>,
     core: Producer<'static>,
     topic: TopicId,
@@ -526,7 +526,7 @@ struct Stage {
 
 impl Stage {
     fn of(plan: &Plan) -> Self {
-        let mut dice = Dice::new(plan.seed ^ 0x0e3b_edde);
+        let mut dice = Random::new(plan.seed ^ 0x0e3b_edde);
         let config = Config {
             bootstrap_servers: bootstrap_servers(plan),
             buffer_memory: plan.config.buffer_memory.max(u64::from(plan.config.batch_size) * 3),
@@ -556,7 +556,7 @@ impl Stage {
 fn storm<F: Face>(
     plan: &Plan,
     face: &mut F,
-    (net, timers, dice): (Shared, &Timers, Dice),
+    (net, timers, dice): (Shared, &Timers, Random),
     (config, topic): (Config<'static>, TopicId),
 ) -> Tally {
     let mut ledger = Ledger::default();

@@ -9,7 +9,7 @@ use std::{
 
 use ottla_core::{Disconnect, Instant};
 use ottla_model::{Cluster, NodeId, Versions};
-use ottla_scenario::{BOOTSTRAP, Dice, Weather, network::Link as Line, storm::Plan};
+use ottla_scenario::{BOOTSTRAP, Dice, Random, Weather, network::Link as Line, storm::Plan};
 
 /// The topic of all storms.
 pub(crate) const TOPIC: &str = "storm";
@@ -77,7 +77,7 @@ pub(crate) struct Net {
     pub(crate) doomed: Option<usize>,
     /// It is a driver that reads and writes now, and not a caller.
     pub(crate) driving: bool,
-    dice: Dice,
+    dice: Random,
     sockets: BTreeMap<Key, Socket>,
     lives: u64,
     ghosts: Vec<Line>,
@@ -107,7 +107,7 @@ impl Shared {
             ready: Vec::new(),
             doomed: None,
             driving: false,
-            dice: Dice::new(seed),
+            dice: Random::new(seed),
             sockets: BTreeMap::new(),
             lives: 0,
             ghosts: Vec::new(),
@@ -272,7 +272,7 @@ impl Net {
         Ok(true)
     }
 
-    fn open_socket(&mut self, key: Key) -> io::Result<(&mut Socket, &Weather, &mut Dice)> {
+    fn open_socket(&mut self, key: Key) -> io::Result<(&mut Socket, &Weather, &mut Random)> {
         let Self { sockets, weather, dice, .. } = self;
         let socket = sockets.get_mut(&key).ok_or(ErrorKind::NotConnected)?;
         if socket.cut {

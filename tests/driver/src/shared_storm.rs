@@ -26,7 +26,7 @@ use ottla_model::{
     sasl::{Mechanism, Token},
 };
 use ottla_scenario::{
-    Dice, PASSWORD, Said, USER,
+    Dice, PASSWORD, Random, Said, USER,
     storm::{End, Plan, What, name_of, own},
 };
 
@@ -101,7 +101,7 @@ fn credentials(mechanism: Mechanism) -> Credentials<'static> {
 }
 
 /// The configuration of a storm here: callers wait for memory, of which there is a part for each shard.
-fn configure(plan: &Plan, dice: &mut Dice, shards: u64, large: bool) -> Config<'static> {
+fn configure(plan: &Plan, dice: &mut Random, shards: u64, large: bool) -> Config<'static> {
     let config = Config {
         bootstrap_servers: bootstrap_servers(plan),
         max_block: Duration::from_millis(dice.roll(5, 400)),
@@ -122,7 +122,7 @@ fn configure(plan: &Plan, dice: &mut Dice, shards: u64, large: bool) -> Config<'
 
 impl World {
     fn new(plan: &Plan) -> Self {
-        let mut dice = Dice::new(plan.seed ^ 0x0d41_7e47);
+        let mut dice = Random::new(plan.seed ^ 0x0d41_7e47);
         let shards = [1, 1, 2, 4][dice.roll(0, 3) as usize];
         let large = dice.once_in(if is_concentrated() { 3 } else { 20 });
         let config = configure(plan, &mut dice, shards, large);
@@ -669,7 +669,7 @@ impl Wheel {
 
 impl Net {
     /// The network and the brokers of a storm, with what goes wrong at first.
-    pub(crate) fn of(plan: &Plan, dice: &mut Dice, logs_in: bool) -> Shared {
+    pub(crate) fn of(plan: &Plan, dice: &mut Random, logs_in: bool) -> Shared {
         // Some topics are nobody's.
         let mut cluster = ClusterConfig { auto_create: AutoCreate::Never, ..plan.cluster.clone() };
         cluster.sasl = cluster.sasl.filter(|_| logs_in).map(|asks| {

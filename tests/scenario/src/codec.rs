@@ -4,8 +4,9 @@ use ottla_core::{Compressed, Compression, CompressionId, Instant};
 use ottla_model::compression::Codec;
 
 use crate::{
+    dice::Dice,
     trace::{Lane, Tone},
-    world::{Dice, World},
+    world::World,
 };
 
 /// What compresses batches. It takes as many as there are, as threads would, and is done with each on its own time.
@@ -92,15 +93,15 @@ impl World<'_> {
         assert!(!self.codec.lent.iter().any(before), "lent twice under one id: {id:?}");
         self.codec.lent.push((id, plain.len()));
         self.tell(Lane::Client, Tone::Faint, || format!("a codec takes {} bytes", plain.len()));
-        let falls = |dice: &mut Dice, times| times > 0 && dice.once_in(times);
-        if falls(&mut self.dice, self.codec.loses) {
+        let falls = |dice: &mut dyn Dice, times| times > 0 && dice.once_in(times);
+        if falls(&mut *self.dice, self.codec.loses) {
             self.count("codec never answered");
             return;
         }
-        let made = if falls(&mut self.dice, self.codec.fails) {
+        let made = if falls(&mut *self.dice, self.codec.fails) {
             self.count("codec failed");
             Made::Nothing
-        } else if falls(&mut self.dice, self.codec.swells) {
+        } else if falls(&mut *self.dice, self.codec.swells) {
             self.count("codec made it larger");
             // Whether it says so, or leaves it to be seen.
             let swollen = [plain, &[0]].concat();
@@ -111,7 +112,7 @@ impl World<'_> {
             Made::Bytes(codec.pack_otherwise(plain, way as u8))
         };
         let (low, high) = self.codec.delay;
-        for _ in 0..=u8::from(falls(&mut self.dice, self.codec.repeats)) {
+        for _ in 0..=u8::from(falls(&mut *self.dice, self.codec.repeats)) {
             let wait = self.dice.roll(low, high);
             let at = Instant::from_micros(self.now.as_micros() + wait);
             self.codec.due.push((at, id, made.clone()));

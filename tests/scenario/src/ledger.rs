@@ -67,6 +67,8 @@ pub struct Ledger {
     batches: BTreeMap<BatchId, Vec<usize>>,
     /// Partitions of which nobody can judge what is said, since a hostile broker leads them.
     pub exempt: BTreeSet<i32>,
+    /// So it is of all partitions.
+    pub unjudged: bool,
     /// Which records a broker finds at fault; `None` where that is no property of theirs.
     pub at_fault: Option<fn(u64) -> bool>,
     /// Records that were taken out before they were sent.
@@ -286,12 +288,13 @@ impl Ledger {
             assert!(!spared || !at_fault(id), "record {id} is at fault itself");
         }
         if let Said::Delivered(Some(offset)) = said
+            && !self.unjudged
             && !self.exempt.contains(&partition)
         {
             let batch = cluster.batch_at(&entry.topic, partition, offset);
             let mut here = batch.into_iter().flat_map(|batch| batch.records());
             let found = here.find(|record| record.offset == offset);
-            let found = found.and_then(|record| number(record.value));
+            let found = found.and_then(|record| number_of(record.key, record.value));
             if found != Some(id) && !once_lay(cluster, &entry.topic, partition, offset, id) {
                 panic!("record {id} should lie at offset {offset}, where {found:?} lies");
             }
@@ -400,7 +403,7 @@ fn read(cluster: &Cluster, topic: &str) -> BTreeMap<u64, Vec<Found>> {
     let mut places: BTreeMap<u64, Vec<Found>> = BTreeMap::new();
     let mut enter = |life, partition, lost, batch: LoggedBatch<'_>| {
         for record in batch.records() {
-            if let Some(id) = number(record.value) {
+            if let Some(id) = number_of(record.key, record.value) {
                 let found = Found { life, partition, offset: record.offset, lost };
                 places.entry(id).or_default().push(found);
             }
@@ -425,8 +428,16 @@ fn once_lay(cluster: &Cluster, topic: &str, partition: i32, offset: i64, id: u64
         let gone = cluster.gone_of(life, partition).map(|(_, batch)| batch);
         let batches = cluster.batches_of(life, partition).chain(gone);
         let mut records = batches.flat_map(|batch| batch.records());
-        records.any(|record| record.offset == offset && number(record.value) == Some(id))
+        records.any(|record| {
+            record.offset == offset && number_of(record.key, record.value) == Some(id)
+        })
     })
+}
+
+/// The number of a record: it is in its value, or in its key where that is null.
+#[must_use]
+pub fn number_of(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<u64> {
+    if value.is_some() { number(value) } else { number(key) }
 }
 
 /// The number in a record's value.

@@ -5,7 +5,10 @@ use core::{cell::Cell, time::Duration};
 use ottla_core::{Credentials, Instant, Sasl, Token};
 use ottla_model::sasl::{Mechanism, Token as SaslToken};
 
-use crate::world::{Dice, World};
+use crate::{
+    dice::{Dice, Random},
+    world::World,
+};
 
 /// The user whom brokers know.
 pub const USER: &str = "alice";
@@ -18,7 +21,7 @@ std::thread_local! {
 
 /// Entropy that is the same in each run of a seed.
 fn entropy(buffer: &mut [u8]) -> bool {
-    let mut dice = Dice::new(ENTROPY.get());
+    let mut dice = Random::new(ENTROPY.get());
     ENTROPY.set(ENTROPY.get().wrapping_add(1));
     for byte in buffer {
         *byte = dice.roll(0, 255) as u8;
@@ -95,8 +98,8 @@ impl World<'_> {
             return false;
         }
         self.tokens.due = None;
-        let falls = |dice: &mut Dice, times| times > 0 && dice.once_in(times);
-        if falls(&mut self.dice, self.tokens.refuses) {
+        let falls = |dice: &mut dyn Dice, times| times > 0 && dice.once_in(times);
+        if falls(&mut *self.dice, self.tokens.refuses) {
             self.count("no token to be had");
             self.producer.handle_no_token(self.now);
             return true;
@@ -104,7 +107,7 @@ impl World<'_> {
         let (low, high) = self.tokens.lifetime;
         let lifetime = Duration::from_millis(self.dice.roll(low, high));
         let text = format!("token.{}.{}", self.tokens.asked, self.now.as_micros());
-        if falls(&mut self.dice, self.tokens.errs) {
+        if falls(&mut *self.dice, self.tokens.errs) {
             self.count("token refused");
         } else {
             let now = Duration::from_micros(self.now.as_micros());

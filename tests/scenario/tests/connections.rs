@@ -361,3 +361,29 @@ fn a_topic_that_does_not_exist_is_created_by_the_broker_or_stays_pending_with_it
     let text = format!("{status:?}");
     assert!(text.contains("Pending(Some(ErrorCode(3)"), "{text}");
 }
+
+/// Found by the target `calls`: with one slot for a connection, brokers that throttle took it from each other
+/// without end.
+#[test]
+fn brokers_that_throttle_are_not_dialled_in_turns_for_one_slot() {
+    let servers = "127.0.0.1:9092,127.0.0.1:9093";
+    let config = Config { bootstrap_servers: servers, ..Config::default() };
+    let limits = Limits { connections: 1, ..Limits::for_config(&config) };
+    let memory = Memory::heap(limits);
+    let mut world = spread(World::with_memory(&config, ClusterConfig::with_nodes(3), memory, 3));
+    for node in 1..=3 {
+        world.cluster.set_throttle(node, SECOND).expect("a node");
+    }
+    let topic = world.producer.topic(world.now, "t").expect("room");
+    world.run_for(10 * SECOND);
+    assert!(world.dials.len() < 40, "{} dials in ten seconds", world.dials.len());
+    assert!(world.producer.topic_status(topic).is_some_and(|status| {
+        matches!(status, ottla_core::TopicStatus::Ready { partitions: 3 })
+    }));
+    for node in 1..=3 {
+        world.cluster.set_throttle(node, Duration::ZERO).expect("a node");
+    }
+    for partition in 0..3 {
+        deliver(&mut world, partition);
+    }
+}

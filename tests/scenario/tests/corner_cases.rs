@@ -150,7 +150,10 @@ fn a_broker_that_makes_room_for_another_is_not_dialled_under_its_number() {
     world.cluster.move_leader("t", 0, 4).expect("a leader");
     world.cluster.inject(Fault::produce(Action::Hold(600 * MS)).on("t", 0));
     let id = world.send(topic, 0);
-    assert!(world.run_until(SECOND, |world| world.connections() == 1));
+    // Node 1's connection is the bootstrap server's again, and ends.
+    world.run_for(300 * MS);
+    assert!(world.cut_one(0));
+    assert_eq!(world.connections(), 1);
     // What is to be asked for does not leave. Then node 4 gets the slot of node 2, whose connection is the
     // only one, so that somebody is to be dialled.
     world.weather = Weather { socket_buffer: 0, ..Weather::FAIR };
@@ -375,5 +378,20 @@ fn a_topic_that_was_taken_for_made_anew_by_mistake_is_found_again() {
         let done = world.run_until(10 * SECOND, |world| is_delivered(world, id));
         assert!(done, "partition {partition}: {:?}", world.ledger.entry(id));
     }
+    world.finish();
+}
+
+/// Found by the target `calls`: each time in a new epoch, as fast as the broker answered.
+#[test]
+fn who_answers_that_all_is_a_duplicate_is_not_tried_without_a_pause() {
+    let config = Config { delivery_timeout: 200 * MS, ..quick() };
+    let (mut world, topic) = World::warm(&config, ClusterConfig::default(), 1);
+    let refusal = Action::Reject(ErrorCode::DUPLICATE_SEQUENCE_NUMBER);
+    world.cluster.inject(Fault::produce(refusal).times(u32::MAX));
+    let before = world.tap.sent.len();
+    let id = world.send(topic, 0);
+    assert!(matches!(world.conclude(id), Said::NotDelivered(_)));
+    let attempts = world.tap.sent.len() - before;
+    assert!((2..10).contains(&attempts), "{attempts} attempts in a fifth of a second");
     world.finish();
 }

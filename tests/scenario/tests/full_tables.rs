@@ -96,3 +96,24 @@ fn where_descriptors_run_out_idle_connections_give_way() {
     assert!(causes(Disconnect::Exhausted) > 0 && causes(Disconnect::Replaced) > 0);
     world.finish();
 }
+
+/// Found by storms with few slots for brokers: the answer that named the leader was on the connection that made
+/// way for it, again and again.
+#[test]
+fn two_slots_for_brokers_do_for_a_leader_that_is_no_bootstrap_server() {
+    let config = quick();
+    let limits = Limits { brokers: 2, ..Limits::for_config(&config) };
+    let memory = Memory::heap(limits);
+    let mut world = World::with_memory(&config, ClusterConfig::with_nodes(3), memory, 9);
+    world.cluster.create_topic("t", 2).expect("a topic");
+    for leader in [2, 3, 1, 2] {
+        world.cluster.move_leader("t", 0, leader).expect("a leader");
+        world.cluster.move_leader("t", 1, leader).expect("a leader");
+        let topic = world.topic("t");
+        for partition in 0..2 {
+            let id = world.produce(topic, Some(partition), 20).expect("room");
+            assert!(matches!(world.conclude(id), Said::Delivered(Some(_))));
+        }
+    }
+    world.finish();
+}

@@ -7,7 +7,7 @@ use ottla_core::{
     TopicError, TopicId, TopicStatus, Verdict,
 };
 use ottla_model::ClusterConfig;
-use ottla_scenario::{BOOTSTRAP, Dice, Said, Weather, World, quick};
+use ottla_scenario::{BOOTSTRAP, Dice, Random, Said, Weather, World, quick};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -212,7 +212,7 @@ fn topics_come_and_go_while_answers_are_read_in_pieces() {
         let memory = Memory::heap(few(3, 12));
         let mut world = World::with_memory(&quick(), ClusterConfig::with_nodes(2), memory, seed);
         world.weather = Weather { arrives: 30, latency: (50, 3_000), ..Weather::FAIR };
-        let mut dice = Dice::new(seed);
+        let mut dice = Random::new(seed);
         for (name, partitions) in [("a", 1), ("b", 2), ("c", 4), ("d", 8)] {
             world.cluster.create_topic(name, partitions).expect("a topic");
         }

@@ -6,7 +6,7 @@ use ottla_core::{
     Cause, Config, Event, Limits, Memory, ProduceError, Record, TopicId, Verdict, wire::ErrorCode,
 };
 use ottla_model::{Action, BaseOffset, ClusterConfig, Fault, TopicConfig};
-use ottla_scenario::{Dice, Said, Weather, World, quick};
+use ottla_scenario::{Dice, Random, Said, Weather, World, quick};
 
 const MS: Duration = Duration::from_millis(1);
 const TOO_LARGE: Said = Said::NotDelivered(Cause::Broker(ErrorCode::MESSAGE_TOO_LARGE));
@@ -253,7 +253,7 @@ fn t29_bytes_that_a_socket_has_not_taken_yet_stay_as_they_are() {
 #[test]
 fn t30_who_waits_for_memory_is_woken_and_every_page_comes_back() {
     for seed in 0..8 {
-        let mut dice = Dice::new(seed);
+        let mut dice = Random::new(seed);
         let config = Config { buffer_memory: 16_384, batch_size: 512, linger: 3 * MS, ..quick() };
         let mut world = World::new(&config, ClusterConfig::default(), seed);
         world.cluster.create_topic("t", 3).expect("a topic");

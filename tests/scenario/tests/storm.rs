@@ -47,6 +47,11 @@ fn every_law_holds_where_batches_are_compressed() {
     storms(Plan::compressed, &["topic made anew", "C10NoIdempotence"]);
 }
 
+#[test]
+fn every_law_holds_in_little_memory_whoever_calls() {
+    storms(Plan::wide, &["topic made anew", "C10NoIdempotence"]);
+}
+
 /// Runs storms, or looks at one of them closely. All there is comes about, but for what cannot.
 fn storms(plan: fn(u64) -> Plan, but: &[&str]) {
     storms_of(variable("OTTLA_SEEDS").unwrap_or(300), plan, but);

@@ -53,6 +53,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// For how long a node throttles now; not at all where there is no such node.
+    #[must_use]
+    pub fn throttle_of(&self, node: NodeId) -> Duration {
+        self.nodes.get(&node).map_or(Duration::ZERO, |node| node.throttle)
+    }
+
     /// Freezes a node, as SIGSTOP does: connections stay, what is sent to it waits, and nothing is
     /// handled or answered until it is thawed. Then everything is handled, whether or not the
     /// client is still there.

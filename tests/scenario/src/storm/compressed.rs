@@ -8,7 +8,8 @@ use ottla_model::{CompressionType, Versions, compression::Codec};
 use super::plan::{NODES, Plan, Step, What};
 use crate::{
     codec::CodecService,
-    world::{Dice, World},
+    dice::{Dice, Random},
+    world::World,
 };
 
 /// Who has the codec, and how much memory there is.
@@ -51,7 +52,7 @@ impl Plan {
     /// what nobody is told of, or brokers that ask who the client is.
     #[must_use]
     pub fn compressed(seed: u64) -> Self {
-        let dice = &mut Dice::new(seed ^ 0xc0_dec);
+        let dice = &mut Random::new(seed ^ 0xc0_dec);
         let mut plan = match dice.roll(0, 5) {
             0 => Self::hostile(seed),
             1 => Self::losing(seed),
@@ -66,7 +67,7 @@ impl Plan {
             _ => Compression::Lz4,
         };
         plan.config.compression = compression;
-        let rarely = |dice: &mut Dice| if dice.once_in(3) { dice.roll(2, 30) } else { 0 };
+        let rarely = |dice: &mut dyn Dice| if dice.once_in(3) { dice.roll(2, 30) } else { 0 };
         let delay = match dice.roll(0, 3) {
             0 => (0, 0),
             1 => (0, dice.roll(1, 300)),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_core::{Seen, wire::ErrorCode};
 use ottla_model::{Lie, sasl::SaslLie};
 
-use super::{compressed, plan::Plan, secured};
+use super::{compressed, plan::Plan, secured, wide};
 
 use crate::{ledger::Said, world::World};
 
@@ -117,6 +117,10 @@ impl Tally {
         }
         if plan.losing {
             tally.faults.extend(LOSSES.map(|name| (name, 0)));
+        }
+        if let Some(odd) = &plan.odd {
+            tally.faults.extend(wide::SEEN.map(|name| (name, 0)));
+            tally.faults.extend(wide::seen(world, plan, odd));
         }
         if let Some(login) = &plan.login {
             tally.faults.extend(secured::seen(world, login));

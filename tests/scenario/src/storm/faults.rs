@@ -6,7 +6,7 @@ use ottla_core::wire::{ApiKey, ErrorCode, Evidence};
 use ottla_model::{Action, BaseOffset, Fault};
 
 use super::plan::TOPIC;
-use crate::world::Dice;
+use crate::dice::Dice;
 
 /// Codes that no table knows.
 const NEWER: [ErrorCode; 2] = [ErrorCode(998), ErrorCode(999)];
@@ -72,7 +72,7 @@ pub fn row_of(code: ErrorCode) -> &'static str {
     code.name().unwrap_or("any other")
 }
 
-fn pick(dice: &mut Dice, from: &[ErrorCode]) -> ErrorCode {
+fn pick(dice: &mut dyn Dice, from: &[ErrorCode]) -> ErrorCode {
     from[dice.roll(0, from.len() as u64 - 1) as usize]
 }
 
@@ -82,7 +82,7 @@ fn with(evidence: Evidence) -> Vec<ErrorCode> {
 }
 
 /// A code that is answered instead of an append.
-fn refusal(dice: &mut Dice) -> ErrorCode {
+fn refusal(dice: &mut dyn Dice) -> ErrorCode {
     match dice.roll(0, 3) {
         0 => pick(dice, &COMMON),
         1 => pick(dice, &with(Evidence::NotAppended)),
@@ -92,7 +92,7 @@ fn refusal(dice: &mut Dice) -> ErrorCode {
 
 /// A code that leaves open whether the batch is in the log: no broker appends and says that it did
 /// not.
-fn error_after_append(dice: &mut Dice) -> ErrorCode {
+fn error_after_append(dice: &mut dyn Dice) -> ErrorCode {
     if dice.once_in(2) {
         return pick(dice, &COMMON_AFTER_APPEND);
     }
@@ -100,7 +100,7 @@ fn error_after_append(dice: &mut Dice) -> ErrorCode {
 }
 
 /// A fault that meets requests to come.
-pub(super) fn fault(dice: &mut Dice, partition: i32) -> Fault {
+pub(super) fn fault(dice: &mut dyn Dice, partition: i32) -> Fault {
     match dice.roll(0, 15) {
         0 => return Fault::new(ApiKey::METADATA, other_action(dice, &METADATA)),
         1 => return Fault::new(ApiKey::INIT_PRODUCER_ID, other_action(dice, &PRODUCER_ID)),
@@ -134,7 +134,7 @@ pub(super) fn fault(dice: &mut Dice, partition: i32) -> Fault {
 }
 
 /// A fault that meets the first requests of all.
-pub(super) fn first_fault(dice: &mut Dice) -> Fault {
+pub(super) fn first_fault(dice: &mut dyn Dice) -> Fault {
     let fault = match dice.roll(0, 1) {
         0 => Fault::new(ApiKey::METADATA, other_action(dice, &METADATA)),
         _ => Fault::new(ApiKey::INIT_PRODUCER_ID, other_action(dice, &PRODUCER_ID)),
@@ -143,7 +143,7 @@ pub(super) fn first_fault(dice: &mut Dice) -> Fault {
 }
 
 /// What goes wrong with a request that is not Produce.
-fn other_action(dice: &mut Dice, codes: &[ErrorCode]) -> Action {
+fn other_action(dice: &mut dyn Dice, codes: &[ErrorCode]) -> Action {
     match dice.roll(0, 5) {
         0 => Action::CloseBefore,
         1 => Action::CloseAfter,

@@ -7,8 +7,9 @@ use ottla_core::{Cause, Instant};
 
 use super::plan::{NODES, Plan, TOPIC, What};
 use crate::{
+    dice::{Dice, Random},
     ledger::Said,
-    world::{Dice, World},
+    world::World,
 };
 
 /// All of them, since nobody can find a cluster by a hostile broker alone.
@@ -28,7 +29,7 @@ impl Plan {
     /// is said of the others is held against the logs as ever.
     #[must_use]
     pub fn hostile(seed: u64) -> Self {
-        let dice = &mut Dice::new(seed ^ 0x7_2a17);
+        let dice = &mut Random::new(seed ^ 0x7_2a17);
         let mut plan = Self::of(seed);
         let node = dice.roll(1, u64::from(NODES)) as i32;
         plan.hostile = Some(node);
@@ -36,15 +37,20 @@ impl Plan {
         if plan.leaders.iter().all(|leader| *leader == node) {
             plan.leaders[0] = node % i32::from(NODES) + 1;
         }
-        let leaders = plan.leaders.clone();
-        let own = |partition: i32| leaders[partition as usize] == node;
-        plan.steps.retain(|step| {
-            let leads = matches!(step.what, What::Lead(at, to) if to == node || own(at));
-            let stops = matches!(step.what, What::Stop(stopped) if stopped == node);
-            // With a topic made anew leaders would be dealt out anew.
-            !leads && !stops && !matches!(step.what, What::Recreate)
-        });
+        let mut steps = core::mem::take(&mut plan.steps);
+        steps.retain(|step| plan.allows(&step.what));
+        plan.steps = steps;
         plan
+    }
+
+    /// Whether something may happen, as all may where no broker is hostile.
+    pub(super) fn allows(&self, what: &What) -> bool {
+        let Some(node) = self.hostile else { return true };
+        let own = |partition: i32| self.leaders[partition as usize] == node;
+        let leads = matches!(what, What::Lead(at, to) if *to == node || own(*at));
+        let stops = matches!(what, What::Stop(stopped) if *stopped == node);
+        // With a topic made anew leaders would be dealt out anew.
+        !leads && !stops && !matches!(what, What::Recreate)
     }
 }
 

@@ -10,8 +10,9 @@ use ottla_model::{Action, Describers, Duplicates, Fault, TimestampType};
 
 use super::plan::{NODES, Plan, Step, TOPIC, What};
 use crate::{
+    dice::{Dice, Random},
     ledger::Laws,
-    world::{Dated, Dice},
+    world::Dated,
 };
 
 /// What brokers forget after a day by default, they forget after this.
@@ -43,7 +44,7 @@ impl Plan {
     /// requests.
     #[must_use]
     pub fn losing(seed: u64) -> Self {
-        let dice = &mut Dice::new(seed ^ 0x10_5e5);
+        let dice = &mut Random::new(seed ^ 0x10_5e5);
         let mut plan = Self::of(seed);
         plan.losing = true;
         plan.config.enable_idempotence = true;
@@ -101,8 +102,8 @@ impl Plan {
     }
 
     /// Has brokers forget producers by the age of their records.
-    fn sweep(&mut self, dice: &mut Dice, askable: bool) {
-        let ms = |dice: &mut Dice, low, high| Duration::from_millis(dice.roll(low, high));
+    fn sweep(&mut self, dice: &mut dyn Dice, askable: bool) {
+        let ms = |dice: &mut dyn Dice, low, high| Duration::from_millis(dice.roll(low, high));
         self.cluster.producer_id_expiration_check = ms(dice, 10, 1_000);
         // A day by default; who cannot be asked must say so, where it is less.
         let long = dice.once_in(3);
@@ -130,7 +131,7 @@ impl Plan {
 }
 
 /// Which timestamps records have from now on.
-fn dated(dice: &mut Dice, long: bool) -> Dated {
+fn dated(dice: &mut dyn Dice, long: bool) -> Dated {
     let hours = |hours| Duration::from_secs(60 * 60 * hours);
     match dice.roll(0, 4) {
         0 => Dated::SinceStart,
@@ -143,7 +144,7 @@ fn dated(dice: &mut Dice, long: bool) -> Dated {
 
 impl Ways {
     /// Something that is lost, or what makes a difference to that.
-    fn loss(self, dice: &mut Dice, partitions: i32, askable: bool, long: bool) -> What {
+    fn loss(self, dice: &mut dyn Dice, partitions: i32, askable: bool, long: bool) -> What {
         let partition = dice.roll(0, partitions as u64 - 1) as i32;
         let records = if dice.once_in(4) { 10_000 } else { dice.roll(1, 12) as u32 };
         match dice.roll(0, 9) {
@@ -175,7 +176,7 @@ impl Ways {
 }
 
 /// What goes wrong with a question about what a broker knows.
-fn question(dice: &mut Dice) -> Fault {
+fn question(dice: &mut dyn Dice) -> Fault {
     let action = match dice.roll(0, 9) {
         0..=2 => Action::Reject(NO_ANSWER[dice.roll(0, NO_ANSWER.len() as u64 - 1) as usize]),
         3 => Action::CloseBefore,

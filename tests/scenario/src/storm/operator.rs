@@ -62,6 +62,7 @@ impl Operator<'_> {
             What::Produce(_)
             | What::Cancel(_)
             | What::Flush
+            | What::Misuse(_)
             | What::Weather(_)
             | What::Cut(_)
             | What::CutAfter(_)

@@ -7,11 +7,17 @@ use ottla_model::{
     Action, ClusterConfig, Duplicates, Fault, FirstSequence, ProducerWindow, Storage, TopicConfig,
 };
 
-use super::{compressed::Codecs, faults, secured::Login};
+use super::{
+    compressed::Codecs,
+    faults,
+    secured::Login,
+    wide::{Misuse, Odd},
+};
 use crate::{
+    dice::{Dice, Random},
     ledger::Laws,
     network::Weather,
-    world::{Dated, Dice},
+    world::Dated,
 };
 
 /// The topic of all storms.
@@ -50,6 +56,8 @@ pub struct Plan {
     pub hostile: Option<i32>,
     /// Who the client says it is, where brokers ask.
     pub login: Option<Login>,
+    /// What is unlike other storms of the client, its memory and what it is called with.
+    pub odd: Option<Odd>,
     /// How batches are compressed, where they are.
     pub compression: Option<Codecs>,
     /// By how many milliseconds the client's wall clock is ahead of the brokers'; `None` is no clock.
@@ -81,6 +89,8 @@ pub enum What {
     Produce(Vec<(Option<i32>, usize)>),
     /// A record is cancelled, so many before the newest.
     Cancel(u64),
+    /// The producer is called as it should not be.
+    Misuse(Misuse),
     /// Nothing lingers any more.
     Flush,
     /// From now on the network is like this.
@@ -150,7 +160,7 @@ impl Plan {
     /// The storm of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        let dice = &mut Dice::new(seed);
+        let dice = &mut Random::new(seed);
         let partitions = dice.roll(1, 4) as i32;
         let mut config = configuration(dice);
         let connections = dice.roll(1, 5) as u32;
@@ -199,28 +209,29 @@ impl Plan {
             dated: Dated::Now,
             hostile: None,
             login: None,
+            odd: None,
             compression: None,
             wall: Some(0),
         }
     }
 }
 
-fn node(dice: &mut Dice) -> i32 {
+fn node(dice: &mut dyn Dice) -> i32 {
     dice.roll(1, u64::from(NODES)) as i32
 }
 
-fn partition(dice: &mut Dice, partitions: i32) -> i32 {
+fn partition(dice: &mut dyn Dice, partitions: i32) -> i32 {
     dice.roll(0, partitions as u64 - 1) as i32
 }
 
 /// Puts a rare thing somewhere into a storm.
-fn put(dice: &mut Dice, steps: &mut Vec<Step>, what: What) {
+fn put(dice: &mut dyn Dice, steps: &mut Vec<Step>, what: What) {
     let at = dice.roll(0, steps.len() as u64 - 1) as usize;
     steps.insert(at, Step { what, pause: Duration::from_micros(dice.roll(0, 40_000)) });
 }
 
-fn configuration(dice: &mut Dice) -> Config<'static> {
-    let ms = |dice: &mut Dice, low, high| Duration::from_millis(dice.roll(low, high));
+fn configuration(dice: &mut dyn Dice) -> Config<'static> {
+    let ms = |dice: &mut dyn Dice, low, high| Duration::from_millis(dice.roll(low, high));
     let enable_idempotence = !dice.once_in(10);
     let acks = match dice.roll(0, 3) {
         0 if !enable_idempotence => Acks::None,
@@ -251,7 +262,7 @@ fn configuration(dice: &mut Dice) -> Config<'static> {
     }
 }
 
-fn brokers(dice: &mut Dice, seed: u64, config: &Config<'_>) -> ClusterConfig {
+fn brokers(dice: &mut dyn Dice, seed: u64, config: &Config<'_>) -> ClusterConfig {
     let restart_window =
         if dice.once_in(2) { ProducerWindow::LastBatch } else { ProducerWindow::Everything };
     let first_sequence =
@@ -277,7 +288,7 @@ fn brokers(dice: &mut Dice, seed: u64, config: &Config<'_>) -> ClusterConfig {
     }
 }
 
-fn weather(dice: &mut Dice) -> Weather {
+fn weather(dice: &mut dyn Dice) -> Weather {
     let low = dice.roll(10, 3_000);
     Weather {
         latency: (low, low + dice.roll(0, 20_000)),
@@ -293,7 +304,7 @@ fn weather(dice: &mut Dice) -> Weather {
 }
 
 /// How far the chains are when the storm breaks.
-fn beginning(dice: &mut Dice, partitions: i32, idempotent: bool) -> Vec<Step> {
+fn beginning(dice: &mut dyn Dice, partitions: i32, idempotent: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut push = |what, pause| steps.push(Step { what, pause });
     if dice.once_in(8) {
@@ -317,16 +328,16 @@ fn beginning(dice: &mut Dice, partitions: i32, idempotent: bool) -> Vec<Step> {
     steps
 }
 
-fn records(dice: &mut Dice, partition: i32) -> What {
+fn records(dice: &mut dyn Dice, partition: i32) -> What {
     let count = dice.roll(1, 12);
-    let record = |dice: &mut Dice| {
+    let record = |dice: &mut dyn Dice| {
         let partition = (!dice.once_in(4)).then_some(partition);
         (partition, dice.roll(8, 300) as usize)
     };
     What::Produce((0..count).map(|_| record(dice)).collect())
 }
 
-fn action(dice: &mut Dice, partitions: i32, unclean: bool, deletes: bool) -> What {
+pub(super) fn action(dice: &mut dyn Dice, partitions: i32, unclean: bool, deletes: bool) -> What {
     let (node, partition) = (node(dice), partition(dice, partitions));
     match dice.roll(0, 32) {
         0 => What::Cut(dice.roll(0, 4)),
@@ -394,6 +405,7 @@ impl fmt::Display for What {
             }
             Self::Cancel(0) => f.write_str("cancel the newest record"),
             Self::Cancel(back) => write!(f, "cancel the record {back} before the newest"),
+            Self::Misuse(misuse) => write!(f, "{}", misuse.name()),
             Self::Flush => f.write_str("flush"),
             Self::Weather(weather) => write!(f, "the network becomes {weather}"),
             Self::Cut(_) => f.write_str("cut a connection"),

@@ -96,7 +96,13 @@ fn page(plan: &Plan, seed: u64) -> Page {
             world,
             format!(
                 "Again: OTTLA_SEED={seed} cargo test -p ottla-scenario --test storm {} -- --nocapture",
-                if plan.losing { "lose" } else { "every_storm" }
+                if plan.odd.is_some() {
+                    "whoever"
+                } else if plan.losing {
+                    "lose"
+                } else {
+                    "every_storm"
+                }
             ),
         ],
         nodes: (1..=i32::from(NODES)).collect(),

@@ -3,7 +3,7 @@
 use core::{panic::AssertUnwindSafe, time::Duration};
 use std::panic::catch_unwind;
 
-use ottla_core::{Config, Limits, Memory, ProduceError, TopicId, wire::ApiKey};
+use ottla_core::{Config, Memory, ProduceError, TopicId, wire::ApiKey};
 use ottla_model::{ClusterConfig, TimestampType};
 
 use super::{
@@ -15,8 +15,10 @@ use super::{
     plan::{End, Plan, TOPIC, What},
     secured,
     shrink::{Broken, quietly},
+    wide::{self, Lent},
 };
 use crate::{
+    dice::Dice,
     network::Weather,
     trace::{Lane, Recorder, Tone},
     world::World,
@@ -28,10 +30,33 @@ use crate::{
 ///
 /// Where a law is broken.
 pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
-    let limits = Limits { connections: plan.connections, ..Limits::for_config(&plan.config) };
-    let limits = plan.compression.as_ref().map_or(limits, |codecs| codecs.limit(limits));
-    let memory = Memory::heap(limits);
+    let mut lent = Lent::of(plan);
+    let brokers = lent.brokers();
+    let (mut world, topic) = begin(plan, lent.memory(), None, trace);
+    for step in &plan.steps {
+        act(&mut world, plan, &step.what, topic);
+        world.run_for(step.pause);
+        check_prompt(&world, &plan.config);
+        if world.producer.brokers().count() == brokers && plan.odd.is_some() {
+            world.count("all broker slots taken");
+        }
+    }
+    end(&mut world, plan, topic);
+    Tally::of(&world, plan)
+}
+
+/// The world of a storm, in which its topic is known; the network has other dice than the seed's where there
+/// are such.
+pub(super) fn begin<'m>(
+    plan: &Plan,
+    memory: Memory<'m>,
+    dice: Option<Box<dyn Dice>>,
+    trace: Option<Recorder>,
+) -> (World<'m>, TopicId) {
     let mut world = World::with_memory(&plan.config, plan.cluster.clone(), memory, plan.seed);
+    if let Some(dice) = dice {
+        world.dice = dice;
+    }
     let partitions = plan.leaders.len() as u32;
     world.cluster.create_topic_with(TOPIC, partitions, plan.topic.clone()).expect("a topic");
     for (partition, node) in (0..).zip(&plan.leaders) {
@@ -45,6 +70,9 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
         world.count(scene(plan));
     }
     world.dated = plan.dated;
+    if let Some(odd) = &plan.odd {
+        wide::begin(&mut world, odd);
+    }
     if let Some(codecs) = &plan.compression {
         compressed::begin(&mut world, codecs);
     }
@@ -64,35 +92,37 @@ pub fn run(plan: &Plan, trace: Option<Recorder>) -> Tally {
     if let Some(login) = &plan.login {
         secured::break_tokens(&mut world, login);
     }
-    for step in &plan.steps {
-        act(&mut world, plan, &step.what, topic);
-        world.run_for(step.pause);
-        check_prompt(&world, &plan.config);
-    }
+    (world, topic)
+}
+
+/// The end of a storm: what was said is held against what is.
+pub(super) fn end(world: &mut World<'_>, plan: &Plan, topic: TopicId) {
     match plan.end {
         End::Closed(within) => {
             world.close(within);
-            heal(&mut world, plan);
+            heal(world, plan);
             world.run_for(Duration::from_secs(20));
             world.ledger.hold_but(&world.cluster, plan.laws, &world.excuses());
         }
         End::Healed => {
-            heal(&mut world, plan);
+            heal(world, plan);
             let timeouts = plan.config.delivery_timeout + plan.config.resolve_timeout;
             let patience = timeouts + Duration::from_secs(60);
             let settled = world.run_until(patience, |world| world.producer.stats().batches == 0);
             assert!(settled, "not settled: {:?}", world.producer);
-            check_prompt(&world, &plan.config);
+            check_prompt(world, &plan.config);
             if plan.hostile.is_some() {
-                hostile::check_recovery(&mut world, plan);
-                hostile::check_busy(&world);
+                hostile::check_recovery(world, plan);
+                hostile::check_busy(world);
             }
             world.close(Duration::from_secs(5));
             world.ledger.hold_but(&world.cluster, plan.laws, &world.excuses());
             assert_eq!(world.producer.stats().pages_used, 0, "pages are lost");
         }
     }
-    Tally::of(&world, plan)
+    if plan.odd.is_some() {
+        wide::call_after_close(world, topic);
+    }
 }
 
 /// Runs a storm, and tells which law it breaks, if it does.
@@ -104,7 +134,7 @@ pub fn attempt(plan: &Plan, trace: Option<Recorder>) -> Result<Tally, Broken> {
     quietly(|| catch_unwind(AssertUnwindSafe(|| run(plan, trace)))).map_err(Broken::of)
 }
 
-fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
+pub(super) fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
     world.count(counted(what));
     if is_silent(what) {
         world.tell(Lane::Network, Tone::Trouble, || what.to_string());
@@ -113,7 +143,10 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
         What::Produce(records) => {
             for (partition, len) in records {
                 match world.produce(topic, *partition, *len) {
+                    Err(ProduceError::Full) if plan.odd.is_some() => world.count("full"),
                     Ok(_) | Err(ProduceError::Full | ProduceError::MetadataPending) => {}
+                    // Small tables have small records.
+                    Err(ProduceError::RecordTooLarge { .. }) if plan.odd.is_some() => {}
                     // Somebody said so, and that is passed on.
                     Err(_) if plan.hostile.is_some() => {}
                     Err(error) => panic!("produce: {error}"),
@@ -125,6 +158,7 @@ fn act(world: &mut World<'_>, plan: &Plan, what: &What, topic: TopicId) {
                 world.cancel(id);
             }
         }
+        What::Misuse(misuse) => wide::misuse(world, *misuse, topic),
         What::Flush => {
             world.tell(Lane::Client, Tone::Plain, || what.to_string());
             world.producer.flush(world.now);
@@ -183,6 +217,7 @@ fn operator<'a>(world: &'a mut World<'_>, plan: &Plan) -> Operator<'a> {
 pub const fn counted(what: &What) -> &'static str {
     match what {
         What::Cancel(_) => "cancel",
+        What::Misuse(misuse) => misuse.name(),
         What::Cut(_) => "cut",
         What::CutAfter(_) => "cut at a byte",
         What::Deafen => "deaf",
@@ -229,6 +264,7 @@ const fn is_silent(what: &What) -> bool {
             | What::Sessions(_)
             | What::Date(_)
             | What::GoOnAt { .. }
+            | What::Misuse(_)
     )
 }
 
@@ -283,7 +319,7 @@ fn heal(world: &mut World<'_>, plan: &Plan) {
 }
 
 /// Law 1: whatever happens, a record is answered by its deadline.
-fn check_prompt(world: &World<'_>, config: &Config<'_>) {
+pub(super) fn check_prompt(world: &World<'_>, config: &Config<'_>) {
     for entry in world.ledger.entries() {
         let deadline = entry.produced.after(config.delivery_timeout);
         match entry.first {

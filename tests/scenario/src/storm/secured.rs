@@ -7,8 +7,9 @@ use ottla_model::sasl::{Mechanism, SaslConfig};
 
 use super::plan::{Plan, Step, What};
 use crate::{
+    dice::{Dice, Random},
     login::{PASSWORD, TokenService, USER},
-    world::{Dice, World},
+    world::World,
 };
 
 /// Who the client says it is, and over which links.
@@ -44,9 +45,9 @@ impl Plan {
     /// The storm of a seed over brokers that ask who the client is. One in four has a hostile one.
     #[must_use]
     pub fn secured(seed: u64) -> Self {
-        let dice = &mut Dice::new(seed ^ 0x5a_51);
+        let dice = &mut Random::new(seed ^ 0x5a_51);
         let mut plan = if dice.once_in(4) { Self::hostile(seed) } else { Self::of(seed) };
-        let ms = |dice: &mut Dice, low, high| Duration::from_millis(dice.roll(low, high));
+        let ms = |dice: &mut dyn Dice, low, high| Duration::from_millis(dice.roll(low, high));
         let mut asks = SaslConfig::with(&Mechanism::ALL).user(USER, PASSWORD);
         asks.max_reauth = (!dice.once_in(4)).then(|| ms(dice, 50, 4_000));
         // Who hears nothing of a refusal in time says the same again.

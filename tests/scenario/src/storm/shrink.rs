@@ -19,7 +19,8 @@ pub struct Broken {
 
 impl Broken {
     /// From what a panic left.
-    pub(super) fn of(payload: Box<dyn Any + Send>) -> Self {
+    #[must_use]
+    pub fn of(payload: Box<dyn Any + Send>) -> Self {
         let message = match payload.downcast::<String>() {
             Ok(message) => *message,
             Err(payload) => match payload.downcast::<&str>() {
@@ -52,7 +53,7 @@ impl Broken {
 }
 
 /// What a law's words stand for.
-const MEANINGS: [(&str, &str); 18] = [
+const MEANINGS: [(&str, &str); 27] = [
     ("is in the log at", "Law 2, true: a record is in the log once at most."),
     (
         "was delivered",
@@ -70,6 +71,18 @@ const MEANINGS: [(&str, &str); 18] = [
     ),
     ("too busy", "Nothing is tried faster than its backoff, whoever lies."),
     ("pages are lost", "Law 5, bounded: memory comes back when its batch is over."),
+    ("never comes to rest", "At one instant there is an end to what is to be done."),
+    ("about to sleep over", "When there is nothing to do, nothing is left undone."),
+    ("after the last output", "After `Closed` there is nothing, no timer either."),
+    ("not closed", "A producer that is closed ends by its deadline."),
+    ("dialled", "Whoever is dialled has an address, and is dialled once at a time."),
+    (
+        "is throttled until",
+        "Who wants to be left alone for a while is not asked meanwhile (KIP-219).",
+    ),
+    ("has no answer, and", "Law 1, prompt: every record is answered by its deadline."),
+    ("no last word", "Each record has a last word once the producer is closed."),
+    ("within the core", "The core's slots agree with each other."),
     ("I1", "I1, no rebinding: a sequence that left belongs to its record for ever."),
     ("I2", "I2, no re-identity: what may be in the log is sent again as it was."),
     ("I3", "I3, fence before reorder: a new epoch begins when the old one is resolved."),

@@ -9,7 +9,7 @@ use ottla_core::wire::{
 use ottla_model::compression::Codec;
 
 use super::chain::checksum;
-use crate::ledger::number;
+use crate::ledger::number_of;
 
 /// A batch in a request.
 pub(super) struct Part<'a> {
@@ -85,7 +85,7 @@ fn part<'a>(topic: Topic<'a>, partition: i32, bytes: &'a [u8]) -> Part<'a> {
             let record = record.expect("a record batch holds records");
             let timestamp = header.base_timestamp + record.head.timestamp_delta;
             let says = checksum((timestamp, record.key, record.value));
-            Content { id: number(record.value), says }
+            Content { id: number_of(record.key, record.value), says }
         })
         .collect();
     assert_eq!(records.len(), header.records_count as usize, "{header:?}");

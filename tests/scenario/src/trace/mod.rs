@@ -175,7 +175,7 @@ impl Trace {
     }
 
     /// Something was said of records.
-    pub(crate) fn said(&mut self, at: Instant, ids: &[u64], settled: &BatchOutcome) {
+    pub fn said(&mut self, at: Instant, ids: &[u64], settled: &BatchOutcome) {
         let (partition, how) = (settled.partition, if settled.late { "late, " } else { "" });
         let (tone, what) = match Said::of(&settled.outcome, 0) {
             Said::Delivered(Some(offset)) => {

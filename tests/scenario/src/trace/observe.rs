@@ -163,7 +163,7 @@ impl Trace {
     }
 
     /// Something happened in the cluster, on a connection or on none.
-    pub(crate) fn happened(
+    pub fn happened(
         &mut self,
         at: Instant,
         conn: Option<ConnId>,
