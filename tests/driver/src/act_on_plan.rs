@@ -27,6 +27,7 @@ impl Net {
             What::Reachable => self.unreachable.clear(),
             What::Produce(_)
             | What::Cancel(_)
+            | What::Misuse(_)
             | What::Flush
             | What::Date(_)
             | What::Quiet

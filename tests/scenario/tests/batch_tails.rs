@@ -6,7 +6,7 @@ use ottla_core::{
     BatchTail, Config, ConnId, Header, Limits, Memory, Record, StaleTail, Ticket, TopicId,
 };
 use ottla_model::ClusterConfig;
-use ottla_scenario::{Dice, quick};
+use ottla_scenario::{Dice as _, Random, quick};
 
 type World = ottla_scenario::World<'static>;
 
@@ -32,7 +32,7 @@ fn world(config: &Config<'static>) -> (World, TopicId) {
 }
 
 /// A record for partition 0, with a key or without, or a value or none.
-fn record<'a>(dice: &mut Dice, bytes: &'a [u8], now: i64) -> Record<'a> {
+fn record<'a>(dice: &mut Random, bytes: &'a [u8], now: i64) -> Record<'a> {
     let mut part = |most| {
         let len = dice.roll(0, most) as usize;
         if len == 0 { None } else { bytes.get(..len) }
@@ -84,7 +84,7 @@ fn pages_and_records(world: &World) -> (u32, u64, u64, usize) {
 /// The tickets of those records and what leaves, where the producer takes them itself.
 fn taken(config: &Config<'static>, seed: u64, count: Range<u64>) -> (Vec<Ticket>, Vec<u8>) {
     let (mut world, topic) = world(config);
-    let (bytes, mut dice) = ([0xAB; 256], Dice::new(seed));
+    let (bytes, mut dice) = ([0xAB; 256], Random::new(seed));
     let tickets = count.map(|_| {
         let record = record(&mut dice, &bytes, 1_000_000);
         world.producer.produce(world.now, topic, &record).expect("taken")
@@ -100,7 +100,7 @@ fn what_is_encoded_for_the_end_of_a_batch_is_what_the_producer_would_have_writte
         let config = config(5_000);
         let expected = taken(&config, seed, 0..150);
         let (mut world, topic) = world(&config);
-        let (bytes, mut dice) = ([0xAB; 256], Dice::new(seed));
+        let (bytes, mut dice) = ([0xAB; 256], Random::new(seed));
         let (mut tickets, mut apart) = (Vec::new(), 0);
         let mut open: Option<(BatchTail, Vec<u8>)> = None;
         for _ in 0..150 {
@@ -138,7 +138,7 @@ fn a_batch_that_was_set_aside_is_the_one_that_the_producer_would_have_begun() {
         let expected = taken(&config, seed, 0..60);
         let (mut world, topic) = world(&config);
         let before = world.producer.stats().pages_used;
-        let (bytes, mut dice) = ([0xAB; 256], Dice::new(seed));
+        let (bytes, mut dice) = ([0xAB; 256], Random::new(seed));
         let first = record(&mut dice, &bytes, 1_000_000);
         let mut tickets = vec![world.producer.produce(world.now, topic, &first).expect("taken")];
         let mut parts = vec![world.producer.batch_tail(tickets[0].batch()).expect("it lingers")];

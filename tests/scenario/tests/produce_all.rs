@@ -6,7 +6,7 @@ use ottla_core::{
     Config, Header, Limits, Memory, Partitioner, ProduceError, Record, Ticket, TopicId, Verdict,
 };
 use ottla_model::ClusterConfig;
-use ottla_scenario::{Dice, World, quick};
+use ottla_scenario::{Dice as _, Random, World, quick};
 
 /// A record that is owned.
 #[derive(Clone, Debug, Default)]
@@ -19,9 +19,9 @@ struct Owned {
 }
 
 /// Any record, one in some that is refused among them.
-fn any(dice: &mut Dice, at: i64) -> Owned {
+fn any(dice: &mut Random, at: i64) -> Owned {
     let bytes =
-        |dice: &mut Dice, most: u64| vec![dice.roll(0, 255) as u8; dice.roll(0, most) as usize];
+        |dice: &mut Random, most: u64| vec![dice.roll(0, 255) as u8; dice.roll(0, most) as usize];
     let most = if dice.once_in(20) { 1_500 } else { 60 };
     let named = if dice.once_in(150) { 99 } else { dice.roll(0, 5) as i32 };
     let value = if dice.once_in(200) { vec![7; 9_000] } else { bytes(dice, most) };
@@ -94,7 +94,7 @@ fn many_records_in_one_call_are_taken_as_by_single_calls() {
         let (mut one, topic) = world(&config, seed);
         let (mut all, same) = world(&config, seed);
         assert_eq!((topic, one.now), (same, all.now));
-        let mut dice = Dice::new(seed);
+        let mut dice = Random::new(seed);
         let mut tickets = Vec::new();
         for _ in 0..40 {
             let now = one.now;
