@@ -126,7 +126,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The configuration, but for what is about security or compression.
+    /// The configuration, but for what is the client's.
     pub(crate) fn config(&self) -> anyhow::Result<Config<'_>> {
         let mut config = Config::default();
         for Property { origin, name, value } in &self.properties {
@@ -154,7 +154,7 @@ impl<'a> Settings<'a> {
         self.properties.iter().rfind(kind).is_some_and(|property| property.value != "none")
     }
 
-    /// Gives a builder what is about security and compression, and how many shards there are.
+    /// Gives a builder what is the client's, and how many shards there are.
     pub(crate) fn equip<P: Place>(&self, builder: Builder<P>) -> Builder<P> {
         let ours = self.properties.iter().filter(|property| is_the_clients(&property.name));
         let builder = builder
@@ -206,7 +206,7 @@ impl<'a> Settings<'a> {
 
 /// Whether a property is for the client's builder, and no part of the core's configuration.
 fn is_the_clients(name: &str) -> bool {
-    is_security_property(name) || is_compression_property(name)
+    is_security_property(name) || is_compression_property(name) || name == "hold.bytes"
 }
 
 /// The properties that `--compression` stands for.
