@@ -438,10 +438,11 @@ impl Producer<'_> {
         self.forget_brokers();
         self.note_use(self.metadata.last);
         self.metadata.wanted = self.now;
-        let pending = self
-            .topics
-            .iter()
-            .any(|(_, slot)| !matches!(slot.knowledge, Knowledge::Ready | Knowledge::Free));
+        // One that was left out is no better known than before.
+        let open = |slot: &Topic| {
+            slot.asked || !matches!(slot.knowledge, Knowledge::Ready | Knowledge::Free)
+        };
+        let pending = self.topics.iter().any(|(_, slot)| open(slot));
         let homeless = self.brokers.iter().any(|(_, slot)| slot.leads > 0 && !slot.has_address());
         let crowded = core::mem::take(&mut self.metadata.crowded);
         if core::mem::take(&mut self.metadata.again) || pending || homeless || crowded {

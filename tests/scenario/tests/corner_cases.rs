@@ -6,7 +6,7 @@ use ottla_core::{
     Config, Disconnect, Event, Limits, Memory, ProduceError, Record, Verdict,
     wire::{ApiKey, ErrorCode},
 };
-use ottla_model::{Action, ClusterConfig, Fault, TopicConfig};
+use ottla_model::{Action, ClusterConfig, Fault, Lie, TopicConfig};
 use ottla_scenario::{Said, Weather, World, quick};
 
 const MS: Duration = Duration::from_millis(1);
@@ -393,5 +393,21 @@ fn who_answers_that_all_is_a_duplicate_is_not_tried_without_a_pause() {
     assert!(matches!(world.conclude(id), Said::NotDelivered(_)));
     let attempts = world.tap.sent.len() - before;
     assert!((2..10).contains(&attempts), "{attempts} attempts in a fifth of a second");
+    world.finish();
+}
+
+/// Found by the target `calls`: who is without a leader waited for the age of metadata.
+#[test]
+fn a_topic_that_is_left_out_of_an_answer_is_asked_for_again() {
+    let config = Config { delivery_timeout: 60 * SECOND, ..quick() };
+    let mut world = World::new(&config, ClusterConfig::default(), 1);
+    world.cluster.create_topic("t", 1).expect("a topic");
+    world.cluster.remove_leader("t", 0).expect("a partition");
+    let topic = world.topic("t");
+    let id = world.send(topic, 0);
+    world.cluster.lie_once(1, Lie::NoTopics).expect("a node");
+    world.run_for(SECOND);
+    world.cluster.move_leader("t", 0, 1).expect("a leader");
+    assert!(world.run_until(5 * SECOND, |world| is_delivered(world, id)), "{:?}", world.last(id));
     world.finish();
 }

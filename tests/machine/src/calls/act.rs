@@ -23,6 +23,18 @@ use super::{
 /// Zeros of which records are made that are larger than any memory: as one part, or as many.
 static ZEROS: [u8; 16 << 20] = [0; 16 << 20];
 
+/// What the core has rules of its own for.
+const COMMON: [ErrorCode; 8] = [
+    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+    ErrorCode::UNKNOWN_PRODUCER_ID,
+    ErrorCode::INVALID_PRODUCER_EPOCH,
+    ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
+    ErrorCode::NOT_LEADER_OR_FOLLOWER,
+    ErrorCode::UNKNOWN_TOPIC_ID,
+    ErrorCode::MESSAGE_TOO_LARGE,
+    ErrorCode::REQUEST_TIMED_OUT,
+];
+
 impl Machine<'_> {
     /// Does what the input says next.
     pub(super) fn act(&mut self) {
@@ -221,10 +233,14 @@ impl Machine<'_> {
             assert_eq!(verdict, Verdict::Foreign);
             return;
         }
-        let id = self.any_record(count);
+        let again = self.cancelled.last().filter(|_| self.dice.once_in(4));
+        let id = again.copied().unwrap_or_else(|| self.any_record(count));
         let verdict = self.producer.cancel(when, self.ledger.ticket(id));
         self.tell(Lane::Client, Tone::of(verdict), || format!("cancel record {id}: {verdict:?}"));
         self.ledger.cancelled(self.now, id, verdict);
+        if verdict == Verdict::NotDelivered {
+            self.cancelled.push(id);
+        }
     }
 
     fn register(&mut self) {
@@ -347,6 +363,7 @@ impl Machine<'_> {
     fn any_code(&mut self) -> ErrorCode {
         match self.dice.roll(0, 7) {
             0 => ErrorCode(self.dice.roll(0, 65_535) as i16),
+            1..=3 => COMMON[self.dice.roll(0, COMMON.len() as u64 - 1) as usize],
             _ => {
                 let place = self.dice.roll(0, ErrorCode::KNOWN.len() as u64 - 1);
                 ErrorCode::KNOWN[place as usize]

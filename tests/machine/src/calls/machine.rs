@@ -51,6 +51,8 @@ pub(super) struct Machine<'m> {
     pub(super) logs_in: bool,
     /// Batches that somebody took to be compressed, and did not answer.
     pub(super) owed: Vec<CompressionId>,
+    /// Records that were taken out.
+    pub(super) cancelled: Vec<u64>,
     /// Records before this one are answered.
     pub(super) answered: u64,
     /// A token is wanted.
@@ -97,6 +99,7 @@ impl<'m> Machine<'m> {
             lent,
             logs_in: scene.logs_in,
             owed: Vec::new(),
+            cancelled: Vec::new(),
             answered: 0,
             wants_token: false,
             closing: None,
