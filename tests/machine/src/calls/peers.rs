@@ -138,7 +138,8 @@ impl Machine<'_> {
         // What is reported beyond what there is counts as all of it.
         let left = told.min(offered.len());
         let now = self.now;
-        let Some(wire) = self.wires.get_mut(&id) else {
+        // What no byte has left of may still be another request.
+        let Some(wire) = self.wires.get_mut(&id).filter(|_| left > 0) else {
             self.producer.handle_written(now, id, told);
             return Some(left);
         };
