@@ -33,7 +33,7 @@ impl World<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Producer::produce`].
+    /// As [`Producer::produce`](ottla_core::Producer::produce).
     pub fn produce(
         &mut self,
         topic: TopicId,
