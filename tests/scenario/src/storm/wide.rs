@@ -153,8 +153,9 @@ fn tables(dice: &mut dyn Dice, plan: &Plan) -> Limits {
     let page_size = dice.roll(48, 600) as u32;
     let least = config.batch_size.min(config.max_request_size) / page_size + 2;
     Limits {
-        // The bootstrap servers', and one that is to spare at least.
-        brokers: config.bootstrap_servers.matches(',').count() as u32 + dice.roll(2, 5) as u32,
+        // The bootstrap servers', and one that is to spare at least. Who is to recover has room for all leaders.
+        brokers: config.bootstrap_servers.matches(',').count() as u32
+            + if plan.hostile.is_some() { 4 } else { dice.roll(2, 5) as u32 },
         topics: dice.roll(1, 3) as u32,
         partitions: dice.roll(6, 12) as u32,
         batches: dice.roll(3, 30) as u32,
