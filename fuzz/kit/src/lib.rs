@@ -27,6 +27,7 @@ pub mod choice;
 pub mod client;
 pub mod export;
 pub mod generate;
+mod laws;
 pub mod messages;
 pub mod mutate;
 pub mod peer;

@@ -5,7 +5,7 @@ use ottla_core::wire::ErrorCode;
 use super::{
     judge::kind_of,
     plan::Plan,
-    session::{Outcome, Transcript},
+    transcript::{Outcome, Transcript},
 };
 
 /// A step that two brokers answered otherwise.

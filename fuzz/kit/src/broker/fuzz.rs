@@ -7,11 +7,13 @@ use anyhow::{Result, bail};
 
 use super::{
     differ::differences,
-    judge::{Broken, Law, judge},
+    judge::{judge, kind_of},
+    law::{Broken, Law},
     plan::{Kinds, Plan, Step},
-    session::{Outcome, Session, Transcript},
+    session::Session,
     shrink::shrink,
     story::story,
+    transcript::{Outcome, Transcript},
 };
 use crate::report::{Finding, Severity};
 
@@ -92,7 +94,7 @@ impl Brokers<'_> {
 }
 
 fn found_of(broken: &Broken) -> (String, Severity, String) {
-    let severity = if broken.law.is_only_told() { Severity::Note } else { Severity::Fault };
+    let severity = broken.law.severity();
     let step = broken.step.map_or_else(String::new, |step| format!("step {}: ", step + 1));
     (broken.signature(), severity, format!("{step}{}", broken.what))
 }
@@ -271,7 +273,7 @@ impl Fuzzed {
                     *self.spoilt.entry(mutator.clone()).or_default() += 1;
                 }
                 Step::Produce(_) => {
-                    let kind = super::judge::kind_of(step);
+                    let kind = kind_of(step);
                     let (sent, acknowledged) = self.batches.entry(kind).or_default();
                     *sent += 1;
                     let fine =

@@ -5,112 +5,14 @@ use std::collections::BTreeMap;
 use ottla_core::wire::{ErrorCode, Evidence};
 
 use super::{
-    plan::{Flaw, Plan, Produce, Step},
-    session::{Logged, Outcome, Transcript, Wrong, values_of},
+    law::{Broken, Law},
+    plan::{Flaw, Plan, Produce, Step, values_of},
+    transcript::{Logged, Outcome, Transcript, Wrong},
 };
 use crate::{
     batch::advance,
     messages::{Value, decode_request},
 };
-
-macro_rules! laws {
-    ($($(#[$about:meta])* $name:ident $word:literal $words:literal,)+) => {
-        /// What is held of a broker.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Law {
-            $($(#[$about])* $name,)+
-        }
-
-        impl Law {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// Its name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)+
-                }
-            }
-
-            /// What it says.
-            #[must_use]
-            pub const fn words(self) -> &'static str {
-                match self {
-                    $(Self::$name => $words,)+
-                }
-            }
-        }
-    };
-}
-
-laws! {
-    /// It lives.
-    Lives "lives" "Whatever was sent, a new connection is answered.",
-    /// It answers.
-    Answers "answers" "A sound request is answered in time; one that is not is answered, or its connection is closed.",
-    /// Its answers are some.
-    Reads "reads" "An answer has the layout of its version, no bytes are left over, and it bears its request's number.",
-    /// Its errors are those of the API.
-    KnownError "known-error" "The error codes of an answer to a sound request are of its API's set.",
-    /// Nothing happens that nobody expects. It is told, and by itself no fault.
-    NoException "no-exception" "No answer says UNKNOWN_SERVER_ERROR, which is an exception that nobody expected.",
-    /// Logs can be read.
-    Readable "readable" "The log can be read back from where it ended before.",
-    /// Offsets have no holes.
-    Offsets "offsets" "Each batch in the log begins where the one before it ends.",
-    /// Batches are as they were.
-    Intact "intact" "The checksum of each batch in the log is right.",
-    /// No duplicates.
-    AppendedOnce "appended-once" "Sequence numbers of a producer and an epoch are in the log of a partition once.",
-    /// No gaps.
-    SequencesFollow "sequences-follow" "Within an epoch each batch's sequence follows that of the one before it.",
-    /// No zombies.
-    EpochsRise "epochs-rise" "A producer's epochs in the log rise, and each but the first begins at sequence 0.",
-    /// What is acknowledged is kept.
-    AcknowledgedIsThere "acknowledged-is-there" "What was acknowledged is in the log, at the offset that was told.",
-    /// What is refused is not.
-    RefusedIsNotThere "refused-is-not-there" "What was refused, by a code that says so for certain, is not in the log.",
-    /// Nothing comes from nowhere.
-    NothingUnasked "nothing-unasked" "What is in the log was sent.",
-    /// What is wrong with a batch is noticed.
-    FlawRefused "flaw-refused" "A batch with a wrong checksum, or one that contradicts itself, is not acknowledged.",
-}
-
-impl Law {
-    /// Whether it is only told.
-    #[must_use]
-    pub const fn is_only_told(self) -> bool {
-        matches!(self, Self::NoException)
-    }
-}
-
-/// A law that was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// Which.
-    pub law: Law,
-    /// By the answer to which step, where it is one.
-    pub step: Option<usize>,
-    /// What happened.
-    pub what: String,
-    /// What tells it from other ways to break the law.
-    pub kind: String,
-}
-
-impl Broken {
-    /// With all of it.
-    #[must_use]
-    pub const fn new(law: Law, step: Option<usize>, what: String, kind: String) -> Self {
-        Self { law, step, what, kind }
-    }
-
-    /// By what the same is known in another run.
-    #[must_use]
-    pub fn signature(&self) -> String {
-        format!("{} {}", self.law.name(), self.kind)
-    }
-}
 
 /// Holds what was seen against the laws.
 #[must_use]
@@ -168,24 +70,6 @@ pub(super) fn kind_of(step: &Step) -> String {
         }
         Step::Valid { api, .. } => name(*api).to_owned(),
         Step::Spoilt { api, mutator, .. } => format!("{} with {mutator}", name(*api)),
-    }
-}
-
-/// Offsets and checksums of a log.
-pub(super) fn judge_offsets(log: &[Logged], partition: i32, broken: &mut Vec<Broken>) {
-    let mut next = 0;
-    for Logged { batch, .. } in log {
-        let at = batch.base_offset;
-        if at != next {
-            let what = format!("partition {partition}: offset {at} comes where {next} is to come");
-            broken.push(Broken::new(Law::Offsets, None, what, String::new()));
-        }
-        if !batch.is_intact {
-            let what =
-                format!("partition {partition}: the batch at offset {at} has a wrong checksum");
-            broken.push(Broken::new(Law::Intact, None, what, String::new()));
-        }
-        next = batch.next_offset();
     }
 }
 
@@ -374,7 +258,7 @@ mod tests {
     use super::*;
     use crate::{
         batch::ReadBatch,
-        broker::{Asked, Move},
+        broker::{Asked, Move, transcript::judge_offsets},
     };
 
     const SEED: u64 = 5;

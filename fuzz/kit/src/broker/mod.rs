@@ -7,15 +7,19 @@
 mod differ;
 mod fuzz;
 mod judge;
+mod law;
 mod plan;
 mod session;
 mod shrink;
 mod story;
+mod transcript;
 
 pub use differ::{Difference, differences};
 pub use fuzz::{Bounds, Brokers, Fuzzed, fuzz, replay};
-pub use judge::{Broken, Law, judge};
+pub use judge::judge;
+pub use law::{Broken, Law};
 pub use plan::{Flaw, Kinds, Move, Plan, Produce, Step};
-pub use session::{Asked, Logged, Outcome, Session, Transcript, Wrong};
+pub use session::Session;
 pub use shrink::shrink;
 pub use story::story;
+pub use transcript::{Asked, Logged, Outcome, Transcript, Wrong};

@@ -337,6 +337,12 @@ impl Maker {
     }
 }
 
+/// The values of a step's records: no other step has the same, unless it is to.
+pub(super) fn values_of(step: &Produce, seed: u64) -> Vec<Vec<u8>> {
+    let count = if step.flaw == Some(Flaw::Empty) { 0 } else { step.records.max(0) };
+    (0..count).map(|index| format!("{seed:x}/{}/{index}", step.id).into_bytes()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,8 +10,9 @@ use anyhow::{Context as _, Result};
 use ottla_core::wire::ErrorCode;
 
 use super::{
-    judge::{Broken, Law},
-    plan::{Flaw, Plan, Produce, Step},
+    law::{Broken, Law},
+    plan::{Flaw, Plan, Produce, Step, values_of},
+    transcript::{Asked, Logged, Outcome, Transcript, Wrong, judge_offsets},
 };
 use crate::{
     batch::{Batch, ReadBatch},
@@ -35,78 +36,6 @@ const FETCH_WAITS: Duration = Duration::from_millis(1_500);
 const SPOILT: usize = 7;
 /// The connection on which it is asked whether the broker lives.
 const ALIVE: usize = 9;
-
-/// What became of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was answered.
-    Told {
-        /// The error codes in the answer, each once; 0 is none.
-        errors: Vec<i16>,
-        /// For a batch, its offset, counted from the end of the log before the plan.
-        offset: Option<i64>,
-    },
-    /// It was answered by something that is no answer.
-    Unreadable,
-    /// The connection was closed.
-    Closed,
-    /// There was no answer in time.
-    Silent,
-    /// There was no answer, and none was due: more bytes were announced, or Fetch waits.
-    Waits,
-    /// There was no answer to this request and one to the next: none was asked for.
-    NotAsked,
-    /// It was not sent, since there is nothing in it that could be spoilt so.
-    NotSent,
-}
-
-/// A request as it was sent, and what became of it.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// In which version; -1 where it was not sent.
-    pub version: i16,
-    /// Where it was spoilt.
-    pub at: String,
-    /// Its bytes, the frame's size first, where the plan alone does not say what is in it.
-    pub bytes: Vec<u8>,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// What is wrong with the answer by itself.
-    pub broken: Vec<Wrong>,
-}
-
-/// What is wrong with an answer by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// Against which law.
-    pub law: Law,
-    /// What it is.
-    pub what: String,
-    /// What tells it from other ways to break the law.
-    pub kind: String,
-}
-
-/// A batch in a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logged {
-    /// By which of the plan's producers.
-    pub producer: Option<u8>,
-    /// The batch, its offset counted from the end of the log before the plan.
-    pub batch: ReadBatch,
-}
-
-/// All that was seen of one plan.
-#[derive(Clone, Debug, Default)]
-pub struct Transcript {
-    /// What became of each step.
-    pub asked: Vec<Asked>,
-    /// The logs of the partitions as they were read back, from the end before the plan on.
-    pub logs: BTreeMap<i32, Vec<Logged>>,
-    /// What is wrong with reading them.
-    pub broken: Vec<Broken>,
-    /// Whether logs can be read back at all.
-    pub was_read: bool,
-}
 
 /// A broker to which plans are put.
 #[derive(Debug)]
@@ -268,7 +197,7 @@ impl Session {
                     },
                 });
                 let logged: Vec<Logged> = logged.collect();
-                super::judge::judge_offsets(&logged, partition, &mut transcript.broken);
+                judge_offsets(&logged, partition, &mut transcript.broken);
                 if chains {
                     transcript.logs.insert(partition, logged);
                 }
@@ -590,12 +519,6 @@ fn collect(fields: &[Field], value: &Struct, errors: &mut Vec<i16>) {
             _ => {}
         }
     }
-}
-
-/// The values of a step's records: no other step has the same, unless it is to.
-pub(super) fn values_of(step: &Produce, seed: u64) -> Vec<Vec<u8>> {
-    let count = if step.flaw == Some(Flaw::Empty) { 0 } else { step.records.max(0) };
-    (0..count).map(|index| format!("{seed:x}/{}/{index}", step.id).into_bytes()).collect()
 }
 
 fn batch_of(step: &Produce, seed: u64, producer_id: i64) -> Batch {

@@ -6,7 +6,7 @@ use super::{
     differ::words,
     judge::{kind_of, who},
     plan::{Plan, Produce, Step},
-    session::Transcript,
+    transcript::Transcript,
 };
 use crate::batch::advance;
 

@@ -7,69 +7,36 @@ use super::{
     attempts::{Answer, Attempt, overlap, sequence_of},
     episode::{Bounds, Seen},
 };
-use crate::report::Severity;
-
-macro_rules! laws {
-    ($($(#[$about:meta])* $name:ident $word:literal $severity:ident $words:literal,)+) => {
-        /// What is held of a client.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Law {
-            $($(#[$about])* $name,)+
-        }
-
-        impl Law {
-            /// Its name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)+
-                }
-            }
-
-            /// What it says.
-            #[must_use]
-            pub const fn words(self) -> &'static str {
-                match self {
-                    $(Self::$name => $words,)+
-                }
-            }
-
-            /// How much it matters.
-            #[must_use]
-            pub const fn severity(self) -> Severity {
-                match self {
-                    $(Self::$name => Severity::$severity,)+
-                }
-            }
-        }
-    };
-}
+use crate::laws::laws;
 
 laws! {
-    /// It begins.
-    Begins "begins" Fault "Before anything goes wrong a first record is acknowledged in time.",
-    /// It lives.
-    Lives "lives" Fault "Whatever it is told, it does not end by itself.",
-    /// It is no glutton.
-    Memory "memory" Fault "Its memory stays below a bound.",
-    /// It waits before it tries again.
-    Pace "pace" Fault "Requests and connections that bring nothing into a log are no more than so many a second.",
-    /// Its requests are some.
-    Sound "sound" Fault "What it sends can be read, in the version that it says.",
-    /// A sequence number is one record for ever.
-    SameBytes "same-bytes" Fault "Sequence numbers that may be in the log are sent again with the same bytes or not at all.",
-    /// A record has one sequence number.
-    SameSequence "same-sequence" Fault "A record that may be in the log is not sent under another sequence number.",
-    /// What it says is true.
-    TruthTold "truth-told" Fault "What it says is acknowledged is in the log, at the offset that it says.",
-    /// It does not act upon what cannot be read.
-    SpoiltBelieved "spoilt-believed" Note "An answer that cannot be read to its end acknowledges nothing.",
-    /// It recovers.
-    Recovers "recovers" Fault "When all is well again, records are acknowledged again in time.",
-    /// It can be ended.
-    Ends "ends" Note "It ends within five seconds when it is asked to (SIGTERM).",
-    /// The caller was not told of a duplicate.
-    Twice "twice" Note "No record is in the log twice.",
+    /// What is held of a client.
+    enum Law {
+        /// It begins.
+        Begins "begins" Fault "Before anything goes wrong a first record is acknowledged in time.",
+        /// It lives.
+        Lives "lives" Fault "Whatever it is told, it does not end by itself.",
+        /// It is no glutton.
+        Memory "memory" Fault "Its memory stays below a bound.",
+        /// It waits before it tries again.
+        Pace "pace" Fault "Requests and connections that bring nothing into a log are no more than so many a second.",
+        /// Its requests are some.
+        Sound "sound" Fault "What it sends can be read, in the version that it says.",
+        /// A sequence number is one record for ever.
+        SameBytes "same-bytes" Fault "Sequence numbers that may be in the log are sent again with the same bytes or not at all.",
+        /// A record has one sequence number.
+        SameSequence "same-sequence" Fault "A record that may be in the log is not sent under another sequence number.",
+        /// What it says is true.
+        TruthTold "truth-told" Fault "What it says is acknowledged is in the log, at the offset that it says.",
+        /// It does not act upon what cannot be read.
+        SpoiltBelieved "spoilt-believed" Note "An answer that cannot be read to its end acknowledges nothing.",
+        /// It recovers.
+        Recovers "recovers" Fault "When all is well again, records are acknowledged again in time.",
+        /// It can be ended.
+        Ends "ends" Note "It ends within five seconds when it is asked to (SIGTERM).",
+        /// The caller was not told of a duplicate.
+        Twice "twice" Note "No record is in the log twice.",
+    }
 }
 
 /// A law that was broken.
