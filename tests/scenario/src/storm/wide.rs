@@ -124,7 +124,7 @@ impl Plan {
                     _ => continue,
                 };
             }
-        } else {
+        } else if plan.allows(&What::Recreate) {
             for _ in 0..dice.roll(0, 4) {
                 insert(dice, &mut plan.steps, What::Recreate);
             }
